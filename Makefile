@@ -1,0 +1,159 @@
+# coord: the only makefile. `make help` lists what it can do.
+#
+# Every variant (release, debug, asan, ...) is built in build/VARIANT from the same rules:
+#   make VARIANT=asan test
+# DEV=1 turns warnings into errors; CC=clang builds with clang.
+
+VARIANT ?= release
+PREFIX  ?= /usr/local
+DESTDIR ?=
+DEV     ?= 0
+B       := build/$(VARIANT)
+VERSION := 0.1.0
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+        -Wvla -Wwrite-strings -Wundef -Wno-unused-parameter
+ifeq ($(DEV),1)
+WARN += -Werror
+endif
+
+OPT_release := -O2 -g
+OPT_debug   := -O0 -g3
+OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+OPT := $(OPT_$(VARIANT))
+ifeq ($(strip $(OPT)),)
+$(error unknown VARIANT '$(VARIANT)': use release, debug or asan)
+endif
+
+HARDEN := -fstack-protector-strong -fPIC
+ifeq ($(VARIANT),release)
+HARDEN += -D_FORTIFY_SOURCE=2
+endif
+
+PKG_LIBS := libevent msgpack yaml-0.1 libxxhash
+CPPFLAGS += -D_GNU_SOURCE -DCOORD_VERSION='"$(VERSION)"' -Iinclude -I.
+CFLAGS   += -std=c11 $(OPT) $(HARDEN) $(WARN) -MMD -MP
+LDFLAGS  += $(filter -fsanitize% -fno-sanitize%,$(OPT)) -Wl,-z,relro,-z,now
+
+LIBS_RAFT   := -lxxhash
+LIBS_PROTO  := -lmsgpackc
+LIBS_SERVER := -levent_core -levent_pthreads -lyaml -lpthread
+LIBS_CLIENT := -levent_core -levent_extra -lpthread
+LIBS_CHECK  := $(shell pkg-config --libs check 2>/dev/null || echo -lcheck -lsubunit -lm -lrt -lpthread)
+
+obj = $(patsubst %.c,$(B)/%.o,$(1))
+
+RAFT_SRC     := $(wildcard raft/*.c)
+STORAGE_SRC  := $(wildcard raft/storage/*.c)
+PROTOCOL_SRC := $(wildcard protocol/*.c)
+# Everything of the server but main.c, so that tests can link it.
+SERVER_PURE  := $(wildcard server/store/*.c server/session/*.c server/watch/*.c server/node/*.c)
+SERVER_SHELL := $(filter-out server/shell/main.c,$(wildcard server/shell/*.c))
+CLIENT_SRC   := $(wildcard client/core/*.c client/shell/*.c client/recipes/*.c)
+CLI_SRC      := $(wildcard client/cli/*.c)
+EXAMPLE_SRC  := $(wildcard client/examples/*.c)
+TESTLIB_SRC  := $(wildcard tests/lib/*.c)
+SIM_SRC      := $(wildcard tests/sim/*.c)
+UNIT_SRC     := $(wildcard tests/unit/test_*.c)
+
+LIB_RAFT     := $(B)/libcoord-raft.a
+LIB_PROTO    := $(B)/libcoord-protocol.a
+LIB_SERVER   := $(B)/libcoord-server.a
+LIB_CLIENT   := $(B)/libcoord.a
+LIB_CLIENT_SO := $(B)/libcoord.so
+
+COORDD   := $(B)/coordd
+COORDCTL := $(B)/coordctl
+SIM      := $(B)/sim
+EXAMPLES := $(patsubst client/examples/%.c,$(B)/examples/%,$(EXAMPLE_SRC))
+UNITS    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+
+.PHONY: all
+all: $(LIB_RAFT) $(LIB_CLIENT) $(LIB_CLIENT_SO) $(COORDD) $(COORDCTL) $(EXAMPLES)  ## build libraries, coordd, coordctl and the examples
+
+.PHONY: help
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "  %-14s %s\n",$$1,$$2}'
+
+# --- objects and libraries -------------------------------------------------------------------
+
+# The flags in force are a prerequisite, so that a change of compiler or DEV rebuilds.
+FLAGS_FILE := $(B)/.flags
+$(shell mkdir -p $(B); echo '$(CC) $(CPPFLAGS) $(CFLAGS)' | cmp -s - $(FLAGS_FILE) || echo '$(CC) $(CPPFLAGS) $(CFLAGS)' > $(FLAGS_FILE))
+
+$(B)/%.o: %.c $(FLAGS_FILE)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+
+define archive
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
+endef
+
+$(LIB_RAFT): $(call obj,$(RAFT_SRC) $(STORAGE_SRC))
+	$(archive)
+$(LIB_PROTO): $(call obj,$(PROTOCOL_SRC))
+	$(archive)
+$(LIB_SERVER): $(call obj,$(SERVER_PURE) $(SERVER_SHELL))
+	$(archive)
+$(LIB_CLIENT): $(call obj,$(CLIENT_SRC) $(PROTOCOL_SRC))
+	$(archive)
+$(LIB_CLIENT_SO): $(call obj,$(CLIENT_SRC) $(PROTOCOL_SRC)) client/libcoord.map
+	$(CC) -shared $(LDFLAGS) -Wl,--version-script=client/libcoord.map -Wl,-soname,libcoord.so.0 -o $@ $(filter %.o,$^) $(LIBS_CLIENT) $(LIBS_PROTO)
+
+# --- programs --------------------------------------------------------------------------------
+
+$(COORDD): $(call obj,server/shell/main.c) $(LIB_SERVER) $(LIB_PROTO) $(LIB_RAFT)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_SERVER) $(LIBS_PROTO) $(LIBS_RAFT)
+$(COORDCTL): $(call obj,$(CLI_SRC)) $(LIB_CLIENT)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CLIENT) $(LIBS_PROTO) -lm
+$(B)/examples/%: $(B)/client/examples/%.o $(LIB_CLIENT)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CLIENT) $(LIBS_PROTO)
+$(SIM): $(call obj,$(SIM_SRC)) $(LIB_RAFT)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
+$(B)/unit/%: $(B)/tests/unit/%.o $(call obj,$(TESTLIB_SRC)) $(LIB_SERVER) $(LIB_CLIENT) $(LIB_PROTO) $(LIB_RAFT)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_SERVER) $(LIBS_CLIENT) $(LIBS_PROTO) $(LIBS_RAFT) $(LIBS_CHECK)
+
+.SECONDARY:
+
+# --- tests -----------------------------------------------------------------------------------
+
+SEED ?= 1
+N    ?= 200
+
+.PHONY: unit sim integration test format tidy clean install
+unit: $(UNITS)  ## run the unit tests (T=name runs one)
+	@scripts/run-units.sh $(if $(T),$(B)/unit/$(T),$(UNITS))
+sim: $(SIM)  ## run the simulator: SEED= first seed, N= how many
+	$(SIM) --seed $(SEED) --count $(N)
+integration: all  ## run the tests with real processes (T=name runs one)
+	@tests/integration/run.sh $(B) $(T)
+test: unit sim integration  ## unit tests, a batch of seeds, real processes
+
+# --- upkeep ----------------------------------------------------------------------------------
+
+FORMAT_SRC = $(shell git ls-files '*.c' '*.h')
+format:  ## lay out the sources with clang-format
+	clang-format -i $(FORMAT_SRC)
+tidy:  ## check layout, includes, banned calls and headers
+	@scripts/tidy.sh
+clean:  ## remove everything built
+	rm -rf build
+
+install: all  ## install to PREFIX (default /usr/local), under DESTDIR
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/coord
+	install -m 755 $(COORDD) $(COORDCTL) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(LIB_CLIENT) $(LIB_RAFT) $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(LIB_CLIENT_SO) $(DESTDIR)$(PREFIX)/lib/libcoord.so.$(VERSION)
+	ln -sf libcoord.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libcoord.so.0
+	ln -sf libcoord.so.0 $(DESTDIR)$(PREFIX)/lib/libcoord.so
+	install -m 644 include/coord/*.h $(DESTDIR)$(PREFIX)/include/coord
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * raft_storage.h: what a member keeps on disk: one write-ahead log and its snapshot files.
+ *
+ * Object model
+ *   `struct raft_fs` is a small file system as a table of functions: raft_fs_posix in production, a
+ *   simulated faulty disk in tests. `struct raft_wal` is the log of one member, `raft_snap_*` its
+ *   snapshot files, both in one data directory of that file system:
+ *
+ *     LOCK                          held while a process uses the directory
+ *     wal/%016x.seg                 segments, by sequence number
+ *     snap/%016x-%016x.snap         snapshots, by term and index
+ *
+ * Lifetime
+ *   1. Open the file system, lock it, open the WAL; the WAL reports what it found (recovery).
+ *   2. After that one thread at a time uses the WAL: every call blocks until the disk answered.
+ *   3. A failed write or sync is final: the WAL answers only RAFT_STORE_EFAILED from then on
+ *      (a page that failed to reach the disk may be gone from memory as well).
+ *
+ * Formats stand in the files that read and write them: raft/storage/segment.c, snapshot_file.c.
+ * Errors: negative; those below, or a negative errno of the file system.
+ * Threads: one handle, one thread at a time, unless stated.
+ */
+#ifndef COORD_RAFT_STORAGE_H
+#define COORD_RAFT_STORAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+#include <coord/raft.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Numbers below -1000, so that they never collide with a negative errno. */
+#define RAFT_STORE_ERRORS(X)                                                                      \
+    X(EFAILED, -1001, "an earlier write or sync failed; the log takes no more")                   \
+    X(ECORRUPT, -1002, "the data on disk is damaged")                                             \
+    X(EFOREIGN, -1003, "the data belongs to another cluster or member")                           \
+    X(EVERSION, -1004, "the data was written by a newer version")                                 \
+    X(ELOCKED, -1005, "another process uses this data directory")                                 \
+    X(ENOENT, -1006, "there is no such entry or snapshot")                                        \
+    X(ETOOBIG, -1007, "an entry does not fit into a segment")
+
+enum raft_store_error {
+#define X(name, value, text) RAFT_STORE_##name = value,
+    RAFT_STORE_ERRORS(X)
+#undef X
+};
+
+/* The text of one of the above or of a negative errno. Ownership: static or strerror's. Errors: none.
+ * Thread: any. Return: never NULL. */
+const char *raft_store_strerror(int error);
+
+/* ------------------------------------------------------------------------------------------- */
+/* The file system                                                                               */
+
+enum raft_fs_open {
+    RAFT_FS_READ = 1,
+    RAFT_FS_WRITE = 2,
+    RAFT_FS_CREATE = 4,
+    RAFT_FS_EXCLUSIVE = 8,
+    RAFT_FS_TRUNCATE = 16
+};
+
+/* Called once a name by list; stop by returning non-zero. */
+typedef int (*raft_fs_visit)(void *arg, const char *name);
+
+/* Paths are relative to the directory the file system stands for, '/'-separated, without "..".
+ * Every function answers 0 (or a count) or a negative errno. */
+struct raft_fs {
+    void *ctx;
+    int (*open)(void *ctx, const char *path, int flags, int *ret_fd);
+    int (*close)(void *ctx, int fd);
+    /* Read up to len bytes at offset; short only at the end of the file. Return: bytes read. */
+    int64_t (*pread)(void *ctx, int fd, void *buf, size_t len, uint64_t offset);
+    /* Write everything or fail. */
+    int (*pwritev)(void *ctx, int fd, const struct iovec *iov, int count, uint64_t offset);
+    int (*fdatasync)(void *ctx, int fd);
+    /* Make the file `bytes` long with its blocks in place and zero-filled where it was shorter. */
+    int (*allocate)(void *ctx, int fd, uint64_t bytes);
+    int (*size)(void *ctx, int fd, uint64_t *ret_bytes);
+    int (*rename)(void *ctx, const char *from, const char *to);
+    int (*unlink)(void *ctx, const char *path);
+    int (*mkdir)(void *ctx, const char *path); /* 0 also when it exists */
+    int (*sync_dir)(void *ctx, const char *path);
+    int (*list)(void *ctx, const char *path, raft_fs_visit visit, void *arg);
+    /* Hold `path` for this process until the file system is closed; -EWOULDBLOCK when held. */
+    int (*lock)(void *ctx, const char *path);
+    int (*space)(void *ctx, uint64_t *ret_free_bytes);
+};
+
+/* The real one, in directory dir, which is made (mode 0700) when it is missing.
+ * Ownership: release with raft_fs_posix_close; it gives the lock back too.
+ * Errors:    negative errno. Thread: the calls are as thread-safe as the system's.
+ * Return:    0 or a negative errno; *ret_fs is set on 0 only. */
+int raft_fs_posix_open(const char *dir, struct raft_fs *ret_fs);
+void raft_fs_posix_close(struct raft_fs *fs);
+
+/* ------------------------------------------------------------------------------------------- */
+/* The write-ahead log                                                                           */
+
+struct raft_wal_options {
+    const struct raft_fs *fs;   /* outlives the WAL */
+    uint64_t cluster_id;        /* both are written into every file and checked */
+    raft_id node_id;
+    uint64_t segment_bytes;     /* default 16 MiB */
+    uint32_t segments_ready;    /* default 2: empty segments kept ahead of need */
+    uint64_t salt_seed;         /* random; makes the bytes of recycled segments distinguishable */
+};
+
+/* Fill in the defaults; fs, ids and salt_seed are the caller's. */
+void raft_wal_options_init(struct raft_wal_options *o);
+
+enum raft_wal_health {
+    RAFT_WAL_OK = 1,     /* everything acknowledged is there */
+    RAFT_WAL_TORN = 2,   /* an unacknowledged tail was cut; otherwise as OK */
+    RAFT_WAL_REPAIR = 3, /* acknowledged data is damaged: the member must not vote nor count */
+};
+
+/* What recovery found. The arrays belong to the WAL, valid until its first write. */
+struct raft_wal_state {
+    enum raft_wal_health health;
+    char detail[256]; /* for REPAIR and TORN: file, offset, index */
+    int fresh;        /* 1: there was no log at all */
+    raft_term term;
+    raft_id vote;
+    raft_index commit;
+    raft_index snapshot_index; /* of the last SNAPMARK; 0 none */
+    raft_term snapshot_term;
+    raft_index first; /* entries first .. first + count - 1 */
+    uint32_t count;
+    const struct raft_entry *entries;
+    uint32_t torn_entries; /* readable entry headers beyond the cut */
+};
+
+struct raft_wal;
+
+/* Open the log in fs, or begin one, and recover it.
+ * Ownership: release with raft_wal_close.
+ * Errors:    RAFT_STORE_EFOREIGN, EVERSION, ECORRUPT (beyond what REPAIR can express; nothing is
+ *            changed on disk), negative errno; why (n bytes) then says file, offset and reason.
+ * Thread:    any one. Return: 0 or negative; *ret_wal is set on 0 only. */
+int raft_wal_open(const struct raft_wal_options *o, struct raft_wal **ret_wal, char *why, size_t n);
+
+/* What raft_wal_open found. Ownership: wal's. Errors: none. Return: never NULL. */
+const struct raft_wal_state *raft_wal_state(const struct raft_wal *wal);
+
+enum raft_wal_op_kind {
+    RAFT_WAL_HARDSTATE = 1,
+    RAFT_WAL_ENTRY = 2,
+    RAFT_WAL_SNAPMARK = 3
+};
+
+/* One record. ENTRY at index i discards every entry at or after i that was written before it. */
+struct raft_wal_op {
+    enum raft_wal_op_kind kind;
+    raft_id vote;          /* HARDSTATE */
+    raft_term term;        /* all */
+    raft_index index;      /* HARDSTATE: commit. ENTRY: its own. SNAPMARK: of the snapshot */
+    uint8_t type;          /* ENTRY: enum raft_entry_type */
+    uint32_t bytes;        /* ENTRY: of data */
+    const void *data;      /* ENTRY */
+    uint64_t digest[2];    /* SNAPMARK: of the snapshot file */
+};
+
+/* Write a batch: all of ops in order as one write and one fdatasync (more only when a segment ends
+ * in between or a write would exceed 1 MiB). On return everything is durable.
+ * Ownership: ops and data stay the caller's. Errors: RAFT_STORE_EFAILED, ETOOBIG (nothing written),
+ * negative errno (final). Thread: the WAL's. Return: 0 or negative. */
+int raft_wal_write(struct raft_wal *wal, const struct raft_wal_op *ops, uint32_t count);
+
+/* Work for an idle moment: attest the last batch (SEAL), make segments ready, delete or recycle
+ * what compaction released. Errors: -ENOSPC and others concern preparation only and are not final;
+ * a failing SEAL is final. Thread: the WAL's. Return: 0 or negative. */
+int raft_wal_idle(struct raft_wal *wal);
+
+/* Entries <= index will not be asked for again; their segments may go, in raft_wal_idle.
+ * The SNAPMARK that allows it must have been written. Thread: the WAL's. Return: none. */
+void raft_wal_compact(struct raft_wal *wal, raft_index index);
+
+/* Read the payload of one entry into buf (len >= its bytes), verifying its checksum.
+ * Errors: RAFT_STORE_ENOENT, ECORRUPT, negative errno. Thread: the WAL's.
+ * Return: bytes read or negative. */
+int64_t raft_wal_read(struct raft_wal *wal, raft_index index, void *buf, size_t len);
+
+/* Bytes that can be written before a new segment must be made. Thread: the WAL's. */
+uint64_t raft_wal_room(const struct raft_wal *wal);
+
+/* Close without writing. NULL is accepted. */
+void raft_wal_close(struct raft_wal *wal);
+
+/* ------------------------------------------------------------------------------------------- */
+/* Snapshot files                                                                                */
+
+struct raft_snap_meta {
+    uint64_t cluster_id;
+    raft_index index;
+    raft_term term;
+    raft_index config_index;
+    struct raft_config config;
+    uint64_t bytes;     /* of the whole file; set by the reader and by commit */
+    uint64_t digest[2]; /* XXH3-128 over header and chunk checksums; likewise */
+};
+
+struct raft_snap_writer;
+struct raft_snap_reader;
+
+/* Begin a snapshot file: written under a temporary name until commit.
+ * Ownership: end with commit or abort. Errors: negative errno. Thread: any one, not the WAL's own if
+ * the two run at once (they share only fs). Return: 0 or negative. */
+int raft_snap_create(const struct raft_fs *fs, const struct raft_snap_meta *meta,
+                     struct raft_snap_writer **ret_writer);
+
+/* Append bytes of the state; the writer cuts them into chunks. type is the host's (0..255), a
+ * change of type ends a chunk. Return: 0 or negative errno. */
+int raft_snap_write(struct raft_snap_writer *w, uint8_t type, const void *data, size_t len);
+
+/* Footer, fdatasync, rename, directory sync: on 0 the snapshot is durable and *meta has bytes and
+ * digest. The writer is gone either way. */
+int raft_snap_commit(struct raft_snap_writer *w, struct raft_snap_meta *ret_meta);
+void raft_snap_abort(struct raft_snap_writer *w);
+
+/* Every intact-looking snapshot, newest first (header read, chunks not verified).
+ * Return: how many were put into metas (at most max), or negative errno. */
+int raft_snap_list(const struct raft_fs *fs, uint64_t cluster_id, struct raft_snap_meta *metas, int max);
+
+/* Open one by term and index; the whole file is verified against its checksums first.
+ * Errors: RAFT_STORE_ENOENT, ECORRUPT, EFOREIGN, EVERSION, negative errno. */
+int raft_snap_open(const struct raft_fs *fs, uint64_t cluster_id, raft_term term, raft_index index,
+                   struct raft_snap_reader **ret_reader);
+const struct raft_snap_meta *raft_snap_meta(const struct raft_snap_reader *r);
+
+/* The next chunk of state: *ret_data is the reader's until the next call.
+ * Return: bytes, 0 at the end, or negative. */
+int64_t raft_snap_next(struct raft_snap_reader *r, uint8_t *ret_type, const void **ret_data);
+
+/* Raw bytes of the file, for its transfer to a peer. Return: bytes read or negative. */
+int64_t raft_snap_pread(struct raft_snap_reader *r, void *buf, size_t len, uint64_t offset);
+void raft_snap_close(struct raft_snap_reader *r);
+
+/* Delete all but the newest `keep` verified ones (keep >= 1) and left-over temporary files.
+ * Return: 0 or negative errno. */
+int raft_snap_prune(const struct raft_fs *fs, uint64_t cluster_id, int keep);
+
+/* Receiving a file from a peer: begin (or go on), store raw bytes, then verify and rename.
+ * raft_snap_recv_open returns through *ret_offset how many bytes are already there. */
+struct raft_snap_recv;
+int raft_snap_recv_open(const struct raft_fs *fs, uint64_t cluster_id, raft_term term, raft_index index,
+                        uint64_t total_bytes, struct raft_snap_recv **ret_recv, uint64_t *ret_offset);
+int raft_snap_recv_write(struct raft_snap_recv *s, uint64_t offset, const void *data, size_t len);
+int raft_snap_recv_commit(struct raft_snap_recv *s, struct raft_snap_meta *ret_meta);
+void raft_snap_recv_abort(struct raft_snap_recv *s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
