@@ -51,7 +51,7 @@ RAFT_SRC     := $(wildcard raft/*.c)
 STORAGE_SRC  := $(wildcard raft/storage/*.c)
 PROTOCOL_SRC := $(wildcard protocol/*.c)
 # Everything of the server but main.c, so that tests can link it.
-SERVER_PURE  := $(wildcard server/store/*.c server/session/*.c server/watch/*.c server/node/*.c)
+SERVER_PURE  := $(wildcard server/store/*.c server/session/*.c server/machine/*.c server/watch/*.c server/node/*.c)
 SERVER_SHELL := $(filter-out server/shell/main.c,$(wildcard server/shell/*.c))
 CLIENT_SRC   := $(wildcard client/core/*.c client/shell/*.c client/recipes/*.c)
 CLI_SRC      := $(wildcard client/cli/*.c)

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * machine.h: the replicated state machine: the znode tree and the sessions as one unit, changed by
+ * nothing but log entries. Every member that applied the same entries holds the same state, bit for bit
+ * (testing.md T1): no clock, no random number, no address reaches it.
+ *
+ * Invariants
+ *   1. machine_apply is total: any bytes give an outcome, never a crash; what is not an entry changes
+ *      nothing.
+ *   2. An ephemeral node exists exactly while its session is open; closing or expiring a session
+ *      deletes its nodes in the same entry (one revision).
+ *   3. Exactly once: a session's request number is applied at most once; while its answer has not been
+ *      acknowledged, a repetition returns that answer and changes nothing. A number at or below the
+ *      acknowledged mark is ignored.
+ *   4. A request that came through an older attachment of its session than the newest (epoch) is
+ *      refused with EMOVED and changes nothing.
+ *   5. Time never goes back: an entry's time is raised to that of its predecessor.
+ *
+ * Threads: none; owned by the loop thread.
+ */
+#ifndef COORD_SERVER_MACHINE_MACHINE_H
+#define COORD_SERVER_MACHINE_MACHINE_H
+
+#include "protocol/buf.h"
+#include "protocol/message.h"
+#include "server/machine/entry.h"
+
+struct machine;
+
+struct machine_limits {
+    uint32_t data_bytes;        /* default 1 MiB */
+    uint64_t session_min_ms;    /* default 2,000 */
+    uint64_t session_max_ms;    /* default 60,000 */
+    uint32_t sessions;          /* default 200,000 */
+    uint32_t answers;           /* default 4,096: unacknowledged answers kept per session; more: EBUSY */
+    uint32_t list_entries;      /* default 10,000 */
+    uint32_t list_bytes;        /* default 3 MiB: a page of a list ends before it exceeds this */
+};
+
+void machine_limits_init(struct machine_limits *l);
+
+/* Return: NULL when memory is out. */
+struct machine *machine_create(const struct machine_limits *l);
+void machine_destroy(struct machine *m);
+
+/* What one entry did. Pointers are the machine's, valid until its next call. */
+struct machine_outcome {
+    uint32_t origin;  /* from the entry: answer there ... */
+    uint64_t cookie;  /* ... this request; no answer when origin is 0 */
+    enum coord_op op; /* of a REQUEST or OPEN */
+    int error;        /* 0 or negative COORD_E* */
+    struct coord_buf *body; /* the reply's part behind the receipt (coord_body_encode) */
+
+    /* For watches: the changes of this revision, in order. */
+    uint32_t changes_count;
+    const struct coord_change *changes;
+
+    uint64_t session; /* concerned, 0 none */
+    uint64_t attached_epoch;  /* ATTACH or OPEN succeeded: the epoch now; 0 otherwise */
+    uint64_t attached_timeout_ms;
+    uint32_t ended_count; /* sessions closed or expired by this entry */
+    const uint64_t *ended;
+};
+
+/* Apply the entry at `revision` (its log index, greater than any before).
+ * Ownership: bytes stay the caller's; the outcome is the machine's until the next call.
+ * Errors: none; running out of memory here stops the process, as the state would diverge. */
+void machine_apply(struct machine *m, uint64_t revision, const uint8_t *bytes, size_t len,
+                   struct machine_outcome *ret_o);
+
+/* Answer a GET, EXISTS, STAT or LIST from the state as it is: fills the result fields of *ret_res
+ * (not number, receipt). Pointers in it are the machine's, valid until its next call.
+ * Return: 0 or negative COORD_E* (also in ret_res->error). */
+int machine_read(struct machine *m, const struct coord_request *q, struct coord_result *ret_res);
+
+struct machine_session {
+    uint64_t id;
+    uint64_t epoch;
+    uint64_t timeout_ms;
+    uint64_t ephemerals;
+};
+
+/* Return: false when there is no such session. */
+bool machine_session_get(const struct machine *m, uint64_t id, struct machine_session *ret_s);
+/* Sessions in order of id, after `after`. Return: false at the end. */
+bool machine_session_next(const struct machine *m, uint64_t after, struct machine_session *ret_s);
+
+struct machine_stats {
+    uint64_t revision; /* applied */
+    uint64_t time_ms;
+    uint64_t nodes;    /* "/" included */
+    uint64_t data_bytes;
+    uint64_t sessions;
+};
+void machine_stats(const struct machine *m, struct machine_stats *ret_s);
+
+/* The revision moves on without a change (NOOP and CONFIG entries). */
+void machine_skip(struct machine *m, uint64_t revision);
+
+/* The whole state as bytes, the same on every member at the same revision; the format stands in
+ * server/machine/snapshot.c. Return: a new buffer (the caller's), or NULL when memory is out. */
+struct coord_buf *machine_save(const struct machine *m);
+
+/* Begin again from saved bytes. Bytes are from a verified file, but not trusted: a malformed state is
+ * refused and the machine stays as it was.
+ * Return: 0, COORD_EPROTO (why says where), COORD_ENOMEM. */
+int machine_load(struct machine *m, const uint8_t *bytes, size_t len, char *why, size_t why_bytes);
+
+/* A 64-bit digest of the state, for comparing members (cost: linear). */
+uint64_t machine_digest(const struct machine *m);
+
+#endif
