@@ -128,7 +128,9 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(call obj,$(TESTLIB_SRC)) $(LIB_SERVER) $(LIB_
 SEED ?= 1
 N    ?= 200
 
-.PHONY: unit sim integration test format tidy clean install
+.PHONY: unit unit-build sim sim-build integration test format tidy clean install
+unit-build: $(UNITS)
+sim-build: $(SIM)
 unit: $(UNITS)  ## run the unit tests (T=name runs one)
 	@scripts/run-units.sh $(if $(T),$(B)/unit/$(T),$(UNITS))
 sim: $(SIM)  ## run the simulator: SEED= first seed, N= how many
