@@ -60,7 +60,7 @@ static void catch_abort(void)
     struct sigaction sa;
     memset(&sa, 0, sizeof(sa));
     sa.sa_handler = on_abort;
-    sa.sa_flags = SA_RESETHAND;
+    sa.sa_flags = (int)SA_RESETHAND;
     (void)sigaction(SIGABRT, &sa, NULL);
 }
 
@@ -99,7 +99,8 @@ static void run_seed(const struct batch *b, struct tally *t, uint64_t seed)
         world_run(&run, &ignored, &again);
         t->replayed++;
         if (again.hash != r.hash || again.steps != r.steps) {
-            printf("sim: seed %" PRIu64 " FAILED: two runs differ (%016" PRIx64 ", %016" PRIx64 ")\n",
+            printf("sim: seed %" PRIu64 " FAILED: two runs differ (%016" PRIx64 ", %016" PRIx64
+                   ")\n",
                    seed, r.hash, again.hash);
             r.failed = 1;
         }

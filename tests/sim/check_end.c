@@ -77,7 +77,10 @@ static void explain(struct world *w, const char *what)
         int got = snprintf(text + at, sizeof(text) - at,
                            " n%u:%s role %d term %" PRIu64 " %" PRIu64 "..%" PRIu64
                            " commit %" PRIu64 " applied %" PRIu64 ";",
-                           id, n->state == HOST_UP ? "up" : n->state == HOST_OUT ? "out" : "down",
+                           id,
+                           n->state == HOST_UP    ? "up"
+                           : n->state == HOST_OUT ? "out"
+                                                  : "down",
                            (int)n->st.role, n->st.term, n->st.first, n->st.last, n->st.commit,
                            n->machine.applied);
         at += got > 0 ? (size_t)got : 0;
@@ -108,8 +111,7 @@ static void start_probe(struct world *w, struct node *leader)
 
 static int probe_done(struct world *w)
 {
-    if (w->probe_id == 0 ||
-        w->client.proposals[w->probe_id].state != PROPOSAL_COMMITTED) {
+    if (w->probe_id == 0 || w->client.proposals[w->probe_id].state != PROPOSAL_COMMITTED) {
         return 0;
     }
     for (raft_id id = 1; id <= w->k.nodes; id++) {
@@ -124,8 +126,7 @@ static int probe_done(struct world *w)
 static void enter(struct world *w, enum phase phase)
 {
     w->phase = phase;
-    trace_add(&w->trace,
-              &(struct trace_rec){.at = w->now, .kind = TR_PHASE, .a = (uint64_t)phase});
+    trace_add(&w->trace, &(struct trace_rec){.at = w->now, .kind = TR_PHASE, .a = (uint64_t)phase});
 }
 
 static uint64_t quiet_ns(const struct world *w)
@@ -138,7 +139,8 @@ static void finish(struct world *w)
     for (raft_id id = 1; id <= w->k.nodes && !w->failed; id++) {
         const struct node *n = world_node(w, id);
         if (n->state == HOST_UP && (n->pend.count > 0 || n->reads_open > 0 || n->waits_count > 0)) {
-            sim_fail(w, "n%u: in the end %zu proposals have no fate, %" PRIu64
+            sim_fail(w,
+                     "n%u: in the end %zu proposals have no fate, %" PRIu64
                      " reads no answer, %zu confirmed reads wait",
                      n->id, n->pend.count, n->reads_open, n->waits_count);
         }
@@ -174,7 +176,7 @@ void check_watch(struct world *w)
         return;
     }
     if (w->now > w->healed_at + bound(w) && !w->failed) {
-        explain(w, w->phase == PHASE_SETTLE ? "has not converged"
+        explain(w, w->phase == PHASE_SETTLE  ? "has not converged"
                    : w->phase == PHASE_PROBE ? "does not answer"
                                              : "is not quiet");
     }

@@ -148,7 +148,8 @@ void check_commit(struct world *w, struct node *n, raft_index commit)
             return;
         }
         if (elog_term(&n->log, commit) != n->st.term) {
-            sim_fail(w, "n%u: commits %" PRIu64 " of term %" PRIu64 " by counting in term %" PRIu64
+            sim_fail(w,
+                     "n%u: commits %" PRIu64 " of term %" PRIu64 " by counting in term %" PRIu64
                      " (R8)",
                      n->id, commit, elog_term(&n->log, commit), n->st.term);
             return;
@@ -181,7 +182,8 @@ void check_leader_log(struct world *w, struct node *n)
             continue;
         }
         if (elog_chain(&n->log, i) != l->commits[i].chain) {
-            sim_fail(w, "n%u: leads term %" PRIu64 " without entry %" PRIu64
+            sim_fail(w,
+                     "n%u: leads term %" PRIu64 " without entry %" PRIu64
                      ", committed in term %" PRIu64 " (R4)",
                      n->id, n->st.term, i, l->commits[i].by_term);
         }
@@ -192,8 +194,7 @@ void check_leader_log(struct world *w, struct node *n)
 void check_snapshot(struct world *w, struct node *n, const struct machine *m,
                     const uint64_t digest[2])
 {
-    if (m->applied > w->ledger.committed ||
-        w->ledger.commits[m->applied].chain != m->chain) {
+    if (m->applied > w->ledger.committed || w->ledger.commits[m->applied].chain != m->chain) {
         sim_fail(w, "n%u: snapshot at %" PRIu64 " is of another history (R5)", n->id, m->applied);
         return;
     }

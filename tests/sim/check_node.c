@@ -162,7 +162,8 @@ void check_booted(struct world *w, struct node *n)
     n->seen_role = st->role;
     if (st->term < n->promised_term ||
         (st->term == n->promised_term && st->vote != n->promised_vote)) {
-        sim_fail(w, "n%u: boots with term %" PRIu64 " vote %u, it gave its vote to %u in %" PRIu64
+        sim_fail(w,
+                 "n%u: boots with term %" PRIu64 " vote %u, it gave its vote to %u in %" PRIu64
                  " (R6)",
                  n->id, st->term, st->vote, n->promised_vote, n->promised_term);
     }

@@ -14,13 +14,14 @@ static void promise(struct world *w, struct node *n, raft_term term, raft_id can
 {
     struct term_rec *t = check_term(w, term);
     if (t->votes[n->id] != 0 && t->votes[n->id] != candidate) {
-        sim_fail(w, "n%u: votes for %u and for %u in term %" PRIu64 " (R6)", n->id,
-                 t->votes[n->id], candidate, term);
+        sim_fail(w, "n%u: votes for %u and for %u in term %" PRIu64 " (R6)", n->id, t->votes[n->id],
+                 candidate, term);
         return;
     }
     t->votes[n->id] = candidate;
     if (n->durable.term != term || n->durable.vote != candidate) {
-        sim_fail(w, "n%u: speaks of its vote for %u in term %" PRIu64 ", on disk is %u in %" PRIu64
+        sim_fail(w,
+                 "n%u: speaks of its vote for %u in term %" PRIu64 ", on disk is %u in %" PRIu64
                  " (R7)",
                  n->id, candidate, term, n->durable.vote, n->durable.term);
         return;

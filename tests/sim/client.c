@@ -100,7 +100,8 @@ int client_propose(struct world *w, struct node *n, uint32_t count, uint64_t *re
         }
         mark_refusal(w, n, result);
     } else if (acc.first != expected || acc.count != count || acc.skip != 0 || acc.term != term) {
-        sim_fail(w, "n%u: %u proposals accepted as %u at %" PRIu64 " term %" PRIu64
+        sim_fail(w,
+                 "n%u: %u proposals accepted as %u at %" PRIu64 " term %" PRIu64
                  ", expected at %" PRIu64 " term %" PRIu64,
                  n->id, count, acc.count, acc.first, acc.term, expected, term);
     }
@@ -153,7 +154,8 @@ void client_applied(struct world *w, struct node *n, raft_index index, raft_term
     struct pending *p = oldest(n);
     if (p != NULL && p->index <= index) {
         if (p->index < index || p->term != term) {
-            sim_fail(w, "n%u: applies %" PRIu64 " of term %" PRIu64 ", its proposal at %" PRIu64
+            sim_fail(w,
+                     "n%u: applies %" PRIu64 " of term %" PRIu64 ", its proposal at %" PRIu64
                      " of term %" PRIu64 " has no fate",
                      n->id, index, term, p->index, p->term);
             return;
@@ -190,8 +192,8 @@ int client_read(struct world *w, struct node *n, uint64_t *ret_cookie)
         c->reads = sim_realloc(c->reads, c->reads_cap * sizeof(c->reads[0]));
     }
     uint64_t cookie = ++c->reads_count;
-    c->reads[cookie] = (struct read){
-        .node = n->id, .boot = n->boot, .floor = w->ledger.committed, .at = w->now};
+    c->reads[cookie] =
+        (struct read){.node = n->id, .boot = n->boot, .floor = w->ledger.committed, .at = w->now};
     trace_add(&w->trace, &(struct trace_rec){.at = w->now,
                                              .kind = TR_READ,
                                              .node = (uint8_t)n->id,
@@ -218,7 +220,8 @@ static void answered_ok(struct world *w, struct node *n, const struct raft_read 
 {
     struct read *read = &w->client.reads[r->cookie];
     if (r->index < read->floor) {
-        sim_fail(w, "n%u: read %" PRIu64 " may be served at %" PRIu64 ", but %" PRIu64
+        sim_fail(w,
+                 "n%u: read %" PRIu64 " may be served at %" PRIu64 ", but %" PRIu64
                  " was committed when it arrived (R12)",
                  n->id, r->cookie, r->index, read->floor);
         return;

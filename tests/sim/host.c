@@ -112,7 +112,8 @@ static void send_message(struct world *w, struct node *n, const struct raft_send
 static void note_commit(struct world *w, struct node *n, raft_index commit)
 {
     if (commit < n->commit || commit > elog_last(&n->log)) {
-        sim_fail(w, "n%u: told to apply through %" PRIu64 " after %" PRIu64 ", log ends at %" PRIu64,
+        sim_fail(w,
+                 "n%u: told to apply through %" PRIu64 " after %" PRIu64 ", log ends at %" PRIu64,
                  n->id, commit, n->commit, elog_last(&n->log));
         return;
     }
@@ -126,8 +127,7 @@ static void note_commit(struct world *w, struct node *n, raft_index commit)
     }
     if (n->machine.applied < n->commit && !n->apply_due) {
         n->apply_due = 1;
-        host_later(w, n, rng_below(&w->rng_host, w->k.apply_ns + 1),
-                   (struct ev){.kind = EV_APPLY});
+        host_later(w, n, rng_below(&w->rng_host, w->k.apply_ns + 1), (struct ev){.kind = EV_APPLY});
     }
 }
 
@@ -213,7 +213,8 @@ static void put_entries(struct world *w, struct node *n, const struct raft_event
 {
     if (acc->skip + acc->count > ev->count || acc->first > elog_last(&n->log) + 1 ||
         acc->first <= n->log.base) {
-        sim_fail(w, "n%u: accepts %u entries at %" PRIu64 " of %u, its log is %" PRIu64 "..%" PRIu64,
+        sim_fail(w,
+                 "n%u: accepts %u entries at %" PRIu64 " of %u, its log is %" PRIu64 "..%" PRIu64,
                  n->id, acc->count, acc->first, ev->count, n->log.base + 1, elog_last(&n->log));
         return;
     }
@@ -321,8 +322,7 @@ void host_link(struct world *w, struct node *n, raft_id peer)
                                                  .node = (uint8_t)n->id,
                                                  .peer = (uint8_t)peer,
                                                  .a = (uint64_t)value});
-        struct raft_event ev = {
-            .type = RAFT_EV_PEER_LINK, .peer = peer, .value = (uint64_t)value};
+        struct raft_event ev = {.type = RAFT_EV_PEER_LINK, .peer = peer, .value = (uint64_t)value};
         n->link_known[peer] = value;
         (void)host_step(w, n, &ev);
     }
@@ -527,10 +527,9 @@ void host_end(struct world *w, struct node *n, enum host_end how)
     if (n->state != HOST_UP) {
         return;
     }
-    trace_add(&w->trace, &(struct trace_rec){.at = w->now,
-                                             .kind = TR_CRASH,
-                                             .node = (uint8_t)n->id,
-                                             .a = (uint64_t)how});
+    trace_add(&w->trace,
+              &(struct trace_rec){
+                  .at = w->now, .kind = TR_CRASH, .node = (uint8_t)n->id, .a = (uint64_t)how});
     if (n->recv != NULL) {
         MARK(w, CRASH_IN_TRANSFER);
     }

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IDLE_NS   (50 * SIM_MS)
+#define IDLE_NS    (50 * SIM_MS)
 #define SNAPS_KEPT 2
 
 static struct disk_op *queue_add(struct disk_queue *q)
@@ -185,10 +185,9 @@ void disk_failed(struct world *w, struct node *n)
 
 static void report_done(struct world *w, struct node *n, uint64_t io_seq)
 {
-    trace_add(&w->trace, &(struct trace_rec){.at = w->now,
-                                             .kind = TR_IO_DONE,
-                                             .node = (uint8_t)n->id,
-                                             .a = io_seq});
+    trace_add(
+        &w->trace,
+        &(struct trace_rec){.at = w->now, .kind = TR_IO_DONE, .node = (uint8_t)n->id, .a = io_seq});
     struct raft_event ev = {.type = RAFT_EV_IO_DONE, .io_seq = io_seq};
     int result = host_step(w, n, &ev);
     if (result != 0 && n->st.role != RAFT_FAULTED) {
@@ -324,8 +323,8 @@ static int load_snapshot(struct world *w, struct node *n)
         return 1;
     }
     struct raft_snap_meta meta;
-    int result = snap_read_state(w, n, n->durable.snap_term, n->durable.snap_index, &n->machine,
-                                 &meta);
+    int result =
+        snap_read_state(w, n, n->durable.snap_term, n->durable.snap_index, &n->machine, &meta);
     if (result != 0) {
         if (!n->rotted) {
             sim_fail(w, "n%u: snapshot at %" PRIu64 " cannot be read: %s", n->id,

@@ -184,7 +184,8 @@ int snap_attach(struct world *w, struct node *n, struct packet *p)
     p->config.config = meta->config;
     if (m->offset + m->count > meta->bytes || m->total != meta->bytes ||
         ((m->flags & RAFT_FLAG_LAST) != 0) != (m->offset + m->count == meta->bytes)) {
-        sim_fail(w, "n%u: chunk %" PRIu64 "+%u of a snapshot of %" PRIu64 " bytes (total %" PRIu64 ")",
+        sim_fail(w,
+                 "n%u: chunk %" PRIu64 "+%u of a snapshot of %" PRIu64 " bytes (total %" PRIu64 ")",
                  n->id, m->offset, m->count, meta->bytes, m->total);
         return 0;
     }

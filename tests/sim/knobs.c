@@ -25,8 +25,8 @@ static uint32_t pick(struct rng *r, const uint32_t *values, uint64_t count)
 {
     return values[rng_below(r, count)];
 }
-#define PICK(r, ...)                                                                              \
-    pick(r, (const uint32_t[]){__VA_ARGS__},                                                      \
+#define PICK(r, ...)                         \
+    pick(r, (const uint32_t[]){__VA_ARGS__}, \
          sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
 
 static void draw_raft(struct knobs *k, struct rng *r)

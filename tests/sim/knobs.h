@@ -16,36 +16,36 @@
 
 /* X(name, permille of seeds that have it, text). The first ones are drawn by the nemesis at its own
  * pace, those from LOSS on are properties of the network and the clocks. */
-#define SIM_FAULTS(X)                                                                             \
-    X(KILL, 350, "kill")                                                                          \
-    X(POWER, 500, "power")                                                                        \
-    X(BLACKOUT, 200, "blackout")                                                                  \
-    X(ISOLATE, 350, "isolate")                                                                    \
-    X(SPLIT, 300, "split")                                                                        \
-    X(BRIDGE, 200, "bridge")                                                                      \
-    X(RING, 150, "ring")                                                                          \
-    X(ONEWAY, 300, "one-way")                                                                     \
-    X(RESET, 350, "reset")                                                                        \
-    X(STALL, 250, "stall")                                                                        \
-    X(EIO, 200, "eio")                                                                            \
-    X(PAUSE, 250, "pause")                                                                        \
-    X(JUMP, 200, "jump")                                                                          \
-    X(TRANSFER, 400, "transfer")                                                                  \
-    X(CAMPAIGN, 250, "campaign")                                                                  \
-    X(NOSPACE, 200, "nospace")                                                                    \
-    X(ROT, 100, "rot")                                                                            \
-    X(LOSS, 350, "loss")                                                                          \
-    X(DUP, 300, "dup")                                                                            \
-    X(REORDER, 300, "reorder")                                                                    \
-    X(REPLAY, 250, "replay")                                                                      \
-    X(HOLD, 300, "hold")                                                                          \
+#define SIM_FAULTS(X)            \
+    X(KILL, 350, "kill")         \
+    X(POWER, 500, "power")       \
+    X(BLACKOUT, 200, "blackout") \
+    X(ISOLATE, 350, "isolate")   \
+    X(SPLIT, 300, "split")       \
+    X(BRIDGE, 200, "bridge")     \
+    X(RING, 150, "ring")         \
+    X(ONEWAY, 300, "one-way")    \
+    X(RESET, 350, "reset")       \
+    X(STALL, 250, "stall")       \
+    X(EIO, 200, "eio")           \
+    X(PAUSE, 250, "pause")       \
+    X(JUMP, 200, "jump")         \
+    X(TRANSFER, 400, "transfer") \
+    X(CAMPAIGN, 250, "campaign") \
+    X(NOSPACE, 200, "nospace")   \
+    X(ROT, 100, "rot")           \
+    X(LOSS, 350, "loss")         \
+    X(DUP, 300, "dup")           \
+    X(REORDER, 300, "reorder")   \
+    X(REPLAY, 250, "replay")     \
+    X(HOLD, 300, "hold")         \
     X(DRIFT, 300, "drift")
 
 enum sim_fault {
 #define X(name, permille, text) FAULT_##name,
     SIM_FAULTS(X)
 #undef X
-    FAULT_END
+        FAULT_END
 };
 #define FAULT_NEMESIS_END FAULT_LOSS
 

@@ -71,9 +71,12 @@ static int read_seeds(const char *path, struct batch *b)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},  {"count", required_argument, NULL, 'c'},
-        {"jobs", required_argument, NULL, 'j'},  {"seeds", required_argument, NULL, 'f'},
-        {"verbose", no_argument, NULL, 'v'},     {"trace", no_argument, NULL, 't'},
+        {"seed", required_argument, NULL, 's'},
+        {"count", required_argument, NULL, 'c'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"seeds", required_argument, NULL, 'f'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"trace", no_argument, NULL, 't'},
         {NULL, 0, NULL, 0},
     };
     static struct batch b;

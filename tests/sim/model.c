@@ -123,10 +123,8 @@ void elog_finish(struct elog *l)
 
 static void apply_entry(struct image *im, const struct disk_op *op)
 {
-    const struct item it = {.term = op->op.term,
-                            .data = op->op.data,
-                            .bytes = op->op.bytes,
-                            .type = op->op.type};
+    const struct item it = {
+        .term = op->op.term, .data = op->op.data, .bytes = op->op.bytes, .type = op->op.type};
     elog_truncate(&im->log, op->op.index);
     elog_push(&im->log, &it);
 }
@@ -190,13 +188,15 @@ int image_holds(const struct image *im, raft_index index, uint64_t chain)
 static int entries_match(const struct image *im, const struct raft_wal_state *found, char *why,
                          size_t n)
 {
-    raft_index want_last = elog_last(&im->log) > im->snap_index ? elog_last(&im->log) : im->snap_index;
+    raft_index want_last =
+        elog_last(&im->log) > im->snap_index ? elog_last(&im->log) : im->snap_index;
     raft_index found_last = found->count > 0 ? found->first + found->count - 1 : im->snap_index;
     if (found_last < im->snap_index) {
         found_last = im->snap_index;
     }
     if (found_last != want_last || (found->count > 0 && found->first > im->snap_index + 1)) {
-        snprintf(why, n, "entries %" PRIu64 "..%" PRIu64 " found, %" PRIu64 "..%" PRIu64 " expected",
+        snprintf(why, n,
+                 "entries %" PRIu64 "..%" PRIu64 " found, %" PRIu64 "..%" PRIu64 " expected",
                  found->first, found_last, im->snap_index + 1, want_last);
         return 0;
     }
@@ -223,8 +223,7 @@ int image_matches(const struct image *im, const struct raft_wal_state *found, ch
         return 0;
     }
     if (found->snapshot_index != im->snap_index || found->snapshot_term != im->snap_term) {
-        snprintf(why, n,
-                 "snapshot %" PRIu64 "/%" PRIu64 " found, %" PRIu64 "/%" PRIu64 " expected",
+        snprintf(why, n, "snapshot %" PRIu64 "/%" PRIu64 " found, %" PRIu64 "/%" PRIu64 " expected",
                  found->snapshot_index, found->snapshot_term, im->snap_index, im->snap_term);
         return 0;
     }

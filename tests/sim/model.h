@@ -18,7 +18,7 @@
 
 struct item {
     raft_term term;
-    uint64_t chain; /* hash of entries 1 .. this one */
+    uint64_t chain;      /* hash of entries 1 .. this one */
     const uint8_t *data; /* of the world's arena */
     uint32_t bytes;
     uint8_t type; /* enum raft_entry_type */
@@ -36,7 +36,8 @@ struct elog {
 };
 
 /* The hash of a prefix extended by one entry. */
-uint64_t item_chain(uint64_t before, raft_term term, uint8_t type, const void *data, uint32_t bytes);
+uint64_t item_chain(uint64_t before, raft_term term, uint8_t type, const void *data,
+                    uint32_t bytes);
 
 raft_index elog_last(const struct elog *l);
 /* NULL when index is not in the log. Ownership: l's, until its next change. */

@@ -68,8 +68,7 @@ static int choose_file(void *arg, const char *name)
 static void rot(struct world *w, struct node *n)
 {
     const struct raft_fs *fs = sim_disk_fs(n->disk);
-    struct victim v = {.rng = &w->rng_disk,
-                       .dir = rng_chance(&w->rng_disk, 700) ? "wal" : "snap"};
+    struct victim v = {.rng = &w->rng_disk, .dir = rng_chance(&w->rng_disk, 700) ? "wal" : "snap"};
     if (fs->list(fs->ctx, v.dir, choose_file, &v) != 0 || v.seen == 0) {
         return;
     }
@@ -256,8 +255,8 @@ static void transfer(struct world *w, struct node *n)
     struct raft_event ev = {.type = RAFT_EV_TRANSFER,
                             .peer = (raft_id)rng_range(&w->rng_nemesis, 0, w->k.nodes)};
     int result = host_step(w, n, &ev);
-    if (result != 0 && result != RAFT_ENOTLEADER && result != RAFT_EBUSY &&
-        result != RAFT_EINVAL && result != RAFT_EFAULTED) {
+    if (result != 0 && result != RAFT_ENOTLEADER && result != RAFT_EBUSY && result != RAFT_EINVAL &&
+        result != RAFT_EFAULTED) {
         sim_fail(w, "n%u: TRANSFER answered %d (%s)", n->id, result, raft_strerror(result));
     }
 }
@@ -322,11 +321,8 @@ static struct fault *free_slot(struct world *w)
 
 static void begin(struct world *w, struct fault *f)
 {
-    trace_add(&w->trace, &(struct trace_rec){.at = w->now,
-                                             .kind = TR_FAULT,
-                                             .a = f->number,
-                                             .b = f->kind,
-                                             .c = 1});
+    trace_add(&w->trace, &(struct trace_rec){
+                             .at = w->now, .kind = TR_FAULT, .a = f->number, .b = f->kind, .c = 1});
     switch (f->kind) {
     case FAULT_KILL:
     case FAULT_POWER:
@@ -383,8 +379,8 @@ static void undo(struct world *w, struct fault *f)
     if (f->kind == FAULT_NOSPACE && n != NULL) {
         say_space(w, n, 1);
     }
-    trace_add(&w->trace, &(struct trace_rec){
-                             .at = w->now, .kind = TR_FAULT, .a = f->number, .b = f->kind});
+    trace_add(&w->trace,
+              &(struct trace_rec){.at = w->now, .kind = TR_FAULT, .a = f->number, .b = f->kind});
     *f = (struct fault){0};
     net_release(w);
 }

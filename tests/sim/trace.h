@@ -18,17 +18,17 @@ enum trace_kind {
     TR_RECV,     /* msg: peer -> node */
     TR_LOST,     /* msg: node -> peer, a: enum trace_lost */
     TR_TICK,
-    TR_ROLE,     /* a role, b term, c leader, d commit, e last */
-    TR_PERSIST,  /* a kind, b io_seq, c term or first, d vote or count, e commit or compact */
-    TR_WRITE,    /* a ops, b result, c last io_seq */
-    TR_IO_DONE,  /* a io_seq */
+    TR_ROLE,    /* a role, b term, c leader, d commit, e last */
+    TR_PERSIST, /* a kind, b io_seq, c term or first, d vote or count, e commit or compact */
+    TR_WRITE,   /* a ops, b result, c last io_seq */
+    TR_IO_DONE, /* a io_seq */
     TR_IO_FAIL,
-    TR_PROPOSE,  /* a result, b term, c first, d count */
-    TR_READ,     /* a cookie, b floor */
-    TR_ANSWER,   /* a cookie, b result, c index */
-    TR_DROP,     /* a first, b last, c term */
-    TR_COMMIT,   /* a commit, b hash of the prefix */
-    TR_APPLIED,  /* a applied */
+    TR_PROPOSE,    /* a result, b term, c first, d count */
+    TR_READ,       /* a cookie, b floor */
+    TR_ANSWER,     /* a cookie, b result, c index */
+    TR_DROP,       /* a first, b last, c term */
+    TR_COMMIT,     /* a commit, b hash of the prefix */
+    TR_APPLIED,    /* a applied */
     TR_SNAP_BEGIN, /* a index, b term */
     TR_SNAP_TAKEN, /* a index, b term, c bytes */
     TR_CHUNK,      /* a snap_id, b offset, c length, d total */

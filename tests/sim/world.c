@@ -9,8 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum stream { STREAM_KNOBS = 1, STREAM_TIE, STREAM_NET, STREAM_DISK, STREAM_HOST, STREAM_CLIENT,
-              STREAM_NEMESIS };
+enum stream {
+    STREAM_KNOBS = 1,
+    STREAM_TIE,
+    STREAM_NET,
+    STREAM_DISK,
+    STREAM_HOST,
+    STREAM_CLIENT,
+    STREAM_NEMESIS
+};
 
 void sim_fail(struct world *w, const char *format, ...)
 {
@@ -214,8 +221,8 @@ static void start(struct world *w)
         uint64_t wait = rng_below(&w->rng_host, w->k.raft.election_max);
         world_later(w, wait, (struct ev){.kind = EV_BOOT, .node = (uint8_t)id});
         for (raft_id peer = id + 1; peer <= w->k.nodes; peer++) {
-            world_later(w, 0, (struct ev){
-                                  .kind = EV_CONNECT, .node = (uint8_t)id, .peer = (uint8_t)peer});
+            world_later(
+                w, 0, (struct ev){.kind = EV_CONNECT, .node = (uint8_t)id, .peer = (uint8_t)peer});
         }
     }
     world_later(w, 0, (struct ev){.kind = EV_CLIENT});

@@ -23,8 +23,8 @@
 #include "tests/sim/trace.h"
 #include "tests/sim/util.h"
 
-#define SIM_SLOTS      (SIM_NODES_MAX + 1) /* arrays indexed by id */
-#define SIM_CLUSTER_ID 0x51bU
+#define SIM_SLOTS       (SIM_NODES_MAX + 1) /* arrays indexed by id */
+#define SIM_CLUSTER_ID  0x51bU
 #define WORLD_STEPS_MAX 20000000U /* events of one seed; more is a storm */
 
 struct world;
@@ -37,20 +37,20 @@ struct packet {
     uint32_t epoch;     /* of the connection it was sent on */
     uint32_t from_boot; /* lives of the two processes when it was sent */
     uint32_t to_boot;
-    int stray;          /* arrives whatever became of its connection */
-    uint32_t count;     /* entries behind it */
+    int stray;      /* arrives whatever became of its connection */
+    uint32_t count; /* entries behind it */
     uint32_t data_bytes;
-    struct item *items;            /* count of them */
-    uint8_t *data;                 /* SNAPSHOT: the chunk */
-    struct raft_config_at config;  /* SNAPSHOT */
-    struct packet *next;           /* in net.held */
+    struct item *items;           /* count of them */
+    uint8_t *data;                /* SNAPSHOT: the chunk */
+    struct raft_config_at config; /* SNAPSHOT */
+    struct packet *next;          /* in net.held */
 };
 
 struct net {
-    uint8_t up[SIM_SLOTS][SIM_SLOTS];     /* there is a connection; symmetric */
-    uint32_t epoch[SIM_SLOTS][SIM_SLOTS]; /* of the connection; symmetric */
-    uint8_t cut[SIM_SLOTS][SIM_SLOTS];    /* faults that stop [from][to] */
-    uint8_t hold[SIM_SLOTS][SIM_SLOTS];   /* faults that hold back instead of dropping */
+    uint8_t up[SIM_SLOTS][SIM_SLOTS];       /* there is a connection; symmetric */
+    uint32_t epoch[SIM_SLOTS][SIM_SLOTS];   /* of the connection; symmetric */
+    uint8_t cut[SIM_SLOTS][SIM_SLOTS];      /* faults that stop [from][to] */
+    uint8_t hold[SIM_SLOTS][SIM_SLOTS];     /* faults that hold back instead of dropping */
     uint64_t last_at[SIM_SLOTS][SIM_SLOTS]; /* arrival of the last in order */
     struct packet *held;
     struct packet **held_end;
@@ -114,7 +114,7 @@ struct read_wait {
 
 struct snap_job {
     int active;
-    int written;      /* the file was finished when the job began; now only time passes */
+    int written; /* the file was finished when the job began; now only time passes */
     int failed;
     struct machine machine;
     struct raft_snapshot meta;
@@ -134,7 +134,7 @@ struct node {
     uint64_t clk_local;
     uint64_t clk_ppm;
     int paused;
-    int space_owed; /* it must still be told that its disk has room again */
+    int space_owed;  /* it must still be told that its disk has room again */
     struct ev *late; /* what happened while it was paused */
     size_t late_count;
     size_t late_cap;
@@ -173,7 +173,7 @@ struct node {
     struct snap_job take;
     struct raft_snapshot snap; /* newest of this member, with file; snap_id 0: none */
     uint64_t snap_digest[2];
-    raft_index taken_for;      /* index of the last snapshot begun */
+    raft_index taken_for; /* index of the last snapshot begun */
     struct raft_snap_reader *reader;
     uint64_t reader_id;
     struct raft_snap_recv *recv;
@@ -435,8 +435,8 @@ int world_alive(const struct world *w, raft_id id);
 
 struct world_run {
     uint64_t seed;
-    int verbose; /* print the knobs */
-    FILE *trace; /* print every event here; NULL: no */
+    int verbose;            /* print the knobs */
+    FILE *trace;            /* print every event here; NULL: no */
     struct world **current; /* set to the world while it runs, for a crash report; may be NULL */
 };
 
