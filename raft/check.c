@@ -27,11 +27,11 @@
  */
 #include "raft/internal.h"
 
-#define RULE(number, condition, text)                                                              \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            return #number ": " text;                                                              \
-        }                                                                                          \
+#define RULE(number, condition, text) \
+    do {                              \
+        if (!(condition)) {           \
+            return #number ": " text; \
+        }                             \
     } while (0)
 
 static const char *check_log(const struct raft *r)

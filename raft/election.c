@@ -325,8 +325,7 @@ static void send_requests(struct raft *r)
         if (!p->vote_due) {
             continue;
         }
-        struct raft_send *s =
-            raft__send(r, pre ? RAFT_MSG_PREVOTE : RAFT_MSG_VOTE, p->id);
+        struct raft_send *s = raft__send(r, pre ? RAFT_MSG_PREVOTE : RAFT_MSG_VOTE, p->id);
         if (s == NULL) {
             return;
         }

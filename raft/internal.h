@@ -20,16 +20,16 @@
 #include "raft/trace.h"
 
 #define RAFT__NEVER         UINT64_MAX
-#define RAFT__SENDS_MAX     128u           /* messages in one round of actions */
-#define RAFT__REPLIES_MAX   96u            /* of these, what events may queue before the round */
-#define RAFT__PERSIST_MAX   4u             /* HARDSTATE, install mark, ENTRIES, compaction mark */
-#define RAFT__DROPS_MAX     64u            /* lost proposal ranges in one round */
-#define RAFT__TRACE_MAX     128u           /* trace records in one round; more are not kept */
-#define RAFT__SAMPLES       64u            /* times at which requests left, for the contact rule */
-#define RAFT__PROBE_ENTRIES 8u             /* a probe takes along so few entries ... */
-#define RAFT__PROBE_BYTES   (64u * 1024u)  /* ... of so few bytes */
+#define RAFT__SENDS_MAX     128u          /* messages in one round of actions */
+#define RAFT__REPLIES_MAX   96u           /* of these, what events may queue before the round */
+#define RAFT__PERSIST_MAX   4u            /* HARDSTATE, install mark, ENTRIES, compaction mark */
+#define RAFT__DROPS_MAX     64u           /* lost proposal ranges in one round */
+#define RAFT__TRACE_MAX     128u          /* trace records in one round; more are not kept */
+#define RAFT__SAMPLES       64u           /* times at which requests left, for the contact rule */
+#define RAFT__PROBE_ENTRIES 8u            /* a probe takes along so few entries ... */
+#define RAFT__PROBE_BYTES   (64u * 1024u) /* ... of so few bytes */
 #define RAFT__LOG_SLOTS_MIN 16u
-#define RAFT__LOG_RESERVE   8u             /* slots that proposals leave to the entries of elections */
+#define RAFT__LOG_RESERVE   8u /* slots that proposals leave to the entries of elections */
 #define RAFT__READS_MAX     65536u
 #define RAFT__NO_SLOT       0xffu
 
@@ -53,9 +53,9 @@ struct raft__inflight {
 /* Another member, or this one (its progress fields are unused). The leader's view of how far the
  * log of that member agrees with its own: see progress.c for the states. */
 struct raft__peer {
-    raft_index match; /* durable there and equal to ours */
-    raft_index next;  /* the first entry not yet sent */
-    raft_seq min_seq; /* replies to older requests say nothing about progress (rule D3) */
+    raft_index match;    /* durable there and equal to ours */
+    raft_index next;     /* the first entry not yet sent */
+    raft_seq min_seq;    /* replies to older requests say nothing about progress (rule D3) */
     raft_seq append_seq; /* of the last APPEND to it */
     raft_seq acked_seq;  /* the newest request of this term that it answered, of any kind */
     raft_ns contact;     /* when that request left; 0 none */
@@ -71,16 +71,16 @@ struct raft__peer {
     uint64_t snap_acked; /* stored there through here */
     raft_id id;
     uint32_t roles;
-    uint32_t state;       /* enum raft__peer_state */
-    uint32_t link;        /* enum raft__link */
-    uint32_t lane;        /* which in-flight window is its own */
+    uint32_t state; /* enum raft__peer_state */
+    uint32_t link;  /* enum raft__link */
+    uint32_t lane;  /* which in-flight window is its own */
     uint32_t inflight_head;
     uint32_t inflight_count;
-    uint32_t snap_open;   /* the receiver answered: the window may fill */
-    uint32_t stalled;     /* it said that its disk is behind */
-    uint32_t vote_due;    /* a (PRE)VOTE is to be sent to it */
-    uint32_t beat_due;    /* a HEARTBEAT is to be sent to it */
-    uint32_t appended;    /* scratch of one round: an APPEND went to it */
+    uint32_t snap_open; /* the receiver answered: the window may fill */
+    uint32_t stalled;   /* it said that its disk is behind */
+    uint32_t vote_due;  /* a (PRE)VOTE is to be sent to it */
+    uint32_t beat_due;  /* a HEARTBEAT is to be sent to it */
+    uint32_t appended;  /* scratch of one round: an APPEND went to it */
 };
 
 /* A persist action under way. */
@@ -100,7 +100,7 @@ struct raft__read {
     uint64_t mark;    /* leader: seq that a confirming request must exceed. Else: number of the READ
                          that asked, 0 while none did */
     raft_ns at;
-    raft_id from; /* the follower that asked; 0: a read of this host */
+    raft_id from;  /* the follower that asked; 0: a read of this host */
     uint32_t held; /* leader: arrived before an entry of this term was committed */
 };
 
@@ -161,15 +161,15 @@ struct raft {
     raft_term last_term;
     raft_index commit;
     raft_index applied;
-    raft_index stable;       /* durable and not superseded */
-    raft_index persist_next; /* first entry that no persist action carries yet */
+    raft_index stable;          /* durable and not superseded */
+    raft_index persist_next;    /* first entry that no persist action carries yet */
     uint64_t uncommitted_bytes; /* leader only */
-    raft_index own_first; /* what this member proposed and does not know committed; 0 none */
+    raft_index own_first;       /* what this member proposed and does not know committed; 0 none */
     raft_index own_last;
     struct raft_snapshot snapshot; /* the newest */
-    raft_index compact_to;   /* base to move to once everything through it is issued; 0 none */
-    uint32_t mark_install;   /* a SNAPMARK is due before, */
-    uint32_t mark_taken;     /* or after the entries of the next round */
+    raft_index compact_to; /* base to move to once everything through it is issued; 0 none */
+    uint32_t mark_install; /* a SNAPMARK is due before, */
+    uint32_t mark_taken;   /* or after the entries of the next round */
     uint32_t configs_count;
     uint32_t disk_full;
     struct raft_config_at configs[RAFT_CONFIGS_MAX]; /* ascending; [0] is in force at base */
@@ -183,7 +183,7 @@ struct raft {
 
     /* Members of the newest configuration, in its order (membership.c). */
     uint32_t peers_count;
-    uint32_t self; /* slot of this member, or RAFT__NO_SLOT */
+    uint32_t self;       /* slot of this member, or RAFT__NO_SLOT */
     uint32_t voters;     /* slots that vote in the newest configuration */
     uint32_t voters_old; /* and in the outgoing one while joint; 0 otherwise */
     struct raft__peer peers[RAFT_NODES_MAX];
@@ -191,18 +191,18 @@ struct raft {
     /* Role and elections (election.c). */
     uint32_t role; /* enum raft_role */
     raft_id leader;
-    raft_ns wait;        /* the election wait drawn last */
-    raft_ns election_at; /* when this member stands for election */
-    raft_ns contact;     /* when a leader was last heard, for stickiness */
-    uint32_t sticky;     /* contact holds */
-    uint32_t votes;      /* slots that granted */
-    uint32_t rejects;    /* slots that refused */
+    raft_ns wait;           /* the election wait drawn last */
+    raft_ns election_at;    /* when this member stands for election */
+    raft_ns contact;        /* when a leader was last heard, for stickiness */
+    uint32_t sticky;        /* contact holds */
+    uint32_t votes;         /* slots that granted */
+    uint32_t rejects;       /* slots that refused */
     uint32_t transfer_vote; /* this campaign was ordered by the leader */
-    uint64_t campaign;   /* number of this campaign; replies repeat it */
+    uint64_t campaign;      /* number of this campaign; replies repeat it */
     raft_ns campaign_at;
     raft_seq grant_seq;
-    raft_id grant_to;    /* a vote to be told once it is durable; 0 none */
-    uint32_t own_vote;   /* candidate: its own vote is durable and counted */
+    raft_id grant_to;  /* a vote to be told once it is durable; 0 none */
+    uint32_t own_vote; /* candidate: its own vote is durable and counted */
     raft_ns quorum_contact;
 
     /* Follower (follower.c). */
@@ -420,8 +420,7 @@ void raft__follower_round(struct raft *r);
 void raft__handle_append_reply(struct raft *r, const struct raft_msg *m);
 void raft__handle_heartbeat_reply(struct raft *r, const struct raft_msg *m);
 /* The peer's log agrees with ours through `verified`, and through `match` on its disk. */
-void raft__peer_agrees(struct raft *r, struct raft__peer *p, raft_index match,
-                       raft_index verified);
+void raft__peer_agrees(struct raft *r, struct raft__peer *p, raft_index match, raft_index verified);
 /* Raise the commit index to what a quorum holds durably, if of this term. */
 void raft__advance_commit(struct raft *r);
 void raft__leader_round(struct raft *r);

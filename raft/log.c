@@ -113,8 +113,7 @@ void raft__log_compact(struct raft *r, raft_index index)
 int raft__log_restore(struct raft *r, const struct raft_snapshot *s)
 {
     RAFT_INVARIANT(s->index >= r->commit);
-    int keep = s->index >= r->base && s->index <= r->last &&
-               raft__log_term(r, s->index) == s->term;
+    int keep = s->index >= r->base && s->index <= r->last && raft__log_term(r, s->index) == s->term;
     if (!keep) {
         raft_index from = r->commit + 1;
         if (from <= r->last) {

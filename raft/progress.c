@@ -58,8 +58,7 @@ void raft__peer_reset(struct raft *r, struct raft__peer *p, raft_index next)
 
 void raft__peer_probe(struct raft *r, struct raft__peer *p, raft_index next, raft_ns retry_at)
 {
-    raft__trace(r, RAFT_TRACE_PROBE,
-                (struct raft__note){.peer = p->id, .a = next, .b = p->match});
+    raft__trace(r, RAFT_TRACE_PROBE, (struct raft__note){.peer = p->id, .a = next, .b = p->match});
     p->state = RAFT__PROBE;
     p->next = raft__max(next, p->match + 1);
     p->min_seq = r->seq + 1;
@@ -104,7 +103,8 @@ int raft__peer_match(struct raft *r, struct raft__peer *p, raft_index index)
     p->next = raft__max(p->next, index + 1);
     while (p->inflight_count > 0 && w[p->inflight_head].last <= index) {
         p->inflight_bytes -= w[p->inflight_head].bytes;
-        p->inflight_head = p->inflight_head + 1 == r->o.inflight_msgs_max ? 0 : p->inflight_head + 1;
+        p->inflight_head =
+            p->inflight_head + 1 == r->o.inflight_msgs_max ? 0 : p->inflight_head + 1;
         p->inflight_count--;
     }
     if (p->state == RAFT__REPLICATE) {

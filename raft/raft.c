@@ -19,8 +19,8 @@ const char *raft_strerror(int error)
     switch (error) {
     case 0:
         return "no error";
-#define X(name, value, text)                                                                       \
-    case value:                                                                                    \
+#define X(name, value, text) \
+    case value:              \
         return text;
         RAFT_ERRORS(X)
 #undef X
@@ -100,8 +100,8 @@ static struct layout layout_of(const struct raft_options *o)
     struct layout l;
     l.log = sizeof(struct raft);
     l.inflight = l.log + (size_t)o->log_slots * sizeof(struct raft_entry);
-    l.reads = l.inflight +
-              (size_t)RAFT_NODES_MAX * o->inflight_msgs_max * sizeof(struct raft__inflight);
+    l.reads =
+        l.inflight + (size_t)RAFT_NODES_MAX * o->inflight_msgs_max * sizeof(struct raft__inflight);
     l.results = l.reads + (size_t)o->reads_max * sizeof(struct raft__read);
     l.total = l.results + (size_t)o->reads_max * sizeof(struct raft_read);
     return l;

@@ -57,8 +57,7 @@ void raft__advance_commit(struct raft *r)
 
 /* --- answers -------------------------------------------------------------------------------- */
 
-void raft__peer_agrees(struct raft *r, struct raft__peer *p, raft_index match,
-                       raft_index verified)
+void raft__peer_agrees(struct raft *r, struct raft__peer *p, raft_index match, raft_index verified)
 {
     if (raft__peer_match(r, p, match)) {
         raft__advance_commit(r);

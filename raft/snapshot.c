@@ -274,8 +274,7 @@ int raft__snap_installed(struct raft *r, const struct raft_event *ev)
     RAFT_INVARIANT(r->role != RAFT_LEADER);
     RAFT_INVARIANT(s->index > r->commit);
     int kept = raft__log_restore(r, s);
-    raft__trace(r, RAFT_TRACE_INSTALLED,
-                (struct raft__note){.a = s->index, .b = (uint64_t)kept});
+    raft__trace(r, RAFT_TRACE_INSTALLED, (struct raft__note){.a = s->index, .b = (uint64_t)kept});
     raft__commit_to(r, s->index);
     r->applied = s->index;
     r->verified = raft__max(r->verified, s->index);

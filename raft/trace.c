@@ -23,8 +23,8 @@ void raft__trace(struct raft *r, enum raft_trace_code code, struct raft__note no
 const char *raft_trace_name(uint32_t code)
 {
     switch (code) {
-#define X(name, value, text)                                                                       \
-    case value:                                                                                    \
+#define X(name, value, text) \
+    case value:              \
         return #name;
         RAFT_TRACE_CODES(X)
 #undef X
