@@ -41,7 +41,7 @@ tour_configuration() {
 
 tour_lock() {
     chapter "2. A lock contended by two processes: they take turns, and the fencing token grows"
-    local out="$ENSEMBLE/tour-lock.out" a b hold='echo "$0 has the lock, token $COORD_FENCE"; i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo "$0 lets go"'
+    local out="$ENSEMBLE/tour-lock.out" a b hold='echo "$0 has the lock, token $COORD_FENCE"; sleep 0.3; echo "$0 lets go"'
     : >"$out"
     printf "  \$ coordctl lock tour -- sh -c '...' first  &  coordctl lock tour -- sh -c '...' second\n"
     quiet lock tour -- sh -c "$hold" first >>"$out" &
