@@ -56,7 +56,7 @@ SERVER_SHELL := $(filter-out server/shell/main.c,$(wildcard server/shell/*.c))
 CLIENT_SRC   := $(wildcard client/core/*.c client/shell/*.c client/recipes/*.c)
 CLI_SRC      := $(wildcard client/cli/*.c)
 EXAMPLE_SRC  := $(wildcard client/examples/*.c)
-TESTLIB_SRC  := $(wildcard tests/lib/*.c)
+TESTLIB_SRC  := $(wildcard tests/lib/*.c tests/sim/disk*.c)
 SIM_SRC      := $(wildcard tests/sim/*.c)
 UNIT_SRC     := $(wildcard tests/unit/test_*.c)
 
