@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -255,7 +256,7 @@ static int posix_list(void *ctx, const char *path, raft_fs_visit visit, void *ar
 static int posix_lock(void *ctx, const char *path)
 {
     struct posix *p = ctx;
-    int fd;
+    int fd = -1;
     if (p->lock_fd >= 0) {
         return -EWOULDBLOCK;
     }

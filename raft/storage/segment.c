@@ -41,7 +41,7 @@
  *
  *      0   4   crc32c over: the salt, bytes 8..31, the body
  *      4   4   chain: crc32c over the previous record's chain and this crc. It starts, in a segment,
- *              from crc32c over the chain in the header and the header's crc
+ *              from crc32c over the chain in the header and the crc32c of the salt
  *      8   4   bytes of the body
  *     12   1   type
  *     13   1   flags
@@ -89,6 +89,14 @@ static uint32_t header_crc(const uint8_t *p, uint32_t bytes)
     return raft__crc32c(crc, p + 12, bytes - 12);
 }
 
+/* The chain that the first record continues. */
+static uint32_t first_chain(const struct segment_header *h)
+{
+    uint8_t salt[8];
+    put_u64(salt, h->salt);
+    return raft__record_chain(h->prev_chain, raft__crc32c(0, salt, sizeof salt));
+}
+
 uint32_t raft__segment_header_encode(uint8_t *page, const struct segment_header *h)
 {
     MUST(h->seq != 0);
@@ -123,7 +131,7 @@ uint32_t raft__segment_header_encode(uint8_t *page, const struct segment_header 
     uint32_t crc = header_crc(page, HEADER_BYTES);
     put_u32(page + 8, crc);
     memcpy(page + SEGMENT_COPY_OFFSET, page, HEADER_BYTES);
-    return raft__record_chain(h->prev_chain, crc);
+    return first_chain(h);
 }
 
 static int header_decode_copy(const uint8_t *p, struct segment_header *h, uint32_t *ret_chain)
@@ -164,7 +172,7 @@ static int header_decode_copy(const uint8_t *p, struct segment_header *h, uint32
     h->damage_seq = get_u64(p + 152);
     h->damage_offset = get_u64(p + 160);
     h->damage_index = get_u64(p + 168);
-    *ret_chain = raft__record_chain(h->prev_chain, crc);
+    *ret_chain = first_chain(h);
     /* A well-formed header that says what no writer writes is damage all the same. */
     return h->seq == 0 || h->prev_seq >= h->seq || h->bytes < SEGMENT_BYTES_MIN ||
                    h->bytes > SEGMENT_BYTES_MAX || h->first_batch == 0 || h->first_index == 0
@@ -252,6 +260,12 @@ uint64_t raft__record_decode(const uint8_t *p, uint64_t room, uint64_t salt, str
     if (!raft__record_plausible(p, room)) {
         return 0;
     }
+    return raft__record_verify(p, p + RECORD_HEADER_BYTES, salt, ret_r);
+}
+
+uint64_t raft__record_verify(const uint8_t *p, const uint8_t *body, uint64_t salt,
+                             struct record *ret_r)
+{
     struct record r = {.crc = get_u32(p),
                        .chain = get_u32(p + 4),
                        .len = get_u32(p + 8),
@@ -259,7 +273,7 @@ uint64_t raft__record_decode(const uint8_t *p, uint64_t room, uint64_t salt, str
                        .flags = p[13],
                        .index = get_u64(p + 16),
                        .term = get_u64(p + 24),
-                       .body = p + RECORD_HEADER_BYTES};
+                       .body = body};
     if (record_crc(p, r.body, r.len, salt) != r.crc) {
         return 0;
     }

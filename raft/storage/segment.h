@@ -104,6 +104,10 @@ uint32_t raft__record_encode(uint8_t *out, struct record *r, uint64_t salt, uint
  * Return: its bytes in the file, or 0 when there is no intact record. */
 uint64_t raft__record_decode(const uint8_t *p, uint64_t room, uint64_t salt, struct record *ret_r);
 
+/* The same with the body elsewhere; the caller knows that it has the length the header states. */
+uint64_t raft__record_verify(const uint8_t *p, const uint8_t *body, uint64_t salt,
+                             struct record *ret_r);
+
 /* Could a record begin at p (RECORD_HEADER_BYTES there)? Looks at type, version and length only. */
 int raft__record_plausible(const uint8_t *p, uint64_t room);
 
