@@ -14,10 +14,24 @@
 
 #define WATCH_NS (20 * SIM_MS)
 
-static uint64_t bound(const struct world *w)
+/* How long nothing at all may be achieved, and how long the whole may take. */
+static uint64_t idle_bound(const struct world *w)
 {
-    uint64_t elections = 40 * w->k.raft.election_max * (w->k.priorities ? 3 : 1);
-    return elections + 20 * SIM_SEC;
+    return 10 * w->k.raft.election_max * (w->k.priorities ? 3 : 1) + 5 * SIM_SEC;
+}
+#define HEAL_BOUND (600 * SIM_SEC)
+
+/* A group with one message of one entry under way needs its time: what counts is that it moves. */
+static void note_progress(struct world *w)
+{
+    uint64_t sum = (uint64_t)w->phase << 48;
+    for (raft_id id = 1; id <= w->k.nodes; id++) {
+        sum += w->nodes[id].machine.applied + w->nodes[id].st.stable;
+    }
+    if (sum > w->progress) {
+        w->progress = sum;
+        w->progress_at = w->now;
+    }
 }
 
 /* The members that take part; 0 when too few are left to go on. */
@@ -175,7 +189,9 @@ void check_watch(struct world *w)
         finish(w);
         return;
     }
-    if (w->now > w->healed_at + bound(w) && !w->failed) {
+    note_progress(w);
+    if ((w->now > w->progress_at + idle_bound(w) || w->now > w->healed_at + HEAL_BOUND) &&
+        !w->failed) {
         explain(w, w->phase == PHASE_SETTLE  ? "has not converged"
                    : w->phase == PHASE_PROBE ? "does not answer"
                                              : "is not quiet");

@@ -44,7 +44,7 @@ static int other_leader(const struct world *w, const struct node *n)
 
 static void became_leader(struct world *w, struct node *n)
 {
-    struct term_rec *t = check_term(w, n->st.term);
+    struct term_rec *t = check_term(w, n->st.term); /* before any other call may move the table */
     MARK(w, LEADER_ELECTED);
     if (t->leader != 0 && t->leader != n->id) {
         sim_fail(w, "n%u and n%u both lead term %" PRIu64 " (R1)", t->leader, n->id, n->st.term);
@@ -54,11 +54,8 @@ static void became_leader(struct world *w, struct node *n)
     if (other_leader(w, n)) {
         MARK(w, TWO_LEADERS);
     }
-    for (raft_id id = 1; id <= w->k.nodes; id++) {
-        const struct node *m = &w->nodes[id];
-        if (m->state == HOST_UP && m->st.transfer_to == n->id) {
-            MARK(w, TRANSFERRED);
-        }
+    if (n->st.term > 1 && check_term(w, n->st.term - 1)->transfer_to == n->id) {
+        MARK(w, TRANSFERRED);
     }
     check_leader_log(w, n);
 }
@@ -66,6 +63,9 @@ static void became_leader(struct world *w, struct node *n)
 static void note_role(struct world *w, struct node *n, raft_term term_before)
 {
     const struct raft_status *st = &n->st;
+    if (st->role == RAFT_LEADER && st->transfer_to != 0) {
+        check_term(w, st->term)->transfer_to = st->transfer_to;
+    }
     if (st->role == n->seen_role && st->term == term_before) {
         return;
     }
@@ -83,7 +83,7 @@ static void note_role(struct world *w, struct node *n, raft_term term_before)
     if (n->seen_role == RAFT_LEADER && st->role == RAFT_FOLLOWER && st->term == term_before) {
         MARK(w, STEPPED_DOWN_SAME_TERM);
     }
-    if (n->seen_role == RAFT_CANDIDATE && st->role == RAFT_CANDIDATE) {
+    if (n->seen_role == RAFT_CANDIDATE && st->role == RAFT_PRECANDIDATE) {
         MARK(w, ELECTION_RETRIED);
     }
     n->seen_role = st->role;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define BATCH_LIMIT 64
+#define PENDING_MAX 300 /* a load that waits for answers at some point */
 
 static struct proposal *proposal_at(struct world *w, uint64_t id)
 {
@@ -149,6 +150,20 @@ void client_dropped(struct world *w, struct node *n, const struct raft_drop *d)
     p->count = kept;
 }
 
+/* The state has moved: which confirmed reads can be served now? */
+void client_release_reads(struct world *w, struct node *n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n->waits_count; i++) {
+        if (n->waits[i].index > n->machine.applied) {
+            n->waits[kept++] = n->waits[i];
+        } else {
+            w->client.reads[n->waits[i].cookie].done = 1;
+        }
+    }
+    n->waits_count = kept;
+}
+
 void client_applied(struct world *w, struct node *n, raft_index index, raft_term term)
 {
     struct pending *p = oldest(n);
@@ -162,15 +177,23 @@ void client_applied(struct world *w, struct node *n, raft_index index, raft_term
         }
         settle_oldest(w, n, PROPOSAL_COMMITTED);
     }
-    size_t kept = 0;
-    for (size_t i = 0; i < n->waits_count; i++) {
-        if (n->waits[i].index > n->machine.applied) {
-            n->waits[kept++] = n->waits[i];
-        } else {
-            w->client.reads[n->waits[i].cookie].done = 1;
+    client_release_reads(w, n);
+}
+
+/* A snapshot takes the place of entries not yet applied here. What was known to be committed is
+ * committed, and so is everything before the snapshot's own entry when the log holds that; only the
+ * results are not known. All else must be dropped. */
+void client_installed(struct world *w, struct node *n, raft_index index, raft_term term)
+{
+    raft_index committed = elog_term(&n->log, index) == term ? index : n->commit;
+    while (oldest(n) != NULL && oldest(n)->index <= committed) {
+        if (elog_term(&n->log, oldest(n)->index) != oldest(n)->term) {
+            sim_fail(w, "n%u: proposal at %" PRIu64 " has no fate", n->id, oldest(n)->index);
+            return;
         }
+        MARK(w, PROPOSAL_IN_SNAPSHOT);
+        settle_oldest(w, n, PROPOSAL_COMMITTED);
     }
-    n->waits_count = kept;
 }
 
 void client_node_ended(struct world *w, struct node *n)
@@ -311,7 +334,7 @@ void client_step(struct world *w)
         return;
     }
     struct node *n = rng_chance(&w->rng_client, 900) ? likely_leader(w) : any_node(w);
-    if (n != NULL) {
+    if (n != NULL && n->pend.count < PENDING_MAX) {
         uint32_t count = (uint32_t)rng_range(&w->rng_client, 1, w->k.batch_max);
         (void)client_propose(w, n, count, &ignored);
     }

@@ -54,7 +54,8 @@ void snap_maybe_take(struct world *w, struct node *n)
     if (rng_chance(&w->rng_host, 300)) {
         snap_write_job(w, n);
     }
-    host_later(w, n, 4 * disk_latency(w, n), (struct ev){.kind = EV_SNAP_TAKEN});
+    host_later(w, n, 3 * w->k.disk_ns + disk_latency(w, n),
+               (struct ev){.kind = EV_SNAP_TAKEN});
 }
 
 void snap_write_job(struct world *w, struct node *n)
@@ -117,11 +118,17 @@ void snap_taken(struct world *w, struct node *n)
     n->snap = job->meta;
     memcpy(n->snap_digest, job->digest, sizeof(job->digest));
     struct raft_snapshot snap = job->meta;
-    struct raft_event ev = {.type = RAFT_EV_SNAP_TAKEN, .snapshot = &snap};
+    uint64_t keep = rng_below(&w->rng_host, 2) * rng_below(&w->rng_host, snap_interval(w));
+    struct raft_event ev = {.type = RAFT_EV_SNAP_TAKEN,
+                            .snapshot = &snap,
+                            .index = snap.index > keep ? snap.index - keep : 0};
     int result = host_step(w, n, &ev);
     if (result != 0 && result != RAFT_EFAULTED) {
         sim_fail(w, "n%u: SNAP_TAKEN at %" PRIu64 " refused: %s", n->id, snap.index,
                  raft_strerror(result));
+    }
+    if (result == 0 && !w->failed) {
+        snap_maybe_take(w, n); /* much may have been applied while the file was written */
     }
 }
 
@@ -278,11 +285,17 @@ void snap_begin_install(struct world *w, struct node *n, const struct raft_snaps
                  meta->snap_id, n->recv_id);
         return;
     }
+    trace_add(&w->trace, &(struct trace_rec){.at = w->now,
+                                             .kind = TR_INSTALL_BEGIN,
+                                             .node = (uint8_t)n->id,
+                                             .a = meta->index,
+                                             .b = meta->term});
     n->install = (struct snap_job){.active = 1, .meta = *meta};
     if (rng_chance(&w->rng_host, 400)) {
         snap_load_job(w, n);
     }
-    host_later(w, n, 4 * disk_latency(w, n), (struct ev){.kind = EV_SNAP_LOADED});
+    host_later(w, n, 3 * w->k.disk_ns + disk_latency(w, n),
+               (struct ev){.kind = EV_SNAP_LOADED});
 }
 
 void snap_load_job(struct world *w, struct node *n)
@@ -311,6 +324,7 @@ void snap_load_job(struct world *w, struct node *n)
 static void stand_at(struct world *w, struct node *n, const struct snap_job *job)
 {
     raft_index index = job->meta.index;
+    client_installed(w, n, index, job->meta.term);
     if (elog_term(&n->log, index) == job->meta.term) {
         MARK(w, SNAPSHOT_KEPT_SUFFIX);
         elog_trim(&n->log, index);
@@ -321,6 +335,7 @@ static void stand_at(struct world *w, struct node *n, const struct snap_job *job
         elog_reset(&n->log, index, job->meta.term, job->machine.chain);
     }
     n->machine = job->machine;
+    client_release_reads(w, n);
     n->commit = index;
     n->snap = job->meta;
     memcpy(n->snap_digest, job->digest, sizeof(job->digest));
@@ -342,13 +357,11 @@ void snap_loaded(struct world *w, struct node *n)
                                              .a = job->meta.index,
                                              .b = job->meta.term,
                                              .c = (uint64_t)job->failed});
-    if (w->failed) {
+    if (w->failed || n->io_failed) {
         return;
     }
     if (job->failed) {
-        if (!w->nodes[n->id].io_failed) {
-            reject(w, n, job->meta.snap_id);
-        }
+        reject(w, n, job->meta.snap_id);
         return;
     }
     check_snapshot(w, n, &job->machine, job->digest);

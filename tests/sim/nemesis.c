@@ -214,7 +214,7 @@ static void partition(struct world *w, struct fault *f)
 static void break_disk(struct world *w, struct node *n, enum sim_fault kind)
 {
     if (kind == FAULT_STALL) {
-        uint64_t t = duration(w);
+        uint64_t t = duration(w) / 3;
         n->stall_until = w->now + t;
         if (t > w->k.raft.disk_stall) {
             MARK(w, DISK_STALLED);

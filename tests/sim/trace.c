@@ -48,6 +48,7 @@ static const struct {
     [TR_SNAP_TAKEN] = {"snap-taken", {"index", "term", "bytes", NULL}},
     [TR_CHUNK] = {"chunk", {"snap_id", "offset", "bytes", "total", NULL}},
     [TR_INSTALL] = {"INSTALL", {"index", "term", "result", NULL}},
+    [TR_INSTALL_BEGIN] = {"install", {"index", "term", NULL}},
     [TR_BOOT] = {"BOOT", {"health", "term", "vote", "snapshot", "last"}},
     [TR_CRASH] = {"CRASH", {"how", NULL}},
     [TR_LINK] = {"link", {"up", NULL}},

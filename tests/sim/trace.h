@@ -33,6 +33,7 @@ enum trace_kind {
     TR_SNAP_TAKEN, /* a index, b term, c bytes */
     TR_CHUNK,      /* a snap_id, b offset, c length, d total */
     TR_INSTALL,    /* a index, b term, c result */
+    TR_INSTALL_BEGIN, /* a index, b term */
     TR_BOOT,       /* a health, b term, c vote, d snapshot, e last */
     TR_CRASH,      /* a enum host_end */
     TR_LINK,       /* a up, peer */

@@ -287,6 +287,8 @@ int client_read(struct world *w, struct node *n, uint64_t *ret_cookie);
 void client_answer(struct world *w, struct node *n, const struct raft_read *r);
 void client_dropped(struct world *w, struct node *n, const struct raft_drop *d);
 void client_applied(struct world *w, struct node *n, raft_index index, raft_term term);
+void client_installed(struct world *w, struct node *n, raft_index index, raft_term term);
+void client_release_reads(struct world *w, struct node *n);
 void client_node_ended(struct world *w, struct node *n);
 void client_finish(struct world *w);
 
@@ -326,6 +328,7 @@ struct commit_rec {
 
 struct term_rec {
     raft_id leader;
+    raft_id transfer_to; /* its leader was told to hand over to this one */
     raft_id votes[SIM_SLOTS]; /* by voter: whom it gave its vote in public */
 };
 
@@ -399,6 +402,8 @@ struct world {
     enum phase phase;
     uint64_t healed_at;
     uint64_t converged_ns; /* how long it took */
+    uint64_t progress;     /* a number that grows with everything achieved since */
+    uint64_t progress_at;
     uint64_t quiet_from;
     uint64_t quiet_sent;
     uint64_t chaos_sent;
