@@ -252,6 +252,9 @@ int host_feed(struct world *w, struct node *n, struct raft_event *ev, const stru
     if (!w->failed) {
         check_node(w, n);
     }
+    if (!w->failed && puts && snap_nearly_full(w, n)) {
+        snap_maybe_take(w, n);
+    }
     return result;
 }
 

@@ -29,10 +29,18 @@ static uint64_t snap_interval(const struct world *w)
     return w->k.snap_every < most ? w->k.snap_every : most;
 }
 
+/* A follower's log fills with what is not committed yet, and takes no more until it is compacted:
+ * every applied entry that can go must go. */
+int snap_nearly_full(const struct world *w, const struct node *n)
+{
+    return n->log.count * 4 >= (uint64_t)w->k.raft.log_slots * 3;
+}
+
 void snap_maybe_take(struct world *w, struct node *n)
 {
     raft_index base = n->snap.index > n->taken_for ? n->snap.index : n->taken_for;
-    if (n->take.active || n->install.active || n->machine.applied < base + snap_interval(w)) {
+    raft_index interval = snap_nearly_full(w, n) ? 1 : snap_interval(w);
+    if (n->take.active || n->install.active || n->machine.applied < base + interval) {
         return;
     }
     const struct raft_config_at *config = raft_config_at(n->raft, n->machine.applied);
@@ -54,8 +62,7 @@ void snap_maybe_take(struct world *w, struct node *n)
     if (rng_chance(&w->rng_host, 300)) {
         snap_write_job(w, n);
     }
-    host_later(w, n, 3 * w->k.disk_ns + disk_latency(w, n),
-               (struct ev){.kind = EV_SNAP_TAKEN});
+    host_later(w, n, 3 * w->k.disk_ns + disk_latency(w, n), (struct ev){.kind = EV_SNAP_TAKEN});
 }
 
 void snap_write_job(struct world *w, struct node *n)
@@ -119,6 +126,9 @@ void snap_taken(struct world *w, struct node *n)
     memcpy(n->snap_digest, job->digest, sizeof(job->digest));
     struct raft_snapshot snap = job->meta;
     uint64_t keep = rng_below(&w->rng_host, 2) * rng_below(&w->rng_host, snap_interval(w));
+    if (snap_nearly_full(w, n)) {
+        keep = 0;
+    }
     struct raft_event ev = {.type = RAFT_EV_SNAP_TAKEN,
                             .snapshot = &snap,
                             .index = snap.index > keep ? snap.index - keep : 0};
@@ -294,8 +304,7 @@ void snap_begin_install(struct world *w, struct node *n, const struct raft_snaps
     if (rng_chance(&w->rng_host, 400)) {
         snap_load_job(w, n);
     }
-    host_later(w, n, 3 * w->k.disk_ns + disk_latency(w, n),
-               (struct ev){.kind = EV_SNAP_LOADED});
+    host_later(w, n, 3 * w->k.disk_ns + disk_latency(w, n), (struct ev){.kind = EV_SNAP_LOADED});
 }
 
 void snap_load_job(struct world *w, struct node *n)

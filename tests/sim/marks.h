@@ -34,7 +34,7 @@
     X(OLD_ENTRY_DROPPED, 1, "an entry of a leader that is gone was replaced by a later one")     \
     X(PROPOSAL_DROPPED, 1, "a proposer was told that its proposal lost")                         \
     X(PROPOSAL_AFTER_CRASH, 1, "a proposal was committed although its proposer had crashed")     \
-    X(PROPOSAL_IN_SNAPSHOT, 0, "a committed proposal was overtaken by a snapshot, unapplied")     \
+    X(PROPOSAL_IN_SNAPSHOT, 0, "a committed proposal was overtaken by a snapshot, unapplied")    \
     X(REFUSED_NOT_LEADER, 1, "a proposal was refused: not the leader")                           \
     X(REFUSED_TRANSFER, 1, "a proposal was refused: leadership is being handed over")            \
     X(REFUSED_FULL, 1, "a proposal was refused: the log or the window is full")                  \

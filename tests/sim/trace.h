@@ -23,22 +23,22 @@ enum trace_kind {
     TR_WRITE,   /* a ops, b result, c last io_seq */
     TR_IO_DONE, /* a io_seq */
     TR_IO_FAIL,
-    TR_PROPOSE,    /* a result, b term, c first, d count */
-    TR_READ,       /* a cookie, b floor */
-    TR_ANSWER,     /* a cookie, b result, c index */
-    TR_DROP,       /* a first, b last, c term */
-    TR_COMMIT,     /* a commit, b hash of the prefix */
-    TR_APPLIED,    /* a applied */
-    TR_SNAP_BEGIN, /* a index, b term */
-    TR_SNAP_TAKEN, /* a index, b term, c bytes */
-    TR_CHUNK,      /* a snap_id, b offset, c length, d total */
-    TR_INSTALL,    /* a index, b term, c result */
+    TR_PROPOSE,       /* a result, b term, c first, d count */
+    TR_READ,          /* a cookie, b floor */
+    TR_ANSWER,        /* a cookie, b result, c index */
+    TR_DROP,          /* a first, b last, c term */
+    TR_COMMIT,        /* a commit, b hash of the prefix */
+    TR_APPLIED,       /* a applied */
+    TR_SNAP_BEGIN,    /* a index, b term */
+    TR_SNAP_TAKEN,    /* a index, b term, c bytes */
+    TR_CHUNK,         /* a snap_id, b offset, c length, d total */
+    TR_INSTALL,       /* a index, b term, c result */
     TR_INSTALL_BEGIN, /* a index, b term */
-    TR_BOOT,       /* a health, b term, c vote, d snapshot, e last */
-    TR_CRASH,      /* a enum host_end */
-    TR_LINK,       /* a up, peer */
-    TR_FAULT,      /* a number of the fault, b class, c on or off, d and e its details */
-    TR_PHASE       /* a: 1 healed, 2 converged */
+    TR_BOOT,          /* a health, b term, c vote, d snapshot, e last */
+    TR_CRASH,         /* a enum host_end */
+    TR_LINK,          /* a up, peer */
+    TR_FAULT,         /* a number of the fault, b class, c on or off, d and e its details */
+    TR_PHASE          /* a: 1 healed, 2 converged */
 };
 
 struct trace_rec {

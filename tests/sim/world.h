@@ -229,6 +229,7 @@ void disk_queue_clear(struct disk_queue *q);
 void disk_failed(struct world *w, struct node *n);
 
 /* host_snap.c: snapshots. */
+int snap_nearly_full(const struct world *w, const struct node *n);
 void snap_maybe_take(struct world *w, struct node *n);
 void snap_write_job(struct world *w, struct node *n);
 void snap_taken(struct world *w, struct node *n);
@@ -328,7 +329,7 @@ struct commit_rec {
 
 struct term_rec {
     raft_id leader;
-    raft_id transfer_to; /* its leader was told to hand over to this one */
+    raft_id transfer_to;      /* its leader was told to hand over to this one */
     raft_id votes[SIM_SLOTS]; /* by voter: whom it gave its vote in public */
 };
 
