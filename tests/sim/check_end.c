@@ -213,3 +213,36 @@ void check_load(struct world *w)
                  beats);
     }
 }
+
+/* A message that moves entries, bytes of a snapshot or an acknowledgement is work; everything else is
+ * overhead, and what may be spent of it in a second follows from timers and from work. */
+static int is_overhead(const struct raft_msg *m)
+{
+    return !((m->type == RAFT_MSG_APPEND && m->count > 0) || m->type == RAFT_MSG_SNAPSHOT ||
+             m->type == RAFT_MSG_SNAPSHOT_REPLY ||
+             (m->type == RAFT_MSG_APPEND_REPLY && (m->flags & RAFT_FLAG_REJECT) == 0));
+}
+
+void check_storm(struct world *w, const struct raft_msg *m)
+{
+    struct net *net = &w->net;
+    net->overhead += (uint64_t)is_overhead(m);
+    if (w->now < net->window_from + SIM_SEC) {
+        return;
+    }
+    uint64_t seconds = (w->now - net->window_from) / SIM_SEC + 1;
+    uint64_t pairs = (uint64_t)w->k.nodes * (w->k.nodes - 1);
+    uint64_t beats = seconds * SIM_SEC / w->k.raft.heartbeat + 1;
+    uint64_t allowed = pairs * (beats + 20) + w->k.nodes * net->window_work;
+    if (w->k.reorder_permille > 0 || w->k.replay_permille > 0 || w->k.dup_permille > 0) {
+        allowed *= 8;
+    }
+    double part = (double)net->overhead / (double)allowed;
+    
+    if (part > w->storm_max) {
+        w->storm_max = part;
+    }
+    net->overhead = 0;
+    net->window_work = 0;
+    net->window_from = w->now;
+}
