@@ -145,6 +145,10 @@ static void make_header(struct raft_wal *w, const struct wal_ready *r)
         h->prev_seq = prev->seq;
         h->prev_batch = prev->last_batch;
         h->prev_chain = prev->last_chain;
+    } else {
+        h->prev_seq = w->before.seq;
+        h->prev_batch = w->before.batch;
+        h->prev_chain = w->before.chain;
     }
     h->vote = w->vote;
     h->term = w->term;
@@ -208,6 +212,9 @@ int raft__wal_release_oldest(struct raft_wal *w)
         return rc;
     }
     (void)w->fs->close(w->fs->ctx, w->segments[0].fd); /* all of it is synced, or not wanted */
+    w->before.seq = w->segments[0].seq;
+    w->before.batch = w->segments[0].last_batch;
+    w->before.chain = w->segments[0].last_chain;
     w->segments_count--;
     w->segments_base++;
     memmove(w->segments, w->segments + 1, w->segments_count * sizeof *w->segments);

@@ -114,7 +114,12 @@ struct raft_wal {
     struct wal_segment *segments; /* oldest first */
     uint32_t segments_count;
     uint32_t segments_room;
-    uint32_t segments_base;  /* ordinal of segments[0] */
+    uint32_t segments_base; /* ordinal of segments[0] */
+    struct {
+        uint64_t seq;
+        uint64_t batch;
+        uint32_t chain;
+    } before;                /* the segment before segments[0], which may be gone */
     struct wal_ready *ready; /* in order of seq, all above every segment */
     uint32_t ready_count;
     uint32_t ready_room;
@@ -276,8 +281,8 @@ struct wal_files {
     uint32_t room;
     uint32_t *log; /* numbers of those that are the log, oldest first */
     uint32_t log_count;
-    int cut;       /* the segment before the oldest one is not there */
-    uint8_t *data; /* of the segment read last */
+    uint64_t missing; /* the segment that should precede the oldest one and is not there; or 0 */
+    uint8_t *data;    /* of the segment read last */
     uint64_t data_room;
 };
 
@@ -295,29 +300,27 @@ void raft__wal_say(const struct wal_why *why, const char *format, ...)
 int raft__wal_files_find(struct raft_wal *w, struct wal_files *f, const struct wal_why *why);
 void raft__wal_files_finish(struct wal_files *f);
 
-/* Read a whole file into f->data; unreadable pages are filled so that they count as damage. */
-int raft__wal_files_read(struct raft_wal *w, struct wal_files *f, uint64_t seq, uint64_t bytes);
+/* Read the first `bytes` of an open file into f->data; pages that the disk cannot read are filled so
+ * that they count as damage. Errors: negative errno. */
+int raft__wal_files_read(struct raft_wal *w, struct wal_files *f, int fd, uint64_t bytes);
 
 /* ------------------------------------------------------------------------------------------- */
 /* wal_recover.c, wal_resume.c                                                                   */
 
 struct wal_recovery {
     struct raft_wal *w;
-    struct wal_files files;
     struct wal_why why;
-    struct wal_scan scan; /* of the newest segment that was read in order */
-    uint64_t begin_pos;   /* where its records begin, and the chain there */
-    uint32_t begin_chain;
-    uint32_t ordinal; /* of the segment being read */
-    int damaged;
+    struct wal_files files;
+    struct wal_scan begin; /* the newest segment, where its records begin */
+    struct wal_scan scan;  /* the same behind its last valid batch */
+    uint64_t durable;      /* highest batch known to have been on disk */
+    uint64_t batch_max;    /* highest number seen anywhere */
+    int fresh;
     int torn;
-    int gap;               /* an entry did not follow the one before it */
-    raft_index seen_index; /* highest entry seen behind damage */
-    uint32_t seen_entries;
-    uint64_t batch_max; /* highest number seen anywhere */
-    uint64_t durable;   /* highest batch known to have been on disk in the newest segment */
-    uint64_t bad_offset;
-    uint64_t bad_seq;
+    int damaged;           /* now, not at an earlier start */
+    int rc;                /* of a visit */
+    raft_index seen_index; /* highest entry seen behind damage, */
+    uint32_t seen_entries; /* and how many */
 };
 
 /* Read the log into w. Errors: as raft_wal_open. */
