@@ -145,14 +145,18 @@ static void make_header(struct raft_wal *w, const struct wal_ready *r)
         h->prev_seq = prev->seq;
         h->prev_batch = prev->last_batch;
         h->prev_chain = prev->last_chain;
+    } else {
+        h->prev_seq = w->before.seq;
+        h->prev_batch = w->before.batch;
+        h->prev_chain = w->before.chain;
     }
     h->vote = w->vote;
     h->term = w->term;
     h->commit = w->commit;
-    h->snapshot_index = w->snapshot_index;
-    h->snapshot_term = w->snapshot_term;
-    h->snapshot_digest[0] = w->snapshot_digest[0];
-    h->snapshot_digest[1] = w->snapshot_digest[1];
+    h->snapshot_index = w->snapshot.index;
+    h->snapshot_term = w->snapshot.term;
+    h->snapshot_digest[0] = w->snapshot.digest[0];
+    h->snapshot_digest[1] = w->snapshot.digest[1];
     if (w->repair) {
         h->flags = SEGMENT_REPAIR;
         h->damage_seq = w->damage.seq;
@@ -208,6 +212,9 @@ int raft__wal_release_oldest(struct raft_wal *w)
         return rc;
     }
     (void)w->fs->close(w->fs->ctx, w->segments[0].fd); /* all of it is synced, or not wanted */
+    w->before.seq = w->segments[0].seq;
+    w->before.batch = w->segments[0].last_batch;
+    w->before.chain = w->segments[0].last_chain;
     w->segments_count--;
     w->segments_base++;
     memmove(w->segments, w->segments + 1, w->segments_count * sizeof *w->segments);
