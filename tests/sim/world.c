@@ -203,6 +203,8 @@ static struct world *world_create(const struct world_run *run, struct marks *m)
     rng_init(&w->rng_host, run->seed, STREAM_HOST);
     rng_init(&w->rng_client, run->seed, STREAM_CLIENT);
     rng_init(&w->rng_nemesis, run->seed, STREAM_NEMESIS);
+    w->rough_network =
+        w->k.reorder_permille + w->k.replay_permille + w->k.dup_permille + w->k.loss_permille > 0;
     w->nemesis.nodes_out = (w->k.nodes - 1) / 2;
     return w;
 }

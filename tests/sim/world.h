@@ -409,7 +409,8 @@ struct world {
     uint64_t progress_at;
     uint64_t quiet_from;
     uint64_t quiet_sent;
-    double storm_max; /* overhead in its worst window, as a part of what is allowed */
+    int rough_network; /* it loses, copies or reorders */
+    double storm_max;  /* overhead in its worst window, as a part of what is allowed */
     uint64_t probe_id;
     uint64_t probe_cookie[SIM_SLOTS];
     int probe_sent;
