@@ -133,6 +133,7 @@ struct raft_wal_state {
     uint32_t count;
     const struct raft_entry *entries;
     uint32_t torn_entries; /* readable entry headers beyond the cut */
+    raft_index repair_index; /* REPAIR: the highest index known to have been in the log; else 0 */
 };
 
 struct raft_wal;
@@ -167,9 +168,19 @@ struct raft_wal_op {
 
 /* Write a batch: all of ops in order as one write and one fdatasync (more only when a segment ends
  * in between or a write would exceed 1 MiB). On return everything is durable.
- * Ownership: ops and data stay the caller's. Errors: RAFT_STORE_EFAILED, ETOOBIG (nothing written),
- * negative errno (final). Thread: the WAL's. Return: 0 or negative. */
+ * Ownership: ops and data stay the caller's. Errors: RAFT_STORE_EFAILED; refused with nothing written,
+ * not final: ETOOBIG, -EINVAL (an entry leaves a gap), and -ENOSPC or the like when no segment was
+ * ready and none could be made (raft_wal_failed tells); any other is final.
+ * Thread: the WAL's. Return: 0 or negative. */
 int raft_wal_write(struct raft_wal *wal, const struct raft_wal_op *ops, uint32_t count);
+
+/* Has a write or sync failed, so that every call answers RAFT_STORE_EFAILED? Return: 1 or 0. */
+int raft_wal_failed(const struct raft_wal *wal);
+
+/* The member has been replicated anew past what was damaged, or its owner accepts the loss: the log
+ * is healthy from the next opening on. Does nothing when it is not in REPAIR.
+ * Errors: as raft_wal_write. Thread: the WAL's. Return: 0 or negative. */
+int raft_wal_repaired(struct raft_wal *wal);
 
 /* Work for an idle moment: attest the last batch (SEAL), make segments ready, delete or recycle
  * what compaction released. Errors: -ENOSPC and others concern preparation only and are not final;
