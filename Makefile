@@ -70,6 +70,7 @@ COORDD   := $(B)/coordd
 COORDCTL := $(B)/coordctl
 SIM      := $(B)/sim
 EXAMPLES := $(patsubst client/examples/%.c,$(B)/examples/%,$(EXAMPLE_SRC))
+HELPERS  := $(patsubst tests/integration/%.c,$(B)/integration/%,$(wildcard tests/integration/*.c))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 
 .PHONY: all
@@ -120,6 +121,9 @@ $(SIM): $(call obj,$(SIM_SRC)) $(LIB_RAFT)
 $(B)/unit/%: $(B)/tests/unit/%.o $(call obj,$(TESTLIB_SRC)) $(LIB_SERVER) $(LIB_CLIENT) $(LIB_PROTO) $(LIB_RAFT)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_SERVER) $(LIBS_CLIENT) $(LIBS_PROTO) $(LIBS_RAFT) $(LIBS_CHECK)
+$(B)/integration/%: $(B)/tests/integration/%.o $(LIB_CLIENT)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CLIENT) $(LIBS_PROTO)
 
 .SECONDARY:
 
@@ -128,12 +132,14 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(call obj,$(TESTLIB_SRC)) $(LIB_SERVER) $(LIB_
 SEED ?= 1
 N    ?= 200
 
-.PHONY: unit sim integration test format tidy clean install
+.PHONY: unit unit-build sim sim-build integration test format tidy clean install
+unit-build: $(UNITS)
+sim-build: $(SIM)
 unit: $(UNITS)  ## run the unit tests (T=name runs one)
 	@scripts/run-units.sh $(if $(T),$(B)/unit/$(T),$(UNITS))
 sim: $(SIM)  ## run the simulator: SEED= first seed, N= how many
 	$(SIM) --seed $(SEED) --count $(N)
-integration: all  ## run the tests with real processes (T=name runs one)
+integration: all $(HELPERS)  ## run the tests with real processes (T=name runs one)
 	@tests/integration/run.sh $(B) $(T)
 test: unit sim integration  ## unit tests, a batch of seeds, real processes
 

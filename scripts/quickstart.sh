@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# The first command of the README: from a fresh Debian 12 to three members that agree on disk.
+#
+#   scripts/quickstart.sh              install, build, start, and a tour to read
+#   scripts/quickstart.sh --no-tour    install, build, start
+#   scripts/quickstart.sh stop         stop the members (their data stays)
+#   scripts/quickstart.sh status       who is there
+#
+# Options: --dir DIR (data and configuration; default .quickstart in this folder, or $COORD_QUICKSTART_DIR)
+#          --port N  (member I answers at N + 10 (I - 1); default 7410, or what the last start used)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+
+ENSEMBLE=${COORD_QUICKSTART_DIR:-$ROOT/.quickstart}
+ENSEMBLE_SIZE=3
+ENSEMBLE_PORT=
+tour=1
+command=start
+
+usage() {
+    sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' scripts/quickstart.sh
+}
+
+while [ $# -gt 0 ]; do
+    case "$1" in
+    stop | status) command=$1 ;;
+    --no-tour) tour=0 ;;
+    --dir) ENSEMBLE=$(mkdir -p "${2:?--dir needs a directory}" && cd "$2" && pwd) && shift ;;
+    --port) ENSEMBLE_PORT=${2:?--port needs a number} && shift ;;
+    -h | --help) usage && exit 0 ;;
+    *) usage >&2 && exit 2 ;;
+    esac
+    shift
+done
+
+remember_port() {
+    [ -n "$ENSEMBLE_PORT" ] || ENSEMBLE_PORT=$(cat "$ENSEMBLE/port" 2>/dev/null || echo 7410)
+    case "$ENSEMBLE_PORT" in *[!0-9]*) die "--port: '$ENSEMBLE_PORT' is not a number" ;; esac
+}
+
+# The ports have to be free for members that are not running yet.
+check_ports() {
+    local i p
+    for i in $(seq $ENSEMBLE_SIZE); do
+        member_pid "$i" >/dev/null && continue
+        for p in "$(client_port "$i")" $(($(client_port "$i") + 1)); do
+            port_free "$p" || die "port $p on 127.0.0.1 is in use by another program.
+Stop that program, or choose other ports:  scripts/quickstart.sh --port 8410"
+        done
+    done
+}
+
+running_members() {
+    local i n=0
+    for i in $(seq $ENSEMBLE_SIZE); do
+        member_pid "$i" >/dev/null && n=$((n + 1))
+    done
+    echo "$n"
+}
+
+start() {
+    packages_install $PACKAGES_BUILD
+    echo "Building (make -j$(nproc)) ..."
+    make -s -j"$(nproc)" all
+    if [ "$(running_members)" != 0 ] && [ "$ENSEMBLE_PORT" != "$(cat "$ENSEMBLE/port")" ]; then
+        die "members are running on port $(cat "$ENSEMBLE/port") already; stop them first: scripts/quickstart.sh stop"
+    fi
+    check_ports
+    # lab opens the demonstration gate, so that the tour can cut the ensemble in two.
+    ensemble_configure "lab: true"
+    echo "$ENSEMBLE_PORT" >"$ENSEMBLE/port"
+    ensemble_start || die "the members did not come up; their logs are $ENSEMBLE/member-*.log"
+    "$COORDCTL" -s "$(all_addresses)" partition heal >/dev/null
+}
+
+goodbye() {
+    cat <<END
+
+The ensemble is running: three members in $ENSEMBLE
+  talk to it   $COORDCTL -s $(all_addresses) ls /
+  or           export COORDCTL_SERVERS=$(all_addresses)
+               $COORDCTL status
+  stop it      scripts/quickstart.sh stop
+END
+}
+
+case "$command" in
+start)
+    remember_port
+    start
+    if [ $tour = 1 ]; then . scripts/tour.sh; fi
+    goodbye
+    ;;
+stop)
+    remember_port
+    n=$(running_members)
+    ensemble_stop
+    echo "stopped $n members; their data stays in $ENSEMBLE"
+    ;;
+status)
+    remember_port
+    [ -x "$COORDCTL" ] || die "nothing is built yet: run scripts/quickstart.sh"
+    "$COORDCTL" -s "$(all_addresses)" status
+    ;;
+esac

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# The second command of the README: install what is missing, build with both compilers without a warning,
+# and run every test, plain and under the address and undefined-behaviour sanitizers.
+#
+#   scripts/test.sh            everything, under 10 minutes on 2 cores
+#   scripts/test.sh --quick    the plain unit tests, 200 simulated seeds, the integration tests
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+
+quick=0
+[ "${1:-}" = --quick ] && quick=1
+
+# shellcheck disable=SC2086
+packages_install $PACKAGES_BUILD $PACKAGES_TEST
+
+jobs=$(nproc)
+started=$(date +%s)
+step() {
+    printf '\n=== %s (%s s)\n' "$1" $(($(date +%s) - started))
+}
+
+step "build with gcc, warnings are errors"
+make -s -j"$jobs" DEV=1 CC=gcc all sim-build unit-build
+step "house rules"
+make -s tidy
+step "unit tests"
+make -s DEV=1 CC=gcc unit
+step "simulator"
+make -s DEV=1 CC=gcc sim SEED=1 N="$([ $quick = 1 ] && echo 200 || echo 1000)"
+step "integration tests"
+make -s DEV=1 CC=gcc integration
+
+if [ $quick = 0 ]; then
+    step "build with clang, warnings are errors"
+    make -s -j"$jobs" DEV=1 CC=clang VARIANT=debug all sim-build
+    step "build with the sanitizers"
+    make -s -j"$jobs" DEV=1 CC=gcc VARIANT=asan all sim-build unit-build
+    step "unit tests under the sanitizers"
+    make -s DEV=1 CC=gcc VARIANT=asan unit
+    step "simulator under the sanitizers"
+    make -s DEV=1 CC=gcc VARIANT=asan sim SEED=100001 N=200
+    step "integration tests under the sanitizers"
+    make -s DEV=1 CC=gcc VARIANT=asan integration
+fi
+printf '\nall tests passed in %s s\n' $(($(date +%s) - started))

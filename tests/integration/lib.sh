@@ -1,0 +1,92 @@
+# shellcheck shell=bash
+# Sourced by every integration test: an ensemble of its own that is gone when the test ends, and the words
+# the tests are written in. BUILD and WORK come from run.sh.
+
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
+
+WORK=${WORK:-$(mktemp -d "${TMPDIR:-/tmp}/coord-test.XXXXXX")}
+mkdir -p "$WORK"
+ENSEMBLE=$WORK/ensemble
+HELPERS=$BUILD/integration
+CHILDREN=""
+
+cleanup() {
+    local status=$? pid
+    trap - EXIT
+    for pid in $CHILDREN; do kill -9 "$pid" 2>/dev/null || true; done
+    if [ -n "${ENSEMBLE_SIZE:-}" ]; then
+        [ $status -eq 0 ] || tail -n 15 "$ENSEMBLE"/member-*.log 2>/dev/null || true
+        no_sanitizer_reports || status=1
+        ensemble_kill 2>/dev/null || true
+    fi
+    rm -rf "$WORK"
+    exit $status
+}
+trap cleanup EXIT
+
+# A member that a sanitizer stopped wrote a report: that fails the test whatever it looked at.
+no_sanitizer_reports() {
+    ! grep -lE 'ERROR: (Address|Leak)Sanitizer|runtime error:' "$ENSEMBLE"/member-*.log "$WORK"/*.err 2>/dev/null
+}
+
+fail() {
+    printf 'FAILED: %s\n' "$*" >&2
+    exit 1
+}
+
+# start_ensemble SIZE [LINE...]: configure, start, wait for a leader.
+start_ensemble() {
+    ENSEMBLE_SIZE=$1
+    shift
+    ENSEMBLE_PORT=$(port_base "$ENSEMBLE_SIZE")
+    ensemble_configure "$@"
+    ensemble_start || fail "the ensemble did not start"
+}
+
+# in_background COMMAND...: run it, remember it for the cleanup; LAST_PID is its pid.
+in_background() {
+    "$@" &
+    LAST_PID=$!
+    CHILDREN="$CHILDREN $LAST_PID"
+}
+
+# ctl ARGS...: coordctl with all members.  ctl_on N ARGS...: with member N alone.
+ctl() { "$COORDCTL" -s "$(all_addresses)" "$@"; }
+ctl_on() {
+    local n=$1
+    shift
+    "$COORDCTL" -s "$(client_address "$n")" "$@"
+}
+
+# expect_exit CODE COMMAND...: OUT is what it printed on stdout, ERR on stderr, TOOK how long, in ms.
+expect_exit() {
+    local want=$1 got=0 start
+    shift
+    start=$(now_ms)
+    OUT=$("$@" 2>"$WORK/last.err") || got=$?
+    TOOK=$(($(now_ms) - start))
+    ERR=$(cat "$WORK/last.err")
+    [ "$got" = "$want" ] || fail "exit $got instead of $want from: $* (stdout: $OUT) (stderr: $ERR)"
+}
+
+expect_equal() {
+    [ "$1" = "$2" ] || fail "${3:-values differ}: '$1' instead of '$2'"
+}
+
+expect_match() {
+    printf '%s' "$1" | grep -qE -- "$2" || fail "${3:-text}: '$1' does not match '$2'"
+}
+
+expect_below() {
+    [ "$1" -le "$2" ] || fail "${3:-value}: $1 is more than $2"
+}
+
+other_members() {
+    local i
+    for i in $(seq "$ENSEMBLE_SIZE"); do [ "$i" = "$1" ] || echo "$i"; done
+}
+
+value_is() { [ "$(ctl_on "$1" get "$2" 2>/dev/null)" = "$3" ]; }
+missing() { ! ctl exists "$1"; }
+lines_at_least() { [ "$(wc -l <"$1")" -ge "$2" ]; }
