@@ -183,6 +183,7 @@ static void conn_flush(struct conn *c)
     }
     uint64_t before = c->out.bytes;
     int rc = outq_flush(&c->out, c->fd);
+    c->blocked = rc == 0;
     s->queued_bytes -= before - c->out.bytes;
     if (rc < 0) {
         conn_fail(c, strerror(-rc));
@@ -212,8 +213,7 @@ void conn_set_send(struct conn_set *s, uint64_t conn, struct coord_buf *frames)
     } else {
         s->queued_bytes += frames->len;
     }
-    /* While the socket is full its writable event flushes; asking each iteration would be wasted. */
-    if (c->overflow || !event_pending(&c->writable, EV_WRITE, NULL)) {
+    if (c->overflow || !c->blocked) {
         conn_dirty(c);
     }
 }

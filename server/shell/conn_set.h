@@ -28,6 +28,7 @@ struct conn {
     enum conn_state state;
     bool paused;   /* nothing is read: by the host, or after bad */
     bool bad;      /* the stream is broken */
+    bool blocked;  /* the socket is full: its writable event flushes */
     bool overflow; /* too much output: closed at the next flush */
     bool dirty;    /* in the set's list */
     struct conn *next_dirty;
@@ -61,7 +62,7 @@ struct conn_set {
     bool accepting;
     struct event acceptable;
     uint64_t bucket_seed;
-    uint16_t buckets[CONN_BUCKETS];
+    uint32_t buckets[CONN_BUCKETS];
     uint8_t scratch[FRAME_SCRATCH_BYTES];
 };
 

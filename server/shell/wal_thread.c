@@ -340,7 +340,6 @@ int wal_thread_start(struct raft_wal *wal, struct wake *wake, struct wal_thread 
     }
     t->wal = wal;
     t->wake = wake;
-    t->upkeep_due = true; /* segments are to be made ready */
     t->upkeep_ns = clock_mono_ns();
     atomic_init(&t->room, true);
     pthread_condattr_t attr;

@@ -30,7 +30,8 @@
 
 struct wal_thread;
 
-/* Begin. wal and wake must outlive the thread; wake is signalled after every change below.
+/* Begin. wal and wake must outlive the thread; wake is signalled after every change below. Nothing is
+ * done to the log before the first record is submitted: until then what recovery found stays valid.
  * Return: 0 or a negative errno. */
 int wal_thread_start(struct raft_wal *wal, struct wake *wake, struct wal_thread **ret_t);
 
