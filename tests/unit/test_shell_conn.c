@@ -28,8 +28,8 @@ static struct {
     int frames;
     int bad;
     int closed;
-    uint64_t last;     /* connection of the last event */
-    char data[64];     /* of the last frame */
+    uint64_t last;      /* connection of the last event */
+    char data[64];      /* of the last frame */
     bool close_at_once; /* answer a frame by closing */
     bool echo;
 } seen;
@@ -240,7 +240,7 @@ START_TEST(bad_stream_is_told_and_ends)
         ck_assert_int_eq(read(fd, in, sizeof(in)), 3);
         ck_assert_int_eq(read(fd, in, sizeof(in)), 0);
         ck_assert_int_eq(seen.closed, 0);
-    } else { /* the host does nothing: it ends all the same */
+    } else {                            /* the host does nothing: it ends all the same */
         conn_set_pause(set, id, false); /* and is not read again */
         turn();
         ck_assert(conn_set_sweep(set, clock_mono_ns() + 6 * CLOCK_NS_PER_S));

@@ -162,8 +162,11 @@ END_TEST
 
 START_TEST(bad_lengths_are_refused_from_the_header)
 {
-    static const uint8_t headers[][4] = {
-        {0, 0, 0, 0}, {0xff, 0xff, 0xff, 0xff}, {0x7f, 0xff, 0xff, 0xff}, {0, 0x40, 0, 1}, {'G', 'E', 'T', ' '}};
+    static const uint8_t headers[][4] = {{0, 0, 0, 0},
+                                         {0xff, 0xff, 0xff, 0xff},
+                                         {0x7f, 0xff, 0xff, 0xff},
+                                         {0, 0x40, 0, 1},
+                                         {'G', 'E', 'T', ' '}};
     struct frame_reader r = client_reader();
     put(headers[_i], 4);
     ck_assert_int_eq(frame_read(&r, pair[1], scratch, take, &got), FRAME_ETOOBIG);

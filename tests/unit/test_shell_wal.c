@@ -30,11 +30,11 @@ static struct wal_thread *thread;
 static struct {
     pthread_mutex_t mutex;
     pthread_cond_t cond;
-    bool hold;    /* syncs wait */
-    int inside;   /* syncs that wait now */
-    int syncs;    /* finished */
-    int fail_at;  /* the n-th sync fails; 0 none */
-    bool full;    /* no new segment can be made */
+    bool hold;   /* syncs wait */
+    int inside;  /* syncs that wait now */
+    int syncs;   /* finished */
+    int fail_at; /* the n-th sync fails; 0 none */
+    bool full;   /* no new segment can be made */
 } disk = {.mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
 
 static int moody_sync(void *ctx, int fd)
