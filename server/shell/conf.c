@@ -145,7 +145,8 @@ void conf_init(struct conf *ret_c)
                            .watches = 10000,
                            .output_bytes = 16 * MIB,
                            .log_level = CONF_LOG_INFO,
-                           .log_format = CONF_LOG_TEXT};
+                           .log_format = CONF_LOG_TEXT,
+                           .cluster = "coord"};
 }
 
 /* --- events ------------------------------------------------------------------------------------ */

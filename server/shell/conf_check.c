@@ -21,10 +21,8 @@ static int required_check(const struct conf_lines *lines, const struct conf_repo
     static const struct {
         enum conf_key key;
         const char *name;
-    } required[] = {{CONF_KEY_ID, "id"},
-                    {CONF_KEY_DATA_DIR, "data_dir"},
-                    {CONF_KEY_CLUSTER, "cluster"},
-                    {CONF_KEY_MEMBERS, "members"}};
+    } required[] = {
+        {CONF_KEY_ID, "id"}, {CONF_KEY_DATA_DIR, "data_dir"}, {CONF_KEY_MEMBERS, "members"}};
     for (size_t i = 0; i < sizeof(required) / sizeof(required[0]); i++) {
         if (lines->key[required[i].key] == 0) {
             return conf_fail(r, 1, required[i].name, "is missing");

@@ -204,6 +204,22 @@ static void thread_fail(struct wal_thread *t, const char *what, int error)
     wake_signal(t->wake);
 }
 
+/* Tell the loop, and the log, when room comes or goes. rc: why there is none. */
+static void thread_room_set(struct wal_thread *t, bool room, int rc)
+{
+    bool before = atomic_exchange_explicit(&t->room, room, memory_order_relaxed);
+    if (before == room) {
+        return;
+    }
+    if (room) {
+        log_write(CONF_LOG_INFO, "the disk has room for the log again");
+    } else {
+        log_write(CONF_LOG_ERROR, "no room for the log: cannot prepare a segment: %s",
+                  raft_store_strerror(rc));
+    }
+    wake_signal(t->wake);
+}
+
 /* Attest, prepare and recycle segments (raft_wal_idle). */
 static void thread_upkeep(struct wal_thread *t)
 {
@@ -213,22 +229,12 @@ static void thread_upkeep(struct wal_thread *t)
     t->upkeep_ns = clock_mono_ns();
     t->upkeep_failed = rc < 0;
     t->upkeep_due = rc < 0;
-    if (rc == RAFT_STORE_EFAILED) {
+    if (rc < 0 && raft_wal_failed(t->wal)) {
         t->upkeep_due = false;
         thread_fail(t, "cannot write", rc);
         return;
     }
-    bool room = rc == 0 || raft_wal_room(t->wal) >= WAL_ROOM_MIN_BYTES;
-    bool before = atomic_exchange_explicit(&t->room, room, memory_order_relaxed);
-    if (before != room) {
-        if (room) {
-            log_write(CONF_LOG_INFO, "the disk has room for the log again");
-        } else {
-            log_write(CONF_LOG_ERROR, "no room for the log: cannot prepare a segment: %s",
-                      raft_store_strerror(rc));
-        }
-        wake_signal(t->wake);
-    }
+    thread_room_set(t, rc == 0 || raft_wal_room(t->wal) >= WAL_ROOM_MIN_BYTES, rc);
 }
 
 /* The records from `at` that make one batch. */
@@ -246,19 +252,45 @@ static uint32_t batch_count(const struct wal_queue *q, uint32_t at)
     return n;
 }
 
-/* Write one batch. Return: 0 or negative. */
+/* Wait a second, or until the end. Return: false at the end. */
+static bool retry_wait(struct wal_thread *t)
+{
+    uint64_t until_ns = clock_mono_ns() + WAL_RETRY_IDLE_NS;
+    struct timespec until = {.tv_sec = (time_t)(until_ns / CLOCK_NS_PER_S),
+                             .tv_nsec = (long)(until_ns % CLOCK_NS_PER_S)};
+    int rc = 0;
+    (void)pthread_mutex_lock(&t->mutex);
+    while (!t->stop && rc != ETIMEDOUT) {
+        rc = pthread_cond_timedwait(&t->cond, &t->mutex, &until);
+    }
+    bool stop = t->stop;
+    (void)pthread_mutex_unlock(&t->mutex);
+    return !stop;
+}
+
+/* Write one batch. A disk without room for another segment has refused it without any effect: then it
+ * is tried again each second, and the core is told meanwhile. Return: 0 or negative. */
 static int batch_write(struct wal_thread *t, const struct wal_queue *q, uint32_t at, uint32_t count)
 {
-    uint64_t begun = clock_mono_ns();
-    watch_begin(&t->mark);
-    int rc = raft_wal_write(t->wal, q->ops + at, count);
-    watch_end(&t->mark);
-    uint64_t took = clock_mono_ns() - begun;
-    if (took > WAL_SLOW_NS) {
-        log_write(CONF_LOG_WARN, "the disk took %" PRIu64 " ms to write %u records of the log",
-                  took / CLOCK_NS_PER_MS, (unsigned)count);
+    for (;;) {
+        uint64_t begun = clock_mono_ns();
+        watch_begin(&t->mark);
+        int rc = raft_wal_write(t->wal, q->ops + at, count);
+        watch_end(&t->mark);
+        uint64_t took = clock_mono_ns() - begun;
+        if (took > WAL_SLOW_NS) {
+            log_write(CONF_LOG_WARN, "the disk took %" PRIu64 " ms to write %u records of the log",
+                      took / CLOCK_NS_PER_MS, (unsigned)count);
+        }
+        bool full = (rc == -ENOSPC || rc == -EDQUOT) && !raft_wal_failed(t->wal);
+        if (!full) {
+            return rc;
+        }
+        thread_room_set(t, false, rc);
+        if (!retry_wait(t)) {
+            return rc;
+        }
     }
-    return rc;
 }
 
 /* Write everything in t->work, batch by batch. */
