@@ -109,7 +109,7 @@ typedef uint64_t coord_listener_id;
 /* --- states ----------------------------------------------------------------------------------- */
 
 enum coord_state {
-    COORD_CONNECTING = 1, /* no server is connected; no session is held */
+    COORD_CONNECTING = 1, /* no server is connected; a session, if one is held, is still safe */
     COORD_CONNECTED = 2,  /* a server is connected; the session, if one was opened, is safe */
     COORD_JEOPARDY = 3,   /* there is a session, but two thirds of its time have passed without an
                              acknowledged keep-alive: begin to stop acting as an owner */
