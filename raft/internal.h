@@ -62,6 +62,8 @@ struct raft__peer {
     raft_ns heard;       /* when any message of this term came from it; 0 never */
     raft_ns retry_at;    /* when to probe, or to give up waiting; RAFT__NEVER */
     raft_index sent_commit;
+    raft_index stream_from; /* where it began to REPLICATE last; back at the same place, nothing was
+                               taken, and the next attempt waits */
     uint64_t inflight_bytes;
     uint64_t snap_id; /* the transfer under way; the index and term it stands for */
     raft_index snap_index;

@@ -94,8 +94,11 @@ static void peer_refuses(struct raft *r, struct raft__peer *p, const struct raft
     if (raft__log_find(r, m->hint, m->hint_term, &meet)) {
         next = meet + 1;
     }
+    next = raft__max(next, 1);
+    /* Refused where it had just agreed: it takes nothing now (no room). No hurry either. */
+    int again = p->state == RAFT__REPLICATE && next == p->stream_from;
     raft__window_cut(r, p, p->match);
-    raft__peer_probe(r, p, raft__max(next, 1), r->now);
+    raft__peer_probe(r, p, next, again ? raft__after(r->now, raft__retry_ns(r)) : r->now);
 }
 
 void raft__handle_append_reply(struct raft *r, const struct raft_msg *m)
