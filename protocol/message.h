@@ -41,27 +41,28 @@ enum coord_op_kind {
     X(PING, 2, READ, 1, (A_LEVEL), (R_NONE))                                                       \
     X(SESSION_OPEN, 3, WRITE, 0, (A_TIMEOUT), (R_SESSION R_SECRET R_TIMEOUT))                      \
     X(SESSION_CLOSE, 4, WRITE, 1, (A_NONE), (R_NONE))                                              \
-    X(CREATE, 5, WRITE, 0, (A_PATH A_DATA A_FLAGS A_TTL), (R_PATH R_SEQUENCE R_STAT))              \
+    X(CREATE, 5, WRITE, 0, (A_PATH A_DATA A_CREATE_FLAGS A_TTL), (R_PATH R_SEQUENCE R_STAT))       \
     X(GET, 6, READ, 0, (A_PATH A_LEVEL), (R_DATA R_STAT))                                          \
     X(SET, 7, WRITE, 0, (A_PATH A_DATA A_CONDITION), (R_STAT))                                     \
     X(DELETE, 8, WRITE, 0, (A_PATH A_CONDITION), (R_REVISION))                                     \
     X(EXISTS, 9, READ, 0, (A_PATH A_LEVEL), (R_EXISTS))                                            \
     X(STAT, 10, READ, 0, (A_PATH A_LEVEL), (R_STAT))                                               \
-    X(LIST, 11, READ, 0, (A_PATH A_AFTER A_LIMIT A_FLAGS A_LEVEL), (R_ENTRIES R_MORE R_STAT))      \
+    X(LIST, 11, READ, 0, (A_PATH A_AFTER A_LIMIT A_LIST_FLAGS A_LEVEL), (R_ENTRIES R_MORE R_STAT)) \
     X(SYNC, 12, READ, 0, (A_NONE), (R_REVISION))                                                   \
-    X(WATCH, 13, READ, 0, (A_WATCH A_PATH A_DEPTH A_KINDS A_FLAGS A_REVISION), (R_REVISION R_GAP)) \
+    X(WATCH, 13, READ, 0, (A_WATCH A_PATH A_DEPTH A_KINDS A_WATCH_FLAGS A_REVISION),               \
+      (R_REVISION R_GAP))                                                                          \
     X(UNWATCH, 14, CONNECTION, 0, (A_WATCH), (R_NONE))                                             \
     X(STATUS, 15, MEMBER, 0, (A_NONE), (R_STATUS))                                                 \
     X(PARTITION, 16, MEMBER, 0, (A_MEMBERS), (R_NONE))
 
-/* The macro lists above are documentation of the order; the codec's tables (ops.c) hold the same
- * order as data and a test compares what each operation encodes with docs/protocol.md. */
+/* ops.c gives each A_ and R_ name its field rows and so makes the codec's tables out of the lists
+ * above: there is no second place that knows the order. */
 enum coord_op {
     COORD_OP_EVENT = 0,
 #define X(name, number, kind, session, args, results) COORD_OP_##name = number,
     COORD_OPS(X)
 #undef X
-    COORD_OP_END
+        COORD_OP_END
 };
 
 /* Bytes inside a frame: borrowed from it. data == NULL: absent (msgpack nil); len 0: empty. */
@@ -86,8 +87,8 @@ enum coord_create_flag {
 };
 
 enum coord_list_flag {
-    COORD_LIST_STATS = 1, /* entries carry their stat */
-    COORD_LIST_DATA = 2,  /* and their data */
+    COORD_LIST_STATS = 1,    /* entries carry their stat */
+    COORD_LIST_DATA = 2,     /* and their data */
     COORD_LIST_RECURSIVE = 4 /* whole subtree in path order; names are relative paths */
 };
 
@@ -116,11 +117,11 @@ enum coord_watch_state {
     COORD_EVENT_GAP = 2       /* events before this revision are lost: list again, then go on */
 };
 
-#define COORD_VERSION_ANY (-1)
-#define COORD_SECRET_BYTES 16
-#define COORD_MEMBERS_MAX 15
-#define COORD_PATH_BYTES_MAX 1024
-#define COORD_NAME_BYTES_MAX 255
+#define COORD_VERSION_ANY       (-1)
+#define COORD_SECRET_BYTES      16
+#define COORD_MEMBERS_MAX       15
+#define COORD_PATH_BYTES_MAX    1024
+#define COORD_NAME_BYTES_MAX    255
 #define COORD_MSGPACK_DEPTH_MAX 8
 
 struct coord_request {
@@ -128,27 +129,27 @@ struct coord_request {
     uint64_t acked;
     enum coord_op op;
 
-    uint64_t version;           /* A_VERSION: of the protocol */
-    struct coord_bytes client;  /* A_CLIENT: name and version of the library, for the log */
-    uint64_t session;           /* A_SESSION: to resume; 0 none */
-    struct coord_bytes secret;  /* A_SECRET: COORD_SECRET_BYTES, or absent */
-    uint64_t revision;          /* A_REVISION: HELLO: highest seen. WATCH: events after it; 0: from now */
-    uint64_t timeout_ms;        /* A_TIMEOUT */
-    struct coord_bytes path;    /* A_PATH */
-    struct coord_bytes data;    /* A_DATA */
-    uint32_t flags;             /* A_FLAGS: of CREATE, LIST or WATCH */
-    uint64_t ttl_ms;            /* A_TTL */
-    int64_t expect_version;     /* A_CONDITION, first: COORD_VERSION_ANY or a version */
-    uint64_t expect_modified;   /* A_CONDITION, second: modify_revision; 0 any */
-    uint64_t expect_created;    /* A_CONDITION, third: create_revision; 0 any */
-    enum coord_level level;     /* A_LEVEL, first */
-    uint64_t level_arg;         /* A_LEVEL, second */
-    struct coord_bytes after;   /* A_AFTER: names after this one; absent or empty: from the start */
-    uint64_t limit;             /* A_LIMIT: 0 the server's own */
-    uint64_t watch;             /* A_WATCH: chosen by the client, unique on its connection */
-    enum coord_depth depth;     /* A_DEPTH */
-    uint32_t kinds;             /* A_KINDS: set of enum coord_change_kind */
-    uint32_t members_count;     /* A_MEMBERS: PARTITION: cut the links to these; none: heal */
+    uint64_t version;          /* A_VERSION: of the protocol */
+    struct coord_bytes client; /* A_CLIENT: name and version of the library, for the log */
+    uint64_t session;          /* A_SESSION: to resume; 0 none */
+    struct coord_bytes secret; /* A_SECRET: COORD_SECRET_BYTES, or absent */
+    uint64_t revision;   /* A_REVISION: HELLO: highest seen. WATCH: events after it; 0: from now */
+    uint64_t timeout_ms; /* A_TIMEOUT */
+    struct coord_bytes path;  /* A_PATH */
+    struct coord_bytes data;  /* A_DATA */
+    uint32_t flags;           /* A_CREATE_FLAGS, A_LIST_FLAGS, A_WATCH_FLAGS */
+    uint64_t ttl_ms;          /* A_TTL */
+    int64_t expect_version;   /* A_CONDITION, first: COORD_VERSION_ANY or a version */
+    uint64_t expect_modified; /* A_CONDITION, second: modify_revision; 0 any */
+    uint64_t expect_created;  /* A_CONDITION, third: create_revision; 0 any */
+    enum coord_level level;   /* A_LEVEL, first */
+    uint64_t level_arg;       /* A_LEVEL, second */
+    struct coord_bytes after; /* A_AFTER: names after this one; absent or empty: from the start */
+    uint64_t limit;           /* A_LIMIT: 0 the server's own */
+    uint64_t watch;           /* A_WATCH: chosen by the client, unique on its connection */
+    enum coord_depth depth;   /* A_DEPTH */
+    uint32_t kinds;           /* A_KINDS: set of enum coord_change_kind */
+    uint32_t members_count;   /* A_MEMBERS: PARTITION: cut the links to these; none: heal */
     uint32_t members[COORD_MEMBERS_MAX];
 };
 
@@ -179,10 +180,11 @@ struct coord_node_stat {
 /* What the reply was given: one msgpack array in this order. */
 struct coord_receipt {
     uint32_t member;
-    uint32_t role; /* enum raft_role's numbers: 1 follower 2 precandidate 3 candidate 4 leader 5 faulted */
+    uint32_t
+        role; /* enum raft_role's numbers: 1 follower 2 precandidate 3 candidate 4 leader 5 faulted */
     uint64_t term;
-    uint64_t revision;  /* applied by this member when it answered */
-    uint64_t age_ms;    /* the data was current at most this long ago; UINT64_MAX: not known */
+    uint64_t revision; /* applied by this member when it answered */
+    uint64_t age_ms;   /* the data was current at most this long ago; UINT64_MAX: not known */
     enum coord_level level;
 };
 
@@ -224,18 +226,18 @@ struct coord_status {
     uint64_t snapshot; /* index of the newest */
     uint64_t log_first;
     uint64_t log_last;
-    uint32_t needed;   /* members of a majority */
-    uint32_t reachable; /* members in touch, this one included */
+    uint32_t needed;       /* members of a majority */
+    uint32_t reachable;    /* members in touch, this one included */
     uint64_t no_quorum_ms; /* how long there has been none; 0: there is one */
     uint64_t sessions;
     uint64_t nodes;
     uint64_t watches;
     uint64_t connections;
     uint64_t uptime_ms;
-    bool lab;          /* the demonstration gate is open */
+    bool lab;                   /* the demonstration gate is open */
     struct coord_bytes version; /* of coordd */
     struct coord_bytes cluster;
-    struct coord_bytes fault;   /* absent unless faulted */
+    struct coord_bytes fault; /* absent unless faulted */
     uint32_t members_count;
     struct coord_member_status members[COORD_MEMBERS_MAX];
 };
@@ -258,22 +260,22 @@ struct coord_result {
     bool has_no_quorum;
     struct coord_no_quorum no_quorum;
 
-    uint64_t version;           /* R_VERSION */
-    uint32_t member;            /* R_MEMBER */
-    struct coord_bytes cluster; /* R_CLUSTER */
-    struct coord_limits limits; /* R_LIMITS */
-    uint32_t session_state;     /* R_SESSION_STATE: enum coord_session_state */
-    uint64_t session;           /* R_SESSION */
-    struct coord_bytes secret;  /* R_SECRET */
-    uint64_t timeout_ms;        /* R_TIMEOUT: granted */
-    struct coord_bytes path;    /* R_PATH: as created */
-    uint64_t sequence;          /* R_SEQUENCE: the number given; 0 when not sequential */
-    struct coord_bytes data;    /* R_DATA */
+    uint64_t version;            /* R_VERSION */
+    uint32_t member;             /* R_MEMBER */
+    struct coord_bytes cluster;  /* R_CLUSTER */
+    struct coord_limits limits;  /* R_LIMITS */
+    uint32_t session_state;      /* R_SESSION_STATE: enum coord_session_state */
+    uint64_t session;            /* R_SESSION */
+    struct coord_bytes secret;   /* R_SECRET */
+    uint64_t timeout_ms;         /* R_TIMEOUT: granted */
+    struct coord_bytes path;     /* R_PATH: as created */
+    uint64_t sequence;           /* R_SEQUENCE: the number given; 0 when not sequential */
+    struct coord_bytes data;     /* R_DATA */
     struct coord_node_stat stat; /* R_STAT */
-    uint64_t revision;          /* R_REVISION */
-    bool exists;                /* R_EXISTS */
-    bool more;                  /* R_MORE: the list goes on after its last name */
-    bool gap;                   /* R_GAP: history did not reach back: list, then events follow */
+    uint64_t revision;           /* R_REVISION */
+    bool exists;                 /* R_EXISTS */
+    bool more;                   /* R_MORE: the list goes on after its last name */
+    bool gap;                    /* R_GAP: history did not reach back: list, then events follow */
     /* R_ENTRIES: encoding reads entries[]; decoding sets entries_raw, walked by coord_list_next. */
     uint32_t entries_count;
     const struct coord_list_entry *entries;
@@ -282,9 +284,9 @@ struct coord_result {
 };
 
 enum coord_session_state {
-    COORD_SESSION_NONE = 0,    /* the hello named none */
+    COORD_SESSION_NONE = 0, /* the hello named none */
     COORD_SESSION_RESUMED = 1,
-    COORD_SESSION_GONE = 2     /* expired, closed or never known: open a new one */
+    COORD_SESSION_GONE = 2 /* expired, closed or never known: open a new one */
 };
 
 struct coord_change {
@@ -324,15 +326,21 @@ bool coord_op_needs_session(enum coord_op op);
  * COORD_ETOOBIG when the length is 0 or exceeds max_bytes (the frame's body). Thread: any. */
 int64_t coord_frame_size(const uint8_t *bytes, size_t len, size_t max_bytes);
 
-/* Append an encoded message, length included, to *out (which may move or be NULL).
- * Ownership: *out stays the caller's. Errors: COORD_ENOMEM. Thread: any. Return: 0 or negative, with
- * *out as it was on error. */
+/* Append an encoded message, length included, to *out (which may move or be NULL). Numbers take their
+ * smallest form, so equal structs give equal bytes. An error (res->error) looks the same for every
+ * operation, also for one that is not known.
+ * Ownership: *out stays the caller's. Errors: COORD_ENOMEM; COORD_EINVAL for a request or a success
+ * of an unknown operation or with more than COORD_MEMBERS_MAX members. Thread: any.
+ * Return: 0 or negative, with the bytes of *out as they were on error. */
 int coord_request_encode(const struct coord_request *q, struct coord_buf **out);
 int coord_result_encode(enum coord_op op, const struct coord_result *res, struct coord_buf **out);
 int coord_event_encode(const struct coord_event *ev, struct coord_buf **out);
 
-/* Only the part of a reply behind the receipt (result or error text and detail): what the state
- * machine stores to answer a repeated request. coord_reply_join makes a whole reply frame of it. */
+/* Only the part of a reply behind the receipt (result or error text and detail), as one msgpack
+ * array without a length in front: what the state machine stores to answer a repeated request.
+ * coord_reply_join makes a whole reply frame of it, the same bytes as coord_result_encode's; an
+ * empty body stands for no results or, with an error, for no text. Errors: as above, and
+ * COORD_EINVAL when body is no array. */
 int coord_body_encode(enum coord_op op, const struct coord_result *res, struct coord_buf **out);
 int coord_reply_join(uint64_t number, int error, const struct coord_receipt *receipt,
                      struct coord_bytes body, struct coord_buf **out);
@@ -351,7 +359,8 @@ int coord_result_decode(enum coord_op op, const uint8_t *body, size_t len,
 int coord_event_decode(const uint8_t *body, size_t len, struct coord_event *ret_ev, char *why,
                        size_t why_bytes);
 
-/* Walk entries_raw or changes_raw: cursor starts as the raw bytes and is advanced.
+/* Walk entries_raw or changes_raw (the items, without the header of their array): cursor starts as
+ * the raw bytes and is advanced. Never fails on what a decoder has accepted. Thread: any.
  * Return: 1 an item was read, 0 the end, COORD_EPROTO. */
 int coord_list_next(struct coord_bytes *cursor, struct coord_list_entry *ret_entry);
 int coord_change_next(struct coord_bytes *cursor, struct coord_change *ret_change);

@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * children.c: the B+tree of a node's children.
+ *
+ * Shape: the only leaf of a short list grows from 4 slots to CHILDREN_FANOUT; after that leaves and inner
+ * nodes have that many. A split at the right edge leaves the left node full, since names made by
+ * counting arrive in order; any other split halves. A node that falls below a quarter joins a
+ * neighbour under the same parent when both fit into three quarters.
+ *
+ * Separators are not copies of names but pointers to the smallest node of each subtree (mins), which
+ * remove keeps exact, so an index entry costs 8 bytes whatever the length of the names. There are no
+ * links between leaves: a cursor at the end of its leaf seeks the successor from the root, once per
+ * leaf.
+ *
+ * Insert takes all memory it needs before its first change.
+ */
+#include "server/store/children.h"
+
+#include <assert.h>
+#include <string.h>
+#include <coord/error.h>
+#include "server/store/pool.h"
+#include "server/store/znode.h"
+
+#define LEAF_FIRST 4u
+#define SPARSE     (CHILDREN_FANOUT / 4)
+#define JOINED_MAX (CHILDREN_FANOUT * 3 / 4)
+
+struct inner {
+    uint32_t count;
+    uint32_t reserved;
+    struct znode *mins[CHILDREN_FANOUT];
+    void *kids[CHILDREN_FANOUT];
+};
+
+/* The way from the root to a leaf: node[0] is the root, at[i] the kid taken in node[i]. */
+struct way {
+    struct inner *node[CHILDREN_HEIGHT_MAX];
+    uint32_t at[CHILDREN_HEIGHT_MAX];
+    uint32_t inners;
+    struct children_leaf *leaf;
+};
+
+/* What a split needs, taken in advance. */
+struct spare {
+    struct children_leaf *leaf;
+    struct inner *inners[CHILDREN_HEIGHT_MAX];
+    uint32_t inners_count;
+};
+
+static size_t leaf_bytes(uint32_t cap)
+{
+    return sizeof(struct children_leaf) + (size_t)cap * sizeof(struct znode *);
+}
+
+int children_name_compare(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
+{
+    size_t common = a_bytes < b_bytes ? a_bytes : b_bytes;
+    int order = memcmp(a, b, common);
+    if (order != 0) {
+        return order;
+    }
+    return (a_bytes > b_bytes) - (a_bytes < b_bytes);
+}
+
+static int compare_node(const struct znode *node, const char *name, size_t name_bytes)
+{
+    return children_name_compare(node->name, node->name_bytes, name, name_bytes);
+}
+
+/* How many of the ascending items come before name (or are name, when `through`). The last one is
+ * looked at first, as names often arrive in order. */
+static uint32_t rank(struct znode *const *items, uint32_t count, const char *name,
+                     size_t name_bytes, bool through)
+{
+    int bound = through ? 1 : 0;
+    uint32_t low = 0;
+    uint32_t high = count;
+    if (count > 0 && compare_node(items[count - 1], name, name_bytes) < bound) {
+        return count;
+    }
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (compare_node(items[mid], name, name_bytes) < bound) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+static void way_find(const struct children *c, const char *name, size_t name_bytes,
+                     struct way *ret_way)
+{
+    assert(c->height > 0);
+    assert(c->height <= CHILDREN_HEIGHT_MAX);
+    void *at = c->root;
+    ret_way->inners = c->height - 1u;
+    for (uint32_t i = 0; i < ret_way->inners; i++) {
+        struct inner *n = at;
+        uint32_t r = rank(n->mins, n->count, name, name_bytes, true);
+        ret_way->node[i] = n;
+        ret_way->at[i] = r > 0 ? r - 1 : 0;
+        at = n->kids[ret_way->at[i]];
+    }
+    ret_way->leaf = at;
+}
+
+static struct znode *node_min(const void *node, bool is_leaf)
+{
+    if (is_leaf) {
+        return ((const struct children_leaf *)node)->items[0];
+    }
+    return ((const struct inner *)node)->mins[0];
+}
+
+/* Make mins along the way exact again after the leaf's first item changed. */
+static void way_refresh(const struct way *w)
+{
+    for (uint32_t i = w->inners; i > 0; i--) {
+        struct inner *n = w->node[i - 1];
+        uint32_t at = w->at[i - 1];
+        n->mins[at] = node_min(n->kids[at], i == w->inners);
+        if (at != 0) {
+            return;
+        }
+    }
+}
+
+static void leaf_put(struct children_leaf *l, uint32_t pos, struct znode *node)
+{
+    assert(l->count < l->cap);
+    memmove(&l->items[pos + 1], &l->items[pos], (l->count - pos) * sizeof(l->items[0]));
+    l->items[pos] = node;
+    l->count++;
+}
+
+static void inner_put(struct inner *n, uint32_t pos, struct znode *min, void *kid)
+{
+    assert(n->count < CHILDREN_FANOUT);
+    memmove(&n->mins[pos + 1], &n->mins[pos], (n->count - pos) * sizeof(n->mins[0]));
+    memmove(&n->kids[pos + 1], &n->kids[pos], (n->count - pos) * sizeof(n->kids[0]));
+    n->mins[pos] = min;
+    n->kids[pos] = kid;
+    n->count++;
+}
+
+static void inner_take(struct inner *n, uint32_t pos)
+{
+    assert(pos < n->count);
+    n->count--;
+    memmove(&n->mins[pos], &n->mins[pos + 1], (n->count - pos) * sizeof(n->mins[0]));
+    memmove(&n->kids[pos], &n->kids[pos + 1], (n->count - pos) * sizeof(n->kids[0]));
+}
+
+/* Another array for the only leaf. Return: false when memory is out. */
+static bool leaf_resize(struct children *c, struct pool *p, uint32_t cap)
+{
+    struct children_leaf *from = c->root;
+    struct children_leaf *to = pool_alloc(p, leaf_bytes(cap));
+    if (to == NULL) {
+        return false;
+    }
+    assert(from->count <= cap);
+    to->count = from->count;
+    to->cap = (uint16_t)cap;
+    to->reserved = 0;
+    memcpy(to->items, from->items, from->count * sizeof(from->items[0]));
+    pool_free(p, from, leaf_bytes(from->cap));
+    c->root = to;
+    return true;
+}
+
+static void spare_release(struct pool *p, struct spare *sp)
+{
+    if (sp->leaf != NULL) {
+        pool_free(p, sp->leaf, leaf_bytes(CHILDREN_FANOUT));
+    }
+    for (uint32_t i = 0; i < sp->inners_count; i++) {
+        pool_free(p, sp->inners[i], sizeof(struct inner));
+    }
+}
+
+/* A leaf, an inner node for each full ancestor in a row, and one for a new root when all are full.
+ * Return: 0 or COORD_ENOMEM. */
+static int spare_take(struct pool *p, const struct way *w, struct spare *ret_sp)
+{
+    uint32_t need = 0;
+    while (need < w->inners && w->node[w->inners - 1 - need]->count == CHILDREN_FANOUT) {
+        need++;
+    }
+    if (need == w->inners) {
+        need++;
+    }
+    memset(ret_sp, 0, sizeof(*ret_sp));
+    assert(need < CHILDREN_HEIGHT_MAX);
+    ret_sp->leaf = pool_alloc(p, leaf_bytes(CHILDREN_FANOUT));
+    if (ret_sp->leaf == NULL) {
+        return COORD_ENOMEM;
+    }
+    while (ret_sp->inners_count < need) {
+        struct inner *n = pool_alloc(p, sizeof(*n));
+        if (n == NULL) {
+            spare_release(p, ret_sp);
+            return COORD_ENOMEM;
+        }
+        ret_sp->inners[ret_sp->inners_count++] = n;
+    }
+    return 0;
+}
+
+/* Split a full inner node around position pos, where a kid is put. */
+static void inner_split(struct inner *left, struct inner *right, uint32_t pos, bool edge,
+                        struct znode *min, void *kid)
+{
+    uint32_t keep = edge && pos == CHILDREN_FANOUT ? CHILDREN_FANOUT : CHILDREN_FANOUT / 2;
+    right->count = CHILDREN_FANOUT - keep;
+    right->reserved = 0;
+    memcpy(right->mins, &left->mins[keep], right->count * sizeof(left->mins[0]));
+    memcpy(right->kids, &left->kids[keep], right->count * sizeof(left->kids[0]));
+    left->count = keep;
+    if (pos > keep || keep == CHILDREN_FANOUT) {
+        inner_put(right, pos - keep, min, kid);
+    } else {
+        inner_put(left, pos, min, kid);
+    }
+}
+
+static void leaf_split(struct children_leaf *left, struct children_leaf *right, uint32_t pos,
+                       bool edge, struct znode *node)
+{
+    uint32_t keep = edge && pos == CHILDREN_FANOUT ? CHILDREN_FANOUT : CHILDREN_FANOUT / 2;
+    right->count = (uint16_t)(CHILDREN_FANOUT - keep);
+    right->cap = CHILDREN_FANOUT;
+    right->reserved = 0;
+    memcpy(right->items, &left->items[keep], right->count * sizeof(left->items[0]));
+    left->count = (uint16_t)keep;
+    if (pos > keep || keep == CHILDREN_FANOUT) {
+        leaf_put(right, pos - keep, node);
+    } else {
+        leaf_put(left, pos, node);
+    }
+}
+
+/* Put `right`, whose smallest item is min, behind the subtree that the way takes at each level. */
+static void way_grow(struct children *c, struct way *w, struct spare *sp, void *right)
+{
+    bool is_leaf = true;
+    bool edge = true;
+    for (uint32_t i = 0; i < w->inners; i++) {
+        edge = edge && w->at[i] + 1 == w->node[i]->count;
+    }
+    for (uint32_t i = w->inners; i > 0; i--) {
+        struct inner *n = w->node[i - 1];
+        struct znode *min = node_min(right, is_leaf);
+        if (n->count < CHILDREN_FANOUT) {
+            inner_put(n, w->at[i - 1] + 1, min, right);
+            return;
+        }
+        struct inner *half = sp->inners[--sp->inners_count];
+        inner_split(n, half, w->at[i - 1] + 1, edge, min, right);
+        right = half;
+        is_leaf = false;
+    }
+    struct inner *root = sp->inners[--sp->inners_count];
+    root->count = 0;
+    root->reserved = 0;
+    inner_put(root, 0, node_min(c->root, is_leaf), c->root);
+    inner_put(root, 1, node_min(right, is_leaf), right);
+    c->root = root;
+    c->height++;
+}
+
+static int insert_split(struct children *c, struct pool *p, struct way *w, uint32_t pos,
+                        struct znode *node)
+{
+    struct spare sp;
+    int rc = spare_take(p, w, &sp);
+    if (rc != 0) {
+        return rc;
+    }
+    bool edge = true;
+    for (uint32_t i = 0; i < w->inners; i++) {
+        edge = edge && w->at[i] + 1 == w->node[i]->count;
+    }
+    struct children_leaf *right = sp.leaf;
+    leaf_split(w->leaf, right, pos, edge, node);
+    way_refresh(w);
+    way_grow(c, w, &sp, right);
+    assert(sp.inners_count == 0);
+    return 0;
+}
+
+int children_insert(struct children *c, struct pool *p, struct znode *node)
+{
+    if (c->height == 0) {
+        struct children_leaf *l = pool_alloc(p, leaf_bytes(LEAF_FIRST));
+        if (l == NULL) {
+            return COORD_ENOMEM;
+        }
+        l->count = 0;
+        l->cap = LEAF_FIRST;
+        l->reserved = 0;
+        c->root = l;
+        c->height = 1;
+    }
+    if (c->height == 1) {
+        const struct children_leaf *l = c->root;
+        if (l->count == l->cap && l->cap < CHILDREN_FANOUT &&
+            !leaf_resize(c, p, (uint32_t)l->cap * 2)) {
+            return COORD_ENOMEM;
+        }
+    }
+    struct way w;
+    way_find(c, node->name, node->name_bytes, &w);
+    uint32_t pos = rank(w.leaf->items, w.leaf->count, node->name, node->name_bytes, false);
+    assert(pos == w.leaf->count ||
+           compare_node(w.leaf->items[pos], node->name, node->name_bytes) != 0);
+    if (w.leaf->count < w.leaf->cap) {
+        leaf_put(w.leaf, pos, node);
+        if (pos == 0) {
+            way_refresh(&w);
+        }
+    } else {
+        int rc = insert_split(c, p, &w, pos, node);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    c->count++;
+    return 0;
+}
+
+/* Join kids i and i + 1 of n into the left one when they fit. Return: true when joined. */
+static bool kids_join(struct pool *p, struct inner *n, uint32_t i, bool leaves)
+{
+    if (leaves) {
+        struct children_leaf *a = n->kids[i];
+        struct children_leaf *b = n->kids[i + 1];
+        if (a->count + b->count > JOINED_MAX) {
+            return false;
+        }
+        memcpy(&a->items[a->count], b->items, b->count * sizeof(b->items[0]));
+        a->count = (uint16_t)(a->count + b->count);
+        pool_free(p, b, leaf_bytes(b->cap));
+    } else {
+        struct inner *a = n->kids[i];
+        struct inner *b = n->kids[i + 1];
+        if (a->count + b->count > JOINED_MAX) {
+            return false;
+        }
+        memcpy(&a->mins[a->count], b->mins, b->count * sizeof(b->mins[0]));
+        memcpy(&a->kids[a->count], b->kids, b->count * sizeof(b->kids[0]));
+        a->count += b->count;
+        pool_free(p, b, sizeof(*b));
+    }
+    inner_take(n, i + 1);
+    return true;
+}
+
+/* Kid `at` of n lost an item: drop it when empty, join it with a neighbour when sparse. */
+static void kid_settle(struct pool *p, struct inner *n, uint32_t at, bool leaf)
+{
+    void *kid = n->kids[at];
+    uint32_t left = leaf ? ((struct children_leaf *)kid)->count : ((struct inner *)kid)->count;
+    if (left == 0) {
+        pool_free(p, kid, leaf ? leaf_bytes(CHILDREN_FANOUT) : sizeof(struct inner));
+        inner_take(n, at);
+        return;
+    }
+    n->mins[at] = node_min(kid, leaf);
+    if (left >= SPARSE) {
+        return;
+    }
+    if (at + 1 < n->count && kids_join(p, n, at, leaf)) {
+        return;
+    }
+    if (at > 0) {
+        (void)kids_join(p, n, at - 1, leaf); /* when it does not fit, the kid stays sparse */
+    }
+}
+
+/* Take levels with a single kid, or none, off the top; give a nearly empty leaf a smaller array. */
+static void root_settle(struct children *c, struct pool *p)
+{
+    while (c->height > 1 && ((struct inner *)c->root)->count <= 1) {
+        struct inner *n = c->root;
+        bool none = n->count == 0;
+        c->root = none ? NULL : n->kids[0];
+        c->height = none ? 0 : (uint8_t)(c->height - 1);
+        pool_free(p, n, sizeof(*n));
+    }
+    if (c->height != 1) {
+        return;
+    }
+    struct children_leaf *l = c->root;
+    if (l->count == 0) {
+        pool_free(p, l, leaf_bytes(l->cap));
+        c->root = NULL;
+        c->height = 0;
+    } else if (l->cap > LEAF_FIRST && l->count <= l->cap / 4) {
+        (void)leaf_resize(c, p, l->cap / 2u); /* without memory it stays as large as it is */
+    }
+}
+
+void children_remove(struct children *c, struct pool *p, const struct znode *node)
+{
+    struct way w;
+    way_find(c, node->name, node->name_bytes, &w);
+    uint32_t pos = rank(w.leaf->items, w.leaf->count, node->name, node->name_bytes, false);
+    assert(pos < w.leaf->count);
+    assert(w.leaf->items[pos] == node);
+    w.leaf->count--;
+    memmove(&w.leaf->items[pos], &w.leaf->items[pos + 1],
+            (w.leaf->count - pos) * sizeof(w.leaf->items[0]));
+    for (uint32_t i = w.inners; i > 0; i--) {
+        kid_settle(p, w.node[i - 1], w.at[i - 1], i == w.inners);
+    }
+    root_settle(c, p);
+    c->count--;
+}
+
+void children_clear(struct children *c, struct pool *p)
+{
+    /* Depth first, with the way as the stack: free a node once its last kid is gone. */
+    struct inner *node[CHILDREN_HEIGHT_MAX];
+    uint32_t depth = 0;
+    void *at = c->root;
+    while (c->height > 0) {
+        if (depth + 1u < c->height) {
+            node[depth++] = at;
+        } else {
+            pool_free(p, at, leaf_bytes(((struct children_leaf *)at)->cap));
+            while (depth > 0 && node[depth - 1]->count == 0) {
+                pool_free(p, node[--depth], sizeof(struct inner));
+            }
+            if (depth == 0) {
+                break;
+            }
+        }
+        at = node[depth - 1]->kids[--node[depth - 1]->count];
+    }
+    memset(c, 0, sizeof(*c));
+}
+
+void children_seek(const struct children *c, const char *name, size_t name_bytes, bool beyond,
+                   struct children_cursor *ret_cur)
+{
+    if (c->height == 0) {
+        ret_cur->leaf = NULL;
+        ret_cur->pos = 0;
+        return;
+    }
+    struct way w;
+    way_find(c, name, name_bytes, &w);
+    ret_cur->leaf = w.leaf;
+    ret_cur->pos = rank(w.leaf->items, w.leaf->count, name, name_bytes, beyond);
+    if (ret_cur->pos < w.leaf->count) {
+        return;
+    }
+    /* Behind the last of this leaf: the first of the next one. */
+    uint32_t i = w.inners;
+    while (i > 0 && w.at[i - 1] + 1 == w.node[i - 1]->count) {
+        i--;
+    }
+    if (i == 0) {
+        ret_cur->leaf = NULL;
+        return;
+    }
+    const void *at = w.node[i - 1]->kids[w.at[i - 1] + 1];
+    for (; i < w.inners; i++) {
+        at = ((const struct inner *)at)->kids[0];
+    }
+    ret_cur->leaf = at;
+    ret_cur->pos = 0;
+}
+
+void children_first(const struct children *c, struct children_cursor *ret_cur)
+{
+    children_seek(c, "", 0, false, ret_cur);
+}
+
+struct znode *children_next(const struct children *c, struct children_cursor *cur)
+{
+    if (cur->leaf == NULL) {
+        return NULL;
+    }
+    assert(cur->pos < cur->leaf->count);
+    struct znode *node = cur->leaf->items[cur->pos++];
+    if (cur->pos == cur->leaf->count) {
+        if (c->height == 1) {
+            cur->leaf = NULL;
+        } else {
+            children_seek(c, node->name, node->name_bytes, true, cur);
+        }
+    }
+    return node;
+}
+
+struct znode *children_find(const struct children *c, const char *name, size_t name_bytes)
+{
+    struct children_cursor cur;
+    children_seek(c, name, name_bytes, false, &cur);
+    if (cur.leaf == NULL || compare_node(cur.leaf->items[cur.pos], name, name_bytes) != 0) {
+        return NULL;
+    }
+    return cur.leaf->items[cur.pos];
+}
+
+/* What is wrong with the node at depth `depth` and its place under `up`, or NULL. */
+static const char *check_one(const struct children *c, const void *at, uint32_t depth,
+                             const struct znode *min, const struct znode **last)
+{
+    bool is_leaf = depth + 1 == c->height;
+    uint32_t count =
+        is_leaf ? ((const struct children_leaf *)at)->count : ((const struct inner *)at)->count;
+    if (count == 0) {
+        return "a node is empty";
+    }
+    if (min != NULL && node_min(at, is_leaf) != min) {
+        return "a separator is not the smallest below it";
+    }
+    if (!is_leaf) {
+        return NULL;
+    }
+    const struct children_leaf *l = at;
+    if (l->count > l->cap || (depth > 0 && l->cap != CHILDREN_FANOUT)) {
+        return "a leaf has the wrong room";
+    }
+    for (uint32_t i = 0; i < l->count; i++) {
+        if (*last != NULL && compare_node(*last, l->items[i]->name, l->items[i]->name_bytes) >= 0) {
+            return "names do not ascend";
+        }
+        *last = l->items[i];
+    }
+    return NULL;
+}
+
+const char *children_check(const struct children *c)
+{
+    const struct inner *node[CHILDREN_HEIGHT_MAX];
+    uint32_t next[CHILDREN_HEIGHT_MAX];
+    uint32_t depth = 0;
+    uint64_t items = 0;
+    const struct znode *last = NULL;
+    if (c->height == 0) {
+        return c->count == 0 && c->root == NULL ? NULL : "no tree, but items";
+    }
+    const void *at = c->root;
+    const struct znode *min = NULL;
+    for (;;) {
+        const char *wrong = check_one(c, at, depth, min, &last);
+        if (wrong != NULL) {
+            return wrong;
+        }
+        if (depth + 1u < c->height) {
+            node[depth] = at;
+            next[depth++] = 0;
+        } else {
+            items += ((const struct children_leaf *)at)->count;
+        }
+        while (depth > 0 && next[depth - 1] == node[depth - 1]->count) {
+            depth--;
+        }
+        if (depth == 0) {
+            return items == c->count ? NULL : "the count is wrong";
+        }
+        min = node[depth - 1]->mins[next[depth - 1]];
+        at = node[depth - 1]->kids[next[depth - 1]++];
+    }
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * store.h: the tree of znodes. Pure: what it holds is decided by the calls made to it and their order.
+ *
+ * The store knows paths, data, stats and kinds. It leaves to others: sessions (an ephemeral is put in
+ * the list of its owner, and that is all that is known here), rights, what a request looks like, when
+ * time is up.
+ *
+ * How a change is made: store_begin says at which revision and time; then any number of store_create,
+ * store_set and store_delete; then store_changes tells what happened, for watches.
+ *
+ * Invariants
+ *   1. A refused operation changes nothing: not the tree, not a counter, not a stat. Only COORD_ENOMEM may
+ *      leave an operation half done: then the store is fit for store_destroy and nothing else.
+ *   2. Every node but "/" has a parent, which is not ephemeral.
+ *   3. Stats are those of service.md: create_revision = modify_revision = child_revision at create,
+ *      child_revision moves on create and delete of a direct child only, child_version counts those,
+ *      the sequence counter counts the creates and never goes back.
+ *
+ * Path order, here and in snapshots, is the order in which a walk of the tree meets the nodes: parent
+ * before child, children by the bytes of their names.
+ *
+ * Threads: none; one owner.
+ */
+#ifndef COORD_SERVER_STORE_STORE_H
+#define COORD_SERVER_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "protocol/message.h"
+#include "server/store/children.h"
+#include "server/store/pool.h"
+
+struct store;
+struct znode;
+
+/* Versions and counters stay below this, so that none wraps or leaves the range of int64_t. */
+#define STORE_COUNTER_MAX ((uint64_t)1 << 62)
+
+/* The nodes of one owner, oldest first. Lies in the owner; the store links nodes in and out. */
+struct store_owned {
+    uint64_t owner; /* session */
+    uint64_t count;
+    uint64_t expected; /* while loading: how many more are to come; else 0 */
+    struct znode *first;
+    struct znode *last;
+};
+
+/* Memory comes from p, which must outlive the store. Return: NULL when memory is out. */
+struct store *store_create_empty(struct pool *p);
+void store_destroy(struct store *s);
+
+/* --- changes ----------------------------------------------------------------------------------- */
+
+/* What follows happens at this revision and time (milliseconds). Changes told before become invalid.
+ * Neither goes back: revision exceeds those before. */
+void store_begin(struct store *s, uint64_t revision, uint64_t time_ms);
+
+struct store_create_args {
+    struct coord_bytes path; /* valid by coord_path_check */
+    struct coord_bytes data;
+    enum coord_node_kind kind;
+    bool sequential;
+    bool parents;
+    uint64_t ttl_ms;           /* of kind TTL, else 0 */
+    struct store_owned *owned; /* of kind EPHEMERAL, else NULL */
+};
+
+/* Errors: COORD_EEXISTS, COORD_ENONODE (no parent), COORD_EEPHEMERAL (the parent is), COORD_EBADPATH (the
+ * name with its number is too long), COORD_ELIMIT (the counter is used up), COORD_ENOMEM.
+ * Return: 0 or negative; on 0 *ret_node, and *ret_sequence (0 when not sequential). */
+int store_create(struct store *s, const struct store_create_args *a, struct znode **ret_node,
+                 uint64_t *ret_sequence);
+
+/* What must hold of a node for a conditional set or delete. */
+struct store_condition {
+    int64_t version;   /* COORD_VERSION_ANY: any */
+    uint64_t modified; /* modify_revision; 0 any */
+    uint64_t created;  /* create_revision; 0 any */
+};
+
+/* Errors: COORD_ENONODE, COORD_ECONDITION, COORD_ENOMEM. Return: 0 or negative. */
+int store_set(struct store *s, struct coord_bytes path, struct coord_bytes data,
+              const struct store_condition *cond, struct znode **ret_node);
+
+/* Errors: COORD_ENONODE, COORD_ECONDITION, COORD_ENOTEMPTY, COORD_ERESERVED ("/"), COORD_ENOMEM. */
+int store_delete(struct store *s, struct coord_bytes path, const struct store_condition *cond);
+
+/* Delete every node of this owner, in path order. Errors: COORD_ENOMEM. Return: 0 or negative. */
+int store_delete_owned(struct store *s, struct store_owned *owned);
+
+/* The changes since store_begin, in order. Valid until the next store_begin. */
+const struct coord_change *store_changes(const struct store *s, uint32_t *ret_count);
+
+/* --- reading ----------------------------------------------------------------------------------- */
+
+/* Return: the node, or NULL. One hash probe. */
+struct znode *store_find(const struct store *s, struct coord_bytes path);
+struct znode *store_root(const struct store *s);
+void store_stat(const struct znode *node, struct coord_node_stat *ret_stat);
+struct coord_bytes store_data(const struct znode *node); /* valid until the next store_begin */
+struct coord_bytes store_name(const struct znode *node); /* valid while the node lives */
+/* Write the node's path. Return: its bytes, at most COORD_PATH_BYTES_MAX. */
+size_t store_path(const struct znode *node, char out[COORD_PATH_BYTES_MAX]);
+
+uint64_t store_nodes(const struct store *s);      /* "/" included */
+uint64_t store_data_bytes(const struct store *s); /* of all nodes */
+uint64_t store_name_bytes(const struct store *s); /* of all nodes */
+/* Bytes of the index from path to node; with pool_bytes that is all the store takes. */
+uint64_t store_index_bytes(const struct store *s);
+
+/* --- walking, in path order --------------------------------------------------------------------- */
+
+#define STORE_DEPTH_MAX (COORD_PATH_BYTES_MAX / 2)
+
+struct store_walk_level {
+    const struct znode *parent;
+    struct children_cursor cursor;
+};
+
+/* A walk below `top`, which is not met itself. Invalid after any change. */
+struct store_walk {
+    const struct znode *top;
+    bool deep; /* below children too */
+    uint32_t depth;
+    struct store_walk_level level[STORE_DEPTH_MAX + 1];
+};
+
+/* Start behind `after`, a path relative to top ("b/c"; without deep: a name) that need not exist;
+ * absent or empty: from the start. */
+void store_walk_begin(struct store_walk *w, const struct znode *top, bool deep,
+                      struct coord_bytes after);
+
+/* The next node. Its depth below top (1: a child) is *ret_depth. Return: NULL at the end. */
+const struct znode *store_walk_next(struct store_walk *w, uint32_t *ret_depth);
+
+/* --- restoring ---------------------------------------------------------------------------------- */
+
+/* A node with all it holds, for loading what was saved. */
+struct store_restore_args {
+    struct znode *parent;    /* NULL: "/", which exists and takes on what is given */
+    struct coord_bytes path; /* whose last component is the name, behind all children of parent */
+    struct coord_bytes data;
+    struct coord_node_stat stat; /* children and data_bytes are not read */
+    uint64_t sequence;
+    struct store_owned *owned;
+};
+
+/* Put one node back. Its stats are taken as they are, those of the parent do not change: the caller has
+ * checked them and the order. Errors: COORD_ENOMEM. Return: 0 or negative. */
+int store_restore(struct store *s, const struct store_restore_args *a, struct znode **ret_node);
+
+/* The sequence counter of a node: creates below it so far. */
+uint64_t store_sequence(const struct znode *node);
+
+/* Check invariants 2 and those of znode.h over the whole tree, for tests. Return: NULL, or what is
+ * wrong. Cost: linear. */
+const char *store_check(const struct store *s);
+
+#endif

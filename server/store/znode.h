@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * znode.h: how a node lies in memory. Only server/store and the machine's snapshot code look inside.
+ *
+ * The common node is 71 bytes and its name; what few nodes have (children, an owner, a time to live)
+ * stands in a side struct. The path is not stored: it is the names of the ancestors.
+ *
+ * Invariants
+ *   1. A node whose extra is NULL never had a child, has no owner and no ttl.
+ *   2. data is NULL exactly when data_bytes is 0; absent tells absent from empty.
+ *   3. Only kind EPHEMERAL has an owner, only kind TTL a ttl_ms; an ephemeral never has children.
+ *   4. sequence = creates of children, child_version = creates + deletes, hence
+ *      children.count = 2 * sequence - child_version.
+ */
+#ifndef COORD_SERVER_STORE_ZNODE_H
+#define COORD_SERVER_STORE_ZNODE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "server/store/children.h"
+
+struct store_owned;
+
+struct znode_extra {
+    struct children children;
+    uint64_t sequence;
+    uint64_t child_version;
+    uint64_t child_revision;
+    uint64_t ttl_ms;
+    struct store_owned *owned; /* the list this ephemeral is in */
+    struct znode *owned_prev;
+    struct znode *owned_next;
+};
+
+struct znode {
+    struct znode *parent; /* NULL: the root */
+    uint8_t *data;
+    struct znode_extra *extra;
+    uint64_t create_revision;
+    uint64_t modify_revision;
+    uint64_t version;
+    uint64_t created_ms;
+    uint64_t modified_ms;
+    uint32_t data_bytes;
+    uint8_t kind; /* enum coord_node_kind */
+    uint8_t absent;
+    uint8_t name_bytes;
+    char name[];
+};
+
+_Static_assert(offsetof(struct znode, name) == 71, "the common node is 71 bytes and its name");
+
+#endif
