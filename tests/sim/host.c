@@ -487,6 +487,7 @@ static void forget_process(struct node *n)
     n->waits_count = 0;
     n->reads_open = 0;
     n->flight_active = 0;
+    n->doomed = (enum host_end)0;
     n->io_failed = 0;
     n->taken_for = 0;
     n->stall_until = 0;
@@ -499,7 +500,8 @@ static void forget_process(struct node *n)
 static void run_into_the_cut(struct world *w, struct node *n)
 {
     const struct sim_disk_counts *counts = sim_disk_counts(n->disk);
-    sim_disk_stop_at(n->disk, counts->changes + 1 + rng_below(&w->rng_disk, 6));
+    uint64_t most = n->take.active || n->install.active ? 8 : 2; /* a batch is a write and a sync */
+    sim_disk_stop_at(n->disk, counts->changes + 1 + rng_below(&w->rng_disk, most));
     if (n->take.active && !n->take.written) {
         MARK(w, SNAPSHOT_CRASHED);
         snap_write_job(w, n);
@@ -537,7 +539,7 @@ void host_end(struct world *w, struct node *n, enum host_end how)
         MARK(w, CRASH_IN_TRANSFER);
     }
     client_node_ended(w, n);
-    if (how != HOST_END_ROT && rng_chance(&w->rng_disk, 700)) {
+    if (n->doomed != 0 || (how != HOST_END_ROT && rng_chance(&w->rng_disk, 700))) {
         run_into_the_cut(w, n);
     }
     stop_disk(n);

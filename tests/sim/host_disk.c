@@ -164,6 +164,10 @@ void disk_kick(struct world *w, struct node *n)
     n->flight_active = 1;
     n->flight_written = 0;
     n->flight_number++;
+    if (n->doomed != 0) {
+        host_later(w, n, 0, (struct ev){.kind = EV_CRASH, .a = (uint64_t)n->doomed});
+        return;
+    }
     if (rng_chance(&w->rng_disk, 400)) {
         disk_write_flight(w, n);
     }
@@ -216,6 +220,7 @@ void disk_done(struct world *w, struct node *n)
     if (w->failed) {
         return;
     }
+    snap_maybe_take(w, n); /* the mark of the last one may have become durable */
     disk_kick(w, n);
     if (!n->flight_active) {
         host_later(w, n, IDLE_NS, (struct ev){.kind = EV_DISK_IDLE, .a = n->flight_number});
@@ -404,8 +409,5 @@ int disk_recover(struct world *w, struct node *n)
         return w->failed ? 0 : stay_out(w, n, "snapshot or entry damaged");
     }
     n->sealed = 0;
-    if (rng_chance(&w->rng_disk, 300)) {
-        (void)raft_snap_prune(o.fs, SIM_CLUSTER_ID, SNAPS_KEPT);
-    }
     return 1;
 }

@@ -164,6 +164,7 @@ struct node {
     int flight_written; /* raft_wal_write has been called with it */
     int flight_result;
     uint64_t flight_number;
+    enum host_end doomed; /* ends inside its next write; 0: no */
     int sealed;           /* nothing was written since the last raft_wal_idle */
     uint64_t stall_until; /* virtual time */
     int io_failed;
