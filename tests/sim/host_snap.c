@@ -40,8 +40,7 @@ void snap_maybe_take(struct world *w, struct node *n)
 {
     raft_index base = n->snap.index > n->taken_for ? n->snap.index : n->taken_for;
     raft_index interval = snap_nearly_full(w, n) ? 1 : snap_interval(w);
-    int marked = n->durable.snap_index >= n->snap.index; /* see host_disk.c */
-    if (n->take.active || n->install.active || !marked || n->machine.applied < base + interval) {
+    if (n->take.active || n->install.active || n->machine.applied < base + interval) {
         return;
     }
     const struct raft_config_at *config = raft_config_at(n->raft, n->machine.applied);
