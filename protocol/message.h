@@ -326,15 +326,21 @@ bool coord_op_needs_session(enum coord_op op);
  * COORD_ETOOBIG when the length is 0 or exceeds max_bytes (the frame's body). Thread: any. */
 int64_t coord_frame_size(const uint8_t *bytes, size_t len, size_t max_bytes);
 
-/* Append an encoded message, length included, to *out (which may move or be NULL).
- * Ownership: *out stays the caller's. Errors: COORD_ENOMEM. Thread: any. Return: 0 or negative, with
- * *out as it was on error. */
+/* Append an encoded message, length included, to *out (which may move or be NULL). Numbers take their
+ * smallest form, so equal structs give equal bytes. An error (res->error) looks the same for every
+ * operation, also for one that is not known.
+ * Ownership: *out stays the caller's. Errors: COORD_ENOMEM; COORD_EINVAL for a request or a success
+ * of an unknown operation or with more than COORD_MEMBERS_MAX members. Thread: any.
+ * Return: 0 or negative, with the bytes of *out as they were on error. */
 int coord_request_encode(const struct coord_request *q, struct coord_buf **out);
 int coord_result_encode(enum coord_op op, const struct coord_result *res, struct coord_buf **out);
 int coord_event_encode(const struct coord_event *ev, struct coord_buf **out);
 
-/* Only the part of a reply behind the receipt (result or error text and detail): what the state
- * machine stores to answer a repeated request. coord_reply_join makes a whole reply frame of it. */
+/* Only the part of a reply behind the receipt (result or error text and detail), as one msgpack
+ * array without a length in front: what the state machine stores to answer a repeated request.
+ * coord_reply_join makes a whole reply frame of it, the same bytes as coord_result_encode's; an
+ * empty body stands for no results or, with an error, for no text. Errors: as above, and
+ * COORD_EINVAL when body is no array. */
 int coord_body_encode(enum coord_op op, const struct coord_result *res, struct coord_buf **out);
 int coord_reply_join(uint64_t number, int error, const struct coord_receipt *receipt,
                      struct coord_bytes body, struct coord_buf **out);
@@ -353,7 +359,8 @@ int coord_result_decode(enum coord_op op, const uint8_t *body, size_t len,
 int coord_event_decode(const uint8_t *body, size_t len, struct coord_event *ret_ev, char *why,
                        size_t why_bytes);
 
-/* Walk entries_raw or changes_raw: cursor starts as the raw bytes and is advanced.
+/* Walk entries_raw or changes_raw (the items, without the header of their array): cursor starts as
+ * the raw bytes and is advanced. Never fails on what a decoder has accepted. Thread: any.
  * Return: 1 an item was read, 0 the end, COORD_EPROTO. */
 int coord_list_next(struct coord_bytes *cursor, struct coord_list_entry *ret_entry);
 int coord_change_next(struct coord_bytes *cursor, struct coord_change *ret_change);

@@ -35,12 +35,7 @@
 #define ENTRY_VERSION      1
 #define ENTRY_HEADER_BYTES 48
 
-enum entry_kind {
-    ENTRY_REQUEST = 1,
-    ENTRY_OPEN = 2,
-    ENTRY_ATTACH = 3,
-    ENTRY_EXPIRE = 4
-};
+enum entry_kind { ENTRY_REQUEST = 1, ENTRY_OPEN = 2, ENTRY_ATTACH = 3, ENTRY_EXPIRE = 4 };
 
 struct entry {
     enum entry_kind kind;

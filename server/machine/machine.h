@@ -28,13 +28,13 @@
 struct machine;
 
 struct machine_limits {
-    uint32_t data_bytes;        /* default 1 MiB */
-    uint64_t session_min_ms;    /* default 2,000 */
-    uint64_t session_max_ms;    /* default 60,000 */
-    uint32_t sessions;          /* default 200,000 */
-    uint32_t answers;           /* default 4,096: unacknowledged answers kept per session; more: EBUSY */
-    uint32_t list_entries;      /* default 10,000 */
-    uint32_t list_bytes;        /* default 3 MiB: a page of a list ends before it exceeds this */
+    uint32_t data_bytes;     /* default 1 MiB */
+    uint64_t session_min_ms; /* default 2,000 */
+    uint64_t session_max_ms; /* default 60,000 */
+    uint32_t sessions;       /* default 200,000 */
+    uint32_t answers;      /* default 4,096: unacknowledged answers kept per session; more: EBUSY */
+    uint32_t list_entries; /* default 10,000 */
+    uint32_t list_bytes;   /* default 3 MiB: a page of a list ends before it exceeds this */
 };
 
 void machine_limits_init(struct machine_limits *l);
@@ -49,14 +49,16 @@ struct machine_outcome {
     uint64_t cookie;  /* ... this request; no answer when origin is 0 */
     enum coord_op op; /* of a REQUEST or OPEN */
     int error;        /* 0 or negative COORD_E* */
-    struct coord_buf *body; /* the reply's part behind the receipt (coord_body_encode) */
+    struct coord_buf
+        *body; /* the reply's part behind the receipt (coord_body_encode); NULL after an
+                               ATTACH or EXPIRE that succeeded */
 
     /* For watches: the changes of this revision, in order. */
     uint32_t changes_count;
     const struct coord_change *changes;
 
-    uint64_t session; /* concerned, 0 none */
-    uint64_t attached_epoch;  /* ATTACH or OPEN succeeded: the epoch now; 0 otherwise */
+    uint64_t session;        /* concerned, 0 none */
+    uint64_t attached_epoch; /* ATTACH or OPEN succeeded: the epoch now; 0 otherwise */
     uint64_t attached_timeout_ms;
     uint32_t ended_count; /* sessions closed or expired by this entry */
     const uint64_t *ended;
@@ -88,7 +90,7 @@ bool machine_session_next(const struct machine *m, uint64_t after, struct machin
 struct machine_stats {
     uint64_t revision; /* applied */
     uint64_t time_ms;
-    uint64_t nodes;    /* "/" included */
+    uint64_t nodes; /* "/" included */
     uint64_t data_bytes;
     uint64_t sessions;
 };

@@ -27,7 +27,7 @@ struct answers {
     struct answer *ring;
     uint32_t head; /* slot of the lowest number */
     uint32_t count;
-    uint32_t cap;  /* a power of two, or 0 */
+    uint32_t cap; /* a power of two, or 0 */
 };
 
 /* Accepts a zeroed struct. */

@@ -513,8 +513,8 @@ static const char *check_one(const struct children *c, const void *at, uint32_t 
                              const struct znode *min, const struct znode **last)
 {
     bool is_leaf = depth + 1 == c->height;
-    uint32_t count = is_leaf ? ((const struct children_leaf *)at)->count
-                             : ((const struct inner *)at)->count;
+    uint32_t count =
+        is_leaf ? ((const struct children_leaf *)at)->count : ((const struct inner *)at)->count;
     if (count == 0) {
         return "a node is empty";
     }

@@ -45,10 +45,10 @@ struct slab {
     struct slab *next; /* in the list of its class or of the empty ones */
     struct slab *prev;
     struct region *region;
-    void *freed;       /* chain of freed objects */
+    void *freed; /* chain of freed objects */
     uint32_t object_bytes;
-    uint32_t fresh;    /* offset of the first byte never handed out */
-    uint32_t used;     /* objects alive */
+    uint32_t fresh; /* offset of the first byte never handed out */
+    uint32_t used;  /* objects alive */
     uint32_t reserved;
 };
 

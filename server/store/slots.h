@@ -24,7 +24,7 @@
 struct slots_table {
     uint32_t *hashes; /* 0 empty, 1 left behind by a move, else the item's */
     void **items;
-    uint64_t cap;     /* a power of two, or 0 */
+    uint64_t cap; /* a power of two, or 0 */
 };
 
 struct slots {

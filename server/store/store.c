@@ -141,8 +141,8 @@ struct znode *store_root(const struct store *s)
 
 static struct coord_bytes path_of_parent(struct coord_bytes path)
 {
-    return (struct coord_bytes){
-        path.data, (uint32_t)coord_path_parent_len((const char *)path.data, path.len)};
+    return (struct coord_bytes){path.data,
+                                (uint32_t)coord_path_parent_len((const char *)path.data, path.len)};
 }
 
 /* --- what happened ----------------------------------------------------------------------------- */
@@ -295,6 +295,7 @@ static int node_place(struct store *s, struct znode *parent, struct znode *node,
     slots_add(&s->index, slots_hash(path.data, path.len), node);
     s->nodes++;
     s->data_bytes += node->data_bytes;
+    s->name_bytes += node->name_bytes;
     return 0;
 }
 
@@ -525,6 +526,7 @@ static int node_delete(struct store *s, struct znode *node, struct coord_bytes p
     slots_remove(&s->index, slots_hash(path.data, path.len), node);
     s->nodes--;
     s->data_bytes -= node->data_bytes;
+    s->name_bytes -= node->name_bytes;
     data_bury(s, node->data, node->data_bytes);
     if (node->kind == COORD_NODE_EPHEMERAL) {
         owned_unlink(node);
@@ -601,8 +603,7 @@ int store_delete_owned(struct store *s, struct store_owned *owned)
     for (size_t i = 0; i < count && rc == 0; i++) {
         char path[COORD_PATH_BYTES_MAX];
         size_t len = store_path(nodes[i], path);
-        rc = node_delete(s, nodes[i],
-                         (struct coord_bytes){(const uint8_t *)path, (uint32_t)len});
+        rc = node_delete(s, nodes[i], (struct coord_bytes){(const uint8_t *)path, (uint32_t)len});
     }
     free(nodes);
     return rc;
@@ -610,55 +611,77 @@ int store_delete_owned(struct store *s, struct store_owned *owned)
 
 /* --- restoring --------------------------------------------------------------------------------- */
 
-int store_restore(struct store *s, const struct store_restore_args *a, struct znode **ret_node)
+/* Give "/" the data it had. */
+static int root_restore(struct store *s, struct coord_bytes data)
 {
-    struct znode *node = s->root;
-    if (a->parent != NULL) {
-        size_t parent_len = coord_path_parent_len((const char *)a->path.data, a->path.len);
-        node = node_create(s, name_of_path(a->path, parent_len), a->data);
-    } else if (a->data.data != NULL) {
-        node->absent = 0;
-        node->data = a->data.len > 0 ? pool_alloc(s->pool, a->data.len) : NULL;
-        if (node->data != NULL) {
-            memcpy(node->data, a->data.data, a->data.len);
-            node->data_bytes = a->data.len;
-            s->data_bytes += a->data.len;
+    struct znode *root = s->root;
+    assert(root->data == NULL);
+    if (data.data == NULL) {
+        return 0;
+    }
+    root->absent = 0;
+    if (data.len > 0) {
+        root->data = pool_alloc(s->pool, data.len);
+        if (root->data == NULL) {
+            return COORD_ENOMEM;
         }
-        node = a->data.len > 0 && node->data == NULL ? NULL : node;
+        memcpy(root->data, data.data, data.len);
+        root->data_bytes = data.len;
+        s->data_bytes += data.len;
     }
-    if (node == NULL) {
-        return COORD_ENOMEM;
-    }
+    return 0;
+}
+
+static int stat_restore(struct store *s, const struct store_restore_args *a, struct znode *node)
+{
     node->kind = (uint8_t)a->stat.kind;
     node->create_revision = a->stat.create_revision;
     node->modify_revision = a->stat.modify_revision;
     node->version = a->stat.version;
     node->created_ms = a->stat.created_ms;
     node->modified_ms = a->stat.modified_ms;
-    if (a->sequence > 0 || a->owned != NULL || a->stat.ttl_ms > 0) {
-        struct znode_extra *x = extra_of(s, node);
-        if (x != NULL) {
-            x->sequence = a->sequence;
-            x->child_version = a->stat.child_version;
-            x->child_revision = a->stat.child_revision;
-            x->ttl_ms = a->stat.ttl_ms;
+    if (a->sequence == 0 && a->owned == NULL && a->stat.ttl_ms == 0) {
+        return 0;
+    }
+    struct znode_extra *x = extra_of(s, node);
+    if (x == NULL) {
+        return COORD_ENOMEM;
+    }
+    x->sequence = a->sequence;
+    x->child_version = a->stat.child_version;
+    x->child_revision = a->stat.child_revision;
+    x->ttl_ms = a->stat.ttl_ms;
+    return 0;
+}
+
+int store_restore(struct store *s, const struct store_restore_args *a, struct znode **ret_node)
+{
+    int rc;
+    struct znode *node = s->root;
+    if (a->parent == NULL) {
+        rc = root_restore(s, a->data);
+        if (rc == 0) {
+            rc = stat_restore(s, a, node);
         }
+        *ret_node = node;
+        return rc;
     }
-    int rc = 0;
-    if (a->parent != NULL) {
+    size_t parent_len = coord_path_parent_len((const char *)a->path.data, a->path.len);
+    node = node_create(s, name_of_path(a->path, parent_len), a->data);
+    if (node == NULL) {
+        return COORD_ENOMEM;
+    }
+    rc = stat_restore(s, a, node);
+    if (rc == 0) {
         rc = node_place(s, a->parent, node, a->path);
-    }
-    if (rc == 0 && a->owned != NULL && node->extra != NULL) {
-        owned_link(a->owned, node);
-    }
-    bool wants_extra = a->sequence > 0 || a->owned != NULL || a->stat.ttl_ms > 0;
-    if (rc == 0 && wants_extra && node->extra == NULL) {
-        return COORD_ENOMEM; /* the node stands in the tree: store_destroy finds it */
     }
     if (rc != 0) {
         pool_free(s->pool, node->data, node->data_bytes);
         node_free(s, node);
         return rc;
+    }
+    if (a->owned != NULL) {
+        owned_link(a->owned, node);
     }
     *ret_node = node;
     return 0;

@@ -42,6 +42,7 @@ struct znode;
 struct store_owned {
     uint64_t owner; /* session */
     uint64_t count;
+    uint64_t expected; /* while loading: how many more are to come; else 0 */
     struct znode *first;
     struct znode *last;
 };
@@ -105,6 +106,7 @@ size_t store_path(const struct znode *node, char out[COORD_PATH_BYTES_MAX]);
 
 uint64_t store_nodes(const struct store *s);      /* "/" included */
 uint64_t store_data_bytes(const struct store *s); /* of all nodes */
+uint64_t store_name_bytes(const struct store *s); /* of all nodes */
 /* Bytes of the index from path to node; with pool_bytes that is all the store takes. */
 uint64_t store_index_bytes(const struct store *s);
 

@@ -25,6 +25,7 @@ struct store {
     uint64_t time_ms;
     uint64_t nodes;
     uint64_t data_bytes;
+    uint64_t name_bytes;
     struct coord_change *changes;
     uint32_t changes_count;
     uint32_t changes_cap;

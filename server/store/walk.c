@@ -81,6 +81,11 @@ uint64_t store_data_bytes(const struct store *s)
     return s->data_bytes;
 }
 
+uint64_t store_name_bytes(const struct store *s)
+{
+    return s->name_bytes;
+}
+
 uint64_t store_index_bytes(const struct store *s)
 {
     return slots_bytes(&s->index);
@@ -195,6 +200,7 @@ const char *store_check(const struct store *s)
     struct store_walk w;
     uint64_t nodes = 0;
     uint64_t data_bytes = 0;
+    uint64_t name_bytes = 0;
     uint32_t depth = 0;
     store_walk_begin(&w, s->root, true, (struct coord_bytes){NULL, 0});
     for (const struct znode *at = s->root; at != NULL; at = store_walk_next(&w, &depth)) {
@@ -204,9 +210,13 @@ const char *store_check(const struct store *s)
         }
         nodes++;
         data_bytes += at->data_bytes;
+        name_bytes += at->name_bytes;
     }
     if (nodes != s->nodes || nodes != s->index.count + 1) {
         return "the number of nodes is wrong";
+    }
+    if (name_bytes != s->name_bytes) {
+        return "the sum of names is wrong";
     }
     return data_bytes == s->data_bytes ? NULL : "the sum of data is wrong";
 }

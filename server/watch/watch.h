@@ -22,7 +22,8 @@ struct watch_limits {
     uint32_t history_events; /* default 65,536 */
     uint64_t history_bytes;  /* default 64 MiB */
     uint32_t per_connection; /* default 10,000 watches; more: ELIMIT */
-    uint32_t frame_bytes;    /* default 4 MiB: an event frame never exceeds it; a revision whose changes do
+    uint32_t
+        frame_bytes; /* default 4 MiB: an event frame never exceeds it; a revision whose changes do
                                 is told as GAP */
 };
 void watch_limits_init(struct watch_limits *l);

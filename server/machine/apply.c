@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * apply.c: what one log entry does to the state. Total: every entry, well formed or not, has an outcome.
+ *
+ * The order of the checks of a request is part of the state machine: members of different versions
+ * must decide alike. It is: entry, body, kind of operation, session, attachment, number, arguments,
+ * and then what the tree says.
+ *
+ * Invariants: those of machine.h. Memory running out stops the process (must), since the members that
+ * had enough went on.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <coord/error.h>
+#include "server/machine/bytes.h"
+#include "server/machine/machine_internal.h"
+
+#define RESERVED         "/coord"
+#define EXPIRE_PAIR      16u
+#define ENDED_FIRST      16u
+#define CREATE_FLAGS_ALL ((uint32_t)COORD_F_TTL * 2 - 1)
+
+/* A request on its way through. */
+struct step {
+    const struct entry *entry;
+    const struct coord_request *q;
+    struct session *session; /* NULL: none */
+    struct coord_result res;
+};
+
+static void must(int rc)
+{
+    assert(rc != COORD_ENOMEM);
+    (void)rc;
+}
+
+/* --- sessions ---------------------------------------------------------------------------------- */
+
+static void ended_add(struct machine *m, uint64_t id)
+{
+    if (m->ended_count == m->ended_cap) {
+        uint32_t cap = m->ended_cap == 0 ? ENDED_FIRST : m->ended_cap * 2;
+        uint64_t *ended = realloc(m->ended, (size_t)cap * sizeof(*ended));
+        assert(ended != NULL);
+        m->ended = ended;
+        m->ended_cap = cap;
+    }
+    m->ended[m->ended_count++] = id;
+}
+
+/* A session is over, and with it all it owns. */
+static void session_end(struct machine *m, struct session *s)
+{
+    ended_add(m, s->id);
+    must(store_delete_owned(m->state.store, &s->owned));
+    sessions_close(m->state.sessions, s);
+}
+
+static int apply_open(struct machine *m, const struct entry *e, struct machine_outcome *o,
+                      struct coord_result *res)
+{
+    struct coord_request q;
+    if (e->body_bytes < COORD_SECRET_BYTES ||
+        coord_request_decode(e->body + COORD_SECRET_BYTES, e->body_bytes - COORD_SECRET_BYTES, &q,
+                             NULL, 0) != 0 ||
+        q.op != COORD_OP_SESSION_OPEN) {
+        return COORD_EBADREQUEST;
+    }
+    if (sessions_count(m->state.sessions) >= m->limits.sessions) {
+        return COORD_ELIMIT;
+    }
+    uint64_t timeout_ms = q.timeout_ms;
+    if (timeout_ms < m->limits.session_min_ms) {
+        timeout_ms = m->limits.session_min_ms;
+    }
+    if (timeout_ms > m->limits.session_max_ms) {
+        timeout_ms = m->limits.session_max_ms;
+    }
+    struct session *s = NULL;
+    must(sessions_open(m->state.sessions, m->state.revision, e->body, timeout_ms, &s));
+    o->session = s->id;
+    o->attached_epoch = s->epoch;
+    o->attached_timeout_ms = s->timeout_ms;
+    res->session = s->id;
+    res->secret = (struct coord_bytes){s->secret, COORD_SECRET_BYTES};
+    res->timeout_ms = s->timeout_ms;
+    return 0;
+}
+
+static int apply_attach(struct machine *m, const struct entry *e, struct machine_outcome *o)
+{
+    o->session = e->session;
+    if (e->body_bytes != COORD_SECRET_BYTES) {
+        return COORD_EBADREQUEST;
+    }
+    struct session *s = sessions_find(m->state.sessions, e->session);
+    if (s == NULL) {
+        return COORD_EEXPIRED;
+    }
+    if (!session_secret_equal(s, e->body)) {
+        return COORD_EAUTH;
+    }
+    s->epoch = m->state.revision;
+    o->attached_epoch = s->epoch;
+    o->attached_timeout_ms = s->timeout_ms;
+    return 0;
+}
+
+static int apply_expire(struct machine *m, const struct entry *e)
+{
+    if (e->body_bytes % EXPIRE_PAIR != 0) {
+        return COORD_EBADREQUEST;
+    }
+    for (uint32_t at = 0; at < e->body_bytes; at += EXPIRE_PAIR) {
+        uint64_t id = bytes_get_u64(e->body + at);
+        uint64_t epoch = bytes_get_u64(e->body + at + 8);
+        struct session *s = sessions_find(m->state.sessions, id);
+        if (s != NULL && s->epoch == epoch) {
+            session_end(m, s);
+        }
+    }
+    return 0;
+}
+
+/* --- requests ---------------------------------------------------------------------------------- */
+
+static bool path_reserved(struct coord_bytes path, bool sequential)
+{
+    const uint32_t n = sizeof(RESERVED) - 1;
+    if (path.len < n || memcmp(path.data, RESERVED, n) != 0) {
+        return false;
+    }
+    return path.len == n ? !sequential : path.data[n] == '/';
+}
+
+/* What holds of every operation that names a path to change. */
+static int path_admit(struct coord_bytes path, bool sequential)
+{
+    int rc = coord_path_check((const char *)path.data, path.len, NULL, 0);
+    if (rc == 0 && path_reserved(path, sequential)) {
+        rc = COORD_ERESERVED;
+    }
+    return rc;
+}
+
+/* The kind that the flags ask for. Return: 0, or COORD_EBADREQUEST when they contradict each other. */
+static int create_kind(const struct coord_request *q, enum coord_node_kind *ret_kind)
+{
+    bool ephemeral = (q->flags & COORD_F_EPHEMERAL) != 0;
+    bool container = (q->flags & COORD_F_CONTAINER) != 0;
+    bool ttl = (q->flags & COORD_F_TTL) != 0;
+    if ((q->flags & ~CREATE_FLAGS_ALL) != 0 || ephemeral + container + ttl > 1 ||
+        ttl != (q->ttl_ms > 0) || q->ttl_ms >= STORE_COUNTER_MAX) {
+        return COORD_EBADREQUEST;
+    }
+    *ret_kind = COORD_NODE_PERSISTENT;
+    if (ephemeral) {
+        *ret_kind = COORD_NODE_EPHEMERAL;
+    } else if (container) {
+        *ret_kind = COORD_NODE_CONTAINER;
+    } else if (ttl) {
+        *ret_kind = COORD_NODE_TTL;
+    }
+    return 0;
+}
+
+static int apply_create(struct machine *m, struct step *st)
+{
+    const struct coord_request *q = st->q;
+    struct store_create_args a = {
+        .path = q->path,
+        .data = q->data,
+        .sequential = (q->flags & COORD_F_SEQUENTIAL) != 0,
+        .parents = (q->flags & COORD_F_PARENTS) != 0,
+        .ttl_ms = q->ttl_ms,
+    };
+    int rc = create_kind(q, &a.kind);
+    if (rc == 0) {
+        rc = path_admit(q->path, a.sequential);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    if (q->data.len > m->limits.data_bytes) {
+        return COORD_ETOOBIG;
+    }
+    if (a.kind == COORD_NODE_EPHEMERAL) {
+        if (st->session == NULL) {
+            return COORD_ENOSESSION;
+        }
+        a.owned = &st->session->owned;
+    }
+    struct znode *node = NULL;
+    rc = store_create(m->state.store, &a, &node, &st->res.sequence);
+    must(rc);
+    if (rc == 0) {
+        uint32_t count;
+        const struct coord_change *changes = store_changes(m->state.store, &count);
+        assert(count > 0);
+        st->res.path = changes[count - 1].path;
+        store_stat(node, &st->res.stat);
+    }
+    return rc;
+}
+
+static struct store_condition condition_of(const struct coord_request *q)
+{
+    return (struct store_condition){q->expect_version, q->expect_modified, q->expect_created};
+}
+
+static int apply_set(struct machine *m, struct step *st)
+{
+    const struct coord_request *q = st->q;
+    int rc = path_admit(q->path, false);
+    if (rc != 0) {
+        return rc;
+    }
+    if (q->data.len > m->limits.data_bytes) {
+        return COORD_ETOOBIG;
+    }
+    struct store_condition cond = condition_of(q);
+    struct znode *node = NULL;
+    rc = store_set(m->state.store, q->path, q->data, &cond, &node);
+    must(rc);
+    if (rc == 0) {
+        store_stat(node, &st->res.stat);
+    }
+    return rc;
+}
+
+static int apply_delete(struct machine *m, struct step *st)
+{
+    const struct coord_request *q = st->q;
+    int rc = path_admit(q->path, false);
+    if (rc == 0) {
+        struct store_condition cond = condition_of(q);
+        rc = store_delete(m->state.store, q->path, &cond);
+        must(rc);
+    }
+    if (rc == 0) {
+        st->res.revision = m->state.revision;
+    }
+    return rc;
+}
+
+static int apply_close(struct machine *m, struct step *st)
+{
+    if (st->session == NULL) {
+        return COORD_ENOSESSION;
+    }
+    session_end(m, st->session);
+    st->session = NULL;
+    return 0;
+}
+
+static int apply_write(struct machine *m, struct step *st)
+{
+    switch (st->q->op) {
+    case COORD_OP_CREATE:
+        return apply_create(m, st);
+    case COORD_OP_SET:
+        return apply_set(m, st);
+    case COORD_OP_DELETE:
+        return apply_delete(m, st);
+    case COORD_OP_SESSION_CLOSE:
+        return apply_close(m, st);
+    default:
+        return COORD_EBADREQUEST; /* not a write, or not one that arrives as a REQUEST */
+    }
+}
+
+/* --- exactly once ------------------------------------------------------------------------------ */
+
+/* Make m->body an empty buffer that nobody else holds. */
+static void body_begin(struct machine *m)
+{
+    if (m->body != NULL && __atomic_load_n(&m->body->refs, __ATOMIC_ACQUIRE) == 1) {
+        m->body->len = 0;
+        return;
+    }
+    coord_buf_unref(m->body);
+    m->body = NULL;
+}
+
+static void body_encode(struct machine *m, enum coord_op op, const struct coord_result *res)
+{
+    body_begin(m);
+    must(coord_body_encode(op, res, &m->body));
+}
+
+/* The request comes from a session: may it be applied? *ret_kept is the answer it has already.
+ * Return: 0, or why not. */
+static int session_admit(struct machine *m, struct step *st, const struct answer **ret_kept)
+{
+    struct session *s = sessions_find(m->state.sessions, st->entry->session);
+    *ret_kept = NULL;
+    if (s == NULL) {
+        return COORD_EEXPIRED;
+    }
+    if (s->epoch != st->entry->epoch) {
+        return COORD_EMOVED;
+    }
+    const struct coord_request *q = st->q;
+    if (q->number <= s->acked || q->acked >= q->number) {
+        return COORD_EBADREQUEST;
+    }
+    *ret_kept = answers_find(&s->answers, q->number);
+    if (*ret_kept != NULL) {
+        return 0;
+    }
+    if (q->acked > s->acked) {
+        s->acked = q->acked;
+        answers_drop(&s->answers, m->state.pool, q->acked);
+    }
+    if (s->answers.count >= m->limits.answers && q->op != COORD_OP_SESSION_CLOSE) {
+        return COORD_EBUSY;
+    }
+    st->session = s;
+    return 0;
+}
+
+/* Give the kept answer again. */
+static int answer_repeat(struct machine *m, const struct answer *kept)
+{
+    if (kept->error == 0) {
+        body_begin(m);
+        if (m->body == NULL) {
+            m->body = coord_buf_create(kept->body_bytes);
+            assert(m->body != NULL);
+        }
+        must(coord_buf_append(&m->body, kept->body, kept->body_bytes));
+    }
+    return kept->error;
+}
+
+static void answer_keep(struct machine *m, struct session *s, uint64_t number, int error)
+{
+    struct coord_bytes body = {NULL, 0};
+    if (error == 0) {
+        body = (struct coord_bytes){m->body->data, m->body->len};
+    }
+    must(answers_put(&s->answers, m->state.pool, number, error, body));
+}
+
+/* Return: the error of the outcome. On 0 m->body is encoded. */
+static int apply_request(struct machine *m, const struct entry *e, struct machine_outcome *o)
+{
+    struct coord_request q;
+    o->session = e->session;
+    if (coord_request_decode(e->body, e->body_bytes, &q, NULL, 0) != 0) {
+        return COORD_EBADREQUEST;
+    }
+    o->op = q.op;
+    if (coord_op_kind(q.op) != COORD_KIND_WRITE || q.op == COORD_OP_SESSION_OPEN) {
+        return COORD_EBADREQUEST;
+    }
+    struct step st = {.entry = e, .q = &q};
+    if (e->session != 0) {
+        const struct answer *kept;
+        int rc = session_admit(m, &st, &kept);
+        if (rc != 0) {
+            return rc;
+        }
+        if (kept != NULL) {
+            return answer_repeat(m, kept);
+        }
+    }
+    int error = apply_write(m, &st);
+    if (error == 0) {
+        body_encode(m, q.op, &st.res);
+    }
+    if (st.session != NULL) {
+        answer_keep(m, st.session, q.number, error);
+    }
+    return error;
+}
+
+/* --- entries ----------------------------------------------------------------------------------- */
+
+static int apply_entry(struct machine *m, const struct entry *e, struct machine_outcome *o)
+{
+    switch (e->kind) {
+    case ENTRY_REQUEST:
+        return apply_request(m, e, o);
+    case ENTRY_OPEN: {
+        struct coord_result res = {0};
+        o->op = COORD_OP_SESSION_OPEN;
+        int rc = apply_open(m, e, o, &res);
+        if (rc == 0) {
+            body_encode(m, COORD_OP_SESSION_OPEN, &res);
+        }
+        return rc;
+    }
+    case ENTRY_ATTACH:
+        return apply_attach(m, e, o);
+    case ENTRY_EXPIRE:
+        return apply_expire(m, e);
+    default:
+        return COORD_EBADREQUEST; /* entry_decode lets no other kind through */
+    }
+}
+
+void machine_apply(struct machine *m, uint64_t revision, const uint8_t *bytes, size_t len,
+                   struct machine_outcome *ret_o)
+{
+    struct machine_outcome o = {0};
+    struct entry e = {0};
+    machine_skip(m, revision);
+    m->ended_count = 0;
+    bool valid = entry_decode(bytes, len, &e);
+    if (valid && e.time_ms > m->state.time_ms) {
+        m->state.time_ms = e.time_ms;
+    }
+    store_begin(m->state.store, revision, m->state.time_ms);
+    o.origin = e.origin;
+    o.cookie = e.cookie;
+    o.error = valid ? apply_entry(m, &e, &o) : COORD_EBADREQUEST;
+    if (o.error != 0) {
+        const struct coord_result refused = {.error = o.error};
+        body_encode(m, o.op, &refused);
+    }
+    o.body = o.error != 0 || o.op != 0 ? m->body : NULL;
+    o.changes = store_changes(m->state.store, &o.changes_count);
+    o.ended = m->ended;
+    o.ended_count = m->ended_count;
+    *ret_o = o;
+}

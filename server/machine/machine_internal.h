@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * machine_internal.h: what the files of server/machine share and nobody else sees.
+ */
+#ifndef COORD_SERVER_MACHINE_MACHINE_INTERNAL_H
+#define COORD_SERVER_MACHINE_MACHINE_INTERNAL_H
+
+#include <stdint.h>
+#include "server/machine/machine.h"
+#include "server/session/session.h"
+#include "server/store/arena.h"
+#include "server/store/store.h"
+
+/* All that is replicated. Nothing outside of it may decide what apply does, but the limits, which are
+ * the same on every member. */
+struct machine_state {
+    struct pool *pool;
+    struct store *store;
+    struct sessions *sessions;
+    uint64_t revision;
+    uint64_t time_ms;
+};
+
+struct machine {
+    struct machine_limits limits;
+    struct machine_state state;
+
+    /* What the last machine_apply told. */
+    struct coord_buf *body;
+    uint64_t *ended;
+    uint32_t ended_count;
+    uint32_t ended_cap;
+
+    /* What the last machine_read told. */
+    struct arena read_paths;
+    struct coord_list_entry *entries;
+    uint32_t entries_cap;
+};
+
+/* An empty state. Return: 0 or COORD_ENOMEM, with *ret_st zeroed. */
+int machine_state_init(struct machine_state *ret_st);
+/* Accepts a zeroed struct. */
+void machine_state_finish(struct machine_state *st);
+
+#endif
