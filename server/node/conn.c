@@ -179,8 +179,7 @@ static void write_reply(struct node *n, struct conn *c, struct request *r)
 static void pause_or_go(struct node *n, struct conn *c)
 {
     bool full = c->count >= n->o.outstanding_max || c->bytes >= n->o.conn_bytes_max;
-    bool low =
-        c->count <= n->o.outstanding_max / 4 * 3 && c->bytes <= n->o.conn_bytes_max / 4 * 3;
+    bool low = c->count <= n->o.outstanding_max / 4 * 3 && c->bytes <= n->o.conn_bytes_max / 4 * 3;
     if (full && !c->paused) {
         c->paused = true;
         n->env.conn_pause(n->env.ctx, c->id, true);

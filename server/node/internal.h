@@ -20,21 +20,21 @@
 #define NODE_MS    UINT64_C(1000000)
 
 /* Limits of this module, with their unit and reason. */
-#define NODE_SOURCE_BYTES      64u             /* of a client's address in log lines */
-#define NODE_TEXT_BYTES        256u            /* of an error text */
-#define NODE_FAULT_BYTES       192u            /* of a fault's text, which error texts quote */
-#define NODE_APPLY_ENTRIES     4096u           /* applied in one slice, so that a long backlog ... */
-#define NODE_APPLY_BYTES       (1u << 20)      /* ... does not keep heartbeats waiting */
-#define NODE_BATCH_ENTRIES     512u            /* proposed or forwarded in one step */
-#define NODE_BATCH_BYTES       (1u << 20)
-#define NODE_FOREIGN_BYTES     (64u << 20)     /* of forwarded writes held at the leader: then EBUSY */
-#define NODE_ROUNDS_MAX        4u              /* read rounds under way: later reads share the next */
-#define NODE_OUT_BYTES         (256u << 10)    /* output of a connection handed over at once */
-#define NODE_EXPIRE_SESSIONS   1024u           /* in one EXPIRE entry */
-#define NODE_CHUNKS_MAX        64u             /* received snapshot chunks waiting for their turn */
-#define NODE_PASSES_MAX        4u              /* of the work in one node_run */
-#define NODE_OUTBOX_MAX        128u            /* notices to peers gathered between two runs */
-#define NODE_LOG_BURST         20u             /* connection faults logged per second */
+#define NODE_SOURCE_BYTES    64u        /* of a client's address in log lines */
+#define NODE_TEXT_BYTES      256u       /* of an error text */
+#define NODE_FAULT_BYTES     192u       /* of a fault's text, which error texts quote */
+#define NODE_APPLY_ENTRIES   4096u      /* applied in one slice, so that a long backlog ... */
+#define NODE_APPLY_BYTES     (1u << 20) /* ... does not keep heartbeats waiting */
+#define NODE_BATCH_ENTRIES   512u       /* proposed or forwarded in one step */
+#define NODE_BATCH_BYTES     (1u << 20)
+#define NODE_FOREIGN_BYTES   (64u << 20)  /* of forwarded writes held at the leader: then EBUSY */
+#define NODE_ROUNDS_MAX      4u           /* read rounds under way: later reads share the next */
+#define NODE_OUT_BYTES       (256u << 10) /* output of a connection handed over at once */
+#define NODE_EXPIRE_SESSIONS 1024u        /* in one EXPIRE entry */
+#define NODE_CHUNKS_MAX      64u          /* received snapshot chunks waiting for their turn */
+#define NODE_PASSES_MAX      4u           /* of the work in one node_run */
+#define NODE_OUTBOX_MAX      128u         /* notices to peers gathered between two runs */
+#define NODE_LOG_BURST       20u          /* connection faults logged per second */
 
 enum request_stage {
     REQUEST_HELD = 1, /* a write that waits until its connection's session is settled */
@@ -80,7 +80,7 @@ struct conn {
     struct node_link ready;   /* something may have changed for its first request */
     struct node_link blocked; /* its first request waits for its condition */
     struct node_link flush;   /* has output, or is to be closed */
-    bool greeted;  /* a HELLO succeeded */
+    bool greeted;             /* a HELLO succeeded */
     bool settling; /* a HELLO or SESSION_OPEN is in the log: which session is not known yet */
     bool lost;     /* its session ended: writes are refused until a SESSION_OPEN */
     bool paused;
@@ -219,7 +219,8 @@ struct snapshots {
     int loaded_error;
     struct raft_snapshot loaded_meta;
     struct coord_buf *loaded_state;
-    struct kept_message chunks[NODE_CHUNKS_MAX]; /* received frames and their senders, oldest first */
+    struct kept_message
+        chunks[NODE_CHUNKS_MAX]; /* received frames and their senders, oldest first */
     uint32_t chunks_head;
     uint32_t chunks_count;
 };
@@ -242,7 +243,7 @@ struct node {
 
     raft_index applied;
     raft_term applied_term;
-    raft_index commit; /* told by raft */
+    raft_index commit;      /* told by raft */
     uint32_t apply_entries; /* what is left of this run's slice */
     uint64_t apply_bytes;
     struct payloads log;

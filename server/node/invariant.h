@@ -6,7 +6,7 @@
 #ifndef COORD_SERVER_NODE_INVARIANT_H
 #define COORD_SERVER_NODE_INVARIANT_H
 
-#define NODE_ASSERT(condition)                                                                     \
+#define NODE_ASSERT(condition) \
     ((condition) ? (void)0 : node__assert_failed(__FILE__, __LINE__, #condition))
 
 /* Say where on stderr and abort: going on would answer clients from a state that makes no sense. */

@@ -45,8 +45,8 @@ void node__log_fault(struct node *n, const char *format, ...)
 
 void node__log_state(struct node *n, const struct raft_status *before)
 {
-    static const char *const names[] = {"none", "follower", "precandidate",
-                                        "candidate", "leader", "faulted"};
+    static const char *const names[] = {"none",      "follower", "precandidate",
+                                        "candidate", "leader",   "faulted"};
     const struct raft_status *s = &n->st;
     if (s->role == before->role && s->term == before->term && s->leader == before->leader) {
         return;

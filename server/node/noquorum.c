@@ -123,8 +123,7 @@ static void sweep_stuck(struct node *n)
 void node__noquorum_run(struct node *n)
 {
     bool before = n->no_quorum;
-    n->no_quorum =
-        n->fault[0] != '\0' || n->now - node__quorum_contact(n) >= node__window(n);
+    n->no_quorum = n->fault[0] != '\0' || n->now - node__quorum_contact(n) >= node__window(n);
     if (n->no_quorum != before) {
         uint32_t ids[RAFT_NODES_MAX];
         node__log(n, NODE_LOG_WARN, "quorum %s: member=%u term=%llu reachable=%u needed=%u",

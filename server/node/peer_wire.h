@@ -57,13 +57,13 @@
 
 #define PEER_WIRE_VERSION 1
 
-#define PEER_RAFT_BYTES      104u
-#define PEER_META_BYTES      16u
-#define PEER_CONFIG_HEAD     8u
-#define PEER_CONFIG_MEMBER   8u
-#define PEER_FORWARD_BYTES   56u
-#define PEER_ENTRIES_MAX     65536u  /* in one APPEND or FORWARD */
-#define PEER_SESSIONS_MAX    262144u /* in one TOUCH: 2 MiB */
+#define PEER_RAFT_BYTES       104u
+#define PEER_META_BYTES       16u
+#define PEER_CONFIG_HEAD      8u
+#define PEER_CONFIG_MEMBER    8u
+#define PEER_FORWARD_BYTES    56u
+#define PEER_ENTRIES_MAX      65536u  /* in one APPEND or FORWARD */
+#define PEER_SESSIONS_MAX     262144u /* in one TOUCH: 2 MiB */
 #define PEER_CONFIG_BYTES_MAX (PEER_CONFIG_HEAD + RAFT_NODES_MAX * PEER_CONFIG_MEMBER)
 
 enum peer_kind {

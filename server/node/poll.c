@@ -22,7 +22,8 @@ static void persist(struct node *n, const struct raft_persist *p)
 }
 
 /* The chunk that raft wants stored is the one stepped just before this poll. */
-static void store_chunk(struct node *n, const struct raft_msg *wanted, const struct peer_raft *chunk)
+static void store_chunk(struct node *n, const struct raft_msg *wanted,
+                        const struct peer_raft *chunk)
 {
     if (chunk == NULL || chunk->msg.snap_id != wanted->snap_id ||
         chunk->msg.offset != wanted->offset || chunk->payload_bytes != wanted->count) {

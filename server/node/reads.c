@@ -167,7 +167,8 @@ bool node__watch_try(struct node *n, struct request *r)
     memset(&res, 0, sizeof(res));
     int rv = watch_add(n->hub, r->conn->id, &r->q, n->applied, &res.revision, &res.gap);
     if (rv == COORD_ETOOSTALE) {
-        node__answer_error(n, r, rv, "this member has applied revision %llu, the watch begins at %llu",
+        node__answer_error(n, r, rv,
+                           "this member has applied revision %llu, the watch begins at %llu",
                            (unsigned long long)n->applied, (unsigned long long)r->q.revision);
     } else if (rv != 0) {
         node__answer_error(n, r, rv, NULL);
@@ -193,8 +194,7 @@ static bool wait_or_refuse(struct node *n, struct request *r, uint64_t until)
     } else if (n->reads.fresh_known) {
         node__answer_error(n, r, COORD_ETOOSTALE,
                            "this member's data may be %llu ms old, the read allows %llu",
-                           (unsigned long long)node__age_ms(n),
-                           (unsigned long long)r->q.level_arg);
+                           (unsigned long long)node__age_ms(n), (unsigned long long)r->q.level_arg);
     } else {
         node__answer_error(n, r, COORD_ETOOSTALE,
                            "this member cannot tell the age of its data, the read allows %llu ms",

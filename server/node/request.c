@@ -46,8 +46,8 @@ static int check_form(const struct node *n, const struct request *r, char *why, 
         }
     }
     if (q->data.len > n->o.machine.data_bytes) {
-        (void)snprintf(why, why_bytes, "the data has %u bytes, at most %u are allowed",
-                       q->data.len, n->o.machine.data_bytes);
+        (void)snprintf(why, why_bytes, "the data has %u bytes, at most %u are allowed", q->data.len,
+                       n->o.machine.data_bytes);
         return COORD_ETOOBIG;
     }
     return 0;
@@ -98,8 +98,7 @@ void node__hello_result(const struct node *n, enum coord_session_state state, ui
     memset(ret, 0, sizeof(*ret));
     ret->version = COORD_PROTOCOL_VERSION;
     ret->member = n->o.raft.id;
-    ret->cluster =
-        (struct coord_bytes){(const uint8_t *)n->cluster, (uint32_t)strlen(n->cluster)};
+    ret->cluster = (struct coord_bytes){(const uint8_t *)n->cluster, (uint32_t)strlen(n->cluster)};
     ret->limits = (struct coord_limits){.frame_bytes = n->o.frame_bytes_max,
                                         .data_bytes = n->o.machine.data_bytes,
                                         .outstanding = n->o.outstanding_max,

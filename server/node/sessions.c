@@ -166,8 +166,9 @@ void node__sessions_run(struct node *n)
     if (body != NULL && marked != NULL) {
         uint32_t count = collect(n, body, marked, &next);
         if (count > 0 && propose_expire(n, body, count)) {
-            node__log(n, NODE_LOG_INFO, "sessions given up: count=%u first=%016llx term=%llu", count,
-                      (unsigned long long)marked[0]->session, (unsigned long long)n->st.term);
+            node__log(n, NODE_LOG_INFO, "sessions given up: count=%u first=%016llx term=%llu",
+                      count, (unsigned long long)marked[0]->session,
+                      (unsigned long long)n->st.term);
             for (uint32_t i = 0; i < count; i++) {
                 marked[i]->expiring = true;
             }

@@ -173,8 +173,8 @@ static void finish_load(struct node *n)
         (void)memcpy(why, "it is older than the state", sizeof("it is older than the state"));
     }
     if (rv == 0) {
-        rv = machine_load(n->machine, s->loaded_state->data, s->loaded_state->len, why,
-                          sizeof(why));
+        rv =
+            machine_load(n->machine, s->loaded_state->data, s->loaded_state->len, why, sizeof(why));
     }
     coord_buf_unref(s->loaded_state);
     s->loaded_state = NULL;

@@ -118,8 +118,8 @@ void node__partition_answer(struct node *n, struct request *r)
             return;
         }
     }
-    node__log(n, NODE_LOG_WARN, "demonstration: links cut: count=%u source=%s",
-              r->q.members_count, r->conn->source);
+    node__log(n, NODE_LOG_WARN, "demonstration: links cut: count=%u source=%s", r->q.members_count,
+              r->conn->source);
     n->env.peer_cut(n->env.ctx, r->q.members, r->q.members_count);
     node__answer(n, r, &res);
 }

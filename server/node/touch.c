@@ -260,14 +260,12 @@ void node__touch_confirm(struct node *n)
         struct peer *p = &n->peers[i];
         while (p->waits[0].set && n->reads.done >= p->waits[0].need) {
             const struct touch_wait *w = &p->waits[0];
-            uint64_t index =
-                w->index > n->reads.done_index ? w->index : n->reads.done_index;
-            struct coord_buf *b =
-                peer_notice_encode(&(struct peer_notice){.kind = PEER_TOUCHED,
-                                                         .term = n->st.term,
-                                                         .nonce = w->nonce,
-                                                         .a = w->round,
-                                                         .b = index});
+            uint64_t index = w->index > n->reads.done_index ? w->index : n->reads.done_index;
+            struct coord_buf *b = peer_notice_encode(&(struct peer_notice){.kind = PEER_TOUCHED,
+                                                                           .term = n->st.term,
+                                                                           .nonce = w->nonce,
+                                                                           .a = w->round,
+                                                                           .b = index});
             if (b != NULL) {
                 node__peer_send(n, p->id, b);
             }

@@ -159,8 +159,7 @@ static struct coord_buf *with_secret(const struct request *r, const uint8_t *sec
                                      struct entry *e)
 {
     const uint8_t *rest = r->entry->data + ENTRY_HEADER_BYTES;
-    uint32_t rest_bytes =
-        e->kind == ENTRY_OPEN ? r->entry->len - (uint32_t)ENTRY_HEADER_BYTES : 0;
+    uint32_t rest_bytes = e->kind == ENTRY_OPEN ? r->entry->len - (uint32_t)ENTRY_HEADER_BYTES : 0;
     e->body_bytes = COORD_SECRET_BYTES + rest_bytes;
     struct coord_buf *b = coord_buf_create((size_t)ENTRY_HEADER_BYTES + e->body_bytes);
     if (b == NULL) {
@@ -368,8 +367,7 @@ static void propose(struct node *n)
             node__queue_pop(n, b.taken);
             continue;
         }
-        struct raft_event ev = {
-            .type = RAFT_EV_PROPOSE, .entries = b.metas, .count = b.count};
+        struct raft_event ev = {.type = RAFT_EV_PROPOSE, .entries = b.metas, .count = b.count};
         int rv = node__step(n, &ev, &accept);
         if (rv == 0) {
             NODE_ASSERT(accept.term == n->st.term);

@@ -112,9 +112,8 @@ int client_call(struct cluster_client *c, struct coord_request *q, struct coord_
 
 int client_hello(struct cluster_client *c)
 {
-    struct coord_request q = {.op = COORD_OP_HELLO,
-                              .version = COORD_PROTOCOL_VERSION,
-                              .client = bytes_of("test")};
+    struct coord_request q = {
+        .op = COORD_OP_HELLO, .version = COORD_PROTOCOL_VERSION, .client = bytes_of("test")};
     return client_call(c, &q, NULL);
 }
 
@@ -149,10 +148,8 @@ uint64_t client_open_session(struct cluster_client *c, uint64_t timeout_ms, uint
 
 int client_create(struct cluster_client *c, const char *path, const char *data, uint32_t flags)
 {
-    struct coord_request q = {.op = COORD_OP_CREATE,
-                              .path = bytes_of(path),
-                              .data = bytes_of(data),
-                              .flags = flags};
+    struct coord_request q = {
+        .op = COORD_OP_CREATE, .path = bytes_of(path), .data = bytes_of(data), .flags = flags};
     return client_call(c, &q, NULL);
 }
 

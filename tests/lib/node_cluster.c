@@ -10,7 +10,7 @@
 #include <string.h>
 #include "tests/lib/node_cluster_internal.h"
 
-#define LOG_LINES_MAX 4096
+#define LOG_LINES_MAX  4096
 #define SNAPSHOTS_KEPT 2
 
 enum event_kind { EV_MESSAGE = 1, EV_PERSIST, EV_SAVED, EV_STORED, EV_LOADED };

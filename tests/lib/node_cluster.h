@@ -22,8 +22,8 @@
 
 struct cluster_frame {
     struct cluster_frame *next;
-    uint64_t at;     /* when it was handed over */
-    uint64_t number; /* 0: an event */
+    uint64_t at;            /* when it was handed over */
+    uint64_t number;        /* 0: an event */
     struct coord_buf *body; /* without the length */
 };
 
@@ -43,11 +43,11 @@ struct cluster_client {
 
 struct cluster_options {
     uint32_t members;
-    uint64_t net_ns;  /* default 1 ms */
-    uint64_t disk_ns; /* default 0.2 ms */
-    uint32_t loss_percent;      /* of messages between members */
+    uint64_t net_ns;       /* default 1 ms */
+    uint64_t disk_ns;      /* default 0.2 ms */
+    uint32_t loss_percent; /* of messages between members */
     uint32_t duplicate_percent;
-    uint32_t reorder_percent;   /* delayed by up to 10 x net_ns more */
+    uint32_t reorder_percent; /* delayed by up to 10 x net_ns more */
     uint64_t seed;
     struct node_options node; /* members, cluster and raft.id are filled in */
 };
