@@ -251,7 +251,8 @@ int64_t raft_snap_next(struct raft_snap_reader *r, uint8_t *ret_type, const void
 int64_t raft_snap_pread(struct raft_snap_reader *r, void *buf, size_t len, uint64_t offset);
 void raft_snap_close(struct raft_snap_reader *r);
 
-/* Delete all but the newest `keep` verified ones (keep >= 1) and left-over temporary files.
+/* Delete all but the newest `keep` verified ones (keep >= 1), and temporary files that are no newer than
+ * the newest of those; nothing when none can be verified.
  * Return: 0 or negative errno. */
 int raft_snap_prune(const struct raft_fs *fs, uint64_t cluster_id, int keep);
 
@@ -260,8 +261,12 @@ int raft_snap_prune(const struct raft_fs *fs, uint64_t cluster_id, int keep);
 struct raft_snap_recv;
 int raft_snap_recv_open(const struct raft_fs *fs, uint64_t cluster_id, raft_term term, raft_index index,
                         uint64_t total_bytes, struct raft_snap_recv **ret_recv, uint64_t *ret_offset);
+/* Bytes that are there already are skipped. Errors: -EINVAL when offset leaves a gap. */
 int raft_snap_recv_write(struct raft_snap_recv *s, uint64_t offset, const void *data, size_t len);
+/* The receiver is gone either way; a file that fails its verification is deleted.
+ * Errors: -EINVAL while bytes are missing, RAFT_STORE_ECORRUPT, EFOREIGN, EVERSION, negative errno. */
 int raft_snap_recv_commit(struct raft_snap_recv *s, struct raft_snap_meta *ret_meta);
+/* Close; what was received stays for a later raft_snap_recv_open, until raft_snap_prune. */
 void raft_snap_recv_abort(struct raft_snap_recv *s);
 
 #ifdef __cplusplus

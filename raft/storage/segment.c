@@ -57,7 +57,8 @@
  *     2 HARDSTATE commit        term            1: as the    u32 vote, u32 zero
  *                                               header's
  *     3 ENTRY     its own       its own         entry type   payload
- *     4 SNAPMARK  of snapshot   of snapshot     0            16 bytes digest
+ *     4 SNAPMARK  of snapshot   of snapshot     1: the log   16 bytes digest
+ *                                               is empty now
  *     5 SEAL      0             0               0            none: attests the batch before
  *     6 END       0             0               0            u64 next segment, u64 its bytes
  *

@@ -37,6 +37,10 @@ enum segment_flag {
     SEGMENT_REPAIR = 1 /* acknowledged data was found damaged and is not replaced yet */
 };
 
+enum snapmark_flag {
+    SNAPMARK_EMPTIED = 1 /* no entry before this record counts; the log goes on after index */
+};
+
 struct segment_header {
     uint64_t cluster_id;
     raft_id node_id;

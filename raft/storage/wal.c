@@ -71,8 +71,8 @@ static int fill_state(struct raft_wal *w)
     s->term = w->term;
     s->vote = w->vote;
     s->commit = w->commit;
-    s->snapshot_index = w->snapshot_index;
-    s->snapshot_term = w->snapshot_term;
+    s->snapshot_index = w->snapshot.index;
+    s->snapshot_term = w->snapshot.term;
     s->first = w->log.first;
     s->count = w->log.count;
     s->repair_index = w->repair ? w->damage.index : 0;
@@ -96,7 +96,7 @@ int raft_wal_open(const struct raft_wal_options *o, struct raft_wal **ret_wal, c
         why[0] = '\0';
     }
     if (o->fs == NULL || o->segment_bytes < SEGMENT_BYTES_MIN ||
-        o->segment_bytes > SEGMENT_BYTES_MAX || o->segments_ready > SEGMENTS_READY_MAX) {
+        o->segment_bytes > SEGMENT_BYTES_MAX / 2 || o->segments_ready > SEGMENTS_READY_MAX) {
         raft__wal_say(&rec.why, "segment_bytes or segments_ready is out of range");
         return -EINVAL;
     }
@@ -227,6 +227,9 @@ static int ensure_room(struct raft_wal *w, const struct raft_wal_op *ops, uint32
                 }
             }
             room = raft__wal_capacity(w->ready[needed].bytes);
+            if (!w->active && w->emptied.index != 0 && needed == 0) {
+                room -= WAL_EMPTIED_BYTES; /* goes into it first */
+            }
             needed++;
         }
     }
@@ -325,7 +328,7 @@ int raft_wal_idle(struct raft_wal *wal)
 void raft_wal_compact(struct raft_wal *wal, raft_index index)
 {
     /* What no snapshot covers stays, whatever the host says. */
-    index = index < wal->snapshot_index ? index : wal->snapshot_index;
+    index = index < wal->snapshot.index ? index : wal->snapshot.index;
     raft_index last = raft__wal_log_last(&wal->log);
     raft__wal_log_compact(&wal->log, index < last ? index : last);
     const struct wal_place *place = raft__wal_log_at(&wal->log, wal->log.first);

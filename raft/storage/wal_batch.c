@@ -70,21 +70,52 @@ struct wal_pack raft__wal_pack(const struct raft_wal_op *ops, uint32_t count, ui
     return pack;
 }
 
-/* The record for an operation, with a small body in the slot. */
-static struct record op_record(const struct raft_wal *w, const struct raft_wal_op *op,
-                               struct wal_slot *slot)
+/* What an operation means for the log in memory. Done before the write: should that fail, nothing is
+ * ever answered from memory again. Return: flags of its record. */
+static uint8_t take_over(struct raft_wal *w, const struct raft_wal_op *op, uint64_t offset)
 {
-    struct record r = {.index = op->index, .term = op->term, .len = op_body_bytes(op)};
+    switch (op->kind) {
+    case RAFT_WAL_HARDSTATE:
+        w->term = op->term;
+        w->vote = op->vote;
+        w->commit = op->index;
+        return w->repair ? SEGMENT_REPAIR : 0;
+    case RAFT_WAL_ENTRY: {
+        struct wal_place place = {.term = op->term,
+                                  .segment = w->segments_base + w->segments_count - 1,
+                                  .offset = (uint32_t)offset,
+                                  .bytes = op->bytes,
+                                  .type = op->type};
+        raft__wal_log_put(&w->log, op->index, &place);
+        return op->type;
+    }
+    case RAFT_WAL_SNAPMARK:
+        if (op->index > w->snapshot.index) {
+            w->snapshot =
+                (struct wal_snapmark){op->index, op->term, {op->digest[0], op->digest[1]}};
+        }
+        if (w->emptied.index != 0) { /* it is this one; the log in memory is as it should be */
+            MUST(w->emptied.index == op->index);
+            return SNAPMARK_EMPTIED;
+        }
+        return raft__wal_log_snapmark(&w->log, op->index, op->term) ? SNAPMARK_EMPTIED : 0;
+    }
+    return 0;
+}
+
+/* The record for an operation, with a small body in the slot. */
+static struct record op_record(const struct raft_wal_op *op, uint8_t flags, struct wal_slot *slot)
+{
+    struct record r = {
+        .index = op->index, .term = op->term, .len = op_body_bytes(op), .flags = flags};
     r.body = slot->body;
     switch (op->kind) {
     case RAFT_WAL_HARDSTATE:
         r.type = RECORD_HARDSTATE;
-        r.flags = w->repair ? SEGMENT_REPAIR : 0;
         put_u64(slot->body, op->vote);
         break;
     case RAFT_WAL_ENTRY:
         r.type = RECORD_ENTRY;
-        r.flags = op->type;
         r.body = op->data;
         break;
     case RAFT_WAL_SNAPMARK:
@@ -153,34 +184,6 @@ static void assemble_batch_record(struct raft_wal *w, struct assembly *a, uint32
     w->iov[a->iov_count++] = (struct iovec){w->batch_record, RECORD_BATCH_BYTES};
 }
 
-/* What an operation that was written means for the log in memory. */
-static void take_over(struct raft_wal *w, const struct raft_wal_op *op, uint64_t offset)
-{
-    switch (op->kind) {
-    case RAFT_WAL_HARDSTATE:
-        w->term = op->term;
-        w->vote = op->vote;
-        w->commit = op->index;
-        break;
-    case RAFT_WAL_ENTRY: {
-        struct wal_place place = {.term = op->term,
-                                  .segment = w->segments_base + w->segments_count - 1,
-                                  .offset = (uint32_t)offset,
-                                  .bytes = op->bytes,
-                                  .type = op->type};
-        raft__wal_log_put(&w->log, op->index, &place);
-        break;
-    }
-    case RAFT_WAL_SNAPMARK:
-        w->snapshot_index = op->index;
-        w->snapshot_term = op->term;
-        w->snapshot_digest[0] = op->digest[0];
-        w->snapshot_digest[1] = op->digest[1];
-        raft__wal_log_snapmark(&w->log, op->index, op->term);
-        break;
-    }
-}
-
 int raft__wal_emit(struct raft_wal *w, const struct raft_wal_op *ops, const struct wal_pack *pack,
                    enum wal_tail tail)
 {
@@ -196,9 +199,11 @@ int raft__wal_emit(struct raft_wal *w, const struct raft_wal_op *ops, const stru
     }
     MUST(w->pos + RECORD_BATCH_BYTES + bytes <= s->bytes);
     assemble_batch_record(w, &a, pack->count + (tail != WAL_TAIL_NONE), bytes);
+    uint64_t offset = w->pos + RECORD_BATCH_BYTES;
     for (uint32_t i = 0; i < pack->count; i++) {
-        struct record r = op_record(w, &ops[i], &w->slots[i]);
+        struct record r = op_record(&ops[i], take_over(w, &ops[i], offset), &w->slots[i]);
         assemble(w, &a, &w->slots[i], &r);
+        offset += raft__record_bytes(r.len);
     }
     if (tail != WAL_TAIL_NONE) {
         struct record r = tail_record(w, tail, &w->slots[pack->count]);
@@ -212,11 +217,6 @@ int raft__wal_emit(struct raft_wal *w, const struct raft_wal_op *ops, const stru
     if (rc != 0) {
         w->failed = 1;
         return rc;
-    }
-    uint64_t offset = w->pos + RECORD_BATCH_BYTES;
-    for (uint32_t i = 0; i < pack->count; i++) {
-        take_over(w, &ops[i], offset);
-        offset += raft__record_bytes(op_body_bytes(&ops[i]));
     }
     w->pos += RECORD_BATCH_BYTES + bytes;
     w->chain = a.chain;
@@ -265,6 +265,20 @@ int raft__wal_roll(struct raft_wal *w)
     return rc != 0 ? rc : roll_over(w);
 }
 
+/* Write the SNAPMARK that recovery found to be due. */
+static int put_emptied(struct raft_wal *w)
+{
+    struct raft_wal_op op = {.kind = RAFT_WAL_SNAPMARK,
+                             .index = w->emptied.index,
+                             .term = w->emptied.term,
+                             .digest = {w->emptied.digest[0], w->emptied.digest[1]}};
+    struct wal_pack pack = raft__wal_pack(&op, 1, raft__wal_batch_room(w));
+    MUST(pack.count == 1);
+    int rc = raft__wal_emit(w, &op, &pack, WAL_TAIL_NONE);
+    w->emptied.index = 0;
+    return rc;
+}
+
 int raft__wal_put(struct raft_wal *w, const struct raft_wal_op *ops, uint32_t count)
 {
     uint32_t i = 0;
@@ -272,6 +286,12 @@ int raft__wal_put(struct raft_wal *w, const struct raft_wal_op *ops, uint32_t co
         int rc = raft__wal_begin(w);
         if (rc != 0) {
             return rc; /* nothing is written yet: not final */
+        }
+    }
+    if (w->emptied.index != 0) {
+        int rc = put_emptied(w);
+        if (rc != 0) {
+            return rc;
         }
     }
     while (i < count) {

@@ -10,7 +10,7 @@
  *               first write that was torn
  *     segment   a valid header with the sequence number of the file's name
  *     headless  both copies of the header are lost, yet a batch in the file is known to have been
- *               acknowledged
+ *               acknowledged, or the disk cannot read the header and there is any batch at all
  *
  * The oldest segment may name one that is not there: compaction deletes the oldest first. Whether
  * that was compaction is for wal_recover.c to tell from what the snapshot covers.
@@ -39,10 +39,13 @@ void raft__wal_say(const struct wal_why *why, const char *format, ...)
     va_end(args);
 }
 
-/* Read as pread; where the disk answers EIO, fill with a pattern that is no record. */
-static int read_tolerant(struct raft_wal *w, int fd, uint8_t *buf, size_t len)
+/* Read as pread; where the disk answers EIO, fill with a pattern that is no record.
+ * Return: 0 or negative; *ret_bad_end is where the last unreadable page ends, 0 when there is none. */
+static int read_tolerant(struct raft_wal *w, int fd, uint8_t *buf, size_t len,
+                         uint64_t *ret_bad_end)
 {
     memset(buf, 0, len);
+    *ret_bad_end = 0;
     int64_t n = w->fs->pread(w->fs->ctx, fd, buf, len, 0);
     if (n >= 0 || n != -EIO) {
         return n < 0 ? (int)n : 0;
@@ -52,6 +55,7 @@ static int read_tolerant(struct raft_wal *w, int fd, uint8_t *buf, size_t len)
         n = w->fs->pread(w->fs->ctx, fd, buf + at, some, at);
         if (n == -EIO) {
             memset(buf + at, 0xff, some);
+            *ret_bad_end = at + some;
         } else if (n < 0) {
             return (int)n;
         }
@@ -70,7 +74,7 @@ int raft__wal_files_read(struct raft_wal *w, struct wal_files *f, int fd, uint64
         f->data = data;
         f->data_room = bytes;
     }
-    return read_tolerant(w, fd, f->data, bytes);
+    return read_tolerant(w, fd, f->data, bytes, &f->bad_end);
 }
 
 void raft__wal_files_finish(struct wal_files *f)
@@ -140,12 +144,13 @@ static int classify_open(struct raft_wal *w, struct wal_files *f, struct wal_fil
                          const struct wal_why *why)
 {
     struct segment_header h;
+    uint64_t bad_end;
     uint32_t chain;
     int rc = w->fs->size(w->fs->ctx, fd, &file->bytes);
     if (rc != 0) {
         return rc;
     }
-    rc = read_tolerant(w, fd, w->page, SEGMENT_HEADER_BYTES);
+    rc = read_tolerant(w, fd, w->page, SEGMENT_HEADER_BYTES, &bad_end);
     if (rc != 0) {
         return rc;
     }
@@ -167,7 +172,9 @@ static int classify_open(struct raft_wal *w, struct wal_files *f, struct wal_fil
         return RAFT_STORE_ECORRUPT;
     }
     rc = raft__wal_files_read(w, f, fd, file->bytes);
-    if (rc == 0 && raft__wal_scan_headless(f->data, file->bytes, file->seq, &file->header.salt)) {
+    /* A first write that was torn leaves a page that can be read. */
+    if (rc == 0 &&
+        raft__wal_scan_headless(f->data, file->bytes, file->seq, bad_end > 0, &file->header.salt)) {
         file->kind = WAL_FILE_HEADLESS;
         file->header.seq = file->seq;
         file->header.bytes = file->bytes;

@@ -153,10 +153,10 @@ static void make_header(struct raft_wal *w, const struct wal_ready *r)
     h->vote = w->vote;
     h->term = w->term;
     h->commit = w->commit;
-    h->snapshot_index = w->snapshot_index;
-    h->snapshot_term = w->snapshot_term;
-    h->snapshot_digest[0] = w->snapshot_digest[0];
-    h->snapshot_digest[1] = w->snapshot_digest[1];
+    h->snapshot_index = w->snapshot.index;
+    h->snapshot_term = w->snapshot.term;
+    h->snapshot_digest[0] = w->snapshot.digest[0];
+    h->snapshot_digest[1] = w->snapshot.digest[1];
     if (w->repair) {
         h->flags = SEGMENT_REPAIR;
         h->damage_seq = w->damage.seq;

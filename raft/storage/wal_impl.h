@@ -18,6 +18,9 @@
 #define WAL_BATCH_BYTES_MAX   (1u << 20) /* one write; a larger entry goes alone */
 #define WAL_BATCH_RECORDS_MAX 4096u      /* bounds the two arrays a batch is assembled in */
 
+/* A batch with nothing but a SNAPMARK. */
+#define WAL_EMPTIED_BYTES (RECORD_BATCH_BYTES + RECORD_HEADER_BYTES + RECORD_SNAPMARK_BODY)
+
 /* ------------------------------------------------------------------------------------------- */
 /* wal_log.c: where the entries are                                                              */
 
@@ -51,9 +54,13 @@ void raft__wal_log_put(struct wal_log *log, raft_index index, const struct wal_p
 /* NULL when index is not in the log. Valid until the log changes. */
 const struct wal_place *raft__wal_log_at(const struct wal_log *log, raft_index index);
 
+/* The log is empty and goes on after index. */
+void raft__wal_log_empty(struct wal_log *log, raft_index index);
+
 /* A snapshot stands at index and term: the entries after it stay if the one at index is its, else
- * (Raft figure 13, rule 7) the log is empty and continues after index. An older one changes nothing. */
-void raft__wal_log_snapmark(struct wal_log *log, raft_index index, raft_term term);
+ * (Raft figure 13, rule 7) the log is empty and goes on after index. An older one changes nothing.
+ * Return: 1 when it emptied the log, else 0. */
+int raft__wal_log_snapmark(struct wal_log *log, raft_index index, raft_term term);
 
 /* Forget the entries at or before index. */
 void raft__wal_log_compact(struct wal_log *log, raft_index index);
@@ -88,6 +95,12 @@ struct wal_slot {
 };
 _Static_assert(sizeof(struct wal_slot) == 64, "header and body lie behind one another");
 
+struct wal_snapmark {
+    raft_index index; /* 0: none */
+    raft_term term;
+    uint64_t digest[2];
+};
+
 struct wal_damage {
     uint64_t seq;
     uint64_t offset;
@@ -105,9 +118,7 @@ struct raft_wal {
     raft_term term;
     raft_id vote;
     raft_index commit;
-    raft_index snapshot_index;
-    raft_term snapshot_term;
-    uint64_t snapshot_digest[2];
+    struct wal_snapmark snapshot; /* the newest */
     int repair;
     struct wal_damage damage;
 
@@ -130,9 +141,11 @@ struct raft_wal {
 
     /* Writing. The last of segments is written while active. */
     int active;
-    int header_pending; /* its header goes out with the next batch */
-    int dirty;          /* written since the last sync */
-    int sealed;         /* the last batch is attested, or there is nothing to attest */
+    struct wal_snapmark emptied; /* to be written before anything else: the log in memory no longer
+                                    follows what the segments before hold */
+    int header_pending;          /* its header goes out with the next batch */
+    int dirty;                   /* written since the last sync */
+    int sealed;                  /* the last batch is attested, or there is nothing to attest */
     uint64_t pos;
     uint32_t chain;
     uint64_t next_batch;
@@ -253,9 +266,10 @@ struct wal_debris {
 void raft__wal_scan_debris(const struct wal_scan *s, wal_visit visit, void *arg,
                            struct wal_debris *ret_debris);
 
-/* Is there, in a segment whose header is lost, a batch known to have been on disk?
+/* Is there, in a segment whose header is lost, a batch known to have been on disk (any: a batch)?
  * Return: 1 and its salt, else 0. */
-int raft__wal_scan_headless(const uint8_t *data, uint64_t bytes, uint64_t seq, uint64_t *ret_salt);
+int raft__wal_scan_headless(const uint8_t *data, uint64_t bytes, uint64_t seq, int any,
+                            uint64_t *ret_salt);
 
 /* ------------------------------------------------------------------------------------------- */
 /* wal_chain.c                                                                                   */
@@ -284,6 +298,7 @@ struct wal_files {
     uint64_t missing; /* the segment that should precede the oldest one and is not there; or 0 */
     uint8_t *data;    /* of the segment read last */
     uint64_t data_room;
+    uint64_t bad_end; /* of the last page of it that could not be read; 0 none */
 };
 
 /* Where an error goes: text of n bytes. */
@@ -315,6 +330,11 @@ struct wal_recovery {
     struct wal_scan scan;  /* the same behind its last valid batch */
     uint64_t durable;      /* highest batch known to have been on disk */
     uint64_t batch_max;    /* highest number seen anywhere */
+    struct {
+        uint32_t segment; /* ordinal */
+        uint64_t offset;
+        struct wal_snapmark mark;
+    } emptied; /* the last SNAPMARK that emptied the log */
     int fresh;
     int torn;
     int damaged;           /* now, not at an earlier start */

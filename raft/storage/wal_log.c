@@ -69,16 +69,23 @@ const struct wal_place *raft__wal_log_at(const struct wal_log *log, raft_index i
     return &log->ring[index & (log->slots - 1)];
 }
 
-void raft__wal_log_snapmark(struct wal_log *log, raft_index index, raft_term term)
+void raft__wal_log_empty(struct wal_log *log, raft_index index)
+{
+    log->first = index + 1;
+    log->count = 0;
+}
+
+int raft__wal_log_snapmark(struct wal_log *log, raft_index index, raft_term term)
 {
     if (index < log->first) {
-        return;
+        return 0;
     }
     const struct wal_place *place = raft__wal_log_at(log, index);
-    if (place == NULL || place->term != term) {
-        log->first = index + 1;
-        log->count = 0;
+    if (place != NULL && place->term == term) {
+        return 0;
     }
+    raft__wal_log_empty(log, index);
+    return 1;
 }
 
 void raft__wal_log_compact(struct wal_log *log, raft_index index)

@@ -5,8 +5,8 @@
  * The meaning of the records, in the order of the log:
  *     HARDSTATE   replaces term, vote and commit
  *     ENTRY i     forgets every entry at or after i, then is entry i (truncation has no record)
- *     SNAPMARK    a snapshot stands at (index, term): an entry there of another term, or none, empties
- *                 the log; otherwise the log stays as it is
+ *     SNAPMARK    a snapshot stands at (index, term); with its flag, the log is empty and goes on after
+ *                 index (the writer had no entry of that term there), else it stays as it is
  *     END         the segment that is named follows
  * The header of each segment repeats the hard state and the last SNAPMARK.
  *
@@ -17,6 +17,7 @@
  *     --------------------------------------------+---------+--------------------------------------
  *     in a segment that another one follows       | rot     | REPAIR: the log ends at L
  *     in the newest one, D > L                    | rot     | REPAIR: the log ends at L
+ *     in the newest one, the disk cannot read on  | rot     | REPAIR: the log ends at L
  *     in the newest one, D <= L, debris behind L  | torn    | the log ends at L, the rest is void
  *     in the newest one, D <= L, no debris        | end     |
  *
@@ -51,14 +52,25 @@ static void take_hardstate(struct raft_wal *w, const struct record *r)
     w->repair = (r->flags & SEGMENT_REPAIR) != 0;
 }
 
-static void take_snapmark(struct raft_wal *w, raft_index index, raft_term term,
-                          const uint64_t digest[2])
+static struct wal_snapmark snapmark_of(const struct record *r)
 {
-    w->snapshot_index = index;
-    w->snapshot_term = term;
-    w->snapshot_digest[0] = digest[0];
-    w->snapshot_digest[1] = digest[1];
-    raft__wal_log_snapmark(&w->log, index, term);
+    return (struct wal_snapmark){r->index, r->term, {get_u64(r->body), get_u64(r->body + 8)}};
+}
+
+static void take_snapshot(struct raft_wal *w, const struct wal_snapmark *mark)
+{
+    if (mark->index > w->snapshot.index) {
+        w->snapshot = *mark;
+    }
+}
+
+/* Behind damage the log cannot be known to reach the snapshot. */
+static void take_snapshot_behind(struct raft_wal *w, const struct wal_snapmark *mark)
+{
+    take_snapshot(w, mark);
+    if (raft__wal_log_snapmark(&w->log, mark->index, mark->term)) {
+        w->emptied = *mark;
+    }
 }
 
 static void take_entry(struct wal_recovery *rec, const struct record *r, uint64_t offset)
@@ -96,8 +108,14 @@ static void visit_valid(void *arg, const struct record *r, uint64_t offset)
     } else if (r->type == RECORD_ENTRY) {
         take_entry(rec, r, offset);
     } else if (r->type == RECORD_SNAPMARK) {
-        uint64_t digest[2] = {get_u64(r->body), get_u64(r->body + 8)};
-        take_snapmark(rec->w, r->index, r->term, digest);
+        struct wal_snapmark mark = snapmark_of(r);
+        take_snapshot(rec->w, &mark);
+        if ((r->flags & SNAPMARK_EMPTIED) != 0) {
+            raft__wal_log_empty(&rec->w->log, r->index);
+            rec->emptied.segment = rec->w->segments_base + rec->w->segments_count - 1;
+            rec->emptied.offset = offset;
+            rec->emptied.mark = mark;
+        }
     }
 }
 
@@ -111,9 +129,9 @@ static void visit_behind(void *arg, const struct record *r, uint64_t offset)
     } else if (r->type == RECORD_ENTRY) {
         rec->seen_entries++;
         rec->seen_index = max_u64(rec->seen_index, r->index);
-    } else if (r->type == RECORD_SNAPMARK && r->index > rec->w->snapshot_index) {
-        uint64_t digest[2] = {get_u64(r->body), get_u64(r->body + 8)};
-        take_snapmark(rec->w, r->index, r->term, digest);
+    } else if (r->type == RECORD_SNAPMARK && r->index > rec->w->snapshot.index) {
+        struct wal_snapmark mark = snapmark_of(r);
+        take_snapshot_behind(rec->w, &mark);
     }
 }
 
@@ -131,8 +149,12 @@ static void take_header(struct wal_recovery *rec, const struct segment_header *h
         w->vote = h->vote;
         w->commit = h->commit;
     }
-    if (h->snapshot_index > w->snapshot_index) {
-        take_snapmark(w, h->snapshot_index, h->snapshot_term, h->snapshot_digest);
+    struct wal_snapmark mark = {
+        h->snapshot_index, h->snapshot_term, {h->snapshot_digest[0], h->snapshot_digest[1]}};
+    if (!rec->damaged) {
+        take_snapshot(w, &mark);
+    } else if (mark.index > w->snapshot.index) {
+        take_snapshot_behind(w, &mark);
     }
     if (rec->damaged) {
         rec->seen_index = max_u64(rec->seen_index, h->first_index - 1);
@@ -280,7 +302,7 @@ static int judge_tail(struct wal_recovery *rec)
     raft__wal_scan_debris(&rec->scan, NULL, NULL, &debris);
     rec->batch_max = max_u64(rec->batch_max, debris.batch);
     rec->durable = max_u64(rec->durable, debris.durable);
-    if (rec->durable > rec->scan.batch) {
+    if (rec->durable > rec->scan.batch || rec->files.bad_end > rec->scan.pos) {
         return note_damage(rec);
     }
     rec->torn = debris.records > 0 || debris.begun;
@@ -313,13 +335,13 @@ static int check_successor(struct wal_recovery *rec)
 static int check_beginning(struct wal_recovery *rec)
 {
     const struct raft_wal *w = rec->w;
-    if (rec->files.missing == 0 || w->log.first - 1 <= w->snapshot_index) {
+    if (rec->files.missing == 0 || w->log.first - 1 <= w->snapshot.index) {
         return 0;
     }
     raft__wal_say(&rec->why,
                   "wal/%016" PRIx64 ".seg at offset 0: the segment is missing; the log begins at "
                   "entry %" PRIu64 ", but the last snapshot is of entry %" PRIu64,
-                  rec->files.missing, w->log.first, w->snapshot_index);
+                  rec->files.missing, w->log.first, w->snapshot.index);
     return RAFT_STORE_ECORRUPT;
 }
 
@@ -328,7 +350,7 @@ static void conclude(struct wal_recovery *rec)
     struct raft_wal *w = rec->w;
     struct raft_wal_state *s = &w->state;
     struct wal_why detail = {s->detail, sizeof s->detail};
-    raft_index last = max_u64(raft__wal_log_last(&w->log), w->snapshot_index);
+    raft_index last = max_u64(raft__wal_log_last(&w->log), w->snapshot.index);
     s->fresh = rec->fresh;
     s->torn_entries = rec->seen_entries;
     s->health = RAFT_WAL_OK;

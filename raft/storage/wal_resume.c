@@ -81,10 +81,21 @@ static void visit_data(void *arg, const struct record *r, uint64_t offset)
     *data |= r->type == RECORD_ENTRY || r->type == RECORD_HARDSTATE || r->type == RECORD_SNAPMARK;
 }
 
-/* Go on at the end of what is known to be on disk. */
-static void resume_in_place(struct raft_wal *w, const struct wal_scan *mark)
+/* Go on at the end of what is known to be on disk. A segment of which no batch is known to be there
+ * may lack its header too. */
+static int resume_in_place(struct raft_wal *w, const struct wal_scan *mark)
 {
     struct wal_segment *s = raft__wal_last_segment(w);
+    if (mark->pos == SEGMENT_HEADER_BYTES) {
+        struct iovec iov = {(void *)(uintptr_t)mark->data, SEGMENT_HEADER_BYTES};
+        int rc = w->fs->pwritev(w->fs->ctx, s->fd, &iov, 1, 0);
+        if (rc == 0) {
+            rc = w->fs->fdatasync(w->fs->ctx, s->fd);
+        }
+        if (rc != 0) {
+            return rc;
+        }
+    }
     w->pos = mark->pos;
     w->chain = mark->chain;
     s->last_batch = mark->batch;
@@ -93,6 +104,7 @@ static void resume_in_place(struct raft_wal *w, const struct wal_scan *mark)
     w->durable_batch = mark->batch;
     w->active = 1;
     w->sealed = 0; /* the SEAL that attested the last batch may be about to be overwritten */
+    return 0;
 }
 
 /* The live entries of the newest segment from an offset on, as operations on its bytes in memory.
@@ -176,14 +188,21 @@ static int resume_copying(struct wal_recovery *rec, const struct wal_scan *mark)
 {
     struct raft_wal *w = rec->w;
     struct wal_segment *old = raft__wal_last_segment(w);
-    int whole = rec->scan.pos - SEGMENT_HEADER_BYTES <= w->o.segment_bytes / WHOLE_DIVISOR;
+    int whole = mark->pos == SEGMENT_HEADER_BYTES || /* its header may not be on disk either */
+                rec->scan.pos - SEGMENT_HEADER_BYTES <= w->o.segment_bytes / WHOLE_DIVISOR;
+    uint64_t from = whole ? SEGMENT_HEADER_BYTES : mark->pos;
     uint64_t bytes = old->bytes > w->o.segment_bytes ? old->bytes : w->o.segment_bytes;
     uint32_t count;
+    if (rec->emptied.mark.index != 0 && rec->emptied.offset >= from &&
+        rec->emptied.segment == w->segments_base + w->segments_count - 1) {
+        w->emptied = rec->emptied.mark; /* its record is among those left behind */
+        bytes += WAL_EMPTIED_BYTES;
+    }
     int rc = ensure_ready(w, bytes);
     if (rc != 0) {
         return rc;
     }
-    struct raft_wal_op *ops = collect(rec, whole ? SEGMENT_HEADER_BYTES : mark->pos, &count);
+    struct raft_wal_op *ops = collect(rec, from, &count);
     if (ops == NULL) {
         return -ENOMEM;
     }
@@ -229,8 +248,7 @@ int raft__wal_resume(struct wal_recovery *rec)
     }
     MUST(tail.pos == rec->scan.pos);
     if (!rec->torn && !data) {
-        resume_in_place(w, &mark);
-        return 0;
+        return resume_in_place(w, &mark);
     }
     return resume_copying(rec, &mark);
 }

@@ -144,7 +144,8 @@ void raft__wal_scan_debris(const struct wal_scan *s, wal_visit visit, void *arg,
     *ret_debris = d;
 }
 
-int raft__wal_scan_headless(const uint8_t *data, uint64_t bytes, uint64_t seq, uint64_t *ret_salt)
+int raft__wal_scan_headless(const uint8_t *data, uint64_t bytes, uint64_t seq, int any,
+                            uint64_t *ret_salt)
 {
     uint64_t lowest = UINT64_MAX;
     for (uint64_t pos = SEGMENT_HEADER_BYTES; pos + RECORD_BATCH_BYTES <= bytes; pos += 8) {
@@ -159,7 +160,7 @@ int raft__wal_scan_headless(const uint8_t *data, uint64_t bytes, uint64_t seq, u
             continue;
         }
         lowest = r.index < lowest ? r.index : lowest;
-        if (r.term >= lowest) {
+        if (any || r.term >= lowest) {
             *ret_salt = salt;
             return 1;
         }
