@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include "server/shell/clock.h"
 #include "server/shell/log.h"
@@ -81,6 +82,8 @@ static void env_snapshot_store(void *ctx, const struct raft_msg *msg, const uint
 {
     struct shell *s = ctx;
     struct snap_job job = {.kind = SNAP_STORE, .msg = *msg};
+    s->store_index = msg->index;
+    s->store_term = msg->log_term;
     job.buf = coord_buf_copy(bytes, len);
     if (job.buf == NULL) {
         log_write(CONF_LOG_ERROR, "out of memory for a snapshot's chunk: it is dropped");
@@ -203,7 +206,43 @@ static void snap_failure_log(const struct snap_job *job)
               raft_store_strerror(job->error));
 }
 
-static void snap_result(struct shell *s, struct snap_job *job)
+/* The core has counted this chunk as on its way to the disk: it can only be tried again. */
+static void retry_keep(struct shell *s, struct snap_job *job)
+{
+    struct snap_job **at = &s->retries;
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    job->next = NULL;
+    *at = job;
+}
+
+void bridge_retry(struct shell *s)
+{
+    while (s->retries != NULL) {
+        struct snap_job *job = s->retries;
+        s->retries = job->next;
+        if (job->msg.index == s->store_index && job->msg.log_term == s->store_term) {
+            job->error = 0;
+            snap_thread_put(s->snaps, job);
+            free(job); /* its buffers went along */
+        } else {
+            snap_job_destroy(job); /* of a transfer that was given up */
+        }
+    }
+}
+
+void bridge_finish(struct shell *s)
+{
+    while (s->retries != NULL) {
+        struct snap_job *job = s->retries;
+        s->retries = job->next;
+        snap_job_destroy(job);
+    }
+}
+
+/* Return: true when the job was kept. */
+static bool snap_result(struct shell *s, struct snap_job *job)
 {
     if (job->error < 0) {
         snap_failure_log(job);
@@ -216,9 +255,11 @@ static void snap_result(struct shell *s, struct snap_job *job)
         node_snapshot_saved(s->node, &job->meta, job->error, shell_now(s));
         break;
     case SNAP_STORE:
-        if (job->error == 0) {
-            node_snapshot_stored(s->node, job->msg.snap_id, job->through, shell_now(s));
+        if (job->error < 0) {
+            retry_keep(s, job);
+            return true;
         }
+        node_snapshot_stored(s->node, job->msg.snap_id, job->through, shell_now(s));
         break;
     case SNAP_LOAD:
         if (job->error == 0) {
@@ -235,6 +276,7 @@ static void snap_result(struct shell *s, struct snap_job *job)
     case SNAP_PRUNE:
         break;
     }
+    return false;
 }
 
 void bridge_disk(struct shell *s)
@@ -262,7 +304,8 @@ void bridge_disk(struct shell *s)
     }
     for (struct snap_job *job = snap_thread_take(s->snaps); job != NULL;
          job = snap_thread_take(s->snaps)) {
-        snap_result(s, job);
-        snap_job_destroy(job);
+        if (!snap_result(s, job)) {
+            snap_job_destroy(job);
+        }
     }
 }

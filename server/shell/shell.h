@@ -52,7 +52,6 @@ struct shell {
     bool again;     /* do not sleep: something is due at once */
     bool stopping;
     bool stop_now;
-    bool fault_told;
 
     uint64_t durable;     /* as the node was told */
     bool room;            /* likewise */
@@ -63,6 +62,11 @@ struct shell {
         uint64_t digest[2];
     } digests[SHELL_DIGESTS];
     uint32_t digests_next;
+
+    /* Chunks of a snapshot that the disk did not take: tried again each second. */
+    struct snap_job *retries;
+    raft_index store_index; /* of the transfer under way */
+    raft_term store_term;
 };
 
 /* The monotonic clock, read once a turn. */
@@ -74,6 +78,9 @@ void bridge_conn_host(struct shell *s, struct conn_host *ret_host);
 void bridge_peer_host(struct shell *s, struct peer_host *ret_host);
 /* Tell the node what the disk threads have done since the last call. */
 void bridge_disk(struct shell *s);
+/* Once a second: try again what the disk did not take. */
+void bridge_retry(struct shell *s);
+void bridge_finish(struct shell *s);
 /* Remember the digest of a snapshot file for its mark in the log. */
 void bridge_digest_keep(struct shell *s, raft_index index, const uint64_t digest[2]);
 
