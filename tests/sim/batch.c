@@ -38,6 +38,8 @@ struct tally {
     uint64_t sent;
     uint64_t converged_max_ns;
     uint64_t converged_max_seed;
+    double storm_max;
+    uint64_t storm_max_seed;
     struct marks marks;
 };
 
@@ -122,6 +124,10 @@ static void run_seed(const struct batch *b, struct tally *t, uint64_t seed)
     t->committed += r.committed;
     t->reads_ok += r.reads_ok;
     t->sent += r.sent;
+    if (r.storm_max > t->storm_max) {
+        t->storm_max = r.storm_max;
+        t->storm_max_seed = seed;
+    }
     if (r.converged_ns > t->converged_max_ns) {
         t->converged_max_ns = r.converged_ns;
         t->converged_max_seed = seed;
@@ -201,6 +207,10 @@ static void add_up(struct tally *sum, const struct tally *t)
         sum->converged_max_ns = t->converged_max_ns;
         sum->converged_max_seed = t->converged_max_seed;
     }
+    if (t->storm_max > sum->storm_max) {
+        sum->storm_max = t->storm_max;
+        sum->storm_max_seed = t->storm_max_seed;
+    }
     marks_add(&sum->marks, &t->marks);
 }
 
@@ -212,11 +222,12 @@ static int report(const struct batch *b, const struct tally *sum, double took)
     printf("sim: %" PRIu64 " passed, %" PRIu64 " failed, %" PRIu64
            " replayed; %.1f s (%.0f seeds/min); %" PRIu64 " events, %.0f virtual s, %" PRIu64
            " entries, %" PRIu64 " reads, %" PRIu64 " messages; slowest heal %.1f s (seed %" PRIu64
-           ")\n",
+           "), busiest second %.2f of its budget (seed %" PRIu64 ")\n",
            sum->passed, sum->failed, sum->replayed, took,
            (double)(sum->passed + sum->failed) * 60 / took, sum->steps,
            (double)sum->virtual_ns / 1e9, sum->committed, sum->reads_ok, sum->sent,
-           (double)sum->converged_max_ns / 1e9, sum->converged_max_seed);
+           (double)sum->converged_max_ns / 1e9, sum->converged_max_seed, sum->storm_max,
+           sum->storm_max_seed);
     int missing = b->count >= MARKS_BATCH_MIN ? marks_missing(&sum->marks) : 0;
     return sum->failed > 0 || missing > 0 ? 1 : 0;
 }

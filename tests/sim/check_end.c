@@ -12,7 +12,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define WATCH_NS (20 * SIM_MS)
+#define WATCH_NS       (20 * SIM_MS)
+#define STORM_PART_MAX 3.0 /* twice what was ever seen in 10,000 seeds */
 
 /* How long nothing at all may be achieved, and how long the whole may take. */
 static uint64_t idle_bound(const struct world *w)
@@ -212,4 +213,41 @@ void check_load(struct world *w)
         sim_fail(w, "a quiet group sent %" PRIu64 " messages in %" PRIu64 " heartbeats (R13)", sent,
                  beats);
     }
+}
+
+/* A message that moves entries, bytes of a snapshot or an acknowledgement is work; everything else is
+ * overhead, and what may be spent of it in a second follows from timers and from work. */
+static int is_overhead(const struct raft_msg *m)
+{
+    return !((m->type == RAFT_MSG_APPEND && m->count > 0) || m->type == RAFT_MSG_SNAPSHOT ||
+             m->type == RAFT_MSG_SNAPSHOT_REPLY ||
+             (m->type == RAFT_MSG_APPEND_REPLY && (m->flags & RAFT_FLAG_REJECT) == 0));
+}
+
+void check_storm(struct world *w, const struct raft_msg *m)
+{
+    struct net *net = &w->net;
+    net->overhead += (uint64_t)is_overhead(m);
+    if (w->now < net->window_from + SIM_SEC) {
+        return;
+    }
+    uint64_t seconds = (w->now - net->window_from) / SIM_SEC + 1;
+    uint64_t pairs = (uint64_t)w->k.nodes * (w->k.nodes - 1);
+    uint64_t beats = seconds * SIM_SEC / w->k.raft.heartbeat + 1;
+    uint64_t allowed = pairs * (beats + 20) + w->k.nodes * net->window_work;
+    if (w->rough_network) {
+        allowed *= 1 + w->k.raft.inflight_msgs_max; /* one gap refuses all that was sent behind it */
+    }
+    double part = (double)net->overhead / (double)allowed;
+    if (part > STORM_PART_MAX) {
+        sim_fail(w, "%" PRIu64 " messages of overhead in %" PRIu64 " s, allowed are %" PRIu64 " (R13)",
+                 net->overhead, seconds, allowed);
+    }
+    
+    if (part > w->storm_max) {
+        w->storm_max = part;
+    }
+    net->overhead = 0;
+    net->window_work = 0;
+    net->window_from = w->now;
 }

@@ -102,6 +102,7 @@ static void new_commit(struct world *w, struct node *n, raft_index index)
     l->commits[index] =
         (struct commit_rec){.term = it->term, .by_term = n->st.term, .chain = it->chain};
     l->committed = index;
+    w->net.window_work++;
     if (it->term < n->st.term) {
         MARK(w, OLD_ENTRY_KEPT);
     }

@@ -75,6 +75,7 @@ int client_propose(struct world *w, struct node *n, uint32_t count, uint64_t *re
     struct item items[BATCH_LIMIT];
     struct raft_entry entries[BATCH_LIMIT];
     uint64_t first = new_proposals(w, n, count);
+    w->net.window_work++;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t bytes = (uint32_t)rng_range(&w->rng_client, PAYLOAD_MIN, w->k.payload_max);
         uint8_t *data = arena_alloc(&w->arena, bytes);
@@ -223,6 +224,7 @@ int client_read(struct world *w, struct node *n, uint64_t *ret_cookie)
                                              .a = cookie,
                                              .b = w->ledger.committed});
     n->reads_open++;
+    w->net.window_work++;
     struct raft_event ev = {.type = RAFT_EV_READ, .cookie = cookie};
     int result = host_step(w, n, &ev);
     if (result != 0) {

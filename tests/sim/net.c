@@ -116,8 +116,7 @@ void net_send(struct world *w, struct packet *p)
     raft_id to = p->msg.to;
     note(w, TR_SEND, p, 0);
     net->sent++;
-    net->sent_entries += p->count;
-    net->sent_bytes += sizeof(p->msg) + p->data_bytes;
+    check_storm(w, &p->msg);
     p->epoch = net->epoch[from][to];
     p->from_boot = w->nodes[from].boot;
     p->to_boot = w->nodes[to].boot;

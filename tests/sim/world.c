@@ -54,7 +54,6 @@ static void heal(struct world *w)
 {
     w->phase = PHASE_SETTLE;
     w->healed_at = w->now;
-    w->chaos_sent = w->net.sent;
     trace_add(&w->trace, &(struct trace_rec){.at = w->now, .kind = TR_PHASE, .a = PHASE_SETTLE});
     nemesis_heal(w);
     world_later(w, 0, (struct ev){.kind = EV_WATCH});
@@ -204,6 +203,8 @@ static struct world *world_create(const struct world_run *run, struct marks *m)
     rng_init(&w->rng_host, run->seed, STREAM_HOST);
     rng_init(&w->rng_client, run->seed, STREAM_CLIENT);
     rng_init(&w->rng_nemesis, run->seed, STREAM_NEMESIS);
+    w->rough_network =
+        w->k.reorder_permille + w->k.replay_permille + w->k.dup_permille + w->k.loss_permille > 0;
     w->nemesis.nodes_out = (w->k.nodes - 1) / 2;
     return w;
 }
@@ -289,7 +290,8 @@ void world_run(const struct world_run *run, struct marks *m, struct world_result
                                         .converged_ns = w->converged_ns,
                                         .committed = w->ledger.committed,
                                         .reads_ok = w->client.reads_ok,
-                                        .sent = w->net.sent};
+                                        .sent = w->net.sent,
+                                        .storm_max = w->storm_max};
     memcpy(ret_result->why, w->why, sizeof(w->why));
     if (run->current != NULL) {
         *run->current = NULL;

@@ -55,8 +55,9 @@ struct net {
     struct packet *held;
     struct packet **held_end;
     uint64_t sent;
-    uint64_t sent_entries;
-    uint64_t sent_bytes;
+    uint64_t overhead; /* messages without entries, chunks or acknowledgements, this window (R13) */
+    uint64_t window_from;
+    uint64_t window_work; /* proposals and reads taken in, entries committed, faults, this window */
 };
 
 /* Ownership: takes p. */
@@ -367,6 +368,7 @@ void check_speech(struct world *w, struct node *n, const struct raft_msg *m);
 /* check_end.c: convergence and storms. */
 void check_watch(struct world *w);
 void check_load(struct world *w);
+void check_storm(struct world *w, const struct raft_msg *m);
 void check_finish(struct world *w);
 
 /* ------------------------------------------------------------------------------------------- */
@@ -407,7 +409,8 @@ struct world {
     uint64_t progress_at;
     uint64_t quiet_from;
     uint64_t quiet_sent;
-    uint64_t chaos_sent;
+    int rough_network; /* it loses, copies or reorders */
+    double storm_max;  /* overhead in its worst window, as a part of what is allowed */
     uint64_t probe_id;
     uint64_t probe_cookie[SIM_SLOTS];
     int probe_sent;
@@ -427,6 +430,7 @@ struct world_result {
     raft_index committed;
     uint64_t reads_ok;
     uint64_t sent;
+    double storm_max;
 };
 
 /* Note the first broken invariant. Return: none; w->failed is set. */
