@@ -98,7 +98,10 @@ void node_snapshot_saved(struct node *n, const struct raft_snapshot *meta, int e
     node__log(n, NODE_LOG_INFO, "snapshot saved: revision=%llu term=%llu bytes=%llu",
               (unsigned long long)meta->index, (unsigned long long)meta->term,
               (unsigned long long)meta->bytes);
-    struct raft_event ev = {.type = RAFT_EV_SNAP_TAKEN, .snapshot = meta};
+    /* The log after the older of the two files stays: should the newest one rot, that one and the log
+     * still lead to the present. */
+    struct raft_event ev = {
+        .type = RAFT_EV_SNAP_TAKEN, .snapshot = meta, .index = s->newest.index};
     if (node__step(n, &ev, NULL) == 0 && meta->index > s->newest.index) {
         s->newest = *meta;
     }
