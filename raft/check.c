@@ -5,8 +5,8 @@
  * The rules, by number (between events; tests call raft_check after each):
  *    1. base <= commit <= last; applied <= commit; snapshot index >= base; log within its slots.
  *    2. Terms never fall along the log, none is 0, none is later than the current term.
- *    3. stable <= last; persist_next <= last + 1; the snapshot's mark is due or under way while
- *       stable is before the base.
+ *    3. stable <= last; persist_next <= last + 1; while stable is before the base, a write under way
+ *       or an install mark that is due will prove the base.
  *    4. Pending writes have consecutive numbers after io_done; none proves more than the log holds.
  *    5. The durable term is not later than the current one, and in the same term the vote that is
  *       durable is the current one or none.
@@ -66,7 +66,7 @@ static const char *check_io(const struct raft *r)
         const struct raft__io *io = &r->io[(r->io_head + i) % RAFT_IO_MAX];
         RULE(4, io->seq == r->io_done + 1 + i, "numbers of writes are consecutive");
         RULE(4, io->last <= r->last, "a write proves no more than the log holds");
-        mark |= io->kind == RAFT_PERSIST_SNAPMARK && io->last >= r->base;
+        mark |= io->last >= r->base;
     }
     RULE(4, r->io_done + r->io_count == r->io_seq, "all writes are accounted for");
     RULE(3, r->stable >= r->base || mark, "the log begins durably, or will");

@@ -319,6 +319,11 @@ struct raft_send *raft__send(struct raft *r, enum raft_msg_type type, raft_id to
 /* The next number of the generator, which is seeded by the options. */
 uint64_t raft__random(struct raft *r);
 
+/* --- boot.c --------------------------------------------------------------------------------- */
+
+/* An event before BOOT_DONE. Return: 0, or RAFT_EINVAL, RAFT_EFULL for what cannot be. */
+int raft__boot_step(struct raft *r, const struct raft_event *ev, struct raft_accept *accept);
+
 /* --- log.c ---------------------------------------------------------------------------------- */
 
 /* Term of the entry at index; base <= index <= last. */

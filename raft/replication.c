@@ -62,7 +62,7 @@ void raft__peer_agrees(struct raft *r, struct raft__peer *p, raft_index match, r
     if (raft__peer_match(r, p, match)) {
         raft__advance_commit(r);
     }
-    if (p->state == RAFT__PROBE && verified > 0 && verified + 1 >= p->next) {
+    if (p->state == RAFT__PROBE && verified + 1 >= p->next) {
         raft__window_cut(r, p, verified);
         raft__peer_replicate(r, p, verified + 1);
     } else if (p->state == RAFT__SNAPSHOT && p->match >= p->snap_index) {

@@ -329,8 +329,11 @@ void cluster_assert_equal(struct cluster *c)
         if (n->raft == NULL) {
             continue;
         }
-        ck_assert_msg(n->applied == c->committed, "member %u applied %lu of %lu", n->id, n->applied,
-                      c->committed);
+        struct raft_status s = cluster_status(c, n->id);
+        ck_assert_msg(n->applied == c->committed,
+                      "member %u applied %lu of %lu: role %d term %lu leader %u last %lu fault %s",
+                      n->id, n->applied, c->committed, (int)s.role, s.term, s.leader, s.last,
+                      s.fault == NULL ? "none" : s.fault);
         ck_assert_uint_eq(cluster_status(c, n->id).last, c->committed);
         for (raft_index k = 1; k <= n->applied; k++) {
             ck_assert_uint_eq(n->values[k], c->committed_value[k]);
