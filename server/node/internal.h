@@ -525,5 +525,6 @@ void node__refresh(struct node *n);
 /* --- leave.c -------------------------------------------------------------------------------- */
 
 void node__leave_run(struct node *n);
+uint64_t node__leave_deadline(const struct node *n);
 
 #endif

@@ -31,13 +31,22 @@ static bool has_heir(const struct node *n)
 
 void node__leave_run(struct node *n)
 {
-    if (!n->leaving || !node__is_leader(n) || !has_heir(n) || n->now < n->transfer_at) {
+    if (!n->leaving || !node__is_leader(n) || !has_heir(n) || n->now < n->transfer_at ||
+        n->now >= n->leave_until) {
         return;
     }
     struct raft_event ev = {.type = RAFT_EV_TRANSFER, .peer = 0};
     (void)node__step(n, &ev, NULL); /* busy or nobody reachable: again below, until leave_until */
     n->transfer_at = n->now + 2 * n->o.raft.heartbeat;
     n->again = true;
+}
+
+uint64_t node__leave_deadline(const struct node *n)
+{
+    if (!n->leaving || n->now >= n->leave_until) {
+        return NODE_NEVER;
+    }
+    return node__is_leader(n) && has_heir(n) ? n->transfer_at : n->leave_until;
 }
 
 bool node_drained(const struct node *n)

@@ -112,9 +112,7 @@ static uint64_t deadline(const struct node *n)
     if (watch_count(n->hub) > 0 && n->progress_revision != n->applied) {
         at = earliest(at, n->progress_at);
     }
-    if (n->leaving) {
-        at = earliest(at, node__is_leader(n) ? n->transfer_at : n->leave_until);
-    }
+    at = earliest(at, node__leave_deadline(n));
     return at;
 }
 

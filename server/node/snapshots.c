@@ -12,7 +12,8 @@
  * Invariants
  *   1. One is taken at a time, none while one is loaded.
  *   2. While a snapshot is loaded nothing is applied; afterwards `applied` is its index.
- *   3. A snapshot that could not be saved leaves the log as it was; it is tried again later (D5).
+ *   3. The log reaches back to the older of the two newest snapshots, as long as it has room.
+ *   4. A snapshot that could not be saved leaves the log as it was; it is tried again later (D5).
  */
 #include "server/node/internal.h"
 
@@ -98,10 +99,12 @@ void node_snapshot_saved(struct node *n, const struct raft_snapshot *meta, int e
     node__log(n, NODE_LOG_INFO, "snapshot saved: revision=%llu term=%llu bytes=%llu",
               (unsigned long long)meta->index, (unsigned long long)meta->term,
               (unsigned long long)meta->bytes);
-    /* The log after the older of the two files stays: should the newest one rot, that one and the log
-     * still lead to the present. */
-    struct raft_event ev = {
-        .type = RAFT_EV_SNAP_TAKEN, .snapshot = meta, .index = s->newest.index};
+    /* The log is kept behind the older of two snapshots, so that a newest file gone bad costs nothing;
+     * unless the log has hardly room left. */
+    bool tight = n->st.last + 1 - n->st.first >= n->o.raft.log_slots / 4 * 3;
+    struct raft_event ev = {.type = RAFT_EV_SNAP_TAKEN,
+                            .snapshot = meta,
+                            .index = tight ? meta->index : s->newest.index};
     if (node__step(n, &ev, NULL) == 0 && meta->index > s->newest.index) {
         s->newest = *meta;
     }
