@@ -70,12 +70,12 @@ void raft__peer_agrees(struct raft *r, struct raft__peer *p, raft_index match, r
     }
 }
 
-/* The peer has seen everything sent to it, and yet agrees only through verified: the rest is lost
- * or was not taken. */
+/* The peer has seen everything sent to it, and yet knows to agree only through verified: the rest is
+ * lost or was not taken; or it restarted and compares anew, without which it commits nothing. */
 static void peer_misses(struct raft *r, struct raft__peer *p, raft_index verified, raft_ns retry_at)
 {
-    raft_index next = raft__max(verified, p->match) + 1;
-    if (p->state == RAFT__REPLICATE && next < p->next) {
+    if (p->state == RAFT__REPLICATE && verified + 1 < p->next) {
+        raft_index next = raft__max(verified, p->match) + 1;
         raft__window_cut(r, p, next - 1);
         raft__peer_probe(r, p, next, retry_at);
     }
