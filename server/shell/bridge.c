@@ -111,7 +111,16 @@ static void env_log(void *ctx, enum node_log_level level, const char *text)
                                                  [NODE_LOG_WARN] = CONF_LOG_WARN,
                                                  [NODE_LOG_INFO] = CONF_LOG_INFO,
                                                  [NODE_LOG_DEBUG] = CONF_LOG_DEBUG};
-    (void)ctx;
+    struct shell *s = ctx;
+    uint32_t kept = 0;
+    /* Warnings are mostly about what clients send: they may not fill the disk with them. */
+    if (level == NODE_LOG_WARN &&
+        !log_limit_pass(&s->warnings, SHELL_WARNINGS_PER_WINDOW, clock_mono_ns(), &kept)) {
+        return;
+    }
+    if (kept > 0) {
+        log_write(CONF_LOG_WARN, "%u more warnings were left out", (unsigned)kept);
+    }
     log_write(levels[level], "%s", text);
 }
 

@@ -360,12 +360,13 @@ static void shell_turn(struct shell *s)
     }
     (void)event_base_loop(s->base, EVLOOP_ONCE | (s->again ? EVLOOP_NONBLOCK : 0));
     (void)shell_now(s);
+    conn_set_resume(s->conns);
     bridge_disk(s);
     node_run(s->node, s->now, clock_wall_ms(), &more);
     wal_thread_submit(s->wal);
     bool told = peer_set_flush(s->peers);
     told = conn_set_flush(s->conns) || told;
-    s->again = more || told;
+    s->again = more || told || conn_set_ready(s->conns);
     if (s->stopping && node_drained(s->node) && !conn_set_pending(s->conns)) {
         s->stop_now = true;
     }

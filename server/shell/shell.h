@@ -12,13 +12,15 @@
 #include "server/shell/boot.h"
 #include "server/shell/conf.h"
 #include "server/shell/conn.h"
+#include "server/shell/log.h"
 #include "server/shell/peer.h"
 #include "server/shell/snap_thread.h"
 #include "server/shell/wake.h"
 #include "server/shell/wal_thread.h"
 #include "server/shell/watchdog.h"
 
-#define SHELL_DIGESTS 8 /* snapshot files whose digest a mark may still need */
+#define SHELL_WARNINGS_PER_WINDOW 50 /* of the node, in ten seconds */
+#define SHELL_DIGESTS             8  /* snapshot files whose digest a mark may still need */
 
 struct shell {
     const struct conf *conf;
@@ -43,6 +45,7 @@ struct shell {
     struct snap_thread *snaps;
     struct watchdog *watchdog;
     struct wake wake;
+    struct log_limit warnings;
     struct watch_mark mark;
     int client_listener; /* until conns owns it; -1 none */
     int peer_listener;   /* likewise */
