@@ -132,6 +132,7 @@ int raft__log_restore(struct raft *r, const struct raft_snapshot *s)
         r->last = s->index;
         r->last_term = s->term;
         r->stable = raft__min(r->stable, r->last);
+        r->verified = raft__min(r->verified, r->last);
     } else {
         report_own(r, r->commit + 1, s->index); /* the snapshot took their place */
     }
