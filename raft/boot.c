@@ -130,7 +130,8 @@ static int boot_done(struct raft *r)
     r->sticky = r->term > 0;
     r->contact = r->now;
     raft__become_follower(r, r->term, 0);
-    if (raft__may_campaign(r) && raft__quorum_has(r, (uint32_t)1 << r->self)) {
+    if (r->self != RAFT__NO_SLOT && raft__may_campaign(r) &&
+        raft__quorum_has(r, (uint32_t)1 << r->self)) {
         raft__campaign(r, 0); /* alone: nobody to wait for */
     }
     return 0;

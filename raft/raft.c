@@ -293,7 +293,8 @@ static void dispatch(struct raft *r, const struct raft_event *ev, struct raft_ac
 static void receive(struct raft *r, const struct raft_event *ev, struct raft_accept *accept)
 {
     const struct raft_msg *m = ev->msg;
-    if (m->to != r->o.id || m->from == 0 || m->from == r->o.id || m->term == 0) {
+    if (m->to != r->o.id || m->from == 0 || m->from == r->o.id || m->term == 0 ||
+        m->term > RAFT__TERM_MAX) {
         r->ignored++;
         return;
     }

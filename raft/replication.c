@@ -11,7 +11,8 @@
  * Thread: the owner of the member. Invariants:
  *   1. Only entries of this term are committed by counting; older ones follow along (Raft 5.4.2).
  *   2. Every voter counts with what it has on disk, this member included.
- *   3. No reply moves match backwards, or beyond the own last entry.
+ *   3. No reply moves match beyond the own last entry, or backwards, but for the refusal of a probe
+ *      that asked for what was acknowledged before: then the peer has lost it.
  */
 #include "raft/internal.h"
 
@@ -89,6 +90,9 @@ static void peer_refuses(struct raft *r, struct raft__peer *p, const struct raft
         m->index > r->last || (p->state == RAFT__PROBE && m->index + 1 != p->next)) {
         r->ignored += p->state != RAFT__SNAPSHOT;
         return;
+    }
+    if (p->state == RAFT__PROBE && m->index == p->match) {
+        p->match = 0; /* asked for after it was acknowledged: lost since, by damage. Begin anew */
     }
     raft_index next = r->base; /* compacted here: leads to a snapshot */
     if (raft__log_find(r, m->hint, m->hint_term, &meet)) {
