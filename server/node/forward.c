@@ -77,8 +77,8 @@ void node__forward_run(struct node *n)
 {
     struct writes *w = &n->writes;
     struct peer *leader = node__peer(n, n->st.leader);
-    if (leader == NULL) {
-        return;
+    if (leader == NULL || !leader->link_up) {
+        return; /* what is not sent is never in doubt */
     }
     if (w->stream_start != 0 && w->stream_term != n->st.term) {
         w->stream_start = 0; /* a stream belongs to one term */

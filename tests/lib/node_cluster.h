@@ -16,7 +16,7 @@
 #include "server/node/node.h"
 
 #define CLUSTER_MEMBERS_MAX 5
-#define CLUSTER_CLIENTS_MAX 64
+#define CLUSTER_CLIENTS_MAX 8192
 #define CLUSTER_MS          UINT64_C(1000000)
 #define CLUSTER_S           UINT64_C(1000000000)
 
