@@ -106,6 +106,10 @@ static void explain(struct world *w, const char *what)
 
 static void start_probe(struct world *w, struct node *leader)
 {
+    if (w->probe_id != 0 && (w->client.proposals[w->probe_id].state == PROPOSAL_LOST ||
+                             w->client.proposals[w->probe_id].state == PROPOSAL_DROPPED)) {
+        w->probe_id = 0; /* a last crash took its proposer: another one */
+    }
     if (w->probe_id == 0 && client_propose(w, leader, 1, &w->probe_id) != 0) {
         w->probe_id = 0; /* tried again at the next look */
         return;
@@ -236,14 +240,16 @@ void check_storm(struct world *w, const struct raft_msg *m)
     uint64_t beats = seconds * SIM_SEC / w->k.raft.heartbeat + 1;
     uint64_t allowed = pairs * (beats + 20) + w->k.nodes * net->window_work;
     if (w->rough_network) {
-        allowed *= 1 + w->k.raft.inflight_msgs_max; /* one gap refuses all that was sent behind it */
+        allowed *=
+            1 + w->k.raft.inflight_msgs_max; /* one gap refuses all that was sent behind it */
     }
     double part = (double)net->overhead / (double)allowed;
     if (part > STORM_PART_MAX) {
-        sim_fail(w, "%" PRIu64 " messages of overhead in %" PRIu64 " s, allowed are %" PRIu64 " (R13)",
+        sim_fail(w,
+                 "%" PRIu64 " messages of overhead in %" PRIu64 " s, allowed are %" PRIu64 " (R13)",
                  net->overhead, seconds, allowed);
     }
-    
+
     if (part > w->storm_max) {
         w->storm_max = part;
     }

@@ -126,12 +126,17 @@ static void new_commit(struct world *w, struct node *n, raft_index index)
     }
 }
 
+int check_holds(const struct node *n, raft_index index, uint64_t chain)
+{
+    return index <= n->boot_snap || image_holds(&n->durable, index, chain);
+}
+
 static void check_quorum(struct world *w, struct node *n, raft_index index)
 {
     uint64_t chain = elog_chain(&n->log, index);
     uint32_t holders = 0;
     for (raft_id id = 1; id <= w->k.nodes; id++) {
-        holders += image_holds(&w->nodes[id].durable, index, chain) ? 1 : 0;
+        holders += check_holds(&w->nodes[id], index, chain) ? 1 : 0;
     }
     if (holders * 2 <= w->k.nodes) {
         sim_fail(w, "n%u: commits %" PRIu64 ", which is on %u of %u disks (R7, R8)", n->id, index,

@@ -41,7 +41,7 @@ static void check_matched(struct world *w, struct node *n, const struct raft_msg
     if (m->index > elog_last(&n->log)) {
         sim_fail(w, "n%u: acknowledges %" PRIu64 ", its log ends at %" PRIu64, n->id, m->index,
                  elog_last(&n->log));
-    } else if (m->index >= n->log.base && !image_holds(&n->durable, m->index, chain)) {
+    } else if (m->index >= n->log.base && !check_holds(n, m->index, chain)) {
         sim_fail(w, "n%u: acknowledges %" PRIu64 ", its disk holds %" PRIu64 "..%" PRIu64 " (R7)",
                  n->id, m->index, n->durable.snap_index + 1, elog_last(&n->durable.log));
     }

@@ -388,18 +388,42 @@ static void first_config(const struct world *w, struct raft_config *ret_config)
     }
 }
 
+static int boot_entries(struct world *w, struct node *n, struct raft_event *ev)
+{
+    struct raft_accept acc = {0};
+    uint32_t count = (uint32_t)n->log.count;
+    struct raft_entry *entries = sim_alloc((count + 1) * sizeof(entries[0]));
+    for (uint32_t i = 0; i < count; i++) {
+        const struct item *it = elog_at(&n->log, n->log.base + 1 + i);
+        entries[i] = (struct raft_entry){.term = it->term, .bytes = it->bytes, .type = it->type};
+    }
+    ev->type = RAFT_EV_BOOT_ENTRIES;
+    ev->first = n->log.base + 1;
+    ev->entries = entries;
+    ev->count = count;
+    int result = count > 0 ? raft_step(n->raft, ev, &acc) : 0;
+    free(entries);
+    if (result != 0) {
+        return result;
+    }
+    if (acc.count > 0 && acc.first != n->log.base + 1 + acc.skip) {
+        sim_fail(w, "n%u: boots with entries from %" PRIu64 ", %u were skipped", n->id, acc.first,
+                 acc.skip);
+    }
+    if (acc.count > 0) {
+        elog_trim(&n->log, n->log.base + acc.skip); /* the snapshot took the place of these */
+    } else {
+        elog_reset(&n->log, n->snap.index, n->snap.term, n->machine.chain);
+    }
+    return 0;
+}
+
 /* Tell a fresh core what the disk held. */
 static int boot_core(struct world *w, struct node *n)
 {
     struct raft_snapshot snap = n->snap;
     if (snap.index == 0) {
         first_config(w, &snap.config);
-    }
-    uint32_t count = (uint32_t)n->log.count;
-    struct raft_entry *entries = sim_alloc((count + 1) * sizeof(entries[0]));
-    for (uint32_t i = 0; i < count; i++) {
-        const struct item *it = elog_at(&n->log, n->log.base + 1 + i);
-        entries[i] = (struct raft_entry){.term = it->term, .bytes = it->bytes, .type = it->type};
     }
     struct raft_event ev = {
         .type = RAFT_EV_BOOT_SNAPSHOT, .now = host_now(w, n), .snapshot = &snap};
@@ -409,17 +433,9 @@ static int boot_core(struct world *w, struct node *n)
     ev.hardstate.vote = n->durable.vote;
     ev.hardstate.commit = n->durable.commit;
     result = result ? result : raft_step(n->raft, &ev, NULL);
-    if (count > 0) {
-        ev.type = RAFT_EV_BOOT_ENTRIES;
-        ev.first = n->log.base + 1;
-        ev.entries = entries;
-        ev.count = count;
-        result = result ? result : raft_step(n->raft, &ev, NULL);
-    }
+    result = result ? result : boot_entries(w, n, &ev);
     ev.type = RAFT_EV_BOOT_DONE;
-    result = result ? result : raft_step(n->raft, &ev, NULL);
-    free(entries);
-    return result;
+    return result ? result : raft_step(n->raft, &ev, NULL);
 }
 
 static void init_core(struct world *w, struct node *n)
@@ -487,6 +503,7 @@ static void forget_process(struct node *n)
     n->waits_count = 0;
     n->reads_open = 0;
     n->flight_active = 0;
+    n->doomed = (enum host_end)0;
     n->io_failed = 0;
     n->taken_for = 0;
     n->stall_until = 0;
@@ -499,7 +516,8 @@ static void forget_process(struct node *n)
 static void run_into_the_cut(struct world *w, struct node *n)
 {
     const struct sim_disk_counts *counts = sim_disk_counts(n->disk);
-    sim_disk_stop_at(n->disk, counts->changes + 1 + rng_below(&w->rng_disk, 6));
+    uint64_t most = n->take.active || n->install.active ? 8 : 2; /* a batch is a write and a sync */
+    sim_disk_stop_at(n->disk, counts->changes + 1 + rng_below(&w->rng_disk, most));
     if (n->take.active && !n->take.written) {
         MARK(w, SNAPSHOT_CRASHED);
         snap_write_job(w, n);
@@ -537,7 +555,7 @@ void host_end(struct world *w, struct node *n, enum host_end how)
         MARK(w, CRASH_IN_TRANSFER);
     }
     client_node_ended(w, n);
-    if (how != HOST_END_ROT && rng_chance(&w->rng_disk, 700)) {
+    if (n->doomed != 0 || (how != HOST_END_ROT && rng_chance(&w->rng_disk, 700))) {
         run_into_the_cut(w, n);
     }
     stop_disk(n);

@@ -18,8 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IDLE_NS    (50 * SIM_MS)
-#define SNAPS_KEPT 2
+#define IDLE_NS      (50 * SIM_MS)
+#define SNAPS_KEPT   2
+#define SNAPS_LISTED 8
 
 static struct disk_op *queue_add(struct disk_queue *q)
 {
@@ -164,6 +165,10 @@ void disk_kick(struct world *w, struct node *n)
     n->flight_active = 1;
     n->flight_written = 0;
     n->flight_number++;
+    if (n->doomed != 0) {
+        host_later(w, n, 0, (struct ev){.kind = EV_CRASH, .a = (uint64_t)n->doomed});
+        return;
+    }
     if (rng_chance(&w->rng_disk, 400)) {
         disk_write_flight(w, n);
     }
@@ -216,6 +221,7 @@ void disk_done(struct world *w, struct node *n)
     if (w->failed) {
         return;
     }
+    snap_maybe_take(w, n); /* the mark of the last one may have become durable */
     disk_kick(w, n);
     if (!n->flight_active) {
         host_later(w, n, IDLE_NS, (struct ev){.kind = EV_DISK_IDLE, .a = n->flight_number});
@@ -315,36 +321,51 @@ static int load_entries(struct world *w, struct node *n)
     return 1;
 }
 
+static void adopt_snapshot(struct world *w, struct node *n, const struct raft_snap_meta *meta)
+{
+    n->snap = (struct raft_snapshot){.index = meta->index,
+                                     .term = meta->term,
+                                     .config_index = meta->config_index,
+                                     .config = meta->config,
+                                     .snap_id = snap_id_of(meta->term, meta->index),
+                                     .bytes = meta->bytes};
+    memcpy(n->snap_digest, meta->digest, sizeof(meta->digest));
+    check_snapshot(w, n, &n->machine, meta->digest);
+    MARK(w, BOOT_FROM_SNAPSHOT);
+    if (meta->index > n->durable.snap_index) {
+        MARK(w, BOOT_FROM_UNMARKED);
+    }
+    n->boot_snap = meta->index;
+}
+
+/* The newest snapshot file that is whole, at or behind the one that the log is marked with: a file may
+ * have become durable before its mark did. Return: 1 when there is what must be there. */
 static int load_snapshot(struct world *w, struct node *n)
 {
+    struct raft_snap_meta metas[SNAPS_LISTED];
+    raft_index held = n->boot_snap > n->durable.snap_index ? n->boot_snap : n->durable.snap_index;
+    int count = raft_snap_list(sim_disk_fs(n->disk), SIM_CLUSTER_ID, metas, SNAPS_LISTED);
     n->machine = (struct machine){0};
     n->snap = (struct raft_snapshot){0};
-    if (n->durable.snap_index == 0) {
-        return 1;
-    }
-    struct raft_snap_meta meta;
-    int result =
-        snap_read_state(w, n, n->durable.snap_term, n->durable.snap_index, &n->machine, &meta);
-    if (result != 0) {
-        if (!n->rotted) {
-            sim_fail(w, "n%u: snapshot at %" PRIu64 " cannot be read: %s", n->id,
-                     n->durable.snap_index, raft_store_strerror(result));
+    n->boot_snap = 0;
+    for (int i = 0; i < count && metas[i].index >= n->durable.snap_index; i++) {
+        struct raft_snap_meta meta;
+        int result = snap_read_state(w, n, metas[i].term, metas[i].index, &n->machine, &meta);
+        if (result == 0) {
+            adopt_snapshot(w, n, &meta);
+            break;
         }
-        return 0;
+        if (!n->rotted) {
+            sim_fail(w, "n%u: snapshot at %" PRIu64 " cannot be read: %s", n->id, metas[i].index,
+                     raft_store_strerror(result));
+            return 0;
+        }
     }
-    if (n->machine.chain != n->durable.snap_chain) {
-        sim_fail(w, "n%u: snapshot at %" PRIu64 " holds another state", n->id, meta.index);
-        return 0;
+    if (n->snap.index < held && !n->rotted) {
+        sim_fail(w, "n%u: the snapshot at %" PRIu64 " is gone, the newest is at %" PRIu64, n->id,
+                 held, n->snap.index);
     }
-    n->snap = (struct raft_snapshot){.index = meta.index,
-                                     .term = meta.term,
-                                     .config_index = meta.config_index,
-                                     .config = meta.config,
-                                     .snap_id = snap_id_of(meta.term, meta.index),
-                                     .bytes = meta.bytes};
-    memcpy(n->snap_digest, meta.digest, sizeof(meta.digest));
-    MARK(w, BOOT_FROM_SNAPSHOT);
-    return 1;
+    return n->snap.index >= held;
 }
 
 static int stay_out(struct world *w, struct node *n, const char *what)
@@ -400,12 +421,9 @@ int disk_recover(struct world *w, struct node *n)
     if (w->failed) {
         return 0;
     }
-    if (!load_snapshot(w, n) || !load_entries(w, n)) {
+    if (!load_entries(w, n) || !load_snapshot(w, n)) {
         return w->failed ? 0 : stay_out(w, n, "snapshot or entry damaged");
     }
     n->sealed = 0;
-    if (rng_chance(&w->rng_disk, 300)) {
-        (void)raft_snap_prune(o.fs, SIM_CLUSTER_ID, SNAPS_KEPT);
-    }
     return 1;
 }

@@ -227,6 +227,15 @@ static void reject(struct world *w, struct node *n, uint64_t snap_id)
     (void)host_step(w, n, &ev);
 }
 
+/* A chunk cannot be stored: the transfer must begin again. The core hears of it after this poll. */
+static void drop_recv_later(struct world *w, struct node *n)
+{
+    uint64_t snap_id = n->recv_id;
+    drop_recv(n);
+    host_later(w, n, disk_latency(w, n),
+               (struct ev){.kind = EV_CHUNK_STORED, .a = snap_id, .b = UINT64_MAX});
+}
+
 void snap_store_chunk(struct world *w, struct node *n, const struct raft_msg *chunk)
 {
     const struct packet *p = n->recv_now;
@@ -247,13 +256,18 @@ void snap_store_chunk(struct world *w, struct node *n, const struct raft_msg *ch
         sim_fail(w, "n%u: told to store a chunk while a snapshot is being loaded", n->id);
         return;
     }
-    if (n->recv == NULL || n->recv_id != chunk->snap_id || chunk->offset == 0) {
+    if (chunk->offset > 0 && n->recv == NULL) {
+        return; /* of a transfer that is being given up: the core will hear of it */
+    }
+    if (n->recv_id != chunk->snap_id || chunk->offset == 0) {
         drop_recv(n);
         uint64_t have = 0;
         if (raft_snap_recv_open(sim_disk_fs(n->disk), SIM_CLUSTER_ID, chunk->log_term, chunk->index,
                                 chunk->total, &n->recv, &have) != 0) {
             n->recv = NULL;
-            return; /* no answer: the leader asks again */
+            n->recv_id = chunk->snap_id;
+            drop_recv_later(w, n);
+            return;
         }
         n->recv_id = chunk->snap_id;
         n->recv_stored = have;
@@ -264,7 +278,7 @@ void snap_store_chunk(struct world *w, struct node *n, const struct raft_msg *ch
         return;
     }
     if (raft_snap_recv_write(n->recv, chunk->offset, p->data, p->data_bytes) != 0) {
-        drop_recv(n);
+        drop_recv_later(w, n);
         return;
     }
     if (chunk->offset > 0) {
@@ -281,6 +295,11 @@ void snap_store_chunk(struct world *w, struct node *n, const struct raft_msg *ch
 
 void snap_chunk_stored(struct world *w, struct node *n, const struct ev *e)
 {
+    if (e->b == UINT64_MAX && !n->install.active) {
+        drop_recv(n);
+        reject(w, n, e->a);
+        return;
+    }
     if (n->recv_id != e->a || n->install.active) {
         return; /* another transfer began meanwhile */
     }

@@ -20,6 +20,8 @@
     X(TORN_TAIL_CUT, 1, "recovery cut a torn tail of the log")                                   \
     X(BLACKOUT, 1, "the power of all members failed at once")                                    \
     X(BOOT_FROM_SNAPSHOT, 1, "a member booted from a snapshot and its log")                      \
+    X(BOOT_FROM_UNMARKED, 1,                                                                     \
+      "a member booted from a snapshot file that its log was not yet marked with")               \
     X(LOG_REPAIR, 1, "recovery found damage of acknowledged data and kept the member out")       \
     X(SNAPSHOT_TAKEN, 1, "a member took a snapshot")                                             \
     X(SNAPSHOT_CRASHED, 1, "a crash hit while a snapshot was being written")                     \

@@ -78,7 +78,8 @@ static void rot(struct world *w, struct node *n)
     }
     n->rotted = 1;
     uint64_t at = rng_below(&w->rng_disk, bytes);
-    if (rng_chance(&w->rng_disk, 500)) {
+    /* More than one bit could take a record and the one that attests it together. */
+    if (v.dir[0] == 'w' || rng_chance(&w->rng_disk, 500)) {
         (void)sim_disk_flip(n->disk, v.path, at, (int)rng_below(&w->rng_disk, 8));
     } else {
         uint64_t len = rng_range(&w->rng_disk, 1, 700);
@@ -124,7 +125,12 @@ static void crash(struct world *w, enum sim_fault kind)
         end_node(w, n, HOST_END_ROT);
         return;
     }
-    end_node(w, n, kind == FAULT_KILL ? HOST_END_KILL : HOST_END_POWER);
+    enum host_end how = kind == FAULT_KILL ? HOST_END_KILL : HOST_END_POWER;
+    if (rng_chance(&w->rng_nemesis, 500)) {
+        n->doomed = how; /* in the middle of its next write */
+        return;
+    }
+    end_node(w, n, how);
 }
 
 /* ------------------------------------------------------------------------------------------- */
@@ -408,6 +414,7 @@ void nemesis_heal(struct world *w)
     for (raft_id id = 1; id <= w->k.nodes && !w->failed; id++) {
         struct node *n = world_node(w, id);
         n->stall_until = 0;
+        n->doomed = (enum host_end)0;
         sim_disk_fail_sync(n->disk, 0, SIM_DISK_SYNC_KEEP);
         sim_disk_fail(n->disk, SIM_DISK_WRITE, 1, 0, 5);
         host_set_clock(w, n, 0, 1000000);

@@ -164,6 +164,7 @@ struct node {
     int flight_written; /* raft_wal_write has been called with it */
     int flight_result;
     uint64_t flight_number;
+    enum host_end doomed; /* ends inside its next write; 0: no */
     int sealed;           /* nothing was written since the last raft_wal_idle */
     uint64_t stall_until; /* virtual time */
     int io_failed;
@@ -174,6 +175,7 @@ struct node {
     struct snap_job take;
     struct raft_snapshot snap; /* newest of this member, with file; snap_id 0: none */
     uint64_t snap_digest[2];
+    raft_index boot_snap; /* of the file it booted from: durable, marked or not */
     raft_index taken_for; /* index of the last snapshot begun */
     struct raft_snap_reader *reader;
     uint64_t reader_id;
@@ -363,6 +365,8 @@ void check_leader_log(struct world *w, struct node *n);
 void check_snapshot(struct world *w, struct node *n, const struct machine *m,
                     const uint64_t digest[2]);
 struct term_rec *check_term(struct world *w, raft_term term);
+/* Does n's disk hold the prefix that ends at index with this hash? */
+int check_holds(const struct node *n, raft_index index, uint64_t chain);
 /* check_speech.c: what a message claims must be on the disk of its sender. */
 void check_speech(struct world *w, struct node *n, const struct raft_msg *m);
 /* check_end.c: convergence and storms. */
