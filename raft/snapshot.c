@@ -227,6 +227,9 @@ void raft__handle_snapshot(struct raft *r, const struct raft_event *ev)
         return;
     }
     if (!same_snapshot(x, m)) {
+        if (x->phase == RAFT__RX_CHUNKS && x->from == m->from && x->seq > m->seq) {
+            return; /* late: of a transfer that the leader gave up for this one */
+        }
         begin_receiving(r, ev);
     }
     x->from = m->from;

@@ -62,7 +62,7 @@ static pthread_mutex_t *lock_of(const struct coord *c)
     return (pthread_mutex_t *)&c->lock;
 }
 
-int coord__enter(const struct coord *c)
+int coord__handle_enter(const struct coord *c)
 {
     if (c == NULL) {
         return COORD_EINVAL;
@@ -76,7 +76,7 @@ int coord__enter(const struct coord *c)
     return 0;
 }
 
-void coord__leave(const struct coord *c)
+void coord__handle_leave(const struct coord *c)
 {
     if (c->threaded) {
         (void)pthread_mutex_unlock(lock_of(c)); /* cannot fail: entered before */
@@ -258,18 +258,18 @@ int coord_open_threaded(const struct coord_options *o, struct coord **ret_c, cha
 static void close_threaded(struct coord *c)
 {
     bool own = coord__on_loop(c);
-    if (coord__enter(c) < 0) {
+    if (coord__handle_enter(c) < 0) {
         return;
     }
     if (c->closing) {
-        coord__leave(c);
+        coord__handle_leave(c);
         return;
     }
     c->closing = true;
     c->closed_by_itself = own;
     pthread_t thread = c->thread;
     coord__wake(c);
-    coord__leave(c);
+    coord__handle_leave(c);
     if (own) {
         return; /* the thread does the rest when the callback has returned */
     }

@@ -117,8 +117,8 @@ struct coord {
 /* handle.c */
 uint64_t coord__now(void);
 /* Check and lock: COORD_EINVAL for NULL, COORD_EFORKED in a child, else 0 with the lock held. */
-int coord__enter(const struct coord *c);
-void coord__leave(const struct coord *c);
+int coord__handle_enter(const struct coord *c);
+void coord__handle_leave(const struct coord *c);
 bool coord__forked(const struct coord *c);
 /* Is the caller inside a callback, so that it must not wait? */
 bool coord__on_loop(const struct coord *c);

@@ -223,7 +223,7 @@ int coord__submit_locked(struct coord *c, const struct coord__submission *s,
 static int submit(struct coord *c, const struct coord__submission *s,
                   const struct coord_call *call, coord_reply_cb cb, void *arg)
 {
-    int err = coord__enter(c);
+    int err = coord__handle_enter(c);
     if (err < 0) {
         return err;
     }
@@ -231,7 +231,7 @@ static int submit(struct coord *c, const struct coord__submission *s,
     if (err == 0) {
         coord__wake(c);
     }
-    coord__leave(c);
+    coord__handle_leave(c);
     return err;
 }
 
@@ -330,10 +330,10 @@ int coord_partition(struct coord *c, const uint32_t *members, uint32_t count,
 
 enum coord_outcome coord_outcome(struct coord *c, uint64_t request)
 {
-    if (coord__enter(c) < 0) {
+    if (coord__handle_enter(c) < 0) {
         return COORD_OUTCOME_UNKNOWN;
     }
     enum coord_outcome outcome = coord__core_outcome(c->core, request);
-    coord__leave(c);
+    coord__handle_leave(c);
     return outcome;
 }

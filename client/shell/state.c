@@ -32,32 +32,32 @@ const char *coord_consistency_name(enum coord_consistency level)
 
 uint64_t coord_session_id(const struct coord *c)
 {
-    if (coord__enter(c) < 0) {
+    if (coord__handle_enter(c) < 0) {
         return 0;
     }
     uint64_t id = coord__core_session(c->core);
-    coord__leave(c);
+    coord__handle_leave(c);
     return id;
 }
 
 uint64_t coord_session_timeout_ms(const struct coord *c)
 {
-    if (coord__enter(c) < 0) {
+    if (coord__handle_enter(c) < 0) {
         return 0;
     }
     uint64_t ms = coord__core_session_timeout_ms(c->core);
-    coord__leave(c);
+    coord__handle_leave(c);
     return ms;
 }
 
 uint64_t coord_lease_remaining_ms(const struct coord *c)
 {
-    if (coord__enter(c) < 0) {
+    if (coord__handle_enter(c) < 0) {
         return 0;
     }
     uint64_t end = coord__core_lease_end(c->core);
     uint64_t now = coord__now();
-    coord__leave(c);
+    coord__handle_leave(c);
     return end > now ? (end - now) / 1000000 : 0;
 }
 
@@ -71,18 +71,18 @@ int coord_lease_fd(const struct coord *c)
 
 enum coord_state coord_state(const struct coord *c)
 {
-    if (coord__enter(c) < 0) {
+    if (coord__handle_enter(c) < 0) {
         return COORD_CLOSED;
     }
     enum coord_state state =
         c->closing ? COORD_CLOSED : coord__core_state(c->core, coord__now());
-    coord__leave(c);
+    coord__handle_leave(c);
     return state;
 }
 
 int coord_listen(struct coord *c, coord_state_cb cb, void *arg, coord_listener_id *ret_listener)
 {
-    int err = cb == NULL ? COORD_EINVAL : coord__enter(c);
+    int err = cb == NULL ? COORD_EINVAL : coord__handle_enter(c);
     if (err < 0) {
         return err;
     }
@@ -96,13 +96,13 @@ int coord_listen(struct coord *c, coord_state_cb cb, void *arg, coord_listener_i
         coord__list_append(&c->listeners, &l->link);
         *ret_listener = l->id;
     }
-    coord__leave(c);
+    coord__handle_leave(c);
     return err;
 }
 
 void coord_unlisten(struct coord *c, coord_listener_id listener)
 {
-    if (coord__enter(c) < 0) {
+    if (coord__handle_enter(c) < 0) {
         return;
     }
     for (struct coord__list *at = c->listeners.next; at != &c->listeners; at = at->next) {
@@ -113,7 +113,7 @@ void coord_unlisten(struct coord *c, coord_listener_id listener)
             break;
         }
     }
-    coord__leave(c);
+    coord__handle_leave(c);
 }
 
 void coord_describe(const struct coord *c, char *text, size_t bytes)
@@ -124,7 +124,7 @@ void coord_describe(const struct coord *c, char *text, size_t bytes)
         return;
     }
     text[0] = 0;
-    if (coord__enter(c) < 0) {
+    if (coord__handle_enter(c) < 0) {
         return;
     }
     /* Cut when too long. */
@@ -137,5 +137,5 @@ void coord_describe(const struct coord *c, char *text, size_t bytes)
         const char *why = coord__core_why(c->core);
         (void)snprintf(text, bytes, "not connected%s%s", why[0] != 0 ? ": " : "", why);
     }
-    coord__leave(c);
+    coord__handle_leave(c);
 }

@@ -27,20 +27,20 @@ struct owned_reply {
 
 int coord__wait_enter(struct coord *c)
 {
-    int err = coord__enter(c);
+    int err = coord__handle_enter(c);
     if (err < 0) {
         return err;
     }
     err = coord__on_loop(c) ? COORD_EDEADLK : c->closing ? COORD_ECLOSED : 0;
     if (err < 0) {
-        coord__leave(c);
+        coord__handle_leave(c);
     }
     return err;
 }
 
 void coord__wait_leave(struct coord *c)
 {
-    coord__leave(c);
+    coord__handle_leave(c);
 }
 
 /* Return: as coord__wait. */
@@ -66,7 +66,7 @@ static bool wait_thread(struct coord *c, struct coord__waiter *w, uint64_t deadl
     c->waiters--;
     (void)pthread_cond_broadcast(&c->changed); /* for who waits to free the handle; cannot fail */
     if (w->done) {
-        coord__leave(c);
+        coord__handle_leave(c);
     }
     return w->done;
 }

@@ -7,7 +7,7 @@
 
 #include "client/shell/handle.h"
 
-/* Begin to wait: locks. Errors: as coord__enter, and COORD_EDEADLK, COORD_ECLOSED. */
+/* Begin to wait: locks. Errors: as coord__handle_enter, and COORD_EDEADLK, COORD_ECLOSED. */
 int coord__wait_enter(struct coord *c);
 /* Wait until w is done, at most until deadline_ns (UINT64_MAX: for ever), and unlock. The handle may be
  * gone afterwards if it was closed. Return: false when the time is over; then still locked. */

@@ -19,7 +19,7 @@ static void end(struct coord *c)
         (void)pthread_cond_wait(&c->changed, &c->lock); /* cannot fail: the lock is held */
     }
     bool own = c->closed_by_itself;
-    coord__leave(c);
+    coord__handle_leave(c);
     if (own) {
         (void)pthread_detach(pthread_self()); /* nobody joins it; cannot fail */
         coord__free_handle(c, false);
@@ -30,13 +30,13 @@ static void *run(void *arg)
 {
     struct coord *c = arg;
     (void)pthread_setname_np(pthread_self(), "libcoord"); /* only for people's eyes */
-    (void)coord__enter(c); /* cannot fail: made in this process */
+    (void)coord__handle_enter(c); /* cannot fail: made in this process */
     c->thread = pthread_self();
     while (!coord__turn(c)) {
         struct pollfd p = {.fd = c->epoll_fd, .events = POLLIN};
-        coord__leave(c);
+        coord__handle_leave(c);
         (void)poll(&p, 1, -1); /* timers are descriptors too; interrupted or not, look anew */
-        (void)coord__enter(c); /* cannot fail: the process is the same */
+        (void)coord__handle_enter(c); /* cannot fail: the process is the same */
     }
     end(c);
     return NULL;
@@ -50,9 +50,9 @@ int coord__thread_start(struct coord *c)
     if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0) {
         return COORD_ESYSTEM;
     }
-    (void)coord__enter(c); /* so that c->thread is set before anybody looks */
+    (void)coord__handle_enter(c); /* so that c->thread is set before anybody looks */
     int r = pthread_create(&c->thread, NULL, run, c);
-    coord__leave(c);
+    coord__handle_leave(c);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL); /* cannot fail: it was in force */
     return r == 0 ? 0 : COORD_ENOMEM;
 }

@@ -57,7 +57,7 @@ int coord_watch(struct coord *c, const char *path, const struct coord_watch_opti
     struct coord__submission s;
     coord_watch_id id;
     int err = cb == NULL ? COORD_EINVAL : make_watch(c, path, o, &s);
-    err = err < 0 ? err : coord__enter(c);
+    err = err < 0 ? err : coord__handle_enter(c);
     if (err < 0) {
         return err;
     }
@@ -68,7 +68,7 @@ int coord_watch(struct coord *c, const char *path, const struct coord_watch_opti
         }
         coord__wake(c);
     }
-    coord__leave(c);
+    coord__handle_leave(c);
     return err;
 }
 
@@ -104,13 +104,13 @@ int coord_watch_sync(struct coord *c, const char *path, const struct coord_watch
 
 int coord_unwatch(struct coord *c, coord_watch_id watch)
 {
-    int err = coord__enter(c);
+    int err = coord__handle_enter(c);
     if (err < 0) {
         return err;
     }
     err = coord__core_unwatch(c->core, watch, coord__now());
     coord__wake(c);
-    coord__leave(c);
+    coord__handle_leave(c);
     return err;
 }
 

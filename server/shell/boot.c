@@ -149,7 +149,6 @@ static int snapshot_pick(const struct conf *c, struct boot *b, char err[BOOT_ERR
                                                   .term = meta.term,
                                                   .config_index = meta.config_index,
                                                   .config = meta.config,
-                                                  .snap_id = meta.index,
                                                   .bytes = meta.bytes};
         memcpy(b->digest, meta.digest, sizeof(b->digest));
         return 0;

@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include "server/shell/clock.h"
 #include "server/shell/log.h"
@@ -81,6 +82,8 @@ static void env_snapshot_store(void *ctx, const struct raft_msg *msg, const uint
 {
     struct shell *s = ctx;
     struct snap_job job = {.kind = SNAP_STORE, .msg = *msg};
+    s->store_index = msg->index;
+    s->store_term = msg->log_term;
     job.buf = coord_buf_copy(bytes, len);
     if (job.buf == NULL) {
         log_write(CONF_LOG_ERROR, "out of memory for a snapshot's chunk: it is dropped");
@@ -108,7 +111,16 @@ static void env_log(void *ctx, enum node_log_level level, const char *text)
                                                  [NODE_LOG_WARN] = CONF_LOG_WARN,
                                                  [NODE_LOG_INFO] = CONF_LOG_INFO,
                                                  [NODE_LOG_DEBUG] = CONF_LOG_DEBUG};
-    (void)ctx;
+    struct shell *s = ctx;
+    uint32_t kept = 0;
+    /* Warnings are mostly about what clients send: they may not fill the disk with them. */
+    if (level == NODE_LOG_WARN &&
+        !log_limit_pass(&s->warnings, SHELL_WARNINGS_PER_WINDOW, clock_mono_ns(), &kept)) {
+        return;
+    }
+    if (kept > 0) {
+        log_write(CONF_LOG_WARN, "%u more warnings were left out", (unsigned)kept);
+    }
     log_write(levels[level], "%s", text);
 }
 
@@ -203,7 +215,43 @@ static void snap_failure_log(const struct snap_job *job)
               raft_store_strerror(job->error));
 }
 
-static void snap_result(struct shell *s, struct snap_job *job)
+/* The core has counted this chunk as on its way to the disk: it can only be tried again. */
+static void retry_keep(struct shell *s, struct snap_job *job)
+{
+    struct snap_job **at = &s->retries;
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    job->next = NULL;
+    *at = job;
+}
+
+void bridge_retry(struct shell *s)
+{
+    while (s->retries != NULL) {
+        struct snap_job *job = s->retries;
+        s->retries = job->next;
+        if (job->msg.index == s->store_index && job->msg.log_term == s->store_term) {
+            job->error = 0;
+            snap_thread_put(s->snaps, job);
+            free(job); /* its buffers went along */
+        } else {
+            snap_job_destroy(job); /* of a transfer that was given up */
+        }
+    }
+}
+
+void bridge_finish(struct shell *s)
+{
+    while (s->retries != NULL) {
+        struct snap_job *job = s->retries;
+        s->retries = job->next;
+        snap_job_destroy(job);
+    }
+}
+
+/* Return: true when the job was kept. */
+static bool snap_result(struct shell *s, struct snap_job *job)
 {
     if (job->error < 0) {
         snap_failure_log(job);
@@ -216,9 +264,11 @@ static void snap_result(struct shell *s, struct snap_job *job)
         node_snapshot_saved(s->node, &job->meta, job->error, shell_now(s));
         break;
     case SNAP_STORE:
-        if (job->error == 0) {
-            node_snapshot_stored(s->node, job->msg.snap_id, job->through, shell_now(s));
+        if (job->error < 0) {
+            retry_keep(s, job);
+            return true;
         }
+        node_snapshot_stored(s->node, job->msg.snap_id, job->through, shell_now(s));
         break;
     case SNAP_LOAD:
         if (job->error == 0) {
@@ -235,6 +285,7 @@ static void snap_result(struct shell *s, struct snap_job *job)
     case SNAP_PRUNE:
         break;
     }
+    return false;
 }
 
 void bridge_disk(struct shell *s)
@@ -262,7 +313,8 @@ void bridge_disk(struct shell *s)
     }
     for (struct snap_job *job = snap_thread_take(s->snaps); job != NULL;
          job = snap_thread_take(s->snaps)) {
-        snap_result(s, job);
-        snap_job_destroy(job);
+        if (!snap_result(s, job)) {
+            snap_job_destroy(job);
+        }
     }
 }

@@ -70,12 +70,71 @@ static void conn_undirty(struct conn *c)
     c->dirty = false;
 }
 
+/* --- frames held back -------------------------------------------------------------------------- */
+
+static void inbox_clear(struct conn_inbox *in)
+{
+    for (uint32_t i = 0; i < in->count; i++) {
+        coord_buf_unref(in->frames[in->first + i]);
+    }
+    free(in->frames);
+    *in = (struct conn_inbox){.frames = NULL};
+}
+
+/* Return: 0 or -1 when memory is out. */
+static int inbox_push(struct conn_inbox *in, struct coord_buf *buf)
+{
+    if (in->first + in->count == in->cap) {
+        uint32_t cap = in->cap == 0 ? 64 : in->cap * 2;
+        struct coord_buf **frames = realloc(in->frames, cap * sizeof(struct coord_buf *));
+        if (frames == NULL) {
+            return -1;
+        }
+        in->frames = frames;
+        in->cap = cap;
+    }
+    in->frames[in->first + in->count++] = buf;
+    return 0;
+}
+
+static bool conn_may_deliver(const struct conn *c)
+{
+    return c->state == CONN_OPEN && !c->paused && c->credit > 0 && c->out.bytes < CONN_QUEUE_HIGH;
+}
+
+/* Put c into the list of those with an inbox, and read no more until that is empty. */
+static void conn_hold(struct conn *c)
+{
+    if (!c->held) {
+        c->held = true;
+        c->next_held = c->set->held;
+        c->set->held = c;
+        (void)event_del(&c->readable);
+    }
+}
+
+static void conn_unhold(struct conn *c)
+{
+    if (!c->held) {
+        return;
+    }
+    struct conn **at = &c->set->held;
+    while (*at != c) {
+        assert(*at != NULL);
+        at = &(*at)->next_held;
+    }
+    *at = c->next_held;
+    c->held = false;
+}
+
 /* The end of a connection, whatever its state; c is gone afterwards. tell: the host knows it. */
 static void conn_destroy(struct conn *c, bool tell)
 {
     struct conn_set *s = c->set;
     uint64_t id = c->id;
     conn_undirty(c);
+    conn_unhold(c);
+    inbox_clear(&c->inbox);
     (void)event_del(&c->readable);
     (void)event_del(&c->writable);
     (void)close(c->fd);
@@ -107,16 +166,65 @@ static int conn_deliver(void *arg, struct coord_buf *buf)
     struct conn *c = arg;
     struct conn_set *s = c->set;
     c->progress_ns = 0; /* the next frame's time is its own */
+    if (c->inbox.count > 0 || !conn_may_deliver(c)) {
+        if (inbox_push(&c->inbox, buf) < 0) {
+            coord_buf_unref(buf);
+            c->overflow = true; /* a gap in the stream cannot be mended */
+            conn_dirty(c);
+            return 1;
+        }
+        conn_hold(c);
+        return 0;
+    }
+    c->credit--;
     s->o.host.frame(s->o.host.ctx, c->id, buf);
     return c->state != CONN_OPEN;
+}
+
+/* Hand over what was held back, as far as it goes. */
+static void conn_resume(struct conn *c)
+{
+    struct conn_set *s = c->set;
+    while (c->inbox.count > 0 && conn_may_deliver(c)) {
+        struct coord_buf *buf = c->inbox.frames[c->inbox.first++];
+        c->inbox.count--;
+        c->credit--;
+        s->o.host.frame(s->o.host.ctx, c->id, buf);
+    }
+    if (c->inbox.count > 0 && c->state == CONN_OPEN) {
+        return;
+    }
+    inbox_clear(&c->inbox);
+    conn_unhold(c);
+    if (c->state == CONN_OPEN && !c->paused) {
+        (void)event_add(&c->readable, NULL);
+    }
+}
+
+void conn_set_resume(struct conn_set *s)
+{
+    struct conn *next = NULL;
+    for (struct conn *c = s->held; c != NULL; c = next) {
+        next = c->next_held; /* conn_resume may take c out */
+        conn_resume(c);
+    }
+}
+
+bool conn_set_ready(const struct conn_set *s)
+{
+    for (const struct conn *c = s->held; c != NULL; c = c->next_held) {
+        if (conn_may_deliver(c)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* The stream cannot be cut into frames any more: the host may still say so to the client. */
 static void conn_bad(struct conn *c, const char *why)
 {
     struct conn_set *s = c->set;
-    conn_complain(c, why);
-    (void)event_del(&c->readable);
+    (void)event_del(&c->readable); /* the host writes the log line */
     c->paused = true;
     c->bad = true;
     c->deadline_ns = clock_mono_ns() + CONN_DRAIN_NS;
@@ -173,6 +281,17 @@ static void conn_sent(struct conn *c)
     (void)event_add(&c->readable, NULL);
 }
 
+/* A new turn begins: how many frames may be handed over in it, after `queued` bytes of answers? */
+static void conn_credit(struct conn *c, uint64_t queued)
+{
+    if (queued > CONN_QUEUE_HIGH) {
+        c->credit_max = c->credit_max > 1 ? c->credit_max / 2 : 1;
+    } else if (c->credit == 0 && c->credit_max < CONN_CREDIT_MAX) {
+        c->credit_max *= 2;
+    }
+    c->credit = c->credit_max;
+}
+
 static void conn_flush(struct conn *c)
 {
     struct conn_set *s = c->set;
@@ -184,6 +303,7 @@ static void conn_flush(struct conn *c)
     uint64_t before = c->out.bytes;
     int rc = outq_flush(&c->out, c->fd);
     c->blocked = rc == 0;
+    conn_credit(c, before);
     s->queued_bytes -= before - c->out.bytes;
     if (rc < 0) {
         conn_fail(c, strerror(-rc));
@@ -208,7 +328,11 @@ void conn_set_send(struct conn_set *s, uint64_t conn, struct coord_buf *frames)
     if (c == NULL || c->state != CONN_OPEN || c->overflow) {
         return;
     }
-    if (c->out.bytes + frames->len > s->o.output_bytes_max || outq_buf(&c->out, frames) < 0) {
+    if (c->turn != s->turn) {
+        c->turn = s->turn;
+        c->backlog_bytes = c->out.bytes;
+    }
+    if (c->backlog_bytes + frames->len > s->o.output_bytes_max || outq_buf(&c->out, frames) < 0) {
         c->overflow = true;
     } else {
         s->queued_bytes += frames->len;
@@ -242,6 +366,8 @@ void conn_set_pause(struct conn_set *s, uint64_t conn, bool paused)
         (void)event_del(&c->readable);
     } else {
         c->progress_ns = 0; /* it could not make progress while nobody read */
+    }
+    if (!paused && !c->held) {
         (void)event_add(&c->readable, NULL);
     }
 }
@@ -249,6 +375,12 @@ void conn_set_pause(struct conn_set *s, uint64_t conn, bool paused)
 bool conn_set_flush(struct conn_set *s)
 {
     s->told = false;
+    s->turn++;
+    for (struct conn *c = s->held; c != NULL; c = c->next_held) {
+        if (c->credit == 0 && !c->dirty && !c->blocked) {
+            conn_credit(c, c->out.bytes); /* no answer yet: its turn is over all the same */
+        }
+    }
     while (s->dirty != NULL) {
         struct conn *c = s->dirty;
         s->dirty = c->next_dirty;
@@ -269,7 +401,7 @@ static void conn_sweep(struct conn *c, uint64_t now)
         return;
     }
     assert(c->state == CONN_OPEN);
-    if (c->paused) {
+    if (c->paused || c->held) {
         return;
     }
     if (c->reader.frames == 0 && now > c->opened_ns + CONN_HELLO_NS) {
@@ -317,6 +449,8 @@ uint64_t conn_open(struct conn_set *s, int fd, const char *source, uint32_t addr
     c->id = ++s->serial << CONN_SLOT_BITS | slot;
     c->fd = fd;
     c->state = CONN_OPEN;
+    c->credit = CONN_CREDIT_FIRST;
+    c->credit_max = CONN_CREDIT_FIRST;
     c->opened_ns = clock_mono_ns();
     c->address_bucket = address_bucket;
     c->reader.header_bytes = FRAME_CLIENT_HEADER_BYTES;

@@ -19,8 +19,10 @@
  *   1. A number is never used twice.
  *   2. host.closed is called exactly once for a connection that was opened, unless conn_set_close was.
  *   3. No host function is called from inside conn_set_send, _close or _pause.
- *   4. Bounds: connections in all and per address, bytes of output per connection (beyond: closed),
- *      5 s to the first frame, 1 KiB/s inside a frame.
+ *   4. Bounds: connections in all and per address, bytes of output that earlier turns left unsent
+ *      (beyond: closed), 5 s to the first frame, 1 KiB/s inside a frame.
+ *   5. Frames are handed over in order, a limited number a turn, and none while more than 1 MiB of
+ *      answers is unsent: a client that asks faster than it reads is slowed down, not closed.
  * Thread: the loop's.
  */
 #ifndef COORD_SERVER_SHELL_CONN_H
@@ -70,6 +72,10 @@ void conn_set_send(struct conn_set *s, uint64_t conn, struct coord_buf *frames);
 void conn_set_close(struct conn_set *s, uint64_t conn, const char *why);
 void conn_set_pause(struct conn_set *s, uint64_t conn, bool paused);
 
+/* Hand over frames that earlier turns held back; before the host's turn. */
+void conn_set_resume(struct conn_set *s);
+/* Is conn_set_resume due without anything else happening? */
+bool conn_set_ready(const struct conn_set *s);
 /* Write what was queued since the last call; connections that fail or exceed their bound are closed
  * here. Return: true when the host was told of any. */
 bool conn_set_flush(struct conn_set *s);

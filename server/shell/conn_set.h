@@ -15,11 +15,25 @@
 #include "server/shell/net.h"
 #include "server/shell/outq.h"
 
+/* Pipelined requests are handed to the host a few at a time, so that a burst of requests with large
+ * answers does not fill the memory before the first answer could leave. */
+#define CONN_CREDIT_FIRST 8
+#define CONN_CREDIT_MAX   1024
+#define CONN_QUEUE_HIGH   (1024U * 1024) /* more unsent bytes than this: nothing is handed over */
+
 /* Connections are counted per address in this many buckets. Two addresses that share one are counted
  * together: with a secret seed that only makes the limit a little stricter, now and then. */
 #define CONN_BUCKETS 16384
 
 enum conn_state { CONN_OPEN = 1, CONN_DRAINING = 2, CONN_LINGERING = 3 };
+
+/* Frames in order; bounded by what one read brings. */
+struct conn_inbox {
+    struct coord_buf **frames;
+    uint32_t cap;
+    uint32_t first;
+    uint32_t count; /* behind first */
+};
 
 struct conn {
     struct conn_set *set;
@@ -31,11 +45,19 @@ struct conn {
     bool blocked;  /* the socket is full: its writable event flushes */
     bool overflow; /* too much output: closed at the next flush */
     bool dirty;    /* in the set's list */
+    bool held;     /* in the set's list of those with an inbox */
     struct conn *next_dirty;
+    struct conn *next_held;
     struct event readable;
     struct event writable;
     struct frame_reader reader;
     struct outq out;
+    uint64_t turn;          /* the set's, when something was queued last */
+    uint64_t backlog_bytes; /* of out: what turns before that one left */
+    struct conn_inbox
+        inbox;           /* read, and not handed over yet; while there is any, nothing is read */
+    uint32_t credit;     /* frames to hand over in this turn */
+    uint32_t credit_max; /* in a turn: halved when answers pile up, doubled when they do not */
     uint64_t opened_ns;
     uint64_t progress_ns;    /* inside a frame: since when progress_bytes counts; 0 not yet */
     uint64_t progress_bytes; /* reader.bytes at that time */
@@ -52,7 +74,9 @@ struct conn_set {
     uint32_t cap;
     uint32_t count;
     uint64_t serial;
+    uint64_t turn; /* counts flushes */
     struct conn *dirty;
+    struct conn *held;
     uint64_t queued_bytes; /* of all output queues */
     bool told;             /* the host was told of an end since this was cleared */
     struct log_limit complaints;

@@ -68,6 +68,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     (void)conn_set_sweep(s->conns, now);
     (void)peer_set_sweep(s->peers, now);
+    bridge_retry(s);
 }
 
 static void on_stop_end(evutil_socket_t fd, short what, void *arg)
@@ -317,6 +318,7 @@ static void shell_finish(struct shell *s)
     peer_set_destroy(s->peers);
     wal_thread_stop(s->wal);
     snap_thread_stop(s->snaps);
+    bridge_finish(s);
     node_destroy(s->node);
     boot_close(&s->boot);
     listeners_close(s);
@@ -348,19 +350,6 @@ static void deadline_set(struct shell *s)
     (void)event_add(&s->deadline, &tv);
 }
 
-static void fault_look(struct shell *s)
-{
-    const char *why = NULL;
-    if (!s->fault_told && node_faulted(s->node, &why)) {
-        s->fault_told = true;
-        log_write(
-            CONF_LOG_ERROR,
-            "this member has stopped taking part and only tells its status; restart it once the "
-            "cause is gone: %s",
-            why);
-    }
-}
-
 static void shell_turn(struct shell *s)
 {
     bool more = false;
@@ -371,13 +360,13 @@ static void shell_turn(struct shell *s)
     }
     (void)event_base_loop(s->base, EVLOOP_ONCE | (s->again ? EVLOOP_NONBLOCK : 0));
     (void)shell_now(s);
+    conn_set_resume(s->conns);
     bridge_disk(s);
     node_run(s->node, s->now, clock_wall_ms(), &more);
     wal_thread_submit(s->wal);
     bool told = peer_set_flush(s->peers);
     told = conn_set_flush(s->conns) || told;
-    s->again = more || told;
-    fault_look(s);
+    s->again = more || told || conn_set_ready(s->conns);
     if (s->stopping && node_drained(s->node) && !conn_set_pending(s->conns)) {
         s->stop_now = true;
     }
@@ -398,6 +387,7 @@ int loop_main(const struct conf *c, const char *file, void (*started)(const stru
     s->room = true;
     s->deadline_ns = UINT64_MAX;
     s->again = true; /* the first turn does not sleep: the node may have something to do */
+    const char *why = NULL;
     int code = 1;
     if (shell_start(s) == 0 && sockets_begin(s) == 0) {
         char address[CONF_HOST_BYTES_MAX + 16];
@@ -410,7 +400,7 @@ int loop_main(const struct conf *c, const char *file, void (*started)(const stru
         while (!s->stop_now) {
             shell_turn(s);
         }
-        code = s->fault_told ? 1 : 0;
+        code = node_faulted(s->node, &why) ? 1 : 0;
         log_write(CONF_LOG_INFO, "stopped");
     }
     shell_finish(s);

@@ -46,7 +46,7 @@ void peer_link_update(struct peer *p, const char *why)
     p->up = up;
     p->set->told = true;
     if (up) {
-        log_write(CONF_LOG_INFO, "link to member %u at %s is up", (unsigned)p->id, p->name);
+        log_write(CONF_LOG_DEBUG, "link to member %u at %s is up", (unsigned)p->id, p->name);
     } else {
         log_write(CONF_LOG_INFO, "link to member %u at %s is down: %s", (unsigned)p->id, p->name,
                   why);

@@ -12,13 +12,15 @@
 #include "server/shell/boot.h"
 #include "server/shell/conf.h"
 #include "server/shell/conn.h"
+#include "server/shell/log.h"
 #include "server/shell/peer.h"
 #include "server/shell/snap_thread.h"
 #include "server/shell/wake.h"
 #include "server/shell/wal_thread.h"
 #include "server/shell/watchdog.h"
 
-#define SHELL_DIGESTS 8 /* snapshot files whose digest a mark may still need */
+#define SHELL_WARNINGS_PER_WINDOW 50 /* of the node, in ten seconds */
+#define SHELL_DIGESTS             8  /* snapshot files whose digest a mark may still need */
 
 struct shell {
     const struct conf *conf;
@@ -43,6 +45,7 @@ struct shell {
     struct snap_thread *snaps;
     struct watchdog *watchdog;
     struct wake wake;
+    struct log_limit warnings;
     struct watch_mark mark;
     int client_listener; /* until conns owns it; -1 none */
     int peer_listener;   /* likewise */
@@ -52,7 +55,6 @@ struct shell {
     bool again;     /* do not sleep: something is due at once */
     bool stopping;
     bool stop_now;
-    bool fault_told;
 
     uint64_t durable;     /* as the node was told */
     bool room;            /* likewise */
@@ -63,6 +65,11 @@ struct shell {
         uint64_t digest[2];
     } digests[SHELL_DIGESTS];
     uint32_t digests_next;
+
+    /* Chunks of a snapshot that the disk did not take: tried again each second. */
+    struct snap_job *retries;
+    raft_index store_index; /* of the transfer under way */
+    raft_term store_term;
 };
 
 /* The monotonic clock, read once a turn. */
@@ -74,6 +81,9 @@ void bridge_conn_host(struct shell *s, struct conn_host *ret_host);
 void bridge_peer_host(struct shell *s, struct peer_host *ret_host);
 /* Tell the node what the disk threads have done since the last call. */
 void bridge_disk(struct shell *s);
+/* Once a second: try again what the disk did not take. */
+void bridge_retry(struct shell *s);
+void bridge_finish(struct shell *s);
 /* Remember the digest of a snapshot file for its mark in the log. */
 void bridge_digest_keep(struct shell *s, raft_index index, const uint64_t digest[2]);
 

@@ -126,8 +126,7 @@ static int job_store(struct snap_thread *t, struct snap_job *job)
     }
     int rc = raft_snap_recv_write(t->recv, m->offset, job->buf->data, job->buf->len);
     if (rc < 0) {
-        recv_drop(t);
-        return rc;
+        return rc; /* the same chunk is tried again: what is stored stays */
     }
     t->recv_ns = clock_mono_ns();
     job->through = m->offset + job->buf->len;

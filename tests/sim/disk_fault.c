@@ -244,11 +244,29 @@ const struct sim_disk_counts *sim_disk_counts(const struct sim_disk *d)
     return &d->counts;
 }
 
+/* Deleted files that a crash may bring back take no room: a real disk would not delete them then. */
+static int file_is_seen(const struct sim_disk *d, int inode)
+{
+    for (size_t i = 0; i < d->handles_count; i++) {
+        if (d->handles[i].inode == inode) {
+            return 1;
+        }
+    }
+    for (int k = 0; k < d->dirs_count; k++) {
+        for (size_t i = 0; i < d->dirs[k].seen.count; i++) {
+            if (d->dirs[k].seen.list[i].inode == inode) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
 uint64_t sim_disk_used(const struct sim_disk *d)
 {
     uint64_t used = 0;
     for (size_t i = 0; i < d->inodes_count; i++) {
-        used += d->inodes[i].seen.len;
+        used += file_is_seen(d, (int)i) ? d->inodes[i].seen.len : 0;
     }
     return used;
 }

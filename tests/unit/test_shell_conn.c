@@ -32,6 +32,8 @@ static struct {
     char data[64];      /* of the last frame */
     bool close_at_once; /* answer a frame by closing */
     bool echo;
+    struct coord_buf *answer; /* not NULL: answer each frame with this */
+    uint64_t answers_bytes;   /* queued by us */
 } seen;
 
 static void on_opened(void *ctx, uint64_t conn, const char *source)
@@ -51,6 +53,10 @@ static void on_frame(void *ctx, uint64_t conn, struct coord_buf *buf)
     memcpy(seen.data, buf->data + ROOM, buf->len - ROOM < 63 ? buf->len - ROOM : 63);
     if (seen.echo) {
         conn_set_send(set, conn, buf);
+    }
+    if (seen.answer != NULL) {
+        conn_set_send(set, conn, seen.answer);
+        seen.answers_bytes += seen.answer->len;
     }
     if (seen.close_at_once) {
         conn_set_close(set, conn, "told to");
@@ -103,6 +109,7 @@ static void teardown(void)
 static void turn(void)
 {
     ck_assert_int_ge(event_base_loop(base, EVLOOP_NONBLOCK), 0);
+    conn_set_resume(set);
     (void)conn_set_flush(set);
 }
 
@@ -275,6 +282,61 @@ START_TEST(slow_reader_is_closed_at_the_limit)
 }
 END_TEST
 
+/* 60 requests at once, each with an answer of 1 MB: the client is slowed down, not closed, and what waits
+ * for it stays bounded. */
+START_TEST(asking_faster_than_reading_is_slowed_down)
+{
+    int fd;
+    static char in[300000];
+    char requests[60 * 5];
+    uint64_t got = 0;
+    make(4, 4, 16 << 20);
+    (void)join(&fd);
+    seen.answer = coord_buf_create(1000000);
+    seen.answer->len = 1000000;
+    memset(seen.answer->data, 1, 1000000);
+    for (int i = 0; i < 60; i++) {
+        memcpy(requests + i * 5, "\0\0\0\1a", 5);
+    }
+    ck_assert_int_eq(write(fd, requests, sizeof(requests)), (ssize_t)sizeof(requests));
+    uint64_t end = clock_mono_ns() + 10 * CLOCK_NS_PER_S;
+    while (got < 60000000 && clock_mono_ns() < end) {
+        turn();
+        ck_assert_int_eq(seen.closed, 0);
+        ck_assert_uint_le(seen.answers_bytes - got,
+                          12000000); /* the first few, then one at a time */
+        ssize_t n = read(fd, in, sizeof(in));
+        got += n > 0 ? (uint64_t)n : 0;
+    }
+    ck_assert_int_eq(seen.frames, 60);
+    ck_assert_uint_eq(got, 60000000);
+    coord_buf_unref(seen.answer);
+    close(fd);
+}
+END_TEST
+
+START_TEST(small_requests_are_soon_taken_at_once)
+{
+    int fd;
+    char requests[1000 * 5];
+    make(4, 4, 16 << 20);
+    (void)join(&fd);
+    for (int i = 0; i < 1000; i++) {
+        memcpy(requests + i * 5, "\0\0\0\1a", 5);
+    }
+    int turns = 0;
+    for (int round = 0; round < 3; round++) {
+        ck_assert_int_eq(write(fd, requests, sizeof(requests)), (ssize_t)sizeof(requests));
+        for (turns = 0; seen.frames < 1000 * (round + 1); turns++) {
+            ck_assert_int_lt(turns, 20);
+            turn();
+        }
+    }
+    ck_assert_int_le(turns, 2); /* by the third time */
+    close(fd);
+}
+END_TEST
+
 START_TEST(times_are_limited)
 {
     int fd;
@@ -424,6 +486,8 @@ int main(void)
     tcase_add_test(t, lingering_ends_by_itself);
     tcase_add_loop_test(t, bad_stream_is_told_and_ends, 0, 2);
     tcase_add_test(t, slow_reader_is_closed_at_the_limit);
+    tcase_add_test(t, asking_faster_than_reading_is_slowed_down);
+    tcase_add_test(t, small_requests_are_soon_taken_at_once);
     tcase_add_loop_test(t, times_are_limited, 0, 4);
     tcase_add_loop_test(t, limits_on_connections_hold, 0, 2);
     tcase_add_test(t, running_out_of_descriptors_is_survived);

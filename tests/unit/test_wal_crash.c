@@ -286,8 +286,8 @@ int main(void)
     Suite *s = suite_create("wal crash");
     TCase *tc = tcase_create("sweep");
     tcase_set_timeout(tc, 60);
-    tcase_add_loop_test(tc, crash_at_every_operation, 0, 8);
-    tcase_add_loop_test(tc, long_lives_with_many_crashes, 0, 60);
+    tcase_add_loop_test(tc, crash_at_every_operation, 0, 4);
+    tcase_add_loop_test(tc, long_lives_with_many_crashes, 0, 30);
     suite_add_tcase(s, tc);
     SRunner *sr = srunner_create(s);
     srunner_run_all(sr, CK_NORMAL);
