@@ -4,7 +4,7 @@
  *
  * Each process owns one `struct tally` in memory shared with the parent. It writes the seed it is
  * about to run there first, so when an assertion ends the process the parent knows the seed; the
- * process prints the last events itself, from the handler of SIGABRT (the abort is raised by the
+ * process prints the last events itself, from a handler (the signal is raised by the
  * thread's own code, outside the allocator and stdio, so printing there is safe enough for a test
  * tool). After such an end the parent starts another process for the rest of its share.
  */
@@ -43,13 +43,12 @@ struct tally {
     struct marks marks;
 };
 
-static struct world *running; /* for the handler of SIGABRT only */
+static struct world *running; /* for the handler below only */
 
-static void on_abort(int number)
+static void on_broken_assertion(int number)
 {
-    (void)number;
     if (running != NULL) {
-        printf("sim: seed %" PRIu64 " ABORTED at %.6f s\n", running->seed,
+        printf("sim: seed %" PRIu64 " ended by signal %d at %.6f s\n", running->seed, number,
                (double)running->now / 1e9);
         trace_dump(&running->trace, stdout, 60);
         knobs_print(&running->k);
@@ -57,13 +56,14 @@ static void on_abort(int number)
     }
 }
 
-static void catch_abort(void)
+static void catch_assertions(void)
 {
     struct sigaction sa;
     memset(&sa, 0, sizeof(sa));
-    sa.sa_handler = on_abort;
+    sa.sa_handler = on_broken_assertion;
     sa.sa_flags = (int)SA_RESETHAND;
-    (void)sigaction(SIGABRT, &sa, NULL);
+    (void)sigaction(SIGABRT, &sa, NULL); /* the simulated disk, the storage, the allocator */
+    (void)sigaction(SIGILL, &sa, NULL);  /* the core's invariants trap */
 }
 
 static uint64_t total(const struct batch *b)
@@ -149,7 +149,7 @@ static pid_t start_share(const struct batch *b, struct tally *t)
     (void)fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {
-        catch_abort();
+        catch_assertions();
         run_share(b, t);
         (void)fflush(stdout);
         _exit(0);
@@ -255,7 +255,7 @@ int batch_run(struct batch *b)
         tallies[j].next = j;
     }
     if (b->trace) {
-        catch_abort();
+        catch_assertions();
         run_share(b, &tallies[0]);
     } else {
         for (uint32_t j = 0; j < b->jobs; j++) {
