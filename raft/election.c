@@ -56,6 +56,7 @@ void raft__become_follower(struct raft *r, raft_term term, raft_id leader)
         r->ack_seq = r->beat_seq = 0;
         r->ack_sent = 0;
         r->ack_due = r->nack_due = 0;
+        r->rx.from = 0; /* rx.seq is a number of the old term: nothing to answer with it */
         r->rx.reply_due = 0;
         r->rx.done_to = 0;
         for (uint32_t i = 0; i < r->peers_count; i++) {

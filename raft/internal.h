@@ -20,6 +20,7 @@
 #include "raft/trace.h"
 
 #define RAFT__NEVER         UINT64_MAX
+#define RAFT__TERM_MAX      (UINT64_MAX / 2) /* a peer cannot bring us near the end of counting */
 #define RAFT__SENDS_MAX     128u          /* messages in one round of actions */
 #define RAFT__REPLIES_MAX   96u           /* of these, what events may queue before the round */
 #define RAFT__PERSIST_MAX   4u            /* HARDSTATE, install mark, ENTRIES, compaction mark */
@@ -62,6 +63,8 @@ struct raft__peer {
     raft_ns heard;       /* when any message of this term came from it; 0 never */
     raft_ns retry_at;    /* when to probe, or to give up waiting; RAFT__NEVER */
     raft_index sent_commit;
+    raft_index stream_from; /* where it began to REPLICATE last; back at the same place, nothing was
+                               taken, and the next attempt waits */
     uint64_t inflight_bytes;
     uint64_t snap_id; /* the transfer under way; the index and term it stands for */
     raft_index snap_index;
@@ -318,6 +321,11 @@ struct raft_msg *raft__reply(struct raft *r, enum raft_msg_type type, raft_id to
 struct raft_send *raft__send(struct raft *r, enum raft_msg_type type, raft_id to);
 /* The next number of the generator, which is seeded by the options. */
 uint64_t raft__random(struct raft *r);
+
+/* --- boot.c --------------------------------------------------------------------------------- */
+
+/* An event before BOOT_DONE. Return: 0, or RAFT_EINVAL, RAFT_EFULL for what cannot be. */
+int raft__boot_step(struct raft *r, const struct raft_event *ev, struct raft_accept *accept);
 
 /* --- log.c ---------------------------------------------------------------------------------- */
 

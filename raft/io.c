@@ -73,12 +73,27 @@ static uint32_t issue_entries(struct raft *r, uint32_t n)
     return n + 1;
 }
 
-static uint32_t issue_mark(struct raft *r, uint32_t n, raft_index proves, raft_index compact)
+static uint32_t issue_taken(struct raft *r, uint32_t n)
 {
-    struct raft_persist *p = issue(r, n, RAFT_PERSIST_SNAPMARK, proves);
+    raft__log_compact(r, r->compact_to);
+    struct raft_persist *p = issue(r, n, RAFT_PERSIST_SNAPMARK, 0);
     p->term = r->snapshot.term;
     p->first = r->snapshot.index;
-    p->compact = compact;
+    p->compact = r->base;
+    r->mark_taken = 0;
+    r->compact_to = 0;
+    return n + 1;
+}
+
+/* The mark of an installed snapshot: the log begins at it. When the disk was far behind, a newer one
+ * may have been taken since, but the entries that follow this mark begin after the base. */
+static uint32_t issue_install(struct raft *r, uint32_t n)
+{
+    struct raft_persist *p = issue(r, n, RAFT_PERSIST_SNAPMARK, r->base);
+    p->term = r->base_term;
+    p->first = r->base;
+    p->compact = r->base;
+    r->mark_install = 0;
     return n + 1;
 }
 
@@ -88,17 +103,16 @@ uint32_t raft__io_issue(struct raft *r)
     if (RAFT_IO_MAX - r->io_count < RAFT__PERSIST_MAX) {
         return 0; /* the disk is far behind: what waits leaves as one batch later */
     }
-    n = issue_hardstate(r, n);
     if (r->mark_install) {
-        n = issue_mark(r, n, r->base, r->base);
-        r->mark_install = 0;
+        n = issue_install(r, n); /* before the hard state, which may count on it: invariant 3 */
     }
+    n = issue_hardstate(r, n);
+    raft_index first = r->persist_next;
     n = issue_entries(r, n);
-    if (r->mark_taken) {
-        raft__log_compact(r, r->compact_to);
-        n = issue_mark(r, n, 0, r->base);
-        r->mark_taken = 0;
-        r->compact_to = 0;
+    if (r->mark_taken && r->compact_to < first) {
+        n = issue_taken(r, n);
+    } else if (r->mark_taken) {
+        r->more = 1; /* the host still needs to see the entries of this round: in the next */
     }
     return n;
 }

@@ -18,7 +18,9 @@ void raft__become_leader(struct raft *r)
     RAFT_INVARIANT(r->role == RAFT_CANDIDATE);
     RAFT_INVARIANT(r->durable_term == r->term && r->durable_vote == r->o.id);
     RAFT_INVARIANT(raft__quorum_has(r, r->votes));
-    if (raft__log_room(r) == 0) {
+    if (raft__log_room(r) == 0 || raft__rx_installing(r)) {
+        /* Has no place for its first entry, or its state is being replaced by the host: what could
+         * not stand for election may not win one either. */
         raft__become_follower(r, r->term, 0);
         return;
     }
@@ -34,7 +36,6 @@ void raft__become_leader(struct raft *r)
     r->transfer_to = 0;
     r->transfer_stall = 0;
     r->uncommitted_bytes = 0;
-    RAFT_INVARIANT(!raft__rx_installing(r));
     r->rx.phase = RAFT__RX_NONE; /* what was received of a snapshot has no use any more */
     r->rx.chunk_due = 0;
     for (raft_index i = r->commit + 1; i <= r->last; i++) {

@@ -55,13 +55,13 @@ int raft__log_find(const struct raft *r, raft_index hi, raft_term term, raft_ind
     return 1;
 }
 
-/* Report the own proposals among from .. last as lost, a range for each term. They may yet survive
+/* Report the own proposals among from .. to as lost, a range for each term. They may yet survive
  * on other members; the host only learns that this log holds them no more. */
-static void drop_own(struct raft *r, raft_index from)
+static void report_own(struct raft *r, raft_index from, raft_index to)
 {
     raft_index low = raft__max(raft__max(from, r->own_first), r->base + 1);
-    raft_index end = r->own_last;
-    if (r->own_first == 0 || r->own_last < from) {
+    raft_index end = raft__min(r->own_last, to);
+    if (r->own_first == 0) {
         return;
     }
     while (low <= end) {
@@ -77,6 +77,15 @@ static void drop_own(struct raft *r, raft_index from)
         r->drops[r->drops_count].term = term;
         r->drops_count++;
         low = high + 1;
+    }
+}
+
+/* The entries from .. last go, and with them the own proposals among them. */
+static void drop_own(struct raft *r, raft_index from)
+{
+    report_own(r, from, r->last);
+    if (r->own_last < from) {
+        return;
     }
     r->own_last = from - 1;
     if (r->own_last < r->own_first) {
@@ -123,6 +132,9 @@ int raft__log_restore(struct raft *r, const struct raft_snapshot *s)
         r->last = s->index;
         r->last_term = s->term;
         r->stable = raft__min(r->stable, r->last);
+        r->verified = raft__min(r->verified, r->last);
+    } else {
+        report_own(r, r->commit + 1, s->index); /* the snapshot took their place */
     }
     memcpy(&r->snapshot, s, sizeof(*s));
     r->base = s->index;

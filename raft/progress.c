@@ -46,6 +46,7 @@ void raft__peer_reset(struct raft *r, struct raft__peer *p, raft_index next)
     p->acked_seq = 0;
     p->contact = 0;
     p->sent_commit = 0;
+    p->stream_from = 0;
     p->stalled = 0;
     p->beat_due = 0;
     p->snap_id = 0;
@@ -71,6 +72,7 @@ void raft__peer_replicate(struct raft *r, struct raft__peer *p, raft_index next)
                 (struct raft__note){.peer = p->id, .a = next, .b = p->match});
     p->state = RAFT__REPLICATE;
     p->next = raft__max(next, p->match + 1);
+    p->stream_from = p->next;
     p->retry_at = p->match < r->last ? raft__after(r->now, raft__retry_ns(r)) : RAFT__NEVER;
     RAFT_INVARIANT(p->next <= r->last + 1);
 }

@@ -11,7 +11,8 @@
  * Thread: the owner of the member. Invariants:
  *   1. Only entries of this term are committed by counting; older ones follow along (Raft 5.4.2).
  *   2. Every voter counts with what it has on disk, this member included.
- *   3. No reply moves match backwards, or beyond the own last entry.
+ *   3. No reply moves match beyond the own last entry, or backwards, but for the refusal of a probe
+ *      that asked for what was acknowledged before: then the peer has lost it.
  */
 #include "raft/internal.h"
 
@@ -70,12 +71,12 @@ void raft__peer_agrees(struct raft *r, struct raft__peer *p, raft_index match, r
     }
 }
 
-/* The peer has seen everything sent to it, and yet agrees only through verified: the rest is lost
- * or was not taken. */
+/* The peer has seen everything sent to it, and yet knows to agree only through verified: the rest is
+ * lost or was not taken; or it restarted and compares anew, without which it commits nothing. */
 static void peer_misses(struct raft *r, struct raft__peer *p, raft_index verified, raft_ns retry_at)
 {
-    raft_index next = raft__max(verified, p->match) + 1;
-    if (p->state == RAFT__REPLICATE && next < p->next) {
+    if (p->state == RAFT__REPLICATE && verified + 1 < p->next) {
+        raft_index next = raft__max(verified, p->match) + 1;
         raft__window_cut(r, p, next - 1);
         raft__peer_probe(r, p, next, retry_at);
     }
@@ -90,12 +91,18 @@ static void peer_refuses(struct raft *r, struct raft__peer *p, const struct raft
         r->ignored += p->state != RAFT__SNAPSHOT;
         return;
     }
+    if (p->state == RAFT__PROBE && m->index == p->match) {
+        p->match = 0; /* asked for after it was acknowledged: lost since, by damage. Begin anew */
+    }
     raft_index next = r->base; /* compacted here: leads to a snapshot */
     if (raft__log_find(r, m->hint, m->hint_term, &meet)) {
         next = meet + 1;
     }
+    next = raft__max(next, 1);
+    /* Refused where it had just agreed: it takes nothing now (no room). No hurry either. */
+    int again = p->state == RAFT__REPLICATE && next == p->stream_from;
     raft__window_cut(r, p, p->match);
-    raft__peer_probe(r, p, raft__max(next, 1), r->now);
+    raft__peer_probe(r, p, next, again ? raft__after(r->now, raft__retry_ns(r)) : r->now);
 }
 
 void raft__handle_append_reply(struct raft *r, const struct raft_msg *m)

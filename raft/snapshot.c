@@ -227,6 +227,9 @@ void raft__handle_snapshot(struct raft *r, const struct raft_event *ev)
         return;
     }
     if (!same_snapshot(x, m)) {
+        if (x->phase == RAFT__RX_CHUNKS && x->from == m->from && x->seq > m->seq) {
+            return; /* late: of a transfer that the leader gave up for this one */
+        }
         begin_receiving(r, ev);
     }
     x->from = m->from;
@@ -333,9 +336,28 @@ static void reply_done(struct raft *r)
     x->done_to = 0;
 }
 
+/* The entries arrived by themselves while the file was on its way: it is of no use any more. */
+static void give_up_overtaken(struct raft *r)
+{
+    struct raft__rx *x = &r->rx;
+    int waits = x->phase == RAFT__RX_CHUNKS || x->phase == RAFT__RX_STORED;
+    if (!waits || x->snapshot.index > r->commit) {
+        return;
+    }
+    x->phase = RAFT__RX_NONE;
+    x->chunk_due = 0;
+    x->reply_due = 0;
+    x->done_to = x->from;
+    x->done_seq = x->seq;
+    x->done_index = x->snapshot.index;
+    x->done_id = x->snapshot.snap_id;
+    x->done_total = x->snapshot.bytes;
+}
+
 void raft__rx_round(struct raft *r)
 {
     struct raft__rx *x = &r->rx;
+    give_up_overtaken(r);
     if (x->chunk_due) {
         memcpy(&r->chunk_out, &x->chunk, sizeof(x->chunk));
         x->chunk_due = 0;

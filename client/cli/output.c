@@ -260,8 +260,8 @@ void cli_close(struct coord *c)
 {
     struct coord_call brief = {.timeout_ms = 1000, .fail_fast = true};
 
-    if (coord_session_id(c) != 0) {
-        (void)coord_session_close_sync(c, &brief); /* it ends by itself otherwise */
+    if (coord_session_id(c) != 0 && coord_session_close_sync(c, &brief) != 0) {
+        fputs("coordctl: the session could not be ended; it ends by its timeout\n", stderr);
     }
     coord_close(c);
 }

@@ -2,10 +2,10 @@
 /*
  * children.c: the B+tree of a node's children.
  *
- * Shape: the only leaf of a short list grows from 4 slots to CHILDREN_FANOUT; after that leaves and inner
- * nodes have that many. A split at the right edge leaves the left node full, since names made by
- * counting arrive in order; any other split halves. A node that falls below a quarter joins a
- * neighbour under the same parent when both fit into three quarters.
+ * Shape: a leaf starts with 4 slots and grows by half until CHILDREN_LEAF_MAX, then it splits. A split at
+ * the right edge leaves the left node full, since names made by counting arrive in order; any other
+ * split halves. A node that falls below a quarter joins a neighbour under the same parent when both fit
+ * into three quarters.
  *
  * Separators are not copies of names but pointers to the smallest node of each subtree (mins), which
  * remove keeps exact, so an index entry costs 8 bytes whatever the length of the names. There are no
@@ -22,15 +22,15 @@
 #include "server/store/pool.h"
 #include "server/store/znode.h"
 
-#define LEAF_FIRST 4u
-#define SPARSE     (CHILDREN_FANOUT / 4)
-#define JOINED_MAX (CHILDREN_FANOUT * 3 / 4)
+#define LEAF_FIRST      4u
+#define SPARSE(max)     ((max) / 4u)
+#define JOINED_MAX(max) ((max)*3u / 4u)
 
 struct inner {
     uint32_t count;
     uint32_t reserved;
-    struct znode *mins[CHILDREN_FANOUT];
-    void *kids[CHILDREN_FANOUT];
+    struct znode *mins[CHILDREN_INNER_MAX];
+    void *kids[CHILDREN_INNER_MAX];
 };
 
 /* The way from the root to a leaf: node[0] is the root, at[i] the kid taken in node[i]. */
@@ -128,6 +128,45 @@ static void way_refresh(const struct way *w)
     }
 }
 
+/* Where the pointer to the leaf at the end of the way stands. */
+static void **leaf_slot(struct children *c, const struct way *w)
+{
+    return w->inners == 0 ? &c->root : &w->node[w->inners - 1]->kids[w->at[w->inners - 1]];
+}
+
+static struct children_leaf *leaf_create(struct pool *p, uint32_t cap)
+{
+    struct children_leaf *l = pool_alloc(p, leaf_bytes(cap));
+    if (l != NULL) {
+        l->count = 0;
+        l->cap = (uint16_t)cap;
+        l->reserved = 0;
+    }
+    return l;
+}
+
+/* Give the leaf in the slot an array of another size. Return: false when memory is out. */
+static bool leaf_resize(void **slot, struct pool *p, uint32_t cap)
+{
+    struct children_leaf *from = *slot;
+    struct children_leaf *to = leaf_create(p, cap);
+    if (to == NULL) {
+        return false;
+    }
+    assert(from->count <= cap);
+    to->count = from->count;
+    memcpy(to->items, from->items, from->count * sizeof(from->items[0]));
+    pool_free(p, from, leaf_bytes(from->cap));
+    *slot = to;
+    return true;
+}
+
+static uint32_t leaf_cap_above(uint32_t cap)
+{
+    cap += cap / 2;
+    return cap > CHILDREN_LEAF_MAX ? CHILDREN_LEAF_MAX : cap;
+}
+
 static void leaf_put(struct children_leaf *l, uint32_t pos, struct znode *node)
 {
     assert(l->count < l->cap);
@@ -138,7 +177,7 @@ static void leaf_put(struct children_leaf *l, uint32_t pos, struct znode *node)
 
 static void inner_put(struct inner *n, uint32_t pos, struct znode *min, void *kid)
 {
-    assert(n->count < CHILDREN_FANOUT);
+    assert(n->count < CHILDREN_INNER_MAX);
     memmove(&n->mins[pos + 1], &n->mins[pos], (n->count - pos) * sizeof(n->mins[0]));
     memmove(&n->kids[pos + 1], &n->kids[pos], (n->count - pos) * sizeof(n->kids[0]));
     n->mins[pos] = min;
@@ -154,28 +193,10 @@ static void inner_take(struct inner *n, uint32_t pos)
     memmove(&n->kids[pos], &n->kids[pos + 1], (n->count - pos) * sizeof(n->kids[0]));
 }
 
-/* Another array for the only leaf. Return: false when memory is out. */
-static bool leaf_resize(struct children *c, struct pool *p, uint32_t cap)
-{
-    struct children_leaf *from = c->root;
-    struct children_leaf *to = pool_alloc(p, leaf_bytes(cap));
-    if (to == NULL) {
-        return false;
-    }
-    assert(from->count <= cap);
-    to->count = from->count;
-    to->cap = (uint16_t)cap;
-    to->reserved = 0;
-    memcpy(to->items, from->items, from->count * sizeof(from->items[0]));
-    pool_free(p, from, leaf_bytes(from->cap));
-    c->root = to;
-    return true;
-}
-
 static void spare_release(struct pool *p, struct spare *sp)
 {
     if (sp->leaf != NULL) {
-        pool_free(p, sp->leaf, leaf_bytes(CHILDREN_FANOUT));
+        pool_free(p, sp->leaf, leaf_bytes(sp->leaf->cap));
     }
     for (uint32_t i = 0; i < sp->inners_count; i++) {
         pool_free(p, sp->inners[i], sizeof(struct inner));
@@ -184,10 +205,10 @@ static void spare_release(struct pool *p, struct spare *sp)
 
 /* A leaf, an inner node for each full ancestor in a row, and one for a new root when all are full.
  * Return: 0 or COORD_ENOMEM. */
-static int spare_take(struct pool *p, const struct way *w, struct spare *ret_sp)
+static int spare_take(struct pool *p, const struct way *w, uint32_t leaf_cap, struct spare *ret_sp)
 {
     uint32_t need = 0;
-    while (need < w->inners && w->node[w->inners - 1 - need]->count == CHILDREN_FANOUT) {
+    while (need < w->inners && w->node[w->inners - 1 - need]->count == CHILDREN_INNER_MAX) {
         need++;
     }
     if (need == w->inners) {
@@ -195,7 +216,7 @@ static int spare_take(struct pool *p, const struct way *w, struct spare *ret_sp)
     }
     memset(ret_sp, 0, sizeof(*ret_sp));
     assert(need < CHILDREN_HEIGHT_MAX);
-    ret_sp->leaf = pool_alloc(p, leaf_bytes(CHILDREN_FANOUT));
+    ret_sp->leaf = leaf_create(p, leaf_cap);
     if (ret_sp->leaf == NULL) {
         return COORD_ENOMEM;
     }
@@ -214,47 +235,54 @@ static int spare_take(struct pool *p, const struct way *w, struct spare *ret_sp)
 static void inner_split(struct inner *left, struct inner *right, uint32_t pos, bool edge,
                         struct znode *min, void *kid)
 {
-    uint32_t keep = edge && pos == CHILDREN_FANOUT ? CHILDREN_FANOUT : CHILDREN_FANOUT / 2;
-    right->count = CHILDREN_FANOUT - keep;
+    bool append = edge && pos == CHILDREN_INNER_MAX;
+    uint32_t keep = append ? CHILDREN_INNER_MAX : CHILDREN_INNER_MAX / 2;
+    right->count = CHILDREN_INNER_MAX - keep;
     right->reserved = 0;
     memcpy(right->mins, &left->mins[keep], right->count * sizeof(left->mins[0]));
     memcpy(right->kids, &left->kids[keep], right->count * sizeof(left->kids[0]));
     left->count = keep;
-    if (pos > keep || keep == CHILDREN_FANOUT) {
+    if (pos > keep || append) {
         inner_put(right, pos - keep, min, kid);
     } else {
         inner_put(left, pos, min, kid);
     }
 }
 
-static void leaf_split(struct children_leaf *left, struct children_leaf *right, uint32_t pos,
-                       bool edge, struct znode *node)
+/* Move the items from `keep` on to the right, and put node at position pos of both together. */
+static void leaf_split(struct children_leaf *left, struct children_leaf *right, uint32_t keep,
+                       uint32_t pos, struct znode *node)
 {
-    uint32_t keep = edge && pos == CHILDREN_FANOUT ? CHILDREN_FANOUT : CHILDREN_FANOUT / 2;
-    right->count = (uint16_t)(CHILDREN_FANOUT - keep);
-    right->cap = CHILDREN_FANOUT;
-    right->reserved = 0;
+    right->count = (uint16_t)(left->count - keep);
     memcpy(right->items, &left->items[keep], right->count * sizeof(left->items[0]));
     left->count = (uint16_t)keep;
-    if (pos > keep || keep == CHILDREN_FANOUT) {
+    if (pos > keep || right->count == 0) {
         leaf_put(right, pos - keep, node);
     } else {
         leaf_put(left, pos, node);
     }
 }
 
+/* Does the way end at the right edge of the tree? */
+static bool way_at_edge(const struct way *w)
+{
+    for (uint32_t i = 0; i < w->inners; i++) {
+        if (w->at[i] + 1 != w->node[i]->count) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Put `right`, whose smallest item is min, behind the subtree that the way takes at each level. */
 static void way_grow(struct children *c, struct way *w, struct spare *sp, void *right)
 {
     bool is_leaf = true;
-    bool edge = true;
-    for (uint32_t i = 0; i < w->inners; i++) {
-        edge = edge && w->at[i] + 1 == w->node[i]->count;
-    }
+    bool edge = way_at_edge(w);
     for (uint32_t i = w->inners; i > 0; i--) {
         struct inner *n = w->node[i - 1];
         struct znode *min = node_min(right, is_leaf);
-        if (n->count < CHILDREN_FANOUT) {
+        if (n->count < CHILDREN_INNER_MAX) {
             inner_put(n, w->at[i - 1] + 1, min, right);
             return;
         }
@@ -272,20 +300,20 @@ static void way_grow(struct children *c, struct way *w, struct spare *sp, void *
     c->height++;
 }
 
+/* Insert into a full leaf. */
 static int insert_split(struct children *c, struct pool *p, struct way *w, uint32_t pos,
                         struct znode *node)
 {
     struct spare sp;
-    int rc = spare_take(p, w, &sp);
+    bool append = pos == w->leaf->count && way_at_edge(w);
+    uint32_t keep = append ? w->leaf->count : w->leaf->count / 2u;
+    uint32_t cap = append ? LEAF_FIRST : leaf_cap_above(w->leaf->count - keep);
+    int rc = spare_take(p, w, cap, &sp);
     if (rc != 0) {
         return rc;
     }
-    bool edge = true;
-    for (uint32_t i = 0; i < w->inners; i++) {
-        edge = edge && w->at[i] + 1 == w->node[i]->count;
-    }
     struct children_leaf *right = sp.leaf;
-    leaf_split(w->leaf, right, pos, edge, node);
+    leaf_split(w->leaf, right, keep, pos, node);
     way_refresh(w);
     way_grow(c, w, &sp, right);
     assert(sp.inners_count == 0);
@@ -295,68 +323,78 @@ static int insert_split(struct children *c, struct pool *p, struct way *w, uint3
 int children_insert(struct children *c, struct pool *p, struct znode *node)
 {
     if (c->height == 0) {
-        struct children_leaf *l = pool_alloc(p, leaf_bytes(LEAF_FIRST));
-        if (l == NULL) {
+        c->root = leaf_create(p, LEAF_FIRST);
+        if (c->root == NULL) {
             return COORD_ENOMEM;
         }
-        l->count = 0;
-        l->cap = LEAF_FIRST;
-        l->reserved = 0;
-        c->root = l;
         c->height = 1;
-    }
-    if (c->height == 1) {
-        const struct children_leaf *l = c->root;
-        if (l->count == l->cap && l->cap < CHILDREN_FANOUT &&
-            !leaf_resize(c, p, (uint32_t)l->cap * 2)) {
-            return COORD_ENOMEM;
-        }
     }
     struct way w;
     way_find(c, node->name, node->name_bytes, &w);
     uint32_t pos = rank(w.leaf->items, w.leaf->count, node->name, node->name_bytes, false);
     assert(pos == w.leaf->count ||
            compare_node(w.leaf->items[pos], node->name, node->name_bytes) != 0);
-    if (w.leaf->count < w.leaf->cap) {
-        leaf_put(w.leaf, pos, node);
-        if (pos == 0) {
-            way_refresh(&w);
-        }
-    } else {
+    if (w.leaf->count == CHILDREN_LEAF_MAX) {
         int rc = insert_split(c, p, &w, pos, node);
         if (rc != 0) {
             return rc;
         }
+        c->count++;
+        return 0;
+    }
+    if (w.leaf->count == w.leaf->cap) {
+        void **slot = leaf_slot(c, &w);
+        if (!leaf_resize(slot, p, leaf_cap_above(w.leaf->cap))) {
+            return COORD_ENOMEM;
+        }
+        w.leaf = *slot;
+    }
+    leaf_put(w.leaf, pos, node);
+    if (pos == 0) {
+        way_refresh(&w);
     }
     c->count++;
     return 0;
 }
 
+static bool leaves_join(struct pool *p, struct inner *n, uint32_t i)
+{
+    struct children_leaf *a = n->kids[i];
+    struct children_leaf *b = n->kids[i + 1];
+    uint32_t sum = (uint32_t)a->count + b->count;
+    if (sum > JOINED_MAX(CHILDREN_LEAF_MAX) ||
+        (sum > a->cap && !leaf_resize(&n->kids[i], p, sum))) {
+        return false;
+    }
+    a = n->kids[i];
+    memcpy(&a->items[a->count], b->items, b->count * sizeof(b->items[0]));
+    a->count = (uint16_t)sum;
+    pool_free(p, b, leaf_bytes(b->cap));
+    return true;
+}
+
+static bool inners_join(struct pool *p, const struct inner *n, uint32_t i)
+{
+    struct inner *a = n->kids[i];
+    struct inner *b = n->kids[i + 1];
+    if (a->count + b->count > JOINED_MAX(CHILDREN_INNER_MAX)) {
+        return false;
+    }
+    memcpy(&a->mins[a->count], b->mins, b->count * sizeof(b->mins[0]));
+    memcpy(&a->kids[a->count], b->kids, b->count * sizeof(b->kids[0]));
+    a->count += b->count;
+    pool_free(p, b, sizeof(*b));
+    return true;
+}
+
 /* Join kids i and i + 1 of n into the left one when they fit. Return: true when joined. */
 static bool kids_join(struct pool *p, struct inner *n, uint32_t i, bool leaves)
 {
-    if (leaves) {
-        struct children_leaf *a = n->kids[i];
-        struct children_leaf *b = n->kids[i + 1];
-        if (a->count + b->count > JOINED_MAX) {
-            return false;
-        }
-        memcpy(&a->items[a->count], b->items, b->count * sizeof(b->items[0]));
-        a->count = (uint16_t)(a->count + b->count);
-        pool_free(p, b, leaf_bytes(b->cap));
-    } else {
-        struct inner *a = n->kids[i];
-        struct inner *b = n->kids[i + 1];
-        if (a->count + b->count > JOINED_MAX) {
-            return false;
-        }
-        memcpy(&a->mins[a->count], b->mins, b->count * sizeof(b->mins[0]));
-        memcpy(&a->kids[a->count], b->kids, b->count * sizeof(b->kids[0]));
-        a->count += b->count;
-        pool_free(p, b, sizeof(*b));
+    bool joined = leaves ? leaves_join(p, n, i) : inners_join(p, n, i);
+    if (joined) {
+        inner_take(n, i + 1);
     }
-    inner_take(n, i + 1);
-    return true;
+    return joined;
 }
 
 /* Kid `at` of n lost an item: drop it when empty, join it with a neighbour when sparse. */
@@ -365,12 +403,13 @@ static void kid_settle(struct pool *p, struct inner *n, uint32_t at, bool leaf)
     void *kid = n->kids[at];
     uint32_t left = leaf ? ((struct children_leaf *)kid)->count : ((struct inner *)kid)->count;
     if (left == 0) {
-        pool_free(p, kid, leaf ? leaf_bytes(CHILDREN_FANOUT) : sizeof(struct inner));
+        pool_free(p, kid,
+                  leaf ? leaf_bytes(((struct children_leaf *)kid)->cap) : sizeof(struct inner));
         inner_take(n, at);
         return;
     }
     n->mins[at] = node_min(kid, leaf);
-    if (left >= SPARSE) {
+    if (left >= SPARSE(leaf ? CHILDREN_LEAF_MAX : CHILDREN_INNER_MAX)) {
         return;
     }
     if (at + 1 < n->count && kids_join(p, n, at, leaf)) {
@@ -381,7 +420,7 @@ static void kid_settle(struct pool *p, struct inner *n, uint32_t at, bool leaf)
     }
 }
 
-/* Take levels with a single kid, or none, off the top; give a nearly empty leaf a smaller array. */
+/* Take levels with a single kid, or none, off the top. */
 static void root_settle(struct children *c, struct pool *p)
 {
     while (c->height > 1 && ((struct inner *)c->root)->count <= 1) {
@@ -391,16 +430,10 @@ static void root_settle(struct children *c, struct pool *p)
         c->height = none ? 0 : (uint8_t)(c->height - 1);
         pool_free(p, n, sizeof(*n));
     }
-    if (c->height != 1) {
-        return;
-    }
-    struct children_leaf *l = c->root;
-    if (l->count == 0) {
-        pool_free(p, l, leaf_bytes(l->cap));
+    if (c->height == 1 && ((struct children_leaf *)c->root)->count == 0) {
+        pool_free(p, c->root, leaf_bytes(((struct children_leaf *)c->root)->cap));
         c->root = NULL;
         c->height = 0;
-    } else if (l->cap > LEAF_FIRST && l->count <= l->cap / 4) {
-        (void)leaf_resize(c, p, l->cap / 2u); /* without memory it stays as large as it is */
     }
 }
 
@@ -414,6 +447,10 @@ void children_remove(struct children *c, struct pool *p, const struct znode *nod
     w.leaf->count--;
     memmove(&w.leaf->items[pos], &w.leaf->items[pos + 1],
             (w.leaf->count - pos) * sizeof(w.leaf->items[0]));
+    if (w.leaf->cap > LEAF_FIRST && w.leaf->count <= w.leaf->cap / 2) {
+        /* Without memory it stays as large as it is. */
+        (void)leaf_resize(leaf_slot(c, &w), p, w.leaf->cap * 3u / 4u);
+    }
     for (uint32_t i = w.inners; i > 0; i--) {
         kid_settle(p, w.node[i - 1], w.at[i - 1], i == w.inners);
     }
@@ -525,7 +562,7 @@ static const char *check_one(const struct children *c, const void *at, uint32_t 
         return NULL;
     }
     const struct children_leaf *l = at;
-    if (l->count > l->cap || (depth > 0 && l->cap != CHILDREN_FANOUT)) {
+    if (l->count > l->cap || l->cap > CHILDREN_LEAF_MAX) {
         return "a leaf has the wrong room";
     }
     for (uint32_t i = 0; i < l->count; i++) {

@@ -6,8 +6,7 @@
  * Invariants
  *   1. Items of a leaf, and leaves among each other, ascend strictly by name.
  *   2. mins[i] of an inner node is the smallest item under kids[i]; no leaf and no inner node is empty.
- *   3. All leaves have the same depth, `height`; a leaf that is not the root has room for
- *      CHILDREN_FANOUT items.
+ *   3. All leaves have the same depth, `height`; each has room for at most CHILDREN_LEAF_MAX items.
  *
  * Threads: none; one owner. Nodes and memory are the caller's pool's.
  */
@@ -21,8 +20,9 @@
 struct pool;
 struct znode;
 
-#define CHILDREN_FANOUT     64
-#define CHILDREN_HEIGHT_MAX 16 /* 2^32 items need 9 at the sparsest that remove leaves behind */
+#define CHILDREN_LEAF_MAX   126 /* items; its bytes are just below POOL_SMALL_MAX */
+#define CHILDREN_INNER_MAX  32  /* kids */
+#define CHILDREN_HEIGHT_MAX 16  /* 2^32 items need 11 at the sparsest that remove leaves behind */
 
 struct children_leaf {
     uint16_t count;

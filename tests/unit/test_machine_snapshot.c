@@ -206,7 +206,7 @@ START_TEST(a_mutated_state_is_refused_or_whole)
     for (size_t at = 0; at < saved->len; at++) {
         for (size_t v = 0; v < sizeof(values) + 2; v++) {
             memcpy(bytes, saved->data, saved->len);
-            bytes[at] = v < sizeof(values)        ? values[v]
+            bytes[at] = v < sizeof(values)    ? values[v]
                         : v == sizeof(values) ? (uint8_t)(bytes[at] + 1)
                                               : (uint8_t)(bytes[at] - 1);
             refused += !try_load(m, bytes, saved->len);
@@ -329,9 +329,9 @@ static void apply_bytes(struct fixture *f, const uint8_t *bytes, size_t len)
     size_t sum = 0;
     for (uint32_t i = 0; i < o.changes_count; i++) {
         sum += o.changes[i].path.data[o.changes[i].path.len - 1];
-        ck_assert_int_eq(coord_path_check((const char *)o.changes[i].path.data,
-                                          o.changes[i].path.len, NULL, 0),
-                         0);
+        ck_assert_int_eq(
+            coord_path_check((const char *)o.changes[i].path.data, o.changes[i].path.len, NULL, 0),
+            0);
     }
     ck_assert(o.changes_count == 0 || sum > 0);
     ck_assert(o.error <= 0);
