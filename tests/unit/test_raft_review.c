@@ -4,14 +4,14 @@
  * so: a snapshot that is complete only after its leader is gone, answers to requests of an earlier
  * leadership, a disk that is far behind, a follower that comes back with less.
  * Method: most tests hold one core alone and play its peers and its disk by hand, so that every order
- * of events can be had; the last ones use the ensemble of tests/lib/raft_cluster.h.
+ * of events can be had; the last ones use the ensemble of tests/lib/raft_ensemble.h.
  */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tests/lib/raft_cluster.h"
+#include "tests/lib/raft_ensemble.h"
 
-#define MS CLUSTER_MS
+#define MS ENS_MS
 
 /* Member 1 of 3, and what its last round of actions held. */
 struct solo {
@@ -556,16 +556,16 @@ END_TEST
  * committed without anybody proposing anything. */
 START_TEST(restart_in_an_idle_group_catches_up)
 {
-    struct cluster *c = cluster_new(3, 11, NULL);
-    cluster_make_leader(c, 1);
-    ck_assert_int_eq(cluster_propose(c, 1, 10), 0);
-    cluster_run(c, 200 * MS);
-    cluster_crash(c, 3);
-    cluster_restart(c, 3);
-    cluster_run(c, 1000 * (raft_ns)MS);
-    ck_assert_uint_eq(cluster_leader(c), 1);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    struct ens *c = ens_new(3, 11, NULL);
+    ens_make_leader(c, 1);
+    ck_assert_int_eq(ens_propose(c, 1, 10), 0);
+    ens_run(c, 200 * MS);
+    ens_crash(c, 3);
+    ens_restart(c, 3);
+    ens_run(c, 1000 * (raft_ns)MS);
+    ck_assert_uint_eq(ens_leader(c), 1);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
@@ -573,23 +573,23 @@ END_TEST
  * leader, without a storm of messages. */
 START_TEST(follower_that_lost_entries_is_filled_again)
 {
-    struct cluster *c = cluster_new(3, 12, NULL);
-    cluster_make_leader(c, 1);
-    ck_assert_int_eq(cluster_propose(c, 1, 10), 0);
-    cluster_run(c, 200 * MS);
-    cluster_crash(c, 3);
-    cluster_node(c, 3)->disk.last = 5;
-    cluster_node(c, 3)->disk_commit = 0;
-    cluster_link(c, 1, 3)->delay = MS;
-    cluster_restart(c, 3);
-    uint64_t before = cluster_node(c, 1)->sent[RAFT_MSG_APPEND];
+    struct ens *c = ens_new(3, 12, NULL);
+    ens_make_leader(c, 1);
+    ck_assert_int_eq(ens_propose(c, 1, 10), 0);
+    ens_run(c, 200 * MS);
+    ens_crash(c, 3);
+    ens_node(c, 3)->disk.last = 5;
+    ens_node(c, 3)->disk_commit = 0;
+    ens_link(c, 1, 3)->delay = MS;
+    ens_restart(c, 3);
+    uint64_t before = ens_node(c, 1)->sent[RAFT_MSG_APPEND];
     if (_i == 1) {
-        ck_assert_int_eq(cluster_propose(c, 1, 1), 0);
+        ck_assert_int_eq(ens_propose(c, 1, 1), 0);
     }
-    cluster_run(c, 1000 * (raft_ns)MS);
-    ck_assert_uint_le(cluster_node(c, 1)->sent[RAFT_MSG_APPEND] - before, 20);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    ens_run(c, 1000 * (raft_ns)MS);
+    ck_assert_uint_le(ens_node(c, 1)->sent[RAFT_MSG_APPEND] - before, 20);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
