@@ -298,10 +298,8 @@ START_TEST(a_minority_refuses_in_time_and_says_why)
     ck_assert_uint_eq(res.no_quorum.levels,
                       (1u << COORD_LEVEL_LOCAL) | (1u << COORD_LEVEL_SESSION));
     ck_assert_int_eq(client_create(c, "/c", "", 0), COORD_ENOQUORUM);
-    struct coord_request w = {.op = COORD_OP_WATCH,
-                              .watch = 1,
-                              .path = bytes_of("/"),
-                              .kinds = COORD_CHANGE_CREATED};
+    struct coord_request w = {
+        .op = COORD_OP_WATCH, .watch = 1, .path = bytes_of("/"), .kinds = COORD_CHANGE_CREATED};
     ck_assert_int_eq(client_call(c, &w, NULL), COORD_ENOQUORUM);
     struct coord_request sync = {.op = COORD_OP_SYNC};
     ck_assert_int_eq(client_call(c, &sync, NULL), COORD_ENOQUORUM);

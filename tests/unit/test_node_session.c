@@ -38,13 +38,13 @@ static struct coord_request create_request(const char *path, uint32_t flags)
 
 static struct coord_request watch_request(uint64_t watch, const char *path, uint64_t revision)
 {
-    return (struct coord_request){
-        .op = COORD_OP_WATCH,
-        .watch = watch,
-        .path = bytes_of(path),
-        .depth = COORD_DEPTH_SUBTREE,
-        .kinds = COORD_CHANGE_CREATED | COORD_CHANGE_CHANGED | COORD_CHANGE_DELETED,
-        .revision = revision};
+    return (struct coord_request){.op = COORD_OP_WATCH,
+                                  .watch = watch,
+                                  .path = bytes_of(path),
+                                  .depth = COORD_DEPTH_SUBTREE,
+                                  .kinds = COORD_CHANGE_CREATED | COORD_CHANGE_CHANGED |
+                                           COORD_CHANGE_DELETED,
+                                  .revision = revision};
 }
 
 static bool exists(const char *path)
