@@ -488,6 +488,10 @@ void host_boot(struct world *w, struct node *n)
     if (!w->failed) {
         host_poll(w, n);
     }
+    if (w->phase == PHASE_CHAOS && knobs_has(&w->k, FAULT_POWER) &&
+        rng_chance(&w->rng_nemesis, 150)) {
+        n->doomed = HOST_END_POWER; /* again, before anything it found is safe */
+    }
 }
 
 static void forget_process(struct node *n)

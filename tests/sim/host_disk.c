@@ -9,6 +9,9 @@
  * The shadow: n->durable is changed only by batches for which raft_wal_write has answered 0, so it
  * is what must be found after any crash. Recovery may find more only as a prefix of the batch under
  * way. Anything else, found or missing, is a failure of the log.
+ *
+ * A member boots from the newest whole snapshot file, whether its mark became durable or not: the
+ * state it holds was committed. So deleting all but the newest files is safe at any time.
  */
 #include "tests/sim/world.h"
 

@@ -59,7 +59,9 @@ void snap_maybe_take(struct world *w, struct node *n)
                                              .node = (uint8_t)n->id,
                                              .a = n->take.meta.index,
                                              .b = n->take.meta.term});
-    if (rng_chance(&w->rng_host, 300)) {
+    if (n->doomed != 0) {
+        host_later(w, n, 0, (struct ev){.kind = EV_CRASH, .a = (uint64_t)n->doomed});
+    } else if (rng_chance(&w->rng_host, 300)) {
         snap_write_job(w, n);
     }
     host_later(w, n, 3 * w->k.disk_ns + disk_latency(w, n), (struct ev){.kind = EV_SNAP_TAKEN});
@@ -320,7 +322,9 @@ void snap_begin_install(struct world *w, struct node *n, const struct raft_snaps
                                              .a = meta->index,
                                              .b = meta->term});
     n->install = (struct snap_job){.active = 1, .meta = *meta};
-    if (rng_chance(&w->rng_host, 400)) {
+    if (n->doomed != 0) {
+        host_later(w, n, 0, (struct ev){.kind = EV_CRASH, .a = (uint64_t)n->doomed});
+    } else if (rng_chance(&w->rng_host, 400)) {
         snap_load_job(w, n);
     }
     host_later(w, n, 3 * w->k.disk_ns + disk_latency(w, n), (struct ev){.kind = EV_SNAP_LOADED});
