@@ -54,15 +54,16 @@ PROTOCOL_SRC := $(wildcard protocol/*.c)
 SERVER_PURE  := $(wildcard server/store/*.c server/session/*.c server/machine/*.c server/watch/*.c server/node/*.c)
 SERVER_SHELL := $(filter-out server/shell/main.c,$(wildcard server/shell/*.c))
 CLIENT_SRC   := $(wildcard client/core/*.c client/shell/*.c client/recipes/*.c)
-CLI_SRC      := $(wildcard client/cli/*.c)
+CLI_SRC      := $(filter-out client/cli/main.c,$(wildcard client/cli/*.c))
 EXAMPLE_SRC  := $(wildcard client/examples/*.c)
-TESTLIB_SRC  := $(wildcard tests/lib/*.c)
+TESTLIB_SRC  := $(wildcard tests/lib/*.c tests/sim/disk*.c)
 SIM_SRC      := $(wildcard tests/sim/*.c)
 UNIT_SRC     := $(wildcard tests/unit/test_*.c)
 
 LIB_RAFT     := $(B)/libcoord-raft.a
 LIB_PROTO    := $(B)/libcoord-protocol.a
 LIB_SERVER   := $(B)/libcoord-server.a
+LIB_CLI      := $(B)/libcoord-cli.a
 LIB_CLIENT   := $(B)/libcoord.a
 LIB_CLIENT_SO := $(B)/libcoord.so
 
@@ -104,6 +105,8 @@ $(LIB_SERVER): $(call obj,$(SERVER_PURE) $(SERVER_SHELL))
 	$(archive)
 $(LIB_CLIENT): $(call obj,$(CLIENT_SRC) $(PROTOCOL_SRC))
 	$(archive)
+$(LIB_CLI): $(call obj,$(CLI_SRC))
+	$(archive)
 $(LIB_CLIENT_SO): $(call obj,$(CLIENT_SRC) $(PROTOCOL_SRC)) client/libcoord.map
 	$(CC) -shared $(LDFLAGS) -Wl,--version-script=client/libcoord.map -Wl,-soname,libcoord.so.0 -o $@ $(filter %.o,$^) $(LIBS_CLIENT) $(LIBS_PROTO)
 
@@ -111,14 +114,14 @@ $(LIB_CLIENT_SO): $(call obj,$(CLIENT_SRC) $(PROTOCOL_SRC)) client/libcoord.map
 
 $(COORDD): $(call obj,server/shell/main.c) $(LIB_SERVER) $(LIB_PROTO) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_SERVER) $(LIBS_PROTO) $(LIBS_RAFT)
-$(COORDCTL): $(call obj,$(CLI_SRC)) $(LIB_CLIENT)
+$(COORDCTL): $(call obj,client/cli/main.c) $(LIB_CLI) $(LIB_CLIENT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CLIENT) $(LIBS_PROTO) -lm
 $(B)/examples/%: $(B)/client/examples/%.o $(LIB_CLIENT)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CLIENT) $(LIBS_PROTO)
 $(SIM): $(call obj,$(SIM_SRC)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
-$(B)/unit/%: $(B)/tests/unit/%.o $(call obj,$(TESTLIB_SRC)) $(LIB_SERVER) $(LIB_CLIENT) $(LIB_PROTO) $(LIB_RAFT)
+$(B)/unit/%: $(B)/tests/unit/%.o $(call obj,$(TESTLIB_SRC)) $(LIB_SERVER) $(LIB_CLI) $(LIB_CLIENT) $(LIB_PROTO) $(LIB_RAFT)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_SERVER) $(LIBS_CLIENT) $(LIBS_PROTO) $(LIBS_RAFT) $(LIBS_CHECK)
 $(B)/integration/%: $(B)/tests/integration/%.o $(LIB_CLIENT)

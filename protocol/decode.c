@@ -42,7 +42,7 @@ int64_t coord_frame_size(const uint8_t *bytes, size_t len, size_t max_bytes)
 static int take_head(struct coord_decoder *d, uint32_t place, const char *field, uint64_t max,
                      uint64_t *ret_value)
 {
-    coord__enter(d, "item", place, field);
+    coord__take_enter(d, "item", place, field);
     return coord__take_uint(d, max, ret_value);
 }
 
@@ -226,7 +226,7 @@ int coord_result_decode(enum coord_op op, const uint8_t *body, size_t len,
         return r;
     }
     res.error = -(int)error;
-    coord__enter(&d, "item", 3, "receipt");
+    coord__take_enter(&d, "item", 3, "receipt");
     r = coord__take_struct(&d, coord__receipt_fields, &res.receipt);
     if (r == 0) {
         r = res.error == 0 ? take_result(&d, op, items, &res) : take_error(&d, items, &res);
@@ -256,11 +256,11 @@ int coord_event_decode(const uint8_t *body, size_t len, struct coord_event *ret_
         r = take_head(&d, 1, "number", 0, &number);
     }
     for (uint32_t i = 0; r == 0 && coord__event_fields[i].kind != COORD_FK_END; i++) {
-        coord__enter(&d, "item", i + 2, coord__event_fields[i].name);
+        coord__take_enter(&d, "item", i + 2, coord__event_fields[i].name);
         r = coord__take_plain(&d, &coord__event_fields[i], (uint8_t *)&ev);
     }
     if (r == 0) {
-        coord__enter(&d, "item", COORD_EVENT_ITEMS, "changes");
+        coord__take_enter(&d, "item", COORD_EVENT_ITEMS, "changes");
         r = coord__take_raw_list(&d, false, &ev.changes_count, &ev.changes_raw);
     }
     if (r == 0) {

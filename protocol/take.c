@@ -51,7 +51,7 @@ int coord__refuse(const struct coord_decoder *d, const char *what)
     return d->error;
 }
 
-void coord__enter(struct coord_decoder *d, const char *part, uint32_t place, const char *field)
+void coord__take_enter(struct coord_decoder *d, const char *part, uint32_t place, const char *field)
 {
     d->part = part;
     d->place = place;
@@ -345,7 +345,7 @@ int coord__take_fields(struct coord_decoder *d, const char *part, const struct c
     int r = 0;
     for (uint32_t i = 0; r == 0 && i < count; i++) {
         const struct coord_field *f = &fields[i];
-        coord__enter(d, part, i + 1, f->name);
+        coord__take_enter(d, part, i + 1, f->name);
         switch (f->kind) {
         case COORD_FK_STRUCT:
             r = coord__take_struct(d, f->sub, at + f->offset);

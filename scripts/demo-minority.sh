@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
 ENSEMBLE_SIZE=3
+ENSEMBLE_DETACH=1
 while [ $# -gt 0 ]; do
     case "$1" in
     --members)

@@ -136,7 +136,7 @@ ensemble_configure() {
 member_pid() {
     local pid
     pid=$(cat "$ENSEMBLE/member-$1.pid" 2>/dev/null) || return 1
-    tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$ENSEMBLE/member-$1.yaml" || return 1
+    { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qF "$ENSEMBLE/member-$1.yaml" || return 1
     echo "$pid"
 }
 
@@ -145,6 +145,8 @@ member_start() {
     # A new session, so that an interrupt at the terminal does not reach the members.
     setsid "$COORDD" -c "$ENSEMBLE/member-$1.yaml" >>"$ENSEMBLE/member-$1.log" 2>&1 </dev/null &
     echo $! >"$ENSEMBLE/member-$1.pid"
+    # Not ours to wait for when it outlives us: the shell then does not report its end either.
+    [ -z "${ENSEMBLE_DETACH:-}" ] || disown
 }
 
 # member_signal N SIGNAL: send it and wait until the process is gone (but for STOP and CONT).

@@ -14,6 +14,7 @@ cd "$(dirname "$0")/.."
 
 ENSEMBLE=${COORD_QUICKSTART_DIR:-$ROOT/.quickstart}
 ENSEMBLE_SIZE=3
+ENSEMBLE_DETACH=1
 ENSEMBLE_PORT=
 tour=1
 command=start

@@ -205,13 +205,16 @@ struct raft_msg {
     raft_id to;
     uint32_t count; /* APPEND: entries behind the header. SNAPSHOT: bytes of the chunk */
     raft_term term;
-    raft_seq seq;        /* of a leader's request; a reply repeats it. READ: the asker's number */
-    raft_index index;    /* APPEND: previous. VOTE: last. APPEND_REPLY: matched or rejected previous.
+    raft_seq seq;        /* of a leader's request; a reply repeats it. READ: the asker's number.
+                            (PRE)VOTE: of the campaign. HEARTBEAT 0: tells commit, wants no reply */
+    raft_index index;    /* APPEND: previous. VOTE: last. APPEND_REPLY: matched (durably) or rejected
+                            previous. HEARTBEAT_REPLY: matched (durably).
                             SNAPSHOT: its index. READ_REPLY: the read index. TIMEOUT_NOW: last */
     raft_term log_term;  /* term of the entry at index */
     raft_index commit;   /* of the leader, at most what this peer is known to hold in HEARTBEAT */
-    raft_index hint;     /* rejecting APPEND_REPLY: first index of hint_term. APPEND_REPLY: last index */
-    raft_term hint_term; /* rejecting APPEND_REPLY: the conflicting term */
+    raft_index hint;     /* rejecting APPEND_REPLY: where the logs may meet. Other APPEND_REPLY and
+                            HEARTBEAT_REPLY: agrees with the leader through here, durable or not */
+    raft_term hint_term; /* rejecting APPEND_REPLY: the own term at hint */
     uint64_t snap_id;    /* SNAPSHOT and its reply */
     uint64_t offset;     /* SNAPSHOT: of the chunk. Reply: stored through here */
     uint64_t total;      /* SNAPSHOT: bytes of the whole file */
@@ -224,7 +227,8 @@ enum raft_event_type {
     /* Boot, in this order; nothing else before BOOT_DONE. */
     RAFT_EV_BOOT_SNAPSHOT = 1, /* snapshot; for a fresh member index 0 with the first configuration */
     RAFT_EV_BOOT_HARDSTATE,    /* hardstate, as found on disk (all zero when fresh) */
-    RAFT_EV_BOOT_ENTRIES,      /* entries first .. first + count - 1, and their configurations */
+    RAFT_EV_BOOT_ENTRIES,      /* entries first .. first + count - 1, and their configurations; may
+                                  begin before the snapshot; accept says which of them are the log */
     RAFT_EV_BOOT_DONE,
 
     RAFT_EV_TICK,     /* time passed; due at raft_deadline */
@@ -240,7 +244,8 @@ enum raft_event_type {
     RAFT_EV_DISK,      /* value: 1 there is room for more entries, 0 there is not */
     RAFT_EV_APPLIED,   /* the host has applied through index */
 
-    RAFT_EV_SNAP_TAKEN,     /* snapshot: durable, with file; the log may be compacted to `index` */
+    RAFT_EV_SNAP_TAKEN,     /* snapshot: durable, with file; entries <= `index` may go (index at most
+                               the snapshot's: what is kept spares slow followers a transfer) */
     RAFT_EV_SNAP_STORED,    /* a received chunk is stored: snap_id through offset */
     RAFT_EV_SNAP_INSTALLED, /* snapshot: the state machine now stands there, and it is durable */
     RAFT_EV_SNAP_REJECTED   /* snap_id failed its verification; the leader begins again */
@@ -299,7 +304,8 @@ struct raft_persist {
     uint64_t io_seq;
     enum raft_persist_kind kind;
     raft_id vote;
-    raft_term term;
+    raft_term term; /* HARDSTATE: the term. SNAPMARK: of the snapshot. If the log on disk has no entry
+                       of this term at its index, all entries on disk are void */
     raft_index commit;
     raft_index first; /* ENTRIES: first entry. SNAPMARK: index of the snapshot */
     uint32_t count;
@@ -325,7 +331,9 @@ struct raft_read {
     raft_index index;
 };
 
-/* Proposals of this member that lost: another leader's entries stand at first .. last now. */
+/* Proposals of this member that its log holds no more: another leader's entries stand at first ..
+ * last now, or a snapshot took their place. Their outcome is unknown, not failure: a copy on another
+ * member may still be committed, and a snapshot may contain them. */
 struct raft_drop {
     raft_index first;
     raft_index last;
@@ -357,7 +365,8 @@ struct raft_actions {
 
     /* Snapshot transfer, on the receiving side. */
     const struct raft_msg *snap_chunk; /* store this chunk (the RECV that brought it has the bytes),
-                                          then SNAP_STORED; NULL: nothing */
+                                          then SNAP_STORED; NULL: nothing. One waits at most: poll
+                                          after each RECV of SNAPSHOT */
     const struct raft_snapshot *snap_install; /* verify and load the stored file, then
                                                  SNAP_INSTALLED or SNAP_REJECTED; NULL: nothing */
 

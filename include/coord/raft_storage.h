@@ -133,6 +133,7 @@ struct raft_wal_state {
     uint32_t count;
     const struct raft_entry *entries;
     uint32_t torn_entries; /* readable entry headers beyond the cut */
+    raft_index repair_index; /* REPAIR: the highest index known to have been in the log; else 0 */
 };
 
 struct raft_wal;
@@ -167,9 +168,19 @@ struct raft_wal_op {
 
 /* Write a batch: all of ops in order as one write and one fdatasync (more only when a segment ends
  * in between or a write would exceed 1 MiB). On return everything is durable.
- * Ownership: ops and data stay the caller's. Errors: RAFT_STORE_EFAILED, ETOOBIG (nothing written),
- * negative errno (final). Thread: the WAL's. Return: 0 or negative. */
+ * Ownership: ops and data stay the caller's. Errors: RAFT_STORE_EFAILED; refused with nothing written,
+ * not final: ETOOBIG, -EINVAL (an entry leaves a gap), and -ENOSPC or the like when no segment was
+ * ready and none could be made (raft_wal_failed tells); any other is final.
+ * Thread: the WAL's. Return: 0 or negative. */
 int raft_wal_write(struct raft_wal *wal, const struct raft_wal_op *ops, uint32_t count);
+
+/* Has a write or sync failed, so that every call answers RAFT_STORE_EFAILED? Return: 1 or 0. */
+int raft_wal_failed(const struct raft_wal *wal);
+
+/* The member has been replicated anew past what was damaged, or its owner accepts the loss: the log
+ * is healthy from the next opening on. Does nothing when it is not in REPAIR.
+ * Errors: as raft_wal_write. Thread: the WAL's. Return: 0 or negative. */
+int raft_wal_repaired(struct raft_wal *wal);
 
 /* Work for an idle moment: attest the last batch (SEAL), make segments ready, delete or recycle
  * what compaction released. Errors: -ENOSPC and others concern preparation only and are not final;
@@ -240,7 +251,8 @@ int64_t raft_snap_next(struct raft_snap_reader *r, uint8_t *ret_type, const void
 int64_t raft_snap_pread(struct raft_snap_reader *r, void *buf, size_t len, uint64_t offset);
 void raft_snap_close(struct raft_snap_reader *r);
 
-/* Delete all but the newest `keep` verified ones (keep >= 1) and left-over temporary files.
+/* Delete all but the newest `keep` verified ones (keep >= 1), and temporary files that are no newer than
+ * the newest of those; nothing when none can be verified.
  * Return: 0 or negative errno. */
 int raft_snap_prune(const struct raft_fs *fs, uint64_t cluster_id, int keep);
 
@@ -249,8 +261,12 @@ int raft_snap_prune(const struct raft_fs *fs, uint64_t cluster_id, int keep);
 struct raft_snap_recv;
 int raft_snap_recv_open(const struct raft_fs *fs, uint64_t cluster_id, raft_term term, raft_index index,
                         uint64_t total_bytes, struct raft_snap_recv **ret_recv, uint64_t *ret_offset);
+/* Bytes that are there already are skipped. Errors: -EINVAL when offset leaves a gap. */
 int raft_snap_recv_write(struct raft_snap_recv *s, uint64_t offset, const void *data, size_t len);
+/* The receiver is gone either way; a file that fails its verification is deleted.
+ * Errors: -EINVAL while bytes are missing, RAFT_STORE_ECORRUPT, EFOREIGN, EVERSION, negative errno. */
 int raft_snap_recv_commit(struct raft_snap_recv *s, struct raft_snap_meta *ret_meta);
+/* Close; what was received stays for a later raft_snap_recv_open, until raft_snap_prune. */
 void raft_snap_recv_abort(struct raft_snap_recv *s);
 
 #ifdef __cplusplus

@@ -483,6 +483,38 @@ START_TEST(replies_that_are_none)
 }
 END_TEST
 
+/* `false` holds a place only when something follows; what is not sent at the end is left out. */
+START_TEST(placeholders_hold_a_place)
+{
+    static const uint8_t name_false[] = {0x92, 0xa1, 'a', 0xc2};
+    static const uint8_t name_false_nil[] = {0x93, 0xa1, 'a', 0xc2, 0xc0};
+    static const uint8_t name_true_nil[] = {0x93, 0xa1, 'a', 0xc3, 0xc0};
+    static const uint8_t change_false[] = {0x95, 0x01, 0xa1, '/', 0, 0, 0xc2};
+    static const uint8_t change_false_nil[] = {0x96, 0x01, 0xa1, '/', 0, 0, 0xc2, 0xc0};
+    static const uint8_t change_false_false[] = {0x96, 0x01, 0xa1, '/', 0, 0, 0xc2, 0xc2};
+    static const uint8_t change_no_kind[] = {0x94, 0x03, 0xa1, '/', 0, 0};
+    struct coord_list_entry e;
+    struct coord_change ch;
+    struct coord_bytes c = {name_false, sizeof(name_false)};
+    ck_assert_int_eq(coord_list_next(&c, &e), COORD_EPROTO);
+    ck_assert_ptr_eq(c.data, name_false);
+    c = (struct coord_bytes){name_true_nil, sizeof(name_true_nil)};
+    ck_assert_int_eq(coord_list_next(&c, &e), COORD_EPROTO);
+    c = (struct coord_bytes){name_false_nil, sizeof(name_false_nil)};
+    ck_assert_int_eq(coord_list_next(&c, &e), 1);
+    ck_assert(!e.has_stat && e.has_data && e.data.data == NULL);
+    c = (struct coord_bytes){change_false, sizeof(change_false)};
+    ck_assert_int_eq(coord_change_next(&c, &ch), COORD_EPROTO);
+    c = (struct coord_bytes){change_false_false, sizeof(change_false_false)};
+    ck_assert_int_eq(coord_change_next(&c, &ch), COORD_EPROTO);
+    c = (struct coord_bytes){change_no_kind, sizeof(change_no_kind)};
+    ck_assert_int_eq(coord_change_next(&c, &ch), COORD_EPROTO);
+    c = (struct coord_bytes){change_false_nil, sizeof(change_false_nil)};
+    ck_assert_int_eq(coord_change_next(&c, &ch), 1);
+    ck_assert(!ch.has_value && ch.has_previous && ch.previous.data == NULL);
+}
+END_TEST
+
 START_TEST(why_of_any_size)
 {
     static const uint8_t bad[] = {0x93, 0x01, 0x0c, 0xc0};
@@ -553,6 +585,7 @@ int main(void)
     tcase_add_loop_test(texts, texts_of_refusals, 0, (int)(sizeof(refusals) / sizeof(refusals[0])));
     tcase_add_test(texts, texts_inside_lists_and_structs);
     tcase_add_test(texts, replies_that_are_none);
+    tcase_add_test(texts, placeholders_hold_a_place);
     tcase_add_test(texts, why_of_any_size);
     suite_add_tcase(suite, texts);
     SRunner *runner = srunner_create(suite);

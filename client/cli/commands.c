@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * commands.c: the table of commands, finding one in it, and what is said about a wrong use.
+ */
+#include <stdarg.h>
+#include <string.h>
+#include "client/cli/cli.h"
+#include "client/cli/commands.h"
+
+#define NAME_BYTES_MAX 32
+
+const struct command cli_commands[] = {
+    {"create", "create [-e] [-s] [-p] [--container] [--ttl 10s] PATH [DATA|-]",
+     "make a node and print its path",
+     "  -e, --ephemeral    gone when this command ends (use `lock` to hold one)\n"
+     "  -s, --sequential   the parent's counter is put behind PATH\n"
+     "  -p, --parents      missing parents are made\n"
+     "  --container        removed once its last child is gone\n"
+     "  --ttl DURATION     removed when not modified for so long\n"
+     "  DATA               the value; `-` reads it from standard input; none: no value\n\n"
+     "  coordctl create -p /app/db \"host=10.0.0.7\"\n",
+     cmd_create},
+    {"get", "get PATH", "print a node's value", "  coordctl --consistency local get /app/db\n",
+     cmd_get},
+    {"set", "set [--version N] [--if-revision N] PATH DATA|-", "replace a node's value",
+     "  --version N        only if the node is at this version\n"
+     "  --if-revision N    only if it was last modified at this revision\n\n"
+     "  coordctl set --version 3 /app/db \"host=10.0.0.8\"\n",
+     cmd_set},
+    {"delete", "delete [-r] [--version N] [--if-revision N] PATH", "delete a node",
+     "  -r, --recursive    everything below it first, node by node\n"
+     "  --version N        only if the node is at this version\n"
+     "  --if-revision N    only if it was last modified at this revision\n\n"
+     "  coordctl delete -r /app\n",
+     cmd_delete},
+    {"exists", "exists PATH", "exit with 0 if there is such a node, with 3 if not",
+     "  coordctl exists /app/db && echo there\n", cmd_exists},
+    {"stat", "stat PATH", "print what is known of a node but its value",
+     "  coordctl -o json stat /app/db\n", cmd_stat},
+    {"ls", "ls [-l] [-r] [--limit N] [--after NAME] PATH", "list the names below a node",
+     "  -l, --long         with version, size and kind\n"
+     "  -r, --recursive    the whole subtree\n"
+     "  --limit N          at most so many names\n"
+     "  --after NAME       only names after this one\n\n"
+     "  coordctl ls -l /app\n",
+     cmd_ls},
+    {"watch",
+     "watch [-c|-r] [--from REV] [--kinds created,changed,deleted] [--count N] PATH [-- CMD...]",
+     "print changes as they happen, or run a command for each",
+     "  -c, --children     direct children too\n"
+     "  -r, --recursive    the whole subtree\n"
+     "  --from REV         changes after this revision, also past ones\n"
+     "  --kinds LIST       only these kinds of change\n"
+     "  --count N          end after N changes\n"
+     "  CMD                gets the value on standard input and COORD_KIND, COORD_PATH,\n"
+     "                     COORD_REVISION and COORD_VERSION in its environment\n\n"
+     "  coordctl watch -r /app -- sh -c 'echo $COORD_PATH is now $(cat)'\n",
+     cmd_watch},
+    {"lock",
+     "lock [--ttl 10s] [--wait 10s] [--on-lost term|kill|stop] NAME [-- CMD...] | lock ls NAME",
+     "run a command while holding a lock, or hold it until interrupted",
+     "  --ttl DURATION     session timeout: how long the lock outlives a dead holder\n"
+     "  --wait DURATION    give up with exit code 6 after so long; 0s: do not wait\n"
+     "  --on-lost HOW      what is done to CMD before the lock could be given to another:\n"
+     "                     term (default; kill follows), kill, or stop\n"
+     "  CMD                finds the fencing token in COORD_FENCE; its exit code is passed on\n"
+     "  ls NAME            who holds it and who waits\n\n"
+     "  coordctl lock --wait 1m nightly -- ./backup.sh\n",
+     cmd_lock},
+    {"elect",
+     "elect [--ttl 10s] [--wait 10s] [--value DATA] [--on-lost term|kill|stop] NAME [-- CMD...] | "
+     "elect observe NAME | elect ls NAME",
+     "run a command while being the leader, or observe who leads",
+     "  --value DATA       what others see of this candidate\n"
+     "  observe NAME       print the leader, and again at each change\n"
+     "  ls NAME            the leader and the candidates\n"
+     "  the rest           as of `lock`\n\n"
+     "  coordctl elect --value $(hostname) svc -- ./serve\n",
+     cmd_elect},
+    {"status", "status [--watch]", "a row for each server named by -s",
+     "  -w, --watch        again every second\n\n"
+     "  coordctl -s 10.0.0.1:7410,10.0.0.2:7410 status\n",
+     cmd_status},
+    {"sync", "sync", "wait until the server has applied all that is committed; print the revision",
+     "  coordctl sync\n", cmd_sync},
+    {"partition", "partition GROUP / GROUP... | partition heal",
+     "demonstration: cut the links between groups of members",
+     "  every member is named once, groups are separated by `/`; needs members with `lab: true`\n\n"
+     "  coordctl partition 1 / 2,3\n  coordctl partition heal\n",
+     cmd_partition},
+    {"bench",
+     "bench [--op set|create|get|mixed:90] [--conns N] [--outstanding N] [--value BYTES]\n"
+     "             [--keys N] [--secs N] [--warmup N] [--ops N] [--rate N]",
+     "load the servers and tell throughput and latency",
+     "  --op OP            mixed:P does P % reads (default set)\n"
+     "  --conns N          connections, spread over the servers (default 16)\n"
+     "  --outstanding N    requests under way on each (default 1)\n"
+     "  --value BYTES      of each value (default 100)\n"
+     "  --keys N           nodes used, below /bench (default 1000)\n"
+     "  --secs N           measured time (default 10); --warmup N before that (default 1)\n"
+     "  --ops N            end after N operations instead\n"
+     "  --rate N           open loop at N operations a second: latency counts from when each was "
+     "due\n\n"
+     "  coordctl bench --op set --conns 64 --outstanding 16\n",
+     cmd_bench},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+const struct command *cli_find(const char *name)
+{
+    for (const struct command *c = cli_commands; c->name != NULL; c++) {
+        if (strcmp(c->name, name) == 0) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+/* Levenshtein distance of two short words, by rows. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[NAME_BYTES_MAX + 1];
+    size_t b_len = strnlen(b, NAME_BYTES_MAX);
+
+    for (size_t j = 0; j <= b_len; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 0; a[i] != '\0'; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < b_len; j++) {
+            size_t best = diagonal + (a[i] == b[j] ? 0 : 1);
+            diagonal = row[j + 1];
+            best = best < row[j] + 1 ? best : row[j] + 1;
+            row[j + 1] = best < row[j + 1] + 1 ? best : row[j + 1] + 1;
+        }
+    }
+    return row[b_len];
+}
+
+const struct command *cli_nearest(const char *name)
+{
+    const struct command *best = &cli_commands[0];
+
+    for (const struct command *c = cli_commands; c->name != NULL; c++) {
+        if (distance(name, c->name) < distance(name, best->name)) {
+            best = c;
+        }
+    }
+    return best;
+}
+
+int cli_usage(const char *command, const char *format, ...)
+{
+    const struct command *c = cli_find(command);
+    va_list args;
+
+    fprintf(stderr, "coordctl %s: ", command);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\nusage: coordctl %s\n       coordctl %s --help tells more\n",
+            c != NULL ? c->usage : command, command);
+    return EXIT_USAGE;
+}

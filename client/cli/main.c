@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * main.c: coordctl, the command line of coord. Reads the global options and hands over to a command.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <signal.h>
+#include "client/cli/args.h"
+#include "client/cli/cli.h"
+#include "client/cli/commands.h"
+
+static void print_help(FILE *out)
+{
+    fputs("usage: coordctl [OPTIONS] COMMAND [ARGUMENTS]\n\nOptions\n"
+          "  -s, --servers LIST      host:port,...          COORDCTL_SERVERS (default "
+          "127.0.0.1:7410)\n"
+          "  -n, --namespace PATH    put before every path  COORDCTL_NAMESPACE\n"
+          "  -o, --output FORMAT     table, json or raw     COORDCTL_OUTPUT\n"
+          "  --consistency LEVEL     linearizable, session, bounded:500ms or local  "
+          "COORDCTL_CONSISTENCY\n"
+          "  --timeout DURATION      for one request (default 5s)  COORDCTL_TIMEOUT\n"
+          "  --help, --version\n\nCommands\n",
+          out);
+    for (const struct command *c = cli_commands; c->name != NULL; c++) {
+        fprintf(out, "  %-10s %s\n", c->name, c->summary);
+    }
+    fputs("\n`coordctl COMMAND --help` tells the arguments and an example.\n"
+          "Exit codes: 0 done, 1 other error, 2 usage, 3 no such node, 4 condition failed or "
+          "already\n"
+          "exists, 5 no quorum or unavailable, 6 timed out, 7 not allowed, 8 lock or leadership "
+          "lost;\n"
+          "125..127 as `env` for commands run.\n",
+          out);
+}
+
+static int wants_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int run_command(struct cli *cli, int argc, char **argv)
+{
+    const struct command *c = cli_find(argv[0]);
+
+    if (c == NULL) {
+        fprintf(stderr, "coordctl: there is no command '%s'; did you mean '%s'?\n", argv[0],
+                cli_nearest(argv[0])->name);
+        return EXIT_USAGE;
+    }
+    if (wants_help(argc, argv)) {
+        printf("%s: %s\n\nusage: coordctl %s\n\n%s", c->name, c->summary, c->usage, c->help);
+        return EXIT_DONE;
+    }
+    return c->run(cli, argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    struct cli cli;
+    int first = 0;
+    int rc = args_global(&cli, argc, argv, &first);
+    if (rc != EXIT_DONE) {
+        return rc;
+    }
+    if (first == -1) {
+        print_help(stdout);
+        return EXIT_DONE;
+    }
+    if (first == -2) {
+        printf("coordctl %s\n", COORD_VERSION);
+        return EXIT_DONE;
+    }
+    if (first >= argc) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    /* A closed pipe is an error of the write that meets it, not the end of a lock holder. */
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    (void)sigaction(SIGPIPE, &ignore, NULL); /* cannot fail with these arguments */
+    rc = run_command(&cli, argc - first, argv + first);
+    if (fflush(stdout) != 0 && rc == EXIT_DONE) {
+        perror("coordctl: writing the output");
+        rc = EXIT_OTHER;
+    }
+    return rc;
+}

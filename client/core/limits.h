@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * limits.h: every bound of the client library that is not in a public header, each with its reason.
+ * Thread: constants only.
+ */
+#ifndef COORD_CLIENT_CORE_LIMITS_H
+#define COORD_CLIENT_CORE_LIMITS_H
+
+#include <stdint.h>
+
+/* Bytes of requests under way, paths and data together: what a burst may cost in memory. More: EBUSY. */
+#define COORD__PENDING_BYTES_MAX (64u * 1024 * 1024)
+
+/* Encoded but not yet sent: enough to fill a socket, little enough that a move to another server does
+ * not throw much away. */
+#define COORD__OUTPUT_BYTES_SOFT (256u * 1024)
+
+/* The largest frame believed before a server told its limit: a hello and its errors are far smaller. */
+#define COORD__HELLO_FRAME_BYTES (64u * 1024)
+/* What is believed of a server's limit at most, and what is added for receipts and headers. */
+#define COORD__FRAME_BYTES_MAX   (64u * 1024 * 1024)
+#define COORD__FRAME_BYTES_SLACK (64u * 1024)
+
+/* Completed requests whose outcome is remembered (coord.h promises it). */
+#define COORD__OUTCOMES 4096u
+
+/* State changes not yet told; the states between first and last may be merged beyond this. */
+#define COORD__STATES_MAX 16u
+
+/* Streams in a row that a server broke while a request was under way, until the request fails with
+ * EPROTO instead of being tried again. */
+#define COORD__BAD_STREAMS_MAX 3u
+
+/* The lease is shortened by 1/100 (clocks drift apart) and this (they also tick). */
+#define COORD__LEASE_DRIFT_DIVISOR 100u
+#define COORD__LEASE_SLACK_NS      50000000ull
+
+/* A connection that lived this long was good: back-off starts anew after it. */
+#define COORD__LINK_GOOD_NS 1000000000ull
+
+/* Lists by which watches are found: a handle with a hundred watches looks at one or none. */
+#define COORD__WATCH_BUCKETS 256u
+
+/* Pause before a watch that a server cannot serve yet is asked for again. */
+#define COORD__WATCH_RETRY_NS 100000000ull
+
+/* Bytes of the line that says why no server is connected. */
+#define COORD__WHY_BYTES 240u
+
+#define COORD__NAME_BYTES_MAX 64u
+#define COORD__NS_PER_MS      1000000ull
+
+#endif

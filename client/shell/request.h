@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * request.h: the arguments of a call as a request of the protocol, checked, for the files of
+ * client/shell only. Both forms of a call (request.c, sync.c) use them, so neither can differ.
+ *
+ * Thread: any; c's options do not change.
+ */
+#ifndef COORD_CLIENT_SHELL_REQUEST_H
+#define COORD_CLIENT_SHELL_REQUEST_H
+
+#include "client/shell/handle.h"
+
+/* A request before it is submitted; its bytes are the caller's still. */
+struct coord__submission {
+    struct coord_request q;        /* q.path points to `path` */
+    char path[COORD_PATH_MAX + 1]; /* the servers', prefix included */
+};
+
+/* Errors: COORD_EINVAL, COORD_EBADPATH, COORD_ETOOBIG. Return: 0 or negative. */
+int coord__make_create(struct coord *c, const char *path, const void *data, size_t data_bytes,
+                       const struct coord_call *call, struct coord__submission *ret_s);
+int coord__make_set(struct coord *c, const char *path, const void *data, size_t data_bytes,
+                    const struct coord_call *call, struct coord__submission *ret_s);
+int coord__make_delete(struct coord *c, const char *path, const struct coord_call *call,
+                       struct coord__submission *ret_s);
+/* GET, EXISTS, STAT or LIST. */
+int coord__make_read(struct coord *c, enum coord_op op, const char *path,
+                     const struct coord_call *call, struct coord__submission *ret_s);
+int coord__make_partition(const uint32_t *members, uint32_t count,
+                          struct coord__submission *ret_s);
+/* An operation without arguments. */
+void coord__make_plain(enum coord_op op, struct coord__submission *ret_s);
+/* A path of the user as that of the servers, in s->q.path. */
+int coord__make_path(struct coord *c, const char *path, struct coord__submission *s);
+
+/* Submit s for a callback or for a waiter. Locked by the caller.
+ * Errors: COORD_EINVAL (call), COORD_ENOMEM, and those of coord__core_submit. */
+int coord__submit_locked(struct coord *c, const struct coord__submission *s,
+                         const struct coord_call *call, coord_reply_cb cb, void *arg,
+                         struct coord__waiter *waiter);
+
+/* There is none: sets *ret_reply to NULL and returns err. */
+int coord__no_reply(int err, struct coord_reply **ret_reply);
+
+#endif

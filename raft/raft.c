@@ -1,0 +1,593 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * raft.c: the door of the consensus core: making a member, taking events, giving actions.
+ *
+ * It dispatches; the files named in internal.h decide. It owns the order of things in one round of
+ * actions and the common rule of terms (Raft section 5.1): a message of a later term turns the
+ * member into a follower of that term first, a message of an earlier term is refused or ignored.
+ * PREVOTE and VOTE are exempt, since a candidate must not disturb a healthy leader (thesis 9.6).
+ *
+ * Thread: the owner of the member. Invariants:
+ *   1. Nothing that a peer sent makes raft_step fail or trap; nonsense is counted and ignored.
+ *   2. A round of actions only holds what may be carried out at once (rule D2 of internal gates).
+ *   3. A faulted member has no actions but its state change.
+ */
+#include "raft/internal.h"
+
+const char *raft_strerror(int error)
+{
+    switch (error) {
+    case 0:
+        return "no error";
+#define X(name, value, text) \
+    case value:              \
+        return text;
+        RAFT_ERRORS(X)
+#undef X
+    default:
+        return "unknown error";
+    }
+}
+
+static const char *fault_text(uint32_t fault)
+{
+    switch (fault) {
+    case RAFT__FAULT_DISK:
+        return "a write to the disk failed";
+    case RAFT__FAULT_DIVERGENCE:
+        return "a leader's log contradicts an entry that is committed here";
+    default:
+        return NULL;
+    }
+}
+
+/* --- making a member ------------------------------------------------------------------------ */
+
+void raft_options_init(struct raft_options *o)
+{
+    memset(o, 0, sizeof(*o));
+    o->election_min = 500000000u;
+    o->election_max = 1000000000u;
+    o->heartbeat = 50000000u;
+    o->disk_stall = o->election_min;
+    o->link_hint = 10000000u;
+    o->inflight_msgs_max = 64;
+    o->inflight_bytes_max = 8u << 20;
+    o->msg_bytes_max = 1u << 20;
+    o->msg_entries_max = 4096;
+    o->uncommitted_bytes_max = 64u << 20;
+    o->log_slots = 262144;
+    o->reads_max = 64;
+    o->chunk_bytes = 256u << 10;
+    o->chunks_inflight_max = 4;
+    o->priority = 1;
+}
+
+static int options_valid(const struct raft_options *o)
+{
+    const raft_ns longest = (raft_ns)1 << 60; /* sums of a few never overflow */
+    if (o->id == 0 || o->election_min == 0 || o->election_max < o->election_min) {
+        return 0;
+    }
+    if (o->election_max > longest / 1024 || o->link_hint > longest || o->disk_stall > longest) {
+        return 0;
+    }
+    if (o->heartbeat == 0 || o->heartbeat > o->election_min / 3 || o->disk_stall == 0) {
+        return 0;
+    }
+    if (o->inflight_msgs_max == 0 || o->inflight_msgs_max > RAFT_INFLIGHT_MAX) {
+        return 0;
+    }
+    if (o->inflight_bytes_max == 0 || o->msg_bytes_max == 0 || o->msg_entries_max == 0) {
+        return 0;
+    }
+    if (o->log_slots < RAFT__LOG_SLOTS_MIN || (o->log_slots & (o->log_slots - 1)) != 0) {
+        return 0;
+    }
+    if (o->reads_max == 0 || o->reads_max > RAFT__READS_MAX || o->uncommitted_bytes_max == 0) {
+        return 0;
+    }
+    return o->chunk_bytes > 0 && o->chunks_inflight_max > 0 && o->priority > 0 &&
+           o->priority <= 1024;
+}
+
+struct layout {
+    size_t log, inflight, reads, results, total;
+};
+
+static struct layout layout_of(const struct raft_options *o)
+{
+    struct layout l;
+    l.log = sizeof(struct raft);
+    l.inflight = l.log + (size_t)o->log_slots * sizeof(struct raft_entry);
+    l.reads =
+        l.inflight + (size_t)RAFT_NODES_MAX * o->inflight_msgs_max * sizeof(struct raft__inflight);
+    l.results = l.reads + (size_t)o->reads_max * sizeof(struct raft__read);
+    l.total = l.results + (size_t)o->reads_max * sizeof(struct raft_read);
+    return l;
+}
+
+_Static_assert(sizeof(struct raft) % 8 == 0, "the arrays behind the struct are aligned");
+_Static_assert(sizeof(struct raft_entry) == 16, "one log slot");
+_Static_assert(sizeof(struct raft__read) % 8 == 0 && sizeof(struct raft_read) % 8 == 0,
+               "arrays of reads are aligned");
+
+size_t raft_size(const struct raft_options *o)
+{
+    return options_valid(o) ? layout_of(o).total : 0;
+}
+
+struct raft *raft_init(void *mem, size_t len, const struct raft_options *o)
+{
+    size_t need = raft_size(o);
+    if (mem == NULL || need == 0 || len < need) {
+        return NULL;
+    }
+    struct layout l = layout_of(o);
+    struct raft *r = mem;
+    memset(mem, 0, need);
+    r->block_bytes = need;
+    memcpy(&r->o, o, sizeof(*o));
+    r->log_offset = l.log;
+    r->inflight_offset = l.inflight;
+    r->reads_offset = l.reads;
+    r->results_offset = l.results;
+    r->log_mask = o->log_slots - 1;
+    r->rng = o->rng_seed ^ ((uint64_t)o->id << 32);
+    r->role = RAFT_FOLLOWER;
+    r->seen_role = RAFT_FOLLOWER;
+    r->self = RAFT__NO_SLOT;
+    r->persist_next = 1;
+    r->election_at = RAFT__NEVER;
+    r->beat_at = RAFT__NEVER;
+    return r;
+}
+
+uint64_t raft__random(struct raft *r)
+{
+    /* splitmix64 (Steele, Lea, Flood 2014): a counter and a bijective mix. */
+    r->rng += 0x9e3779b97f4a7c15u;
+    uint64_t z = r->rng;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+void raft__fail(struct raft *r, enum raft__fault why)
+{
+    if (r->role == RAFT_FAULTED) {
+        return;
+    }
+    raft__reads_fail(r, RAFT_READ_NO_LEADER);
+    r->role = RAFT_FAULTED;
+    r->fault = why;
+    r->leader = 0;
+    r->transfer_to = 0;
+    r->grant_to = 0;
+    r->sends_count = r->sends_given;
+    r->rx.phase = RAFT__RX_NONE;
+    r->rx.chunk_due = 0;
+    raft__trace(r, RAFT_TRACE_FAULT, (struct raft__note){.a = why});
+}
+
+/* --- messages ------------------------------------------------------------------------------- */
+
+static struct raft_msg *message_at(struct raft *r, uint32_t i, enum raft_msg_type type, raft_id to)
+{
+    struct raft_send *s = &r->sends[i];
+    memset(s, 0, sizeof(*s));
+    s->msg.type = (uint8_t)type;
+    s->msg.from = r->o.id;
+    s->msg.to = to;
+    s->msg.term = r->term;
+    return &s->msg;
+}
+
+struct raft_msg *raft__reply(struct raft *r, enum raft_msg_type type, raft_id to)
+{
+    if (r->sends_count >= RAFT__REPLIES_MAX) {
+        r->ignored++;
+        return NULL;
+    }
+    return message_at(r, r->sends_count++, type, to);
+}
+
+struct raft_send *raft__send(struct raft *r, enum raft_msg_type type, raft_id to)
+{
+    if (r->sends_count >= RAFT__SENDS_MAX) {
+        r->more = 1;
+        return NULL;
+    }
+    (void)message_at(r, r->sends_count, type, to);
+    return &r->sends[r->sends_count++];
+}
+
+/* Tell the sender of an outdated request which term it is by now (it steps down). */
+static void refuse_old_term(struct raft *r, const struct raft_msg *m)
+{
+    static const uint8_t answer[RAFT_MSG_TYPE_END] = {
+        [RAFT_MSG_APPEND] = RAFT_MSG_APPEND_REPLY,
+        [RAFT_MSG_HEARTBEAT] = RAFT_MSG_HEARTBEAT_REPLY,
+        [RAFT_MSG_SNAPSHOT] = RAFT_MSG_SNAPSHOT_REPLY,
+        [RAFT_MSG_READ] = RAFT_MSG_READ_REPLY,
+    };
+    if (answer[m->type] == 0) {
+        return; /* an old reply: nobody waits for a word about it */
+    }
+    struct raft_msg *reply = raft__reply(r, (enum raft_msg_type)answer[m->type], m->from);
+    if (reply != NULL) {
+        reply->flags = RAFT_FLAG_REJECT;
+        reply->seq = m->seq;
+    }
+}
+
+static int from_leader(const struct raft_msg *m)
+{
+    return m->type == RAFT_MSG_APPEND || m->type == RAFT_MSG_HEARTBEAT ||
+           m->type == RAFT_MSG_SNAPSHOT;
+}
+
+/* Apply the rule of terms. Return: 1 when the message is to be handled. */
+static int enter_term(struct raft *r, const struct raft_msg *m)
+{
+    if (m->term < r->term) {
+        refuse_old_term(r, m);
+        return 0;
+    }
+    if (m->term > r->term) {
+        raft__become_follower(r, m->term, from_leader(m) ? m->from : 0);
+    }
+    RAFT_INVARIANT(m->term == r->term);
+    if (from_leader(m)) {
+        /* A term has one leader. Whoever claims a second one is broken, and is not obeyed. */
+        if (r->role == RAFT_LEADER || (r->leader != 0 && r->leader != m->from)) {
+            r->ignored++;
+            return 0;
+        }
+        raft__hear_leader(r, m->from);
+    }
+    struct raft__peer *p = raft__peer_find(r, m->from);
+    if (p != NULL) {
+        p->heard = r->now;
+    }
+    return 1;
+}
+
+static void dispatch(struct raft *r, const struct raft_event *ev, struct raft_accept *accept)
+{
+    const struct raft_msg *m = ev->msg;
+    switch (m->type) {
+    case RAFT_MSG_APPEND:
+        raft__handle_append(r, ev, accept);
+        break;
+    case RAFT_MSG_APPEND_REPLY:
+        raft__handle_append_reply(r, m);
+        break;
+    case RAFT_MSG_HEARTBEAT:
+        raft__handle_heartbeat(r, m);
+        break;
+    case RAFT_MSG_HEARTBEAT_REPLY:
+        raft__handle_heartbeat_reply(r, m);
+        break;
+    case RAFT_MSG_SNAPSHOT:
+        raft__handle_snapshot(r, ev);
+        break;
+    case RAFT_MSG_SNAPSHOT_REPLY:
+        raft__handle_snapshot_reply(r, m);
+        break;
+    case RAFT_MSG_TIMEOUT_NOW:
+        raft__handle_timeout_now(r, m);
+        break;
+    case RAFT_MSG_READ:
+        raft__handle_read(r, m);
+        break;
+    case RAFT_MSG_READ_REPLY:
+        raft__handle_read_reply(r, m);
+        break;
+    default:
+        r->ignored++;
+        break;
+    }
+}
+
+static void receive(struct raft *r, const struct raft_event *ev, struct raft_accept *accept)
+{
+    const struct raft_msg *m = ev->msg;
+    if (m->to != r->o.id || m->from == 0 || m->from == r->o.id || m->term == 0 ||
+        m->term > RAFT__TERM_MAX) {
+        r->ignored++;
+        return;
+    }
+    switch (m->type) {
+    case RAFT_MSG_PREVOTE:
+        raft__handle_prevote(r, m);
+        return;
+    case RAFT_MSG_PREVOTE_REPLY:
+        raft__handle_prevote_reply(r, m);
+        return;
+    case RAFT_MSG_VOTE:
+        raft__handle_vote(r, m);
+        return;
+    case RAFT_MSG_VOTE_REPLY:
+        raft__handle_vote_reply(r, m);
+        return;
+    default:
+        break;
+    }
+    if (m->type == 0 || m->type >= RAFT_MSG_TYPE_END) {
+        r->ignored++;
+        return;
+    }
+    if (enter_term(r, m)) {
+        dispatch(r, ev, accept);
+    }
+}
+
+/* --- events --------------------------------------------------------------------------------- */
+
+static int io_done(struct raft *r, uint64_t seq)
+{
+    int rv = raft__io_complete(r, seq);
+    if (rv != 0) {
+        return rv;
+    }
+    if (r->role == RAFT_CANDIDATE) {
+        raft__vote_durable(r);
+    }
+    if (r->role == RAFT_LEADER) {
+        raft__advance_commit(r);
+    }
+    return 0;
+}
+
+static int applied(struct raft *r, raft_index index)
+{
+    if (index > r->commit) {
+        return RAFT_EINVAL;
+    }
+    r->applied = raft__max(r->applied, index);
+    return 0;
+}
+
+static int peer_link(struct raft *r, raft_id id, int up)
+{
+    struct raft__peer *p = raft__peer_find(r, id);
+    if (p == NULL || id == r->o.id) {
+        return 0; /* a connection to somebody outside the configuration */
+    }
+    raft__peer_link(r, p, up);
+    raft__election_link(r, id, up);
+    return 0;
+}
+
+static void tick(struct raft *r)
+{
+    raft__reads_tick(r);
+    if (r->role == RAFT_LEADER) {
+        raft__leader_tick(r);
+    } else {
+        raft__election_tick(r);
+    }
+}
+
+static int campaign(struct raft *r)
+{
+    if (r->role != RAFT_LEADER && raft__may_campaign(r)) {
+        raft__campaign(r, 0);
+    }
+    return 0;
+}
+
+static int step_running(struct raft *r, const struct raft_event *ev, struct raft_accept *accept)
+{
+    switch (ev->type) {
+    case RAFT_EV_TICK:
+        tick(r);
+        return 0;
+    case RAFT_EV_RECV:
+        if (ev->msg == NULL) {
+            return RAFT_EINVAL;
+        }
+        receive(r, ev, accept);
+        return 0;
+    case RAFT_EV_PROPOSE:
+        return raft__propose(r, ev, accept);
+    case RAFT_EV_TRANSFER:
+        return raft__transfer(r, ev->peer);
+    case RAFT_EV_READ:
+        return raft__read(r, ev->cookie);
+    case RAFT_EV_CAMPAIGN:
+        return campaign(r);
+    case RAFT_EV_PEER_LINK:
+        return peer_link(r, ev->peer, ev->value != 0);
+    case RAFT_EV_IO_DONE:
+        return io_done(r, ev->io_seq);
+    case RAFT_EV_IO_FAILED:
+        raft__fail(r, RAFT__FAULT_DISK);
+        return 0;
+    case RAFT_EV_DISK:
+        r->disk_full = ev->value == 0;
+        return 0;
+    case RAFT_EV_APPLIED:
+        return applied(r, ev->index);
+    case RAFT_EV_SNAP_TAKEN:
+        return raft__snap_taken(r, ev);
+    case RAFT_EV_SNAP_STORED:
+        return raft__snap_stored(r, ev);
+    case RAFT_EV_SNAP_INSTALLED:
+        return raft__snap_installed(r, ev);
+    case RAFT_EV_SNAP_REJECTED:
+        return raft__snap_rejected(r, ev);
+    default:
+        return RAFT_EINVAL;
+    }
+}
+
+int raft_step(struct raft *r, const struct raft_event *ev, struct raft_accept *accept)
+{
+    struct raft_accept taken = {0, 0, 0, 0};
+    int rv;
+    if (r->role == RAFT_FAULTED) {
+        return RAFT_EFAULTED;
+    }
+    r->now = ev->now > r->now ? ev->now : r->now;
+    if (r->boot == RAFT__BOOT_DONE) {
+        rv = step_running(r, ev, &taken);
+    } else {
+        rv = raft__boot_step(r, ev, &taken);
+    }
+    if (rv == 0 && accept != NULL) {
+        *accept = taken;
+    }
+    return rv;
+}
+
+/* --- actions -------------------------------------------------------------------------------- */
+
+static void build_round(struct raft *r)
+{
+    struct raft_actions *a = &r->actions;
+    r->more = 0;
+    if (r->role != RAFT_FAULTED && r->boot == RAFT__BOOT_DONE) {
+        a->persist_count = raft__io_issue(r);
+        raft__election_round(r);
+        raft__follower_round(r);
+        raft__rx_round(r);
+        raft__reads_round(r);
+        if (r->role == RAFT_LEADER) {
+            raft__leader_round(r);
+        }
+    }
+    r->sends_given = r->sends_count;
+    r->drops_given = r->drops_count;
+    r->trace_given = r->trace_count;
+    r->results_given = r->results_count;
+    a->commit = r->commit;
+    a->more = (int)r->more;
+    a->state_changed = r->role != r->seen_role || r->term != r->seen_term ||
+                       r->leader != r->seen_leader || r->fault != r->seen_fault;
+    r->seen_role = r->role;
+    r->seen_term = r->term;
+    r->seen_leader = r->leader;
+    r->seen_fault = r->fault;
+}
+
+const struct raft_actions *raft_poll(struct raft *r)
+{
+    struct raft_actions *a = &r->actions;
+    if (!r->polled) {
+        build_round(r);
+        r->polled = 1;
+    }
+    a->persist = r->persist;
+    a->sends = r->sends;
+    a->sends_count = r->sends_given;
+    a->reads = (const struct raft_read *)(const void *)((const char *)r + r->results_offset);
+    a->reads_count = r->results_given;
+    a->drops = r->drops;
+    a->drops_count = r->drops_given;
+    a->trace = r->trace;
+    a->trace_count = r->trace_given;
+    a->snap_chunk = r->chunk_out.type != 0 ? &r->chunk_out : NULL;
+    a->snap_install = r->install_out.index != 0 ? &r->install_out : NULL;
+    return a;
+}
+
+/* What events queued since the poll moves to the front; usually nothing. */
+static void keep_rest(struct raft *r)
+{
+    struct raft_read *results = (struct raft_read *)(void *)((char *)r + r->results_offset);
+    memmove(r->sends, r->sends + r->sends_given, r->sends_count * sizeof(r->sends[0]));
+    memmove(r->drops, r->drops + r->drops_given, r->drops_count * sizeof(r->drops[0]));
+    memmove(r->trace, r->trace + r->trace_given, r->trace_count * sizeof(r->trace[0]));
+    memmove(results, results + r->results_given, r->results_count * sizeof(results[0]));
+}
+
+void raft_done(struct raft *r)
+{
+    if (!r->polled) {
+        return;
+    }
+    r->sends_count -= r->sends_given;
+    r->drops_count -= r->drops_given;
+    r->trace_count -= r->trace_given;
+    r->results_count -= r->results_given;
+    if ((r->sends_count | r->drops_count | r->trace_count | r->results_count) != 0) {
+        keep_rest(r);
+    }
+    r->sends_given = r->drops_given = r->trace_given = r->results_given = 0;
+    r->chunk_out.type = 0;
+    r->install_out.index = 0;
+    memset(&r->actions, 0, sizeof(r->actions)); /* no pointer stays in the block */
+    r->polled = 0;
+}
+
+raft_ns raft_deadline(const struct raft *r)
+{
+    if (r->role == RAFT_FAULTED || r->boot != RAFT__BOOT_DONE) {
+        return RAFT__NEVER;
+    }
+    raft_ns at = raft__reads_deadline(r);
+    raft_ns role_at =
+        r->role == RAFT_LEADER ? raft__leader_deadline(r) : raft__election_deadline(r);
+    return at < role_at ? at : role_at;
+}
+
+/* --- looking at a member -------------------------------------------------------------------- */
+
+void raft_status(const struct raft *r, struct raft_status *ret_status)
+{
+    struct raft_status *s = ret_status;
+    memset(s, 0, sizeof(*s));
+    s->id = r->o.id;
+    s->role = (enum raft_role)r->role;
+    s->term = r->term;
+    s->vote = r->vote;
+    s->leader = r->leader;
+    s->first = r->base + 1;
+    s->last = r->last;
+    s->commit = r->commit;
+    s->applied = r->applied;
+    s->stable = r->stable;
+    s->snapshot = r->snapshot.index;
+    s->transfer_to = r->transfer_to;
+    s->leader_ready = r->role == RAFT_LEADER && r->leader_ready;
+    s->quorum_contact = r->role == RAFT_LEADER ? raft__quorum_contact(r) : r->quorum_contact;
+    s->ignored = r->ignored;
+    s->fault = fault_text(r->fault);
+    s->peers_count = r->peers_count;
+    for (uint32_t i = 0; i < r->peers_count; i++) {
+        const struct raft__peer *p = &r->peers[i];
+        struct raft_peer_status *t = &s->peers[i];
+        int self = i == r->self;
+        t->id = p->id;
+        t->roles = p->roles;
+        t->last_heard = self ? r->now : p->heard;
+        t->link_up = self || p->link == RAFT__LINK_UP;
+        if (r->role == RAFT_LEADER) {
+            t->match = self ? r->stable : p->match;
+            t->next = self ? r->last + 1 : p->next;
+            t->active = self || (p->contact != 0 && r->now - p->contact <= r->o.election_min);
+        }
+    }
+}
+
+const struct raft_entry *raft_entry_at(const struct raft *r, raft_index index)
+{
+    return index > r->base && index <= r->last ? raft__entry(r, index) : NULL;
+}
+
+const struct raft_config_at *raft_config_at(const struct raft *r, raft_index index)
+{
+    for (uint32_t i = r->configs_count; i > 0; i--) {
+        if (r->configs[i - 1].index <= index) {
+            return index >= r->base && index <= r->last ? &r->configs[i - 1] : NULL;
+        }
+    }
+    return NULL;
+}
+
+void raft_copy(void *dst, const struct raft *r)
+{
+    memcpy(dst, r, r->block_bytes);
+}

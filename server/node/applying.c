@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * applying.c: committed entries into the state machine, and what follows from each: events to watches,
+ * sessions, the answer to the client that waits here.
+ *
+ * For one entry, in this order (node.h invariants 2 and 4):
+ *   1. reads of the same connection that came before the write are answered from the state before it
+ *   2. machine_apply
+ *   3. its changes to the watches
+ *   4. sessions that ended or moved
+ *   5. the answer
+ *
+ * Invariant: entries are applied in the order of their index, each once; `applied` moves before anything
+ * is answered, so that every receipt tells a revision that is in the state.
+ */
+#include "server/node/internal.h"
+
+static void publish(struct node *n, raft_index index, const struct machine_outcome *o)
+{
+    if (o->changes_count > 0) {
+        watch_publish(n->hub, index, o->changes, o->changes_count);
+    }
+}
+
+static void answer(struct node *n, struct request *r, const struct machine_outcome *o)
+{
+    node__reads_fresh(n, r->arrived);
+    n->writes.progress_at = n->now;
+    if (r->q.op == COORD_OP_HELLO || r->q.op == COORD_OP_SESSION_OPEN) {
+        node__session_answer(n, r, o);
+    } else {
+        node__answer_body(n, r, o->error, o->body);
+    }
+}
+
+static void apply_command(struct node *n, raft_index index, const struct coord_buf *buf)
+{
+    struct machine_outcome o = {0};
+    struct request *r = NULL;
+    struct entry e;
+    if (entry_decode(buf->data, buf->len, &e) && e.origin == n->o.raft.id) {
+        r = node__write_find(n, e.cookie);
+        if (r != NULL && r->stage != REQUEST_SENT) {
+            r = NULL;
+        }
+    }
+    if (r != NULL && r->conn->waiting > 0) {
+        node__reads_force(n, r->conn, r);
+    }
+    machine_apply(n->machine, index, buf->data, buf->len, &o);
+    n->applied = index;
+    publish(n, index, &o);
+    if (r != NULL && o.attached_epoch == 0 && o.ended_count == 0) {
+        answer(n, r, &o);
+        return;
+    }
+    node__sessions_applied(n, &o, r);
+    if (r != NULL && r->stage == REQUEST_SENT) {
+        answer(n, r, &o);
+    }
+}
+
+static void apply_one(struct node *n, raft_index index)
+{
+    const struct raft_entry *meta = raft_entry_at(n->raft, index);
+    NODE_ASSERT(meta != NULL);
+    if (n->writes.sent_count > 0 && meta->term > n->writes.sent_term) {
+        node__writes_lost(n);
+    }
+    n->applied_term = meta->term;
+    n->snaps.entries++;
+    if (meta->type != RAFT_ENTRY_COMMAND) {
+        machine_skip(n->machine, index);
+        n->applied = index;
+        return;
+    }
+    struct coord_buf *buf = node__payloads_get(&n->log, index);
+    NODE_ASSERT(buf != NULL);
+    NODE_ASSERT(buf->len == meta->bytes);
+    n->snaps.bytes += buf->len;
+    apply_command(n, index, buf);
+}
+
+void node__apply(struct node *n)
+{
+    raft_index before = n->applied;
+    if (n->snaps.loading || n->fault[0] != '\0') {
+        return;
+    }
+    while (n->applied < n->commit && n->apply_entries > 0 && n->apply_bytes > 0) {
+        const struct raft_entry *meta = raft_entry_at(n->raft, n->applied + 1);
+        NODE_ASSERT(meta != NULL);
+        n->apply_entries--;
+        n->apply_bytes -= meta->bytes < n->apply_bytes ? meta->bytes : n->apply_bytes;
+        apply_one(n, n->applied + 1);
+    }
+    if (n->applied == before) {
+        return;
+    }
+    struct raft_event ev = {.type = RAFT_EV_APPLIED, .index = n->applied};
+    int rv = node__step(n, &ev, NULL);
+    NODE_ASSERT(rv == 0 || rv == RAFT_EFAULTED);
+    node__conns_ready_blocked(n);
+    if (n->applied < n->commit) {
+        n->again = true;
+    }
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * payloads.c: the payloads of the log entries that raft may still ask for, in a ring by index with as
+ * many slots as raft's own ring. It follows what raft says: cut at what raft_accept overwrites, released
+ * behind what raft compacts.
+ *
+ * Invariant: slots outside [first, last] are NULL. Entries without payload are NULL inside it.
+ */
+#include "server/node/internal.h"
+
+#include <stdlib.h>
+
+int node__payloads_init(struct payloads *p, uint32_t slots)
+{
+    NODE_ASSERT(slots > 0 && (slots & (slots - 1)) == 0);
+    p->slots = calloc(slots, sizeof(p->slots[0]));
+    p->mask = slots - 1;
+    p->first = 1;
+    p->last = 0;
+    return p->slots == NULL ? COORD_ENOMEM : 0;
+}
+
+static void drop(struct payloads *p, raft_index index)
+{
+    coord_buf_unref(p->slots[index & p->mask]);
+    p->slots[index & p->mask] = NULL;
+}
+
+void node__payloads_release(struct payloads *p)
+{
+    if (p->slots != NULL) {
+        node__payloads_cut(p, p->first);
+        free(p->slots);
+    }
+    *p = (struct payloads){0};
+}
+
+void node__payloads_cut(struct payloads *p, raft_index index)
+{
+    raft_index from = index < p->first ? p->first : index;
+    while (p->last >= from) {
+        drop(p, p->last);
+        p->last--;
+    }
+    if (index < p->first) {
+        p->first = index;
+        p->last = index - 1;
+    }
+}
+
+void node__payloads_compact(struct payloads *p, raft_index index)
+{
+    while (p->first <= index && p->first <= p->last) {
+        drop(p, p->first);
+        p->first++;
+    }
+    if (p->first <= index) {
+        p->first = index + 1;
+        p->last = index;
+    }
+}
+
+void node__payloads_put(struct payloads *p, raft_index index, struct coord_buf *b)
+{
+    NODE_ASSERT(index > p->last);
+    if (p->first > p->last) {
+        p->first = index;
+    }
+    NODE_ASSERT(index - p->first <= p->mask);
+    NODE_ASSERT(p->slots[index & p->mask] == NULL);
+    p->slots[index & p->mask] = b;
+    p->last = index;
+}
+
+struct coord_buf *node__payloads_get(const struct payloads *p, raft_index index)
+{
+    if (index < p->first || index > p->last) {
+        return NULL;
+    }
+    return p->slots[index & p->mask];
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * peers.c: messages from and to the other members: raft's own, and the dispatch of the rest to
+ * forward.c and touch.c. The bytes are those of peer_wire.h.
+ *
+ * Invariant: what a peer sends changes nothing but through raft_step or the checks of the file that
+ * handles it; bytes that are not a message are logged (rate bounded) and dropped.
+ */
+#include "server/node/internal.h"
+
+void node__peer_send(struct node *n, raft_id peer, struct coord_buf *one)
+{
+    if (n->outbox_count < NODE_OUTBOX_MAX) {
+        n->outbox[n->outbox_count++] =
+            (struct kept_message){.peer = peer, .buf = coord_buf_ref(one)};
+    }
+}
+
+void node__peers_flush(struct node *n)
+{
+    for (uint32_t i = 0; i < n->outbox_count; i++) {
+        struct coord_buf *parts[1] = {n->outbox[i].buf};
+        n->env.peer_send(n->env.ctx, n->outbox[i].peer, parts, 1);
+        coord_buf_unref(parts[0]);
+    }
+    n->outbox_count = 0;
+}
+
+void node__raft_send(struct node *n, const struct raft_send *s)
+{
+    const struct raft_msg *m = &s->msg;
+    uint32_t count = m->type == RAFT_MSG_APPEND ? m->count : 0;
+    uint32_t parts = 1;
+    if (m->type == RAFT_MSG_SNAPSHOT) {
+        node__snapshot_send(n, s);
+        return;
+    }
+    node__scratch(n, count);
+    for (uint32_t i = 0; i < count; i++) {
+        raft_index index = m->index + 1 + i;
+        const struct raft_entry *meta = raft_entry_at(n->raft, index);
+        struct coord_buf *payload = node__payloads_get(&n->log, index);
+        NODE_ASSERT(meta != NULL);
+        NODE_ASSERT(meta->bytes == (payload == NULL ? 0 : payload->len));
+        n->metas[i] = *meta;
+        if (payload != NULL) {
+            n->parts[parts++] = payload;
+        }
+    }
+    struct coord_buf *head = peer_raft_encode(m, n->metas, NULL);
+    if (head == NULL) {
+        return; /* as if the network had lost it */
+    }
+    n->parts[0] = head;
+    n->env.peer_send(n->env.ctx, m->to, n->parts, parts);
+    coord_buf_unref(head);
+}
+
+/* The payloads of the entries that raft took. */
+static void keep_payloads(struct node *n, const struct peer_raft *m, const struct raft_accept *a)
+{
+    const uint8_t *at = m->payload;
+    if (a->count == 0) {
+        return;
+    }
+    node__payloads_cut(&n->log, a->first);
+    for (uint32_t i = 0; i < a->skip; i++) {
+        at += n->metas[i].bytes;
+    }
+    for (uint32_t i = a->skip; i < a->skip + a->count; i++) {
+        struct coord_buf *b = NULL;
+        if (n->metas[i].bytes > 0) {
+            b = node__must_alloc(coord_buf_copy(at, n->metas[i].bytes));
+        }
+        node__payloads_put(&n->log, a->first + (i - a->skip), b);
+        at += n->metas[i].bytes;
+    }
+}
+
+void node__raft_receive(struct node *n, struct peer *p, const struct coord_buf *buf,
+                        struct peer_raft *ret_m)
+{
+    struct raft_accept accept = {0, 0, 0, 0};
+    node__scratch(n, peer_raft_entries(buf->data, buf->len));
+    if (!peer_raft_decode(buf->data, buf->len, n->metas, ret_m) || ret_m->msg.from != p->id) {
+        node__log_fault(n, "malformed RAFT message: peer=%u bytes=%u", p->id, buf->len);
+        ret_m->msg.type = 0;
+        return;
+    }
+    struct raft_event ev = {.type = RAFT_EV_RECV,
+                            .msg = &ret_m->msg,
+                            .entries = n->metas,
+                            .count = ret_m->msg.count,
+                            .configs = ret_m->configs,
+                            .configs_count = ret_m->configs_count};
+    int rv = node__step(n, &ev, &accept);
+    if (rv == 0) {
+        keep_payloads(n, ret_m, &accept);
+    }
+}
+
+static void receive_rest(struct node *n, struct peer *p, struct coord_buf *buf)
+{
+    struct peer_touch t;
+    struct peer_notice m;
+    enum peer_kind kind = peer_kind_of(buf->data, buf->len);
+    if (kind == PEER_FORWARD) {
+        node__forward_receive(n, p, buf);
+    } else if (kind == PEER_TOUCH && peer_touch_decode(buf->data, buf->len, &t)) {
+        node__touch_receive(n, p, &t);
+    } else if (!peer_notice_decode(buf->data, buf->len, &m)) {
+        node__log_fault(n, "malformed message: peer=%u bytes=%u", p->id, buf->len);
+    } else if (kind == PEER_TOUCHED) {
+        node__touched_receive(n, p, &m);
+    } else if (kind == PEER_FORWARD_AGAIN) {
+        node__forward_again(n, &m);
+    } else {
+        node__forward_refused(n, &m);
+    }
+}
+
+void node_peer_frame(struct node *n, raft_id peer, struct coord_buf *buf, uint64_t now)
+{
+    struct peer *p = node__peer(n, peer);
+    n->now = now > n->now ? now : n->now;
+    if (p == NULL || n->fault[0] != '\0') {
+        coord_buf_unref(buf);
+        return;
+    }
+    p->heard = n->now;
+    if (peer_kind_of(buf->data, buf->len) != PEER_RAFT) {
+        receive_rest(n, p, buf);
+    } else if (buf->len > 8 && buf->data[8] == RAFT_MSG_SNAPSHOT) {
+        node__chunk_receive(n, peer, buf); /* one per poll: raft asks for its bytes there */
+        return;
+    } else {
+        struct peer_raft m;
+        node__raft_receive(n, p, buf, &m);
+    }
+    coord_buf_unref(buf);
+}
+
+void node_peer_link(struct node *n, raft_id peer, bool up, uint64_t now)
+{
+    struct peer *p = node__peer(n, peer);
+    n->now = now > n->now ? now : n->now;
+    if (p == NULL) {
+        return;
+    }
+    if (p->link_up != up) {
+        node__log(n, NODE_LOG_INFO, "link %s: peer=%u term=%llu", up ? "up" : "down", peer,
+                  (unsigned long long)n->st.term);
+    }
+    p->link_up = up;
+    struct raft_event ev = {.type = RAFT_EV_PEER_LINK, .peer = peer, .value = up ? 1 : 0};
+    (void)node__step(n, &ev, NULL); /* only a faulted member refuses it */
+    if (up) {
+        node__forward_link_up(n, peer);
+    }
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * reads.c: reads at their consistency level (service.md), and how old the state here may be.
+ *
+ * Rounds. All reads that arrive between two rounds share the next one: one READ event of raft, confirmed
+ * by a quorum after it began (thesis 6.4). A read that joined round k may be answered once a round >= k
+ * is confirmed and its index applied. A round that is lost (no leader, leader new) is asked for again;
+ * noquorum.c ends the waiting.
+ *
+ * Age. When a round began at time T and its index is applied, the state here holds everything that was
+ * committed anywhere by T. The same is true of a write of this member that arrived at T and is applied:
+ * every entry committed by T stands before it. `fresh` is the latest such T; now - fresh bounds the age.
+ * Nothing else is used: the time at which a leader sent what was received is not known here.
+ *
+ * Order within a connection. A read is answered when it is the first. When a write that came after it
+ * is about to be applied first, the read is answered from the state just before that write: that state
+ * holds everything committed when the read came (as above), so this is linearizable, and the client never
+ * sees its later write in an earlier read. It also registers a watch before the writes behind it.
+ *
+ * Invariants
+ *   1. fresh never goes back. 2. done <= ids of rounds begun. 3. A round's id is never used again.
+ */
+#include "server/node/internal.h"
+
+#include <string.h>
+
+void node__reads_init(struct node *n)
+{
+    n->reads.next = 1;
+    n->reads.retry_at = NODE_NEVER;
+    n->reads.blocked_at = NODE_NEVER;
+}
+
+uint64_t node__read_round(struct node *n)
+{
+    n->reads.wanted = true;
+    return n->reads.next;
+}
+
+void node__read_join(struct node *n, struct request *r)
+{
+    r->round = node__read_round(n);
+}
+
+void node__reads_fresh(struct node *n, uint64_t at)
+{
+    if (!n->reads.fresh_known || at > n->reads.fresh) {
+        n->reads.fresh = at;
+        n->reads.fresh_known = true;
+    }
+}
+
+uint64_t node__age_ms(const struct node *n)
+{
+    if (!n->reads.fresh_known) {
+        return UINT64_MAX;
+    }
+    return (n->now - n->reads.fresh + NODE_MS - 1) / NODE_MS; /* rounded up: it is a bound */
+}
+
+/* --- rounds --------------------------------------------------------------------------------- */
+
+static struct round *round_of(struct reads *rd, uint64_t id)
+{
+    for (uint32_t i = 0; i < NODE_ROUNDS_MAX; i++) {
+        if (rd->rounds[i].id == id) {
+            return &rd->rounds[i];
+        }
+    }
+    return NULL;
+}
+
+void node__reads_run(struct node *n)
+{
+    struct reads *rd = &n->reads;
+    bool retry = n->now >= rd->retry_at;
+    struct round *free_one = round_of(rd, 0);
+    if ((!rd->wanted && !retry) || n->st.leader == 0 || free_one == NULL) {
+        return;
+    }
+    struct raft_event ev = {.type = RAFT_EV_READ, .cookie = rd->next};
+    if (node__step(n, &ev, NULL) != 0) {
+        rd->retry_at = n->now + n->o.raft.heartbeat / 8;
+        return;
+    }
+    *free_one = (struct round){.id = rd->next, .started = n->now};
+    rd->next++;
+    rd->wanted = false;
+    rd->retry_at = NODE_NEVER;
+}
+
+void node__reads_result(struct node *n, const struct raft_read *result)
+{
+    struct reads *rd = &n->reads;
+    struct round *round = round_of(rd, result->cookie);
+    if (round == NULL || round->id == 0) {
+        return;
+    }
+    if (result->result == RAFT_READ_OK) {
+        round->confirmed = true;
+        round->index = result->index;
+        return;
+    }
+    round->id = 0;
+    if (rd->retry_at == NODE_NEVER) {
+        rd->retry_at = n->now + n->o.raft.heartbeat / 8;
+    }
+}
+
+void node__reads_regime(struct node *n)
+{
+    /* What was lost is asked of the new leader at once. */
+    if (n->st.leader != 0 && n->reads.retry_at != NODE_NEVER) {
+        n->reads.retry_at = n->now;
+        n->again = true;
+    }
+}
+
+void node__reads_finish(struct node *n)
+{
+    struct reads *rd = &n->reads;
+    bool news = false;
+    for (uint32_t i = 0; i < NODE_ROUNDS_MAX; i++) {
+        struct round *round = &rd->rounds[i];
+        if (round->id == 0 || !round->confirmed || round->index > n->applied) {
+            continue;
+        }
+        if (round->id > rd->done) {
+            rd->done = round->id;
+            rd->done_index = round->index;
+        }
+        node__reads_fresh(n, round->started);
+        round->id = 0;
+        round->confirmed = false;
+        news = true;
+        n->again = n->again || rd->wanted;
+    }
+    if (news) {
+        node__touch_confirm(n);
+        node__conns_ready_blocked(n);
+    }
+}
+
+/* --- execution ------------------------------------------------------------------------------ */
+
+static void execute(struct node *n, struct request *r)
+{
+    struct coord_result res;
+    memset(&res, 0, sizeof(res));
+    if (r->q.op == COORD_OP_SYNC) {
+        res.revision = n->applied;
+        node__answer(n, r, &res);
+        return;
+    }
+    int rv = machine_read(n->machine, &r->q, &res);
+    if (rv != 0 && res.text.data == NULL) {
+        node__answer_error(n, r, rv, NULL);
+        return;
+    }
+    res.error = rv;
+    node__answer(n, r, &res);
+}
+
+bool node__watch_try(struct node *n, struct request *r)
+{
+    struct coord_result res;
+    memset(&res, 0, sizeof(res));
+    int rv = watch_add(n->hub, r->conn->id, &r->q, n->applied, &res.revision, &res.gap);
+    if (rv == COORD_ETOOSTALE) {
+        node__answer_error(n, r, rv,
+                           "this member has applied revision %llu, the watch begins at %llu",
+                           (unsigned long long)n->applied, (unsigned long long)r->q.revision);
+    } else if (rv != 0) {
+        node__answer_error(n, r, rv, NULL);
+    } else {
+        node__answer(n, r, &res);
+    }
+    return true;
+}
+
+/* Wait on, at most until `until`; noquorum: it will not get better. Return: false, it waits. */
+static bool wait_or_refuse(struct node *n, struct request *r, uint64_t until)
+{
+    if (!n->no_quorum && n->now < until) {
+        if (until < n->reads.blocked_at) {
+            n->reads.blocked_at = until;
+        }
+        return false;
+    }
+    if (r->q.level == COORD_LEVEL_SESSION) {
+        node__answer_error(n, r, COORD_ETOOSTALE,
+                           "this member has applied revision %llu, the read asks for %llu",
+                           (unsigned long long)n->applied, (unsigned long long)r->q.level_arg);
+    } else if (n->reads.fresh_known) {
+        node__answer_error(n, r, COORD_ETOOSTALE,
+                           "this member's data may be %llu ms old, the read allows %llu",
+                           (unsigned long long)node__age_ms(n), (unsigned long long)r->q.level_arg);
+    } else {
+        node__answer_error(n, r, COORD_ETOOSTALE,
+                           "this member cannot tell the age of its data, the read allows %llu ms",
+                           (unsigned long long)r->q.level_arg);
+    }
+    return true;
+}
+
+static bool try_session(struct node *n, struct request *r)
+{
+    if (n->applied < r->q.level_arg) {
+        return wait_or_refuse(n, r, r->arrived + node__window(n));
+    }
+    execute(n, r);
+    return true;
+}
+
+static bool try_bounded(struct node *n, struct request *r)
+{
+    if (n->reads.fresh_known && node__age_ms(n) <= r->q.level_arg) {
+        execute(n, r);
+        return true;
+    }
+    if (r->round == 0) {
+        node__read_join(n, r);
+        n->again = true;
+    } else if (n->reads.done >= r->round) {
+        /* A round began after it came, and even so the age is beyond its bound. */
+        return wait_or_refuse(n, r, 0);
+    }
+    return wait_or_refuse(n, r, r->arrived + node__window(n));
+}
+
+bool node__read_try(struct node *n, struct request *r)
+{
+    if (r->round != 0 && r->q.level != COORD_LEVEL_BOUNDED) {
+        if (n->reads.done < r->round) {
+            return false; /* noquorum.c ends it when no round can be confirmed */
+        }
+        if (r->q.op == COORD_OP_WATCH) {
+            return node__watch_try(n, r);
+        }
+        execute(n, r);
+        return true;
+    }
+    switch (r->q.level) {
+    case COORD_LEVEL_SESSION:
+        return try_session(n, r);
+    case COORD_LEVEL_BOUNDED:
+        return try_bounded(n, r);
+    default:
+        execute(n, r);
+        return true;
+    }
+}
+
+/* A read overtaken by a write behind it; the state is that just before the write. */
+static void force(struct node *n, struct request *r)
+{
+    switch (r->q.op) {
+    case COORD_OP_GET:
+    case COORD_OP_EXISTS:
+    case COORD_OP_STAT:
+    case COORD_OP_LIST:
+        node__reads_fresh(n, r->arrived);
+        if ((r->q.level == COORD_LEVEL_SESSION && n->applied < r->q.level_arg) ||
+            (r->q.level == COORD_LEVEL_BOUNDED && node__age_ms(n) > r->q.level_arg)) {
+            (void)wait_or_refuse(n, r, 0); /* refuses, as no time is left to wait */
+            return;
+        }
+        execute(n, r);
+        return;
+    case COORD_OP_WATCH:
+        (void)node__watch_try(n, r); /* always answers */
+        return;
+    default:
+        return; /* its answer does not depend on the order */
+    }
+}
+
+void node__reads_force(struct node *n, struct conn *c, const struct request *until)
+{
+    for (struct request *r = c->head; r != until && c->waiting > 0; r = r->next) {
+        NODE_ASSERT(r != NULL);
+        if (r->stage == REQUEST_WAITING) {
+            force(n, r);
+        }
+    }
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * request.c: what a decoded request asks for: checks that need no state, then by kind to writes.c,
+ * reads.c, touch.c, status.c, or answered here (HELLO, UNWATCH).
+ *
+ * Invariants
+ *   1. Nothing reaches the log that the state machine would refuse for its form: paths, sizes and
+ *      sessions are checked here first (and by the machine again).
+ *   2. A write of a connection whose session is being settled waits for that (HELD): only then the
+ *      epoch of its entry is known.
+ *   3. After its session ended a connection's writes are refused until it opens a new one: a write that
+ *      was under way with a number of the old session must not be carried out without it (X5).
+ */
+#include "server/node/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- checks --------------------------------------------------------------------------------- */
+
+static bool has_path(enum coord_op op)
+{
+    switch (op) {
+    case COORD_OP_CREATE:
+    case COORD_OP_GET:
+    case COORD_OP_SET:
+    case COORD_OP_DELETE:
+    case COORD_OP_EXISTS:
+    case COORD_OP_STAT:
+    case COORD_OP_LIST:
+    case COORD_OP_WATCH:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Return: 0, or an error with its text in why. */
+static int check_form(const struct node *n, const struct request *r, char *why, size_t why_bytes)
+{
+    const struct coord_request *q = &r->q;
+    if (has_path(q->op)) {
+        int rv = coord_path_check((const char *)q->path.data, q->path.len, why, why_bytes);
+        if (rv != 0) {
+            return rv;
+        }
+    }
+    if (q->data.len > n->o.machine.data_bytes) {
+        (void)snprintf(why, why_bytes, "the data has %u bytes, at most %u are allowed", q->data.len,
+                       n->o.machine.data_bytes);
+        return COORD_ETOOBIG;
+    }
+    return 0;
+}
+
+/* May this member serve the request at all? */
+static int check_member(const struct node *n, const struct coord_request *q, char *why,
+                        size_t why_bytes)
+{
+    bool always = q->op == COORD_OP_STATUS || q->op == COORD_OP_UNWATCH ||
+                  (q->op == COORD_OP_HELLO && q->session == 0);
+    if (n->fault[0] != '\0' && !always) {
+        (void)snprintf(why, why_bytes, "this member has stopped after a fault: %s", n->fault);
+        return COORD_ESHUTDOWN;
+    }
+    if (n->leaving && !always) {
+        (void)snprintf(why, why_bytes, "%s", coord_strerror(COORD_ESHUTDOWN));
+        return COORD_ESHUTDOWN;
+    }
+    return 0;
+}
+
+static int check_session(const struct conn *c, const struct coord_request *q, char *why,
+                         size_t why_bytes)
+{
+    bool write = coord_op_kind(q->op) == COORD_KIND_WRITE;
+    if (c->lost && q->op != COORD_OP_SESSION_OPEN && (write || coord_op_needs_session(q->op))) {
+        (void)snprintf(why, why_bytes, "the session of this connection has ended");
+        return COORD_EEXPIRED;
+    }
+    if (q->op == COORD_OP_SESSION_OPEN && (c->session != 0 || c->settling)) {
+        (void)snprintf(why, why_bytes, "this connection has a session already");
+        return COORD_EBADREQUEST;
+    }
+    bool ephemeral = q->op == COORD_OP_CREATE && (q->flags & COORD_F_EPHEMERAL) != 0;
+    if ((coord_op_needs_session(q->op) || ephemeral) && c->session == 0 && !c->settling) {
+        (void)snprintf(why, why_bytes, "%s", coord_strerror(COORD_ENOSESSION));
+        return COORD_ENOSESSION;
+    }
+    return 0;
+}
+
+/* --- HELLO ---------------------------------------------------------------------------------- */
+
+void node__hello_result(const struct node *n, enum coord_session_state state, uint64_t session,
+                        struct coord_result *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    ret->version = COORD_PROTOCOL_VERSION;
+    ret->member = n->o.raft.id;
+    ret->cluster = (struct coord_bytes){(const uint8_t *)n->cluster, (uint32_t)strlen(n->cluster)};
+    ret->limits = (struct coord_limits){.frame_bytes = n->o.frame_bytes_max,
+                                        .data_bytes = n->o.machine.data_bytes,
+                                        .outstanding = n->o.outstanding_max,
+                                        .watches = n->o.watch.per_connection,
+                                        .session_min_ms = n->o.machine.session_min_ms,
+                                        .session_max_ms = n->o.machine.session_max_ms,
+                                        .list_entries = n->o.machine.list_entries};
+    ret->session_state = (uint32_t)state;
+    ret->session = session;
+}
+
+static void admit_hello(struct node *n, struct request *r)
+{
+    struct conn *c = r->conn;
+    if (c->greeted || c->settling) {
+        node__answer_error(n, r, COORD_EBADREQUEST, "this connection has said hello already");
+        return;
+    }
+    if (r->q.version != COORD_PROTOCOL_VERSION) {
+        node__answer_error(n, r, COORD_EVERSION,
+                           "protocol version %llu is not served here, only version %d",
+                           (unsigned long long)r->q.version, COORD_PROTOCOL_VERSION);
+        node__conn_close(n, c, "protocol version");
+        return;
+    }
+    c->seen = r->q.revision;
+    if (r->q.session == 0) {
+        c->greeted = true; /* answered when it is its turn, which is at once */
+        return;
+    }
+    if (r->q.secret.data == NULL || r->q.secret.len != COORD_SECRET_BYTES) {
+        node__answer_error(n, r, COORD_EBADREQUEST, "secret: %d bytes are needed with a session",
+                           COORD_SECRET_BYTES);
+        node__conn_close(n, c, "malformed hello");
+        return;
+    }
+    c->settling = true;
+    c->waiting--;
+    node__write_submit(n, r);
+}
+
+/* --- admission ------------------------------------------------------------------------------ */
+
+/* Take r from WAITING into the hands of writes.c. */
+static void admit_write(struct node *n, struct request *r)
+{
+    struct conn *c = r->conn;
+    NODE_ASSERT(c->waiting > 0);
+    c->waiting--;
+    if (c->settling) {
+        r->stage = REQUEST_HELD;
+        return;
+    }
+    if (r->q.op == COORD_OP_SESSION_OPEN) {
+        c->settling = true;
+    }
+    node__write_submit(n, r);
+}
+
+static void admit_read(struct node *n, struct request *r)
+{
+    if (r->q.op == COORD_OP_PING) {
+        node__touch_ping(n, r);
+        return;
+    }
+    if (r->q.op == COORD_OP_SYNC || r->q.op == COORD_OP_WATCH ||
+        r->q.level == COORD_LEVEL_LINEARIZABLE) {
+        node__read_join(n, r);
+    } else if (r->q.level == COORD_LEVEL_SESSION && r->q.level_arg > r->conn->seen) {
+        r->conn->seen = r->q.level_arg;
+    }
+}
+
+void node__request_admit(struct node *n, struct request *r)
+{
+    char why[NODE_TEXT_BYTES] = "";
+    struct conn *c = r->conn;
+    if (r->q.op != COORD_OP_HELLO && !c->greeted && !c->settling) {
+        node__answer_error(n, r, COORD_EBADREQUEST, "a connection begins with hello, not with %s",
+                           coord_op_name(r->q.op));
+        node__log_fault(n, "request before hello: conn=%llu source=%s", (unsigned long long)c->id,
+                        c->source);
+        node__conn_close(n, c, "request before hello");
+        return;
+    }
+    int rv = check_member(n, &r->q, why, sizeof(why));
+    if (rv == 0) {
+        rv = check_form(n, r, why, sizeof(why));
+    }
+    if (rv == 0 && r->q.op != COORD_OP_HELLO) {
+        rv = check_session(c, &r->q, why, sizeof(why));
+    }
+    if (rv != 0) {
+        node__answer_error(n, r, rv, "%s", why);
+        return;
+    }
+    node__touch_conn(n, c);
+    if (r->q.op == COORD_OP_HELLO) {
+        admit_hello(n, r);
+    } else if (coord_op_kind(r->q.op) == COORD_KIND_WRITE) {
+        admit_write(n, r);
+    } else if (coord_op_kind(r->q.op) == COORD_KIND_READ) {
+        admit_read(n, r);
+    }
+}
+
+void node__requests_release(struct node *n, struct conn *c, int error)
+{
+    char why[NODE_TEXT_BYTES] = "";
+    for (struct request *r = c->head; r != NULL; r = r->next) {
+        bool held = r->stage == REQUEST_HELD;
+        if (!held && !(r->stage == REQUEST_WAITING && r->q.op == COORD_OP_PING)) {
+            continue;
+        }
+        int rv = error != 0 ? error : check_session(c, &r->q, why, sizeof(why));
+        if (rv != 0) {
+            node__answer_error(n, r, rv, "%s", why[0] != '\0' ? why : coord_strerror(rv));
+        } else if (held && c->settling) {
+            continue; /* behind a SESSION_OPEN that was set going just now */
+        } else if (held) {
+            if (r->q.op == COORD_OP_SESSION_OPEN) {
+                c->settling = true;
+            }
+            node__write_submit(n, r);
+        } else {
+            node__touch_ping(n, r);
+        }
+    }
+}
+
+/* --- what needs no state -------------------------------------------------------------------- */
+
+static void answer_hello(struct node *n, struct request *r)
+{
+    struct coord_result res;
+    node__hello_result(n, COORD_SESSION_NONE, 0, &res);
+    node__answer(n, r, &res);
+}
+
+static void answer_unwatch(struct node *n, struct request *r)
+{
+    struct coord_result res = {.error = 0};
+    /* Ending a watch that is gone already (a one-shot that fired) is no error. */
+    (void)watch_remove(n->hub, r->conn->id, r->q.watch);
+    node__answer(n, r, &res);
+}
+
+bool node__request_try(struct node *n, struct request *r)
+{
+    switch (r->q.op) {
+    case COORD_OP_HELLO:
+        answer_hello(n, r);
+        return true;
+    case COORD_OP_UNWATCH:
+        answer_unwatch(n, r);
+        return true;
+    case COORD_OP_STATUS:
+        node__status_answer(n, r);
+        return true;
+    case COORD_OP_PARTITION:
+        node__partition_answer(n, r);
+        return true;
+    case COORD_OP_PING:
+        return node__ping_try(n, r);
+    default:
+        return node__read_try(n, r);
+    }
+}
+
+void node__receipt(const struct node *n, const struct request *r, struct coord_receipt *ret)
+{
+    *ret = (struct coord_receipt){.member = n->o.raft.id,
+                                  .role = (uint32_t)n->st.role,
+                                  .term = n->st.term,
+                                  .revision = n->applied,
+                                  .age_ms = node__age_ms(n),
+                                  .level = COORD_LEVEL_LINEARIZABLE};
+    if (r != NULL && coord_op_kind(r->q.op) == COORD_KIND_READ) {
+        ret->level = r->q.level;
+    }
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * snapshots.c: taking a snapshot of the state now and then, sending chunks of the newest one, storing
+ * the chunks of a leader's, and standing on it once it is loaded.
+ *
+ *   taking:    due -> machine_save -> env->snapshot_save ... node_snapshot_saved -> SNAP_TAKEN -> raft
+ *              says SNAPMARK and forgets the log before it
+ *   receiving: SNAPSHOT message -> raft -> env->snapshot_store ... node_snapshot_stored -> SNAP_STORED
+ *              ... last one -> env->snapshot_load ... node_snapshot_loaded -> machine_load
+ *              -> SNAP_INSTALLED (or SNAP_REJECTED, and the leader begins again)
+ *
+ * Invariants
+ *   1. One is taken at a time, none while one is loaded.
+ *   2. While a snapshot is loaded nothing is applied; afterwards `applied` is its index.
+ *   3. The log reaches back to the older of the two newest snapshots, as long as it has room.
+ *   4. A snapshot that could not be saved leaves the log as it was; it is tried again later (D5).
+ */
+#include "server/node/internal.h"
+
+#include <string.h>
+
+#define RETRY_NS (10 * 1000 * NODE_MS)
+
+void node__snapshots_init(struct node *n, const struct raft_snapshot *boot)
+{
+    n->snaps.newest = *boot;
+}
+
+void node__snapshots_release(struct node *n)
+{
+    struct snapshots *s = &n->snaps;
+    while (s->chunks_count > 0) {
+        coord_buf_unref(s->chunks[s->chunks_head].buf);
+        s->chunks_head = (s->chunks_head + 1) % NODE_CHUNKS_MAX;
+        s->chunks_count--;
+    }
+    coord_buf_unref(s->loaded_state);
+    s->loaded_state = NULL;
+}
+
+/* --- taking --------------------------------------------------------------------------------- */
+
+static bool due(const struct node *n)
+{
+    const struct snapshots *s = &n->snaps;
+    uint64_t log_entries = n->st.last + 1 - n->st.first;
+    if (s->saving || s->loading || n->fault[0] != '\0' || n->applied <= s->newest.index ||
+        n->now < s->retry_at) {
+        return false;
+    }
+    return s->entries >= n->o.snapshot_entries || s->bytes >= n->o.snapshot_bytes ||
+           (log_entries >= n->o.raft.log_slots / 4 * 3 && s->entries >= n->o.raft.log_slots / 4);
+}
+
+void node__snapshots_run(struct node *n)
+{
+    struct snapshots *s = &n->snaps;
+    if (!due(n)) {
+        return;
+    }
+    const struct raft_config_at *config = raft_config_at(n->raft, n->applied);
+    NODE_ASSERT(config != NULL);
+    struct coord_buf *state = machine_save(n->machine);
+    if (state == NULL) {
+        node__log(n, NODE_LOG_ERROR, "no snapshot: out of memory, revision=%llu",
+                  (unsigned long long)n->applied);
+        s->retry_at = n->now + RETRY_NS;
+        return;
+    }
+    struct raft_snapshot meta;
+    memset(&meta, 0, sizeof(meta));
+    meta.index = n->applied;
+    meta.term = n->applied_term;
+    meta.config_index = config->index;
+    meta.config = config->config;
+    /* Another member's file of the same index is another file: a transfer never mixes the two. */
+    meta.snap_id = n->applied << 8 | (n->o.raft.id & 0xff);
+    s->saving = true;
+    s->entries = 0;
+    s->bytes = 0;
+    node__log(n, NODE_LOG_INFO, "snapshot begun: revision=%llu term=%llu bytes=%u",
+              (unsigned long long)meta.index, (unsigned long long)meta.term, state->len);
+    n->env.snapshot_save(n->env.ctx, &meta, state);
+    coord_buf_unref(state);
+}
+
+void node_snapshot_saved(struct node *n, const struct raft_snapshot *meta, int error, uint64_t now)
+{
+    struct snapshots *s = &n->snaps;
+    n->now = now > n->now ? now : n->now;
+    s->saving = false;
+    if (error != 0) {
+        node__log(n, NODE_LOG_ERROR, "snapshot abandoned, the log is kept: revision=%llu error=%d",
+                  (unsigned long long)meta->index, error);
+        s->entries = n->o.snapshot_entries; /* still due */
+        s->retry_at = n->now + RETRY_NS;
+        return;
+    }
+    node__log(n, NODE_LOG_INFO, "snapshot saved: revision=%llu term=%llu bytes=%llu",
+              (unsigned long long)meta->index, (unsigned long long)meta->term,
+              (unsigned long long)meta->bytes);
+    /* The log is kept behind the older of two snapshots, so that a newest file gone bad costs nothing;
+     * unless the log has hardly room left. */
+    bool tight = n->st.last + 1 - n->st.first >= n->o.raft.log_slots / 4 * 3;
+    struct raft_event ev = {.type = RAFT_EV_SNAP_TAKEN,
+                            .snapshot = meta,
+                            .index = tight ? meta->index : s->newest.index};
+    if (node__step(n, &ev, NULL) == 0 && meta->index > s->newest.index) {
+        s->newest = *meta;
+    }
+}
+
+/* --- sending -------------------------------------------------------------------------------- */
+
+void node__snapshot_send(struct node *n, const struct raft_send *s)
+{
+    const struct raft_msg *m = &s->msg;
+    const struct raft_snapshot *newest = &n->snaps.newest;
+    struct raft_config_at at = {.index = newest->config_index, .config = newest->config};
+    if (newest->index != m->index || newest->term != m->log_term) {
+        const struct raft_config_at *known = raft_config_at(n->raft, m->index);
+        if (known == NULL) {
+            return; /* a newer snapshot took its place; raft begins that one */
+        }
+        at = *known;
+    }
+    struct coord_buf *head = peer_raft_encode(m, NULL, &at);
+    if (head == NULL) {
+        return; /* as if the network had lost it */
+    }
+    n->env.peer_send_chunk(n->env.ctx, m->to, head, m);
+    coord_buf_unref(head);
+}
+
+/* --- receiving ------------------------------------------------------------------------------ */
+
+void node__chunk_receive(struct node *n, raft_id peer, struct coord_buf *buf)
+{
+    struct snapshots *s = &n->snaps;
+    if (s->chunks_count == NODE_CHUNKS_MAX) {
+        coord_buf_unref(buf); /* more than the leader's window: sent again */
+        return;
+    }
+    s->chunks[(s->chunks_head + s->chunks_count) % NODE_CHUNKS_MAX] =
+        (struct kept_message){.peer = peer, .buf = buf};
+    s->chunks_count++;
+}
+
+static void stand_on(struct node *n, const struct raft_snapshot *meta)
+{
+    struct raft_event ev = {.type = RAFT_EV_SNAP_INSTALLED, .snapshot = meta};
+    n->applied = meta->index;
+    n->applied_term = meta->term;
+    n->commit = meta->index > n->commit ? meta->index : n->commit;
+    n->snaps.newest = *meta;
+    n->snaps.entries = 0;
+    n->snaps.bytes = 0;
+    (void)node__step(n, &ev, NULL); /* only a faulted member refuses it */
+    node__log(n, NODE_LOG_INFO, "snapshot installed: revision=%llu term=%llu bytes=%llu",
+              (unsigned long long)meta->index, (unsigned long long)meta->term,
+              (unsigned long long)meta->bytes);
+    watch_reset(n->hub, meta->index);
+    node__sessions_reconcile(n);
+    if (n->writes.sent_count > 0) {
+        node__writes_unsure(n);
+    }
+    node__conns_ready_blocked(n);
+}
+
+static void finish_load(struct node *n)
+{
+    struct snapshots *s = &n->snaps;
+    char why[NODE_TEXT_BYTES] = "the file failed its verification";
+    int rv = s->loaded_error;
+    s->loading = false;
+    s->loaded = false;
+    if (rv == 0 && s->loaded_meta.index <= n->applied) {
+        rv = COORD_EPROTO;
+        (void)memcpy(why, "it is older than the state", sizeof("it is older than the state"));
+    }
+    if (rv == 0) {
+        rv =
+            machine_load(n->machine, s->loaded_state->data, s->loaded_state->len, why, sizeof(why));
+    }
+    coord_buf_unref(s->loaded_state);
+    s->loaded_state = NULL;
+    if (rv == 0) {
+        stand_on(n, &s->loaded_meta);
+        return;
+    }
+    node__log(n, NODE_LOG_ERROR, "snapshot rejected: revision=%llu why=\"%s\"",
+              (unsigned long long)s->loaded_meta.index, why);
+    struct raft_event ev = {.type = RAFT_EV_SNAP_REJECTED, .snap_id = s->loaded_meta.snap_id};
+    (void)node__step(n, &ev, NULL); /* only a faulted member refuses it */
+}
+
+void node__snapshots_receive(struct node *n)
+{
+    struct snapshots *s = &n->snaps;
+    if (s->loaded) {
+        finish_load(n);
+    }
+    while (s->chunks_count > 0) {
+        struct kept_message kept = s->chunks[s->chunks_head];
+        struct peer *p = node__peer(n, kept.peer);
+        struct peer_raft m;
+        s->chunks_head = (s->chunks_head + 1) % NODE_CHUNKS_MAX;
+        s->chunks_count--;
+        NODE_ASSERT(p != NULL);
+        node__raft_receive(n, p, kept.buf, &m);
+        node__poll(n, m.msg.type != 0 ? &m : NULL);
+        coord_buf_unref(kept.buf);
+    }
+}
+
+void node__snapshot_load(struct node *n, const struct raft_snapshot *meta)
+{
+    n->snaps.loading = true;
+    n->env.snapshot_load(n->env.ctx, meta);
+}
+
+void node_snapshot_stored(struct node *n, uint64_t snap_id, uint64_t through, uint64_t now)
+{
+    n->now = now > n->now ? now : n->now;
+    struct raft_event ev = {.type = RAFT_EV_SNAP_STORED, .snap_id = snap_id, .offset = through};
+    (void)node__step(n, &ev, NULL); /* a transfer that was given up meanwhile is no concern */
+}
+
+void node_snapshot_loaded(struct node *n, const struct raft_snapshot *meta, struct coord_buf *state,
+                          int error, uint64_t now)
+{
+    struct snapshots *s = &n->snaps;
+    n->now = now > n->now ? now : n->now;
+    if (!s->loading || s->loaded) {
+        return;
+    }
+    s->loaded = true;
+    s->loaded_error = error == 0 && state == NULL ? COORD_EPROTO : error;
+    s->loaded_meta = *meta;
+    s->loaded_state = coord_buf_ref(state);
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * touch.c: how activity of sessions reaches the leader, and PING.
+ *
+ * Every request is activity of its connection's session. The leader notes that of its own connections at
+ * once; a follower gathers sessions and sends them in a TOUCH: at once when a PING waits for it, else
+ * every two heartbeats at most. Writes need no TOUCH (the leader sees their session), and no activity
+ * ever costs a log entry.
+ *
+ * PING (testing.md E2, E4) is answered only when the leader has the activity, was confirmed as leader by
+ * a quorum round begun after that, and this member has applied everything up to that round and up to the
+ * last EXPIRE that leader had proposed: a session that the leader had given up is then gone here too, and
+ * the PING is answered EEXPIRED.
+ *
+ *   PING at the leader:   note activity -> join a read round -> round done, applied >= expire_index
+ *   PING at a follower:   TOUCH(round k) -> leader notes, joins a read round -> done -> TOUCHED(k, index)
+ *                         -> applied >= index
+ * When the leader changes, or a TOUCH seems lost, waiting PINGs begin again.
+ *
+ * Invariant: an answered PING's activity was taken by the leader of that term before it gave up the
+ * session, hence the session lives one timeout from then on.
+ */
+#include "server/node/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ACTIVE_MIN 64u
+
+void node__touch_init(struct node *n)
+{
+    n->touch.batch = 1;
+    node__list_init(&n->touch.pings);
+}
+
+void node__touch_release(struct node *n)
+{
+    free(n->touch.active);
+    n->touch.active = NULL;
+    n->touch.active_count = 0;
+    n->touch.active_slots = 0;
+}
+
+/* --- gathering ------------------------------------------------------------------------------ */
+
+static void gather(struct node *n, struct conn *c)
+{
+    struct touch *t = &n->touch;
+    if (c->session == 0 || c->touch_batch == t->batch || t->active_count == PEER_SESSIONS_MAX) {
+        return;
+    }
+    if (t->active_count == t->active_slots) {
+        size_t slots = t->active_slots == 0 ? ACTIVE_MIN : t->active_slots * 2;
+        uint64_t *bigger = realloc(t->active, slots * sizeof(bigger[0]));
+        if (bigger == NULL) {
+            return; /* the session's next request tries again */
+        }
+        t->active = bigger;
+        t->active_slots = slots;
+    }
+    if (t->active_count == 0) {
+        t->active_since = n->now;
+    }
+    t->active[t->active_count++] = c->session;
+    c->touch_batch = t->batch;
+}
+
+static void gathered(struct touch *t)
+{
+    t->active_count = 0;
+    t->batch++;
+}
+
+void node__touch_conn(struct node *n, struct conn *c)
+{
+    gather(n, c);
+}
+
+void node__touch_ping(struct node *n, struct request *r)
+{
+    r->placed = false;
+    r->heard = false;
+    node__list_add(&n->touch.pings, &r->ping);
+    n->again = true;
+}
+
+static uint64_t touch_delay(const struct node *n)
+{
+    return 2 * n->o.raft.heartbeat;
+}
+
+static uint64_t touch_retry(const struct node *n)
+{
+    return 4 * n->o.raft.heartbeat;
+}
+
+/* --- sending -------------------------------------------------------------------------------- */
+
+/* Which waiting PINGs have to go out (again)? Return: how many. */
+static uint32_t unplaced(struct node *n)
+{
+    uint32_t count = 0;
+    for (struct node_link *l = n->touch.pings.next; l != &n->touch.pings; l = l->next) {
+        struct request *r = NODE_CONTAINER(l, struct request, ping);
+        if (r->placed && !r->heard && n->now - r->placed_at >= touch_retry(n)) {
+            r->placed = false;
+        }
+        if (!r->placed && r->conn->session != 0) {
+            gather(n, r->conn);
+            count++;
+        }
+    }
+    return count;
+}
+
+static void run_leader(struct node *n)
+{
+    struct touch *t = &n->touch;
+    for (size_t i = 0; i < t->active_count; i++) {
+        node__sessions_heard(n, t->active[i]);
+    }
+    gathered(t);
+    for (struct node_link *l = t->pings.next; l != &t->pings; l = l->next) {
+        struct request *r = NODE_CONTAINER(l, struct request, ping);
+        if (r->placed || r->conn->session == 0) {
+            continue;
+        }
+        r->placed = true;
+        r->heard = true;
+        r->placed_at = n->now;
+        r->round = node__read_round(n);
+        r->after = t->expire_index;
+    }
+}
+
+static void run_follower(struct node *n)
+{
+    struct touch *t = &n->touch;
+    uint32_t pings = unplaced(n);
+    bool due = t->active_count > 0 && n->now - t->active_since >= touch_delay(n);
+    if ((pings == 0 && !due) || node__peer(n, n->st.leader) == NULL) {
+        return;
+    }
+    struct peer_touch m = {.term = n->st.term,
+                           .nonce = n->writes.nonce,
+                           .round = ++t->round,
+                           .count = (uint32_t)t->active_count};
+    struct coord_buf *b = peer_touch_encode(&m, t->active);
+    if (b == NULL) {
+        return; /* the next run tries again */
+    }
+    node__peer_send(n, n->st.leader, b);
+    coord_buf_unref(b);
+    for (struct node_link *l = t->pings.next; l != &t->pings; l = l->next) {
+        struct request *r = NODE_CONTAINER(l, struct request, ping);
+        if (!r->placed && r->conn->touch_batch == t->batch) {
+            r->placed = true;
+            r->heard = false;
+            r->round = 0;
+            r->touch = t->round;
+            r->placed_at = n->now;
+        }
+    }
+    gathered(t);
+}
+
+void node__touch_run(struct node *n)
+{
+    if (node__is_leader(n)) {
+        run_leader(n);
+    } else if (n->st.leader != 0) {
+        run_follower(n);
+    }
+}
+
+void node__touch_regime(struct node *n)
+{
+    for (struct node_link *l = n->touch.pings.next; l != &n->touch.pings; l = l->next) {
+        struct request *r = NODE_CONTAINER(l, struct request, ping);
+        r->placed = false;
+        r->heard = false;
+        r->round = 0;
+        n->again = true;
+    }
+    for (uint32_t i = 0; i < n->peers_count; i++) {
+        memset(n->peers[i].waits, 0, sizeof(n->peers[i].waits));
+    }
+}
+
+uint64_t node__touch_deadline(const struct node *n)
+{
+    const struct touch *t = &n->touch;
+    uint64_t at = NODE_NEVER;
+    if (n->st.leader == 0) {
+        return at;
+    }
+    if (t->active_count > 0) {
+        at = t->active_since + touch_delay(n);
+    }
+    for (const struct node_link *l = t->pings.next; l != &t->pings; l = l->next) {
+        const struct request *r = NODE_CONTAINER(l, struct request, ping);
+        if (r->placed && !r->heard && r->placed_at + touch_retry(n) < at) {
+            at = r->placed_at + touch_retry(n);
+        }
+    }
+    return at;
+}
+
+/* --- PING ----------------------------------------------------------------------------------- */
+
+bool node__ping_try(struct node *n, struct request *r)
+{
+    struct machine_session s;
+    struct coord_result res = {.error = 0};
+    if (r->conn->settling && r->conn->session == 0) {
+        return false; /* behind its SESSION_OPEN or HELLO, which is answered first */
+    }
+    if (r->conn->lost) {
+        node__answer_error(n, r, COORD_EEXPIRED, NULL);
+        return true;
+    }
+    if (!r->placed || !r->heard || n->reads.done < r->round || n->applied < r->after) {
+        return false;
+    }
+    if (!machine_session_get(n->machine, r->conn->session, &s)) {
+        node__answer_error(n, r, COORD_EEXPIRED, NULL);
+    } else if (s.epoch != r->conn->epoch) {
+        node__answer_error(n, r, COORD_EMOVED, NULL);
+    } else {
+        node__answer(n, r, &res);
+    }
+    return true;
+}
+
+/* --- between members ------------------------------------------------------------------------ */
+
+void node__touch_receive(struct node *n, struct peer *p, const struct peer_touch *t)
+{
+    if (!node__is_leader(n) || t->term != n->st.term) {
+        return; /* it learns of the leader and sends again */
+    }
+    for (uint32_t i = 0; i < t->count; i++) {
+        node__sessions_heard(n, peer_touch_session(t, i));
+    }
+    /* The newest waits behind the one under way, so that a steady flow never starves. */
+    struct touch_wait *w = p->waits[0].set ? &p->waits[1] : &p->waits[0];
+    *w = (struct touch_wait){.set = true,
+                             .nonce = t->nonce,
+                             .round = t->round,
+                             .need = node__read_round(n),
+                             .index = n->touch.expire_index};
+}
+
+void node__touch_confirm(struct node *n)
+{
+    if (!node__is_leader(n)) {
+        return;
+    }
+    for (uint32_t i = 0; i < n->peers_count; i++) {
+        struct peer *p = &n->peers[i];
+        while (p->waits[0].set && n->reads.done >= p->waits[0].need) {
+            const struct touch_wait *w = &p->waits[0];
+            uint64_t index = w->index > n->reads.done_index ? w->index : n->reads.done_index;
+            struct coord_buf *b = peer_notice_encode(&(struct peer_notice){.kind = PEER_TOUCHED,
+                                                                           .term = n->st.term,
+                                                                           .nonce = w->nonce,
+                                                                           .a = w->round,
+                                                                           .b = index});
+            if (b != NULL) {
+                node__peer_send(n, p->id, b);
+            }
+            coord_buf_unref(b);
+            p->waits[0] = p->waits[1];
+            p->waits[1].set = false;
+        }
+    }
+}
+
+void node__touched_receive(struct node *n, struct peer *p, const struct peer_notice *m)
+{
+    if (m->nonce != n->writes.nonce || m->term != n->st.term || p->id != n->st.leader) {
+        return;
+    }
+    for (struct node_link *l = n->touch.pings.next; l != &n->touch.pings; l = l->next) {
+        struct request *r = NODE_CONTAINER(l, struct request, ping);
+        if (r->placed && !r->heard && r->touch <= m->a) {
+            r->heard = true;
+            r->after = m->b;
+            node__conn_ready(n, r->conn);
+        }
+    }
+}

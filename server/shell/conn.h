@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * conn.h: the listener for clients and their connections: bytes in, frames to the host; buffers from
+ * the host, bytes out, each connection written once per iteration of the loop. It knows nothing of what
+ * frames mean.
+ *
+ * States of a connection, and who moves it on
+ *
+ *     OPEN ---- conn_set_close ----> DRAINING -- queue sent --> LINGERING
+ *       |                               |                          |
+ *       '-- error, limit, EOF ----------'-- 5 s, error ------------'-- EOF, 1 s --> gone
+ *
+ *   OPEN       frames are delivered (unless paused), buffers are taken
+ *   DRAINING   nothing is read any more; the host has forgotten the connection
+ *   LINGERING  our side is shut down; what still comes is read and dropped, because closing with unread
+ *              bytes would reset the connection and could take our last words with it
+ *
+ * Invariants
+ *   1. A number is never used twice.
+ *   2. host.closed is called exactly once for a connection that was opened, unless conn_set_close was.
+ *   3. No host function is called from inside conn_set_send, _close or _pause.
+ *   4. Bounds: connections in all and per address, bytes of output that earlier turns left unsent
+ *      (beyond: closed), 5 s to the first frame, 1 KiB/s inside a frame.
+ *   5. Frames are handed over in order, a limited number a turn, and none while more than 1 MiB of
+ *      answers is unsent: a client that asks faster than it reads is slowed down, not closed.
+ * Thread: the loop's.
+ */
+#ifndef COORD_SERVER_SHELL_CONN_H
+#define COORD_SERVER_SHELL_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "protocol/buf.h"
+
+struct event_base;
+struct conn_set;
+
+/* Whom the connections serve. */
+struct conn_host {
+    void *ctx;
+    void (*opened)(void *ctx, uint64_t conn, const char *source);
+    void (*frame)(void *ctx, uint64_t conn, struct coord_buf *buf); /* takes the reference over */
+    void (*bad)(void *ctx, uint64_t conn, const char *why);
+    void (*closed)(void *ctx, uint64_t conn);
+};
+
+struct conn_options {
+    struct event_base *base; /* outlives the set */
+    struct conn_host host;
+    uint32_t head_room;
+    uint32_t frame_bytes_max;
+    uint32_t connections_max;
+    uint32_t per_address_max;
+    uint64_t output_bytes_max;
+};
+
+/* Errors: -ENOMEM. Return: 0 or negative. */
+int conn_set_create(const struct conn_options *o, struct conn_set **ret_s);
+/* Closes every connection at once, without telling the host. NULL is accepted. */
+void conn_set_destroy(struct conn_set *s);
+
+/* Accept from this listening socket; the set owns it from now on. Return: 0 or negative errno. */
+int conn_set_listen(struct conn_set *s, int fd);
+/* Accept no more and close the listener. */
+void conn_set_listen_end(struct conn_set *s);
+/* Take a connected socket as if it had been accepted; for tests. Return: its number, 0 when refused
+ * (then it is closed). */
+uint64_t conn_set_adopt(struct conn_set *s, int fd, const char *source);
+
+void conn_set_send(struct conn_set *s, uint64_t conn, struct coord_buf *frames);
+void conn_set_close(struct conn_set *s, uint64_t conn, const char *why);
+void conn_set_pause(struct conn_set *s, uint64_t conn, bool paused);
+
+/* Hand over frames that earlier turns held back; before the host's turn. */
+void conn_set_resume(struct conn_set *s);
+/* Is conn_set_resume due without anything else happening? */
+bool conn_set_ready(const struct conn_set *s);
+/* Write what was queued since the last call; connections that fail or exceed their bound are closed
+ * here. Return: true when the host was told of any. */
+bool conn_set_flush(struct conn_set *s);
+/* Once a second: apply the limits on time. Return: true when the host was told of any. */
+bool conn_set_sweep(struct conn_set *s, uint64_t now);
+
+uint32_t conn_set_count(const struct conn_set *s);
+/* Is anything queued that no socket has taken yet? */
+bool conn_set_pending(const struct conn_set *s);
+
+#endif

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * wal_thread.c: see wal_thread.h. Three queues of records: `gather` is the loop's, `pending` is shared
+ * under the mutex, `work` is the thread's; handing over and taking are swaps where possible.
+ */
+#include "server/shell/wal_thread.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "server/shell/clock.h"
+#include "server/shell/log.h"
+
+#define WAL_BUSY_IDLE_NS   CLOCK_NS_PER_S       /* under load, upkeep all the same this often */
+#define WAL_RETRY_IDLE_NS  CLOCK_NS_PER_S       /* upkeep failed: try again after this */
+#define WAL_SLOW_NS        (CLOCK_NS_PER_S / 2) /* a write worth a log line */
+#define WAL_ROOM_MIN_BYTES (4U * 1024 * 1024)   /* less than this and no new segment: no room */
+
+/* What belongs to a record beside the record itself. */
+struct wal_note {
+    struct coord_buf *payload;
+    uint64_t io_seq;    /* not 0: the last record of that action */
+    raft_index compact; /* not 0: entries through here may go once this record is durable */
+};
+
+struct wal_queue {
+    struct raft_wal_op *ops;
+    struct wal_note *notes;
+    uint32_t count;
+    uint32_t cap;
+};
+
+struct wal_thread {
+    struct raft_wal *wal;
+    struct wake *wake;
+    pthread_t thread;
+    struct watch_mark mark;
+
+    struct wal_queue gather; /* the loop's */
+
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    struct wal_queue pending; /* under mutex */
+    bool sleeping;            /* under mutex */
+    bool stop;                /* under mutex */
+
+    struct wal_queue work; /* the thread's */
+    uint64_t upkeep_ns;    /* the thread's: when raft_wal_idle ran last */
+    bool upkeep_due;       /* the thread's: something was written since, or it failed */
+    bool upkeep_failed;
+
+    _Atomic uint64_t durable;
+    _Atomic bool failed; /* set after why */
+    _Atomic bool room;
+    char why[256];
+};
+
+/* --- queues ------------------------------------------------------------------------------------ */
+
+static void queue_reserve(struct wal_queue *q, uint32_t more)
+{
+    if (q->cap - q->count >= more) {
+        return;
+    }
+    uint32_t cap = q->cap == 0 ? 64 : q->cap;
+    while (cap - q->count < more) {
+        assert(cap <= UINT32_MAX / 2);
+        cap *= 2;
+    }
+    struct raft_wal_op *ops = realloc(q->ops, (size_t)cap * sizeof(*ops));
+    struct wal_note *notes = realloc(q->notes, (size_t)cap * sizeof(*notes));
+    if (ops == NULL || notes == NULL) {
+        log_write(CONF_LOG_ERROR, "out of memory for the queue of the log: stopping this process");
+        abort();
+    }
+    q->ops = ops;
+    q->notes = notes;
+    q->cap = cap;
+}
+
+static void queue_move(struct wal_queue *to, struct wal_queue *from)
+{
+    if (to->count == 0) {
+        struct wal_queue swap = *to;
+        *to = *from;
+        *from = swap;
+        return;
+    }
+    queue_reserve(to, from->count);
+    memcpy(to->ops + to->count, from->ops, from->count * sizeof(*to->ops));
+    memcpy(to->notes + to->count, from->notes, from->count * sizeof(*to->notes));
+    to->count += from->count;
+    from->count = 0;
+}
+
+static void queue_finish(struct wal_queue *q)
+{
+    for (uint32_t i = 0; i < q->count; i++) {
+        coord_buf_unref(q->notes[i].payload);
+    }
+    free(q->ops);
+    free(q->notes);
+    *q = (struct wal_queue){.ops = NULL};
+}
+
+/* --- the loop's side --------------------------------------------------------------------------- */
+
+static void entries_put(struct wal_queue *q, const struct raft_persist *p,
+                        const struct raft_entry *metas, struct coord_buf *const *payloads)
+{
+    for (uint32_t i = 0; i < p->count; i++) {
+        struct coord_buf *payload = payloads[i];
+        assert((payload == NULL ? 0 : payload->len) == metas[i].bytes);
+        q->ops[q->count] = (struct raft_wal_op){.kind = RAFT_WAL_ENTRY,
+                                                .term = metas[i].term,
+                                                .index = p->first + i,
+                                                .type = metas[i].type,
+                                                .bytes = metas[i].bytes,
+                                                .data = payload == NULL ? NULL : payload->data};
+        q->notes[q->count] = (struct wal_note){.payload = coord_buf_ref(payload)};
+        q->count++;
+    }
+}
+
+void wal_thread_put(struct wal_thread *t, const struct raft_persist *p,
+                    const struct raft_entry *metas, struct coord_buf *const *payloads,
+                    const uint64_t digest[2])
+{
+    struct wal_queue *q = &t->gather;
+    queue_reserve(q, p->kind == RAFT_PERSIST_ENTRIES ? p->count : 1);
+    switch (p->kind) {
+    case RAFT_PERSIST_ENTRIES:
+        assert(p->count > 0);
+        entries_put(q, p, metas, payloads);
+        break;
+    case RAFT_PERSIST_HARDSTATE:
+        q->ops[q->count] = (struct raft_wal_op){
+            .kind = RAFT_WAL_HARDSTATE, .term = p->term, .vote = p->vote, .index = p->commit};
+        q->notes[q->count++] = (struct wal_note){.payload = NULL};
+        break;
+    case RAFT_PERSIST_SNAPMARK:
+        q->ops[q->count] =
+            (struct raft_wal_op){.kind = RAFT_WAL_SNAPMARK, .term = p->term, .index = p->first};
+        memcpy(q->ops[q->count].digest, digest, sizeof(q->ops[q->count].digest));
+        q->notes[q->count++] = (struct wal_note){.compact = p->compact};
+        break;
+    }
+    q->notes[q->count - 1].io_seq = p->io_seq;
+}
+
+void wal_thread_submit(struct wal_thread *t)
+{
+    if (t->gather.count == 0) {
+        return;
+    }
+    (void)pthread_mutex_lock(&t->mutex);
+    queue_move(&t->pending, &t->gather);
+    bool sleeping = t->sleeping;
+    (void)pthread_mutex_unlock(&t->mutex);
+    if (sleeping) {
+        (void)pthread_cond_signal(&t->cond);
+    }
+}
+
+uint64_t wal_thread_durable(const struct wal_thread *t)
+{
+    return atomic_load_explicit(&t->durable, memory_order_acquire);
+}
+
+bool wal_thread_failed(const struct wal_thread *t, const char **ret_why)
+{
+    if (!atomic_load_explicit(&t->failed, memory_order_acquire)) {
+        return false;
+    }
+    *ret_why = t->why;
+    return true;
+}
+
+bool wal_thread_room(const struct wal_thread *t)
+{
+    return atomic_load_explicit(&t->room, memory_order_relaxed);
+}
+
+struct watch_mark *wal_thread_mark(struct wal_thread *t)
+{
+    return &t->mark;
+}
+
+/* --- the thread's side ------------------------------------------------------------------------- */
+
+static void thread_fail(struct wal_thread *t, const char *what, int error)
+{
+    if (atomic_load_explicit(&t->failed, memory_order_relaxed)) {
+        return;
+    }
+    (void)snprintf(t->why, sizeof(t->why), "%s the log: %s", what, raft_store_strerror(error));
+    atomic_store_explicit(&t->failed, true, memory_order_release);
+    wake_signal(t->wake);
+}
+
+/* Tell the loop, and the log, when room comes or goes. rc: why there is none. */
+static void thread_room_set(struct wal_thread *t, bool room, int rc)
+{
+    bool before = atomic_exchange_explicit(&t->room, room, memory_order_relaxed);
+    if (before == room) {
+        return;
+    }
+    if (room) {
+        log_write(CONF_LOG_INFO, "the disk has room for the log again");
+    } else {
+        log_write(CONF_LOG_ERROR, "no room for the log: cannot prepare a segment: %s",
+                  raft_store_strerror(rc));
+    }
+    wake_signal(t->wake);
+}
+
+/* Attest, prepare and recycle segments (raft_wal_idle). */
+static void thread_upkeep(struct wal_thread *t)
+{
+    watch_begin(&t->mark);
+    int rc = raft_wal_idle(t->wal);
+    watch_end(&t->mark);
+    t->upkeep_ns = clock_mono_ns();
+    t->upkeep_failed = rc < 0;
+    t->upkeep_due = rc < 0;
+    if (rc < 0 && raft_wal_failed(t->wal)) {
+        t->upkeep_due = false;
+        thread_fail(t, "cannot write", rc);
+        return;
+    }
+    thread_room_set(t, rc == 0 || raft_wal_room(t->wal) >= WAL_ROOM_MIN_BYTES, rc);
+}
+
+/* The records from `at` that make one batch. */
+static uint32_t batch_count(const struct wal_queue *q, uint32_t at)
+{
+    uint32_t n = 0;
+    uint64_t bytes = 0;
+    while (at + n < q->count) {
+        bytes += q->ops[at + n].bytes + 64; /* its header and padding, roughly */
+        if (n > 0 && bytes > WAL_BATCH_BYTES) {
+            break;
+        }
+        n++;
+    }
+    return n;
+}
+
+/* Wait a second, or until the end. Return: false at the end. */
+static bool retry_wait(struct wal_thread *t)
+{
+    uint64_t until_ns = clock_mono_ns() + WAL_RETRY_IDLE_NS;
+    struct timespec until = {.tv_sec = (time_t)(until_ns / CLOCK_NS_PER_S),
+                             .tv_nsec = (long)(until_ns % CLOCK_NS_PER_S)};
+    int rc = 0;
+    (void)pthread_mutex_lock(&t->mutex);
+    while (!t->stop && rc != ETIMEDOUT) {
+        rc = pthread_cond_timedwait(&t->cond, &t->mutex, &until);
+    }
+    bool stop = t->stop;
+    (void)pthread_mutex_unlock(&t->mutex);
+    return !stop;
+}
+
+/* Write one batch. A disk without room for another segment has refused it without any effect: then it
+ * is tried again each second, and the core is told meanwhile. Return: 0 or negative. */
+static int batch_write(struct wal_thread *t, const struct wal_queue *q, uint32_t at, uint32_t count)
+{
+    for (;;) {
+        uint64_t begun = clock_mono_ns();
+        watch_begin(&t->mark);
+        int rc = raft_wal_write(t->wal, q->ops + at, count);
+        watch_end(&t->mark);
+        uint64_t took = clock_mono_ns() - begun;
+        if (took > WAL_SLOW_NS) {
+            log_write(CONF_LOG_WARN, "the disk took %" PRIu64 " ms to write %u records of the log",
+                      took / CLOCK_NS_PER_MS, (unsigned)count);
+        }
+        bool full = (rc == -ENOSPC || rc == -EDQUOT) && !raft_wal_failed(t->wal);
+        if (!full) {
+            return rc;
+        }
+        thread_room_set(t, false, rc);
+        if (!retry_wait(t)) {
+            return rc;
+        }
+    }
+}
+
+/* Write everything in t->work, batch by batch. */
+static void work_write(struct wal_thread *t)
+{
+    struct wal_queue *q = &t->work;
+    bool failed = atomic_load_explicit(&t->failed, memory_order_relaxed);
+    for (uint32_t at = 0; at < q->count && !failed;) {
+        uint32_t count = batch_count(q, at);
+        int rc = batch_write(t, q, at, count);
+        if (rc < 0) {
+            thread_fail(t, "cannot write", rc);
+            failed = true;
+            break;
+        }
+        uint64_t io_seq = 0;
+        for (uint32_t i = at; i < at + count; i++) {
+            io_seq = q->notes[i].io_seq != 0 ? q->notes[i].io_seq : io_seq;
+            if (q->notes[i].compact != 0) {
+                raft_wal_compact(t->wal, q->notes[i].compact);
+            }
+        }
+        if (io_seq != 0) {
+            atomic_store_explicit(&t->durable, io_seq, memory_order_release);
+            wake_signal(t->wake);
+        }
+        at += count;
+        t->upkeep_due = true;
+    }
+    for (uint32_t i = 0; i < q->count; i++) {
+        coord_buf_unref(q->notes[i].payload);
+    }
+    q->count = 0;
+}
+
+/* Wait until there is work, upkeep is due, or the end. Called and left with the mutex held.
+ * Return: true when upkeep is due. */
+static bool thread_wait(struct wal_thread *t)
+{
+    uint64_t wait_ns = t->upkeep_failed ? WAL_RETRY_IDLE_NS : WAL_IDLE_MS * CLOCK_NS_PER_MS;
+    uint64_t until_ns = clock_mono_ns() + wait_ns;
+    struct timespec until = {.tv_sec = (time_t)(until_ns / CLOCK_NS_PER_S),
+                             .tv_nsec = (long)(until_ns % CLOCK_NS_PER_S)};
+    int rc = 0;
+    t->sleeping = true;
+    while (t->pending.count == 0 && !t->stop && rc != ETIMEDOUT) {
+        rc = t->upkeep_due ? pthread_cond_timedwait(&t->cond, &t->mutex, &until)
+                           : pthread_cond_wait(&t->cond, &t->mutex);
+    }
+    t->sleeping = false;
+    return rc == ETIMEDOUT && t->pending.count == 0 && !t->stop;
+}
+
+static void *thread_run(void *arg)
+{
+    struct wal_thread *t = arg;
+    for (;;) {
+        (void)pthread_mutex_lock(&t->mutex);
+        bool upkeep = t->pending.count == 0 && thread_wait(t);
+        queue_move(&t->work, &t->pending);
+        bool stop = t->stop;
+        (void)pthread_mutex_unlock(&t->mutex);
+        if (t->work.count == 0 && stop) {
+            return NULL;
+        }
+        work_write(t);
+        bool overdue = t->upkeep_due && clock_mono_ns() - t->upkeep_ns > WAL_BUSY_IDLE_NS;
+        if ((upkeep || overdue) && !atomic_load_explicit(&t->failed, memory_order_relaxed)) {
+            thread_upkeep(t);
+        }
+    }
+}
+
+int wal_thread_start(struct raft_wal *wal, struct wake *wake, struct wal_thread **ret_t)
+{
+    struct wal_thread *t = calloc(1, sizeof(*t));
+    if (t == NULL) {
+        return -ENOMEM;
+    }
+    t->wal = wal;
+    t->wake = wake;
+    t->upkeep_ns = clock_mono_ns();
+    atomic_init(&t->room, true);
+    pthread_condattr_t attr;
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&t->mutex, NULL);
+    (void)pthread_cond_init(&t->cond, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    int rc = pthread_create(&t->thread, NULL, thread_run, t);
+    if (rc != 0) {
+        (void)pthread_cond_destroy(&t->cond);
+        (void)pthread_mutex_destroy(&t->mutex);
+        free(t);
+        return -rc;
+    }
+    *ret_t = t;
+    return 0;
+}
+
+void wal_thread_stop(struct wal_thread *t)
+{
+    if (t == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&t->mutex);
+    t->stop = true;
+    (void)pthread_cond_signal(&t->cond);
+    (void)pthread_mutex_unlock(&t->mutex);
+    (void)pthread_join(t->thread, NULL);
+    queue_finish(&t->gather);
+    queue_finish(&t->pending);
+    queue_finish(&t->work);
+    (void)pthread_cond_destroy(&t->cond);
+    (void)pthread_mutex_destroy(&t->mutex);
+    free(t);
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * batch.c: deal seeds to processes and add up what they came to.
+ *
+ * Each process owns one `struct tally` in memory shared with the parent. It writes the seed it is
+ * about to run there first, so when an assertion ends the process the parent knows the seed; the
+ * process prints the last events itself, from the handler of SIGABRT (the abort is raised by the
+ * thread's own code, outside the allocator and stdio, so printing there is safe enough for a test
+ * tool). After such an end the parent starts another process for the rest of its share.
+ */
+#include "tests/sim/batch.h"
+
+#include "tests/sim/world.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define REPLAY_ONE_IN 100
+#define FAILURES_MAX  20 /* of one process, then it stops */
+
+struct tally {
+    uint64_t next;    /* position in the batch of the seed to run next */
+    uint64_t current; /* seed */
+    uint64_t passed;
+    uint64_t failed;
+    uint64_t replayed;
+    uint64_t steps;
+    uint64_t virtual_ns;
+    uint64_t committed;
+    uint64_t reads_ok;
+    uint64_t sent;
+    uint64_t converged_max_ns;
+    uint64_t converged_max_seed;
+    double storm_max;
+    uint64_t storm_max_seed;
+    struct marks marks;
+};
+
+static struct world *running; /* for the handler of SIGABRT only */
+
+static void on_abort(int number)
+{
+    (void)number;
+    if (running != NULL) {
+        printf("sim: seed %" PRIu64 " ABORTED at %.6f s\n", running->seed,
+               (double)running->now / 1e9);
+        trace_dump(&running->trace, stdout, 60);
+        knobs_print(&running->k);
+        (void)fflush(stdout);
+    }
+}
+
+static void catch_abort(void)
+{
+    struct sigaction sa;
+    memset(&sa, 0, sizeof(sa));
+    sa.sa_handler = on_abort;
+    sa.sa_flags = (int)SA_RESETHAND;
+    (void)sigaction(SIGABRT, &sa, NULL);
+}
+
+static uint64_t total(const struct batch *b)
+{
+    return b->kept_count + b->count;
+}
+
+static uint64_t seed_at(const struct batch *b, uint64_t i)
+{
+    return i < b->kept_count ? b->kept[i] : b->first + (i - b->kept_count);
+}
+
+static void print_replay(const struct batch *b, uint64_t seed)
+{
+    printf("sim: replay with: %s --seed %" PRIu64 " --trace   (or: make sim SEED=%" PRIu64
+           " N=1)\n",
+           b->program, seed, seed);
+    (void)fflush(stdout);
+}
+
+static void run_seed(const struct batch *b, struct tally *t, uint64_t seed)
+{
+    struct world_run run = {.seed = seed,
+                            .verbose = b->verbose,
+                            .trace = b->trace ? stdout : NULL,
+                            .current = &running};
+    struct world_result r;
+    t->current = seed;
+    world_run(&run, &t->marks, &r);
+    if (!r.failed && seed % REPLAY_ONE_IN == 0) {
+        struct marks ignored = {0};
+        struct world_result again;
+        run.verbose = 0;
+        run.trace = NULL;
+        world_run(&run, &ignored, &again);
+        t->replayed++;
+        if (again.hash != r.hash || again.steps != r.steps) {
+            printf("sim: seed %" PRIu64 " FAILED: two runs differ (%016" PRIx64 ", %016" PRIx64
+                   ")\n",
+                   seed, r.hash, again.hash);
+            r.failed = 1;
+        }
+    }
+    if (b->verbose) {
+        printf("  %s hash=%016" PRIx64 " events=%" PRIu64 " virtual=%.1fs committed=%" PRIu64
+               " reads=%" PRIu64 " messages=%" PRIu64 " converged=%.3fs\n",
+               r.failed ? "FAILED" : "ok", r.hash, r.steps, (double)r.virtual_ns / 1e9, r.committed,
+               r.reads_ok, r.sent, (double)r.converged_ns / 1e9);
+    }
+    if (r.failed) {
+        t->failed++;
+        print_replay(b, seed);
+        return;
+    }
+    t->passed++;
+    t->steps += r.steps;
+    t->virtual_ns += r.virtual_ns;
+    t->committed += r.committed;
+    t->reads_ok += r.reads_ok;
+    t->sent += r.sent;
+    if (r.storm_max > t->storm_max) {
+        t->storm_max = r.storm_max;
+        t->storm_max_seed = seed;
+    }
+    if (r.converged_ns > t->converged_max_ns) {
+        t->converged_max_ns = r.converged_ns;
+        t->converged_max_seed = seed;
+    }
+}
+
+/* The share of one process: every jobs-th seed from t->next on. */
+static void run_share(const struct batch *b, struct tally *t)
+{
+    while (t->next < total(b) && t->failed < FAILURES_MAX) {
+        uint64_t seed = seed_at(b, t->next);
+        t->next += b->jobs;
+        run_seed(b, t, seed);
+    }
+}
+
+static pid_t start_share(const struct batch *b, struct tally *t)
+{
+    (void)fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        catch_abort();
+        run_share(b, t);
+        (void)fflush(stdout);
+        _exit(0);
+    }
+    if (pid < 0) {
+        perror("sim: fork");
+        exit(1);
+    }
+    return pid;
+}
+
+static void wait_for_shares(const struct batch *b, struct tally *tallies, pid_t *pids)
+{
+    uint32_t left = b->jobs;
+    while (left > 0) {
+        int status = 0;
+        pid_t pid = wait(&status);
+        for (uint32_t j = 0; j < b->jobs; j++) {
+            if (pids[j] != pid) {
+                continue;
+            }
+            if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+                left--;
+                break;
+            }
+            struct tally *t = &tallies[j];
+            printf("sim: seed %" PRIu64 " FAILED: the process ended with status %d\n", t->current,
+                   WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+            print_replay(b, t->current);
+            t->failed++;
+            pids[j] = start_share(b, t);
+            break;
+        }
+    }
+}
+
+static double seconds(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void add_up(struct tally *sum, const struct tally *t)
+{
+    sum->passed += t->passed;
+    sum->failed += t->failed;
+    sum->replayed += t->replayed;
+    sum->steps += t->steps;
+    sum->virtual_ns += t->virtual_ns;
+    sum->committed += t->committed;
+    sum->reads_ok += t->reads_ok;
+    sum->sent += t->sent;
+    if (t->converged_max_ns > sum->converged_max_ns) {
+        sum->converged_max_ns = t->converged_max_ns;
+        sum->converged_max_seed = t->converged_max_seed;
+    }
+    if (t->storm_max > sum->storm_max) {
+        sum->storm_max = t->storm_max;
+        sum->storm_max_seed = t->storm_max_seed;
+    }
+    marks_add(&sum->marks, &t->marks);
+}
+
+static int report(const struct batch *b, const struct tally *sum, double took)
+{
+    if (b->count > 1) {
+        marks_print(&sum->marks);
+    }
+    printf("sim: %" PRIu64 " passed, %" PRIu64 " failed, %" PRIu64
+           " replayed; %.1f s (%.0f seeds/min); %" PRIu64 " events, %.0f virtual s, %" PRIu64
+           " entries, %" PRIu64 " reads, %" PRIu64 " messages; slowest heal %.1f s (seed %" PRIu64
+           "), busiest second %.2f of its budget (seed %" PRIu64 ")\n",
+           sum->passed, sum->failed, sum->replayed, took,
+           (double)(sum->passed + sum->failed) * 60 / took, sum->steps,
+           (double)sum->virtual_ns / 1e9, sum->committed, sum->reads_ok, sum->sent,
+           (double)sum->converged_max_ns / 1e9, sum->converged_max_seed, sum->storm_max,
+           sum->storm_max_seed);
+    int missing = b->count >= MARKS_BATCH_MIN ? marks_missing(&sum->marks) : 0;
+    return sum->failed > 0 || missing > 0 ? 1 : 0;
+}
+
+int batch_run(struct batch *b)
+{
+    struct tally sum;
+    pid_t pids[BATCH_JOBS_MAX];
+    memset(&sum, 0, sizeof(sum));
+    if (b->jobs > total(b)) {
+        b->jobs = (uint32_t)total(b);
+    }
+    if (b->trace) {
+        b->jobs = 1;
+    }
+    size_t bytes = b->jobs * sizeof(struct tally);
+    struct tally *tallies =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (tallies == MAP_FAILED) {
+        perror("sim: mmap");
+        return 1;
+    }
+    double start = seconds();
+    for (uint32_t j = 0; j < b->jobs; j++) {
+        tallies[j].next = j;
+    }
+    if (b->trace) {
+        catch_abort();
+        run_share(b, &tallies[0]);
+    } else {
+        for (uint32_t j = 0; j < b->jobs; j++) {
+            pids[j] = start_share(b, &tallies[j]);
+        }
+        wait_for_shares(b, tallies, pids);
+    }
+    for (uint32_t j = 0; j < b->jobs; j++) {
+        add_up(&sum, &tallies[j]);
+    }
+    int result = report(b, &sum, seconds() - start);
+    (void)munmap(tallies, bytes);
+    return result;
+}

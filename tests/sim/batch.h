@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * batch.h: many seeds, dealt to a few processes. Threads: none.
+ */
+#ifndef COORD_SIM_BATCH_H
+#define COORD_SIM_BATCH_H
+
+#include <stdint.h>
+
+#define BATCH_JOBS_MAX 64
+#define BATCH_KEPT_MAX 1000
+
+struct batch {
+    const char *program; /* for the replay command */
+    uint64_t first;
+    uint64_t count;
+    uint32_t jobs;
+    int verbose;
+    int trace;
+    uint32_t kept_count; /* run before the others */
+    uint64_t kept[BATCH_KEPT_MAX];
+};
+
+/* Run all, print what failed and the sums. Return: the exit code of the program, 0 or 1. */
+int batch_run(struct batch *b);
+
+#endif

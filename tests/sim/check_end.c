@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * check_end.c: the second phase of a seed (R14) and the budgets of messages (R13).
+ *
+ *   CHAOS  -> SETTLE : at the end of the faults; nothing new is proposed
+ *   SETTLE -> PROBE  : one leader, known to all, and equal logs and states everywhere
+ *   PROBE  -> QUIET  : a fresh proposal is applied everywhere, a read is answered everywhere
+ *   QUIET  -> DONE   : a while with nothing but heartbeats; every proposal and read has its fate
+ */
+#include "tests/sim/world.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define WATCH_NS       (20 * SIM_MS)
+#define STORM_PART_MAX 3.0 /* twice what was ever seen in 10,000 seeds */
+
+/* How long nothing at all may be achieved, and how long the whole may take. */
+static uint64_t idle_bound(const struct world *w)
+{
+    return 10 * w->k.raft.election_max * (w->k.priorities ? 3 : 1) + 5 * SIM_SEC;
+}
+#define HEAL_BOUND (600 * SIM_SEC)
+
+/* A group with one message of one entry under way needs its time: what counts is that it moves. */
+static void note_progress(struct world *w)
+{
+    uint64_t sum = (uint64_t)w->phase << 48;
+    for (raft_id id = 1; id <= w->k.nodes; id++) {
+        sum += w->nodes[id].machine.applied + w->nodes[id].st.stable;
+    }
+    if (sum > w->progress) {
+        w->progress = sum;
+        w->progress_at = w->now;
+    }
+}
+
+/* The members that take part; 0 when too few are left to go on. */
+static uint32_t members_in(const struct world *w)
+{
+    uint32_t in = 0;
+    for (raft_id id = 1; id <= w->k.nodes; id++) {
+        in += w->nodes[id].state != HOST_OUT;
+    }
+    return in * 2 > w->k.nodes ? in : 0;
+}
+
+static struct node *one_leader(struct world *w)
+{
+    struct node *leader = NULL;
+    for (raft_id id = 1; id <= w->k.nodes; id++) {
+        struct node *n = world_node(w, id);
+        if (n->state == HOST_UP && n->st.role == RAFT_LEADER) {
+            if (leader != NULL) {
+                return NULL;
+            }
+            leader = n;
+        }
+    }
+    for (raft_id id = 1; id <= w->k.nodes && leader != NULL; id++) {
+        struct node *n = world_node(w, id);
+        if (n->state == HOST_DOWN || n->paused ||
+            (n->state == HOST_UP && n->st.leader != leader->id)) {
+            return NULL;
+        }
+    }
+    return leader != NULL && leader->st.leader_ready ? leader : NULL;
+}
+
+static int all_equal(struct world *w, const struct node *leader)
+{
+    for (raft_id id = 1; id <= w->k.nodes; id++) {
+        const struct node *n = world_node(w, id);
+        if (n->state == HOST_OUT) {
+            continue;
+        }
+        if (n->st.last != leader->st.last || n->st.commit != leader->st.last ||
+            n->machine.applied != leader->st.last || n->machine.chain != leader->machine.chain ||
+            n->st.applied != n->st.commit || n->install.active) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static void explain(struct world *w, const char *what)
+{
+    char text[400];
+    size_t at = 0;
+    for (raft_id id = 1; id <= w->k.nodes && at < sizeof(text); id++) {
+        const struct node *n = world_node(w, id);
+        int got = snprintf(text + at, sizeof(text) - at,
+                           " n%u:%s role %d term %" PRIu64 " %" PRIu64 "..%" PRIu64
+                           " commit %" PRIu64 " applied %" PRIu64 ";",
+                           id,
+                           n->state == HOST_UP    ? "up"
+                           : n->state == HOST_OUT ? "out"
+                                                  : "down",
+                           (int)n->st.role, n->st.term, n->st.first, n->st.last, n->st.commit,
+                           n->machine.applied);
+        at += got > 0 ? (size_t)got : 0;
+    }
+    sim_fail(w, "%" PRIu64 " s after it was healed the group %s (R14):%s",
+             (w->now - w->healed_at) / SIM_SEC, what, text);
+}
+
+static void start_probe(struct world *w, struct node *leader)
+{
+    if (w->probe_id != 0 && (w->client.proposals[w->probe_id].state == PROPOSAL_LOST ||
+                             w->client.proposals[w->probe_id].state == PROPOSAL_DROPPED)) {
+        w->probe_id = 0; /* a last crash took its proposer: another one */
+    }
+    if (w->probe_id == 0 && client_propose(w, leader, 1, &w->probe_id) != 0) {
+        w->probe_id = 0; /* tried again at the next look */
+        return;
+    }
+    for (raft_id id = 1; id <= w->k.nodes && !w->failed; id++) {
+        struct node *n = world_node(w, id);
+        if (n->state != HOST_UP) {
+            continue;
+        }
+        uint64_t cookie = w->probe_cookie[id];
+        const struct read *r = cookie != 0 ? &w->client.reads[cookie] : NULL;
+        int again = r == NULL || (r->answered && !r->done && n->waits_count == 0);
+        if (again && client_read(w, n, &cookie) == 0) {
+            w->probe_cookie[id] = cookie;
+        }
+    }
+}
+
+static int probe_done(struct world *w)
+{
+    if (w->probe_id == 0 || w->client.proposals[w->probe_id].state != PROPOSAL_COMMITTED) {
+        return 0;
+    }
+    for (raft_id id = 1; id <= w->k.nodes; id++) {
+        uint64_t cookie = w->probe_cookie[id];
+        if (w->nodes[id].state == HOST_UP && (cookie == 0 || !w->client.reads[cookie].done)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static void enter(struct world *w, enum phase phase)
+{
+    w->phase = phase;
+    trace_add(&w->trace, &(struct trace_rec){.at = w->now, .kind = TR_PHASE, .a = (uint64_t)phase});
+}
+
+static uint64_t quiet_ns(const struct world *w)
+{
+    return 10 * w->k.raft.heartbeat + w->k.raft.election_max;
+}
+
+static void finish(struct world *w)
+{
+    for (raft_id id = 1; id <= w->k.nodes && !w->failed; id++) {
+        const struct node *n = world_node(w, id);
+        if (n->state == HOST_UP && (n->pend.count > 0 || n->reads_open > 0 || n->waits_count > 0)) {
+            sim_fail(w,
+                     "n%u: in the end %zu proposals have no fate, %" PRIu64
+                     " reads no answer, %zu confirmed reads wait",
+                     n->id, n->pend.count, n->reads_open, n->waits_count);
+        }
+    }
+    check_load(w);
+    enter(w, PHASE_DONE);
+}
+
+void check_watch(struct world *w)
+{
+    uint32_t in = members_in(w);
+    if (in == 0) {
+        enter(w, PHASE_DONE); /* too many disks are damaged: safe, and at rest */
+        return;
+    }
+    struct node *leader = one_leader(w);
+    int equal = leader != NULL && all_equal(w, leader);
+    if (w->phase == PHASE_SETTLE && equal) {
+        w->converged_ns = w->now - w->healed_at;
+        MARK(w, CONVERGED);
+        enter(w, PHASE_PROBE);
+    }
+    if (w->phase == PHASE_PROBE && leader != NULL) {
+        start_probe(w, leader);
+        if (!w->failed && equal && probe_done(w)) {
+            enter(w, PHASE_QUIET);
+            w->quiet_from = w->now;
+            w->quiet_sent = w->net.sent;
+        }
+    }
+    if (w->phase == PHASE_QUIET && w->now >= w->quiet_from + quiet_ns(w)) {
+        finish(w);
+        return;
+    }
+    note_progress(w);
+    if ((w->now > w->progress_at + idle_bound(w) || w->now > w->healed_at + HEAL_BOUND) &&
+        !w->failed) {
+        explain(w, w->phase == PHASE_SETTLE  ? "has not converged"
+                   : w->phase == PHASE_PROBE ? "does not answer"
+                                             : "is not quiet");
+    }
+    if (!w->failed) {
+        world_later(w, WATCH_NS, (struct ev){.kind = EV_WATCH});
+    }
+}
+
+/* Storms: a quiet group sends its heartbeats and their answers, a busy one a bounded number of
+ * messages an entry. The factors are four times what healthy runs were seen to need. */
+void check_load(struct world *w)
+{
+    uint64_t pairs = (uint64_t)w->k.nodes * (w->k.nodes - 1);
+    uint64_t beats = (w->now - w->quiet_from) / w->k.raft.heartbeat + 2;
+    uint64_t sent = w->net.sent - w->quiet_sent;
+    if (w->quiet_from > 0 && sent > 4 * pairs * beats + 20) {
+        sim_fail(w, "a quiet group sent %" PRIu64 " messages in %" PRIu64 " heartbeats (R13)", sent,
+                 beats);
+    }
+}
+
+/* A message that moves entries, bytes of a snapshot or an acknowledgement is work; everything else is
+ * overhead, and what may be spent of it in a second follows from timers and from work. */
+static int is_overhead(const struct raft_msg *m)
+{
+    return !((m->type == RAFT_MSG_APPEND && m->count > 0) || m->type == RAFT_MSG_SNAPSHOT ||
+             m->type == RAFT_MSG_SNAPSHOT_REPLY ||
+             (m->type == RAFT_MSG_APPEND_REPLY && (m->flags & RAFT_FLAG_REJECT) == 0));
+}
+
+void check_storm(struct world *w, const struct raft_msg *m)
+{
+    struct net *net = &w->net;
+    net->overhead += (uint64_t)is_overhead(m);
+    if (w->now < net->window_from + SIM_SEC) {
+        return;
+    }
+    uint64_t seconds = (w->now - net->window_from) / SIM_SEC + 1;
+    uint64_t pairs = (uint64_t)w->k.nodes * (w->k.nodes - 1);
+    uint64_t beats = seconds * SIM_SEC / w->k.raft.heartbeat + 1;
+    uint64_t allowed = pairs * (beats + 20) + w->k.nodes * net->window_work;
+    if (w->rough_network) {
+        allowed *=
+            1 + w->k.raft.inflight_msgs_max; /* one gap refuses all that was sent behind it */
+    }
+    double part = (double)net->overhead / (double)allowed;
+    if (part > STORM_PART_MAX) {
+        sim_fail(w,
+                 "%" PRIu64 " messages of overhead in %" PRIu64 " s, allowed are %" PRIu64 " (R13)",
+                 net->overhead, seconds, allowed);
+    }
+
+    if (part > w->storm_max) {
+        w->storm_max = part;
+    }
+    net->overhead = 0;
+    net->window_work = 0;
+    net->window_from = w->now;
+}

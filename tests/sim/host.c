@@ -1,0 +1,609 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host.c: the process around one core: its clock, its log of payloads, its loop.
+ *
+ * It does what a real host has to do by the contract of raft.h, with a seeded delay at every place
+ * where a real one may be slow: between an event and the poll for actions, between commit and apply,
+ * at the disk (host_disk.c), while a snapshot is written or loaded (host_snap.c).
+ *
+ * Invariants
+ *   1. n->log holds exactly the core's entries from its first to its last (check_node.c compares).
+ *   2. raft_step is never called between raft_poll and raft_done.
+ *   3. What is handed to the network, the disk and the state machine is what an action asked for.
+ */
+#include "tests/sim/world.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define POLLS_MAX 10000 /* rounds of one poll; more means that `more` never ends */
+
+void host_later(struct world *w, struct node *n, uint64_t delay, struct ev e)
+{
+    e.node = (uint8_t)n->id;
+    e.boot = n->boot;
+    world_later(w, delay, e);
+}
+
+/* ------------------------------------------------------------------------------------------- */
+/* Clock                                                                                         */
+
+uint64_t host_now(const struct world *w, const struct node *n)
+{
+    uint64_t passed = w->now - n->clk_virtual;
+    return n->clk_local + passed / 1000000 * n->clk_ppm + passed % 1000000 * n->clk_ppm / 1000000;
+}
+
+void host_set_clock(struct world *w, struct node *n, uint64_t jump, uint64_t ppm)
+{
+    n->clk_local = host_now(w, n) + jump;
+    n->clk_virtual = w->now;
+    n->clk_ppm = ppm;
+    if (n->state == HOST_UP) {
+        n->tick_at = UINT64_MAX;
+        host_arm_tick(w, n);
+    }
+}
+
+void host_arm_tick(struct world *w, struct node *n)
+{
+    raft_ns due = raft_deadline(n->raft);
+    if (due == UINT64_MAX) {
+        n->tick_at = UINT64_MAX;
+        n->tick_generation++;
+        return;
+    }
+    uint64_t now = host_now(w, n);
+    uint64_t wait = due > now ? due - now : 0;
+    if (wait > 3600 * SIM_SEC) {
+        sim_fail(w, "n%u: deadline %" PRIu64 " s away", n->id, wait / SIM_SEC);
+        return;
+    }
+    uint64_t at = w->now + wait * 1000000 / n->clk_ppm + (wait > 0);
+    if (at != n->tick_at) {
+        n->tick_at = at;
+        host_later(w, n, at - w->now, (struct ev){.kind = EV_TICK, .a = ++n->tick_generation});
+    }
+}
+
+void host_tick(struct world *w, struct node *n, uint64_t generation)
+{
+    if (generation != n->tick_generation) {
+        return;
+    }
+    n->tick_at = UINT64_MAX;
+    trace_add(&w->trace,
+              &(struct trace_rec){.at = w->now, .kind = TR_TICK, .node = (uint8_t)n->id});
+    struct raft_event ev = {.type = RAFT_EV_TICK};
+    (void)host_step(w, n, &ev); /* fails only when faulted, which check_node sees */
+}
+
+/* ------------------------------------------------------------------------------------------- */
+/* Actions                                                                                       */
+
+static void send_message(struct world *w, struct node *n, const struct raft_send *s)
+{
+    const struct raft_msg *m = &s->msg;
+    if (m->to == 0 || m->to > w->k.nodes || m->to == n->id || m->from != n->id) {
+        sim_fail(w, "n%u: message from %u to %u", n->id, m->from, m->to);
+        return;
+    }
+    check_speech(w, n, m);
+    uint32_t count = m->type == RAFT_MSG_APPEND ? m->count : 0;
+    struct packet *p = packet_new(count, m->type == RAFT_MSG_SNAPSHOT ? m->count : 0);
+    p->msg = *m;
+    for (uint32_t i = 0; i < count && !w->failed; i++) {
+        const struct item *it = elog_at(&n->log, m->index + 1 + i);
+        if (it == NULL) {
+            sim_fail(w, "n%u: told to send entry %" PRIu64 ", which is not in its log", n->id,
+                     m->index + 1 + i);
+        } else {
+            p->items[i] = *it;
+        }
+    }
+    if (w->failed || (m->type == RAFT_MSG_SNAPSHOT && !snap_attach(w, n, p))) {
+        packet_free(p);
+        return;
+    }
+    net_send(w, p);
+}
+
+static void note_commit(struct world *w, struct node *n, raft_index commit)
+{
+    if (commit < n->commit || commit > elog_last(&n->log)) {
+        sim_fail(w,
+                 "n%u: told to apply through %" PRIu64 " after %" PRIu64 ", log ends at %" PRIu64,
+                 n->id, commit, n->commit, elog_last(&n->log));
+        return;
+    }
+    if (commit > n->commit) {
+        n->commit = commit;
+        trace_add(&w->trace, &(struct trace_rec){.at = w->now,
+                                                 .kind = TR_COMMIT,
+                                                 .node = (uint8_t)n->id,
+                                                 .a = commit,
+                                                 .b = elog_chain(&n->log, commit)});
+    }
+    if (n->machine.applied < n->commit && !n->apply_due) {
+        n->apply_due = 1;
+        host_later(w, n, rng_below(&w->rng_host, w->k.apply_ns + 1), (struct ev){.kind = EV_APPLY});
+    }
+}
+
+static void take_actions(struct world *w, struct node *n, const struct raft_actions *a)
+{
+    for (uint32_t i = 0; i < a->persist_count && !w->failed; i++) {
+        disk_enqueue(w, n, &a->persist[i]);
+    }
+    for (uint32_t i = 0; i < a->drops_count && !w->failed; i++) {
+        client_dropped(w, n, &a->drops[i]);
+    }
+    for (uint32_t i = 0; i < a->sends_count && !w->failed; i++) {
+        send_message(w, n, &a->sends[i]);
+    }
+    for (uint32_t i = 0; i < a->reads_count && !w->failed; i++) {
+        client_answer(w, n, &a->reads[i]);
+    }
+    if (a->snap_chunk != NULL && !w->failed) {
+        snap_store_chunk(w, n, a->snap_chunk);
+    }
+    if (a->snap_install != NULL && !w->failed) {
+        snap_begin_install(w, n, a->snap_install);
+    }
+    if (!w->failed && !n->install.active) {
+        note_commit(w, n, a->commit);
+    }
+}
+
+/* A proposal whose place another entry took must have been reported by now. */
+static void check_pendings(struct world *w, struct node *n)
+{
+    for (size_t i = 0; i < n->pend.count; i++) {
+        const struct pending *p = &n->pend.v[n->pend.head + i];
+        if (p->index > n->log.base && elog_term(&n->log, p->index) != p->term) {
+            sim_fail(w, "n%u: proposal %" PRIu64 " at %" PRIu64 " was replaced and not reported",
+                     n->id, p->id, p->index);
+            return;
+        }
+    }
+}
+
+void host_poll(struct world *w, struct node *n)
+{
+    n->poll_due = 0;
+    int more = 1;
+    for (int i = 0; more && !w->failed; i++) {
+        const struct raft_actions *a = raft_poll(n->raft);
+        take_actions(w, n, a);
+        more = a->more;
+        raft_done(n->raft);
+        if (i == POLLS_MAX) {
+            sim_fail(w, "n%u: polling never ends", n->id);
+        }
+    }
+    if (!w->failed) {
+        check_pendings(w, n);
+    }
+    if (!w->failed) {
+        host_arm_tick(w, n);
+        disk_kick(w, n);
+    }
+}
+
+/* Entries that the core made itself: a leader's first of its term. */
+static void adopt_own_entries(struct world *w, struct node *n, raft_index last)
+{
+    while (elog_last(&n->log) < last && !w->failed) {
+        raft_index index = elog_last(&n->log) + 1;
+        const struct raft_entry *e = raft_entry_at(n->raft, index);
+        if (e == NULL || e->type != RAFT_ENTRY_NOOP || e->bytes != 0) {
+            sim_fail(w, "n%u: entry %" PRIu64 " appeared in the core's log", n->id, index);
+            return;
+        }
+        const struct item it = {.term = e->term, .type = e->type};
+        elog_push(&n->log, &it);
+        check_entry(w, n, index, elog_at(&n->log, index));
+    }
+}
+
+/* Put the payloads of accepted entries where the core put the entries. */
+static void put_entries(struct world *w, struct node *n, const struct raft_event *ev,
+                        const struct raft_accept *acc, const struct item *items)
+{
+    if (acc->skip + acc->count > ev->count || acc->first > elog_last(&n->log) + 1 ||
+        acc->first <= n->log.base) {
+        sim_fail(w,
+                 "n%u: accepts %u entries at %" PRIu64 " of %u, its log is %" PRIu64 "..%" PRIu64,
+                 n->id, acc->count, acc->first, ev->count, n->log.base + 1, elog_last(&n->log));
+        return;
+    }
+    if (acc->first <= elog_last(&n->log)) {
+        check_truncate(w, n, acc->first);
+        elog_truncate(&n->log, acc->first);
+    }
+    for (uint32_t i = 0; i < acc->count && !w->failed; i++) {
+        struct item it = items[acc->skip + i];
+        if (ev->type == RAFT_EV_PROPOSE) {
+            it.term = acc->term;
+            it.type = RAFT_ENTRY_COMMAND;
+        }
+        elog_push(&n->log, &it);
+        check_entry(w, n, acc->first + i, elog_at(&n->log, acc->first + i));
+    }
+}
+
+int host_feed(struct world *w, struct node *n, struct raft_event *ev, const struct item *items,
+              struct raft_accept *ret_accept)
+{
+    struct raft_accept acc = {0};
+    ev->now = host_now(w, n);
+    int result = raft_step(n->raft, ev, &acc);
+    raft_status(n->raft, &n->st);
+    int puts = result == 0 && acc.count > 0;
+    adopt_own_entries(w, n, puts ? acc.first - 1 : n->st.last);
+    if (puts && !w->failed) {
+        put_entries(w, n, ev, &acc, items);
+        adopt_own_entries(w, n, n->st.last);
+    }
+    if (ret_accept != NULL) {
+        *ret_accept = acc;
+    }
+    if (!w->failed) {
+        check_node(w, n);
+    }
+    if (!w->failed && puts && snap_nearly_full(w, n)) {
+        snap_maybe_take(w, n);
+    }
+    return result;
+}
+
+void host_react(struct world *w, struct node *n, const struct raft_event *ev)
+{
+    if (w->failed) {
+        return;
+    }
+    int chunk = ev->type == RAFT_EV_RECV && ev->msg->type == RAFT_MSG_SNAPSHOT;
+    if (w->k.loop_ns == 0 || chunk) {
+        host_poll(w, n);
+    } else if (!n->poll_due) {
+        n->poll_due = 1;
+        host_later(w, n, rng_below(&w->rng_host, w->k.loop_ns), (struct ev){.kind = EV_POLL});
+    }
+}
+
+int host_step(struct world *w, struct node *n, struct raft_event *ev)
+{
+    int result = host_feed(w, n, ev, NULL, NULL);
+    host_react(w, n, ev);
+    return result;
+}
+
+/* ------------------------------------------------------------------------------------------- */
+/* Events                                                                                        */
+
+void host_recv(struct world *w, struct node *n, struct packet *p)
+{
+    struct raft_entry *entries = NULL;
+    if (p->count > 0) {
+        entries = sim_alloc(p->count * sizeof(entries[0]));
+        for (uint32_t i = 0; i < p->count; i++) {
+            entries[i].term = p->items[i].term;
+            entries[i].bytes = p->items[i].bytes;
+            entries[i].type = p->items[i].type;
+        }
+    }
+    struct raft_event ev = {.type = RAFT_EV_RECV,
+                            .peer = p->msg.from,
+                            .msg = &p->msg,
+                            .entries = entries,
+                            .count = p->msg.count};
+    if (p->msg.type == RAFT_MSG_SNAPSHOT) {
+        ev.configs = &p->config;
+        ev.configs_count = 1;
+    }
+    n->recv_now = p;
+    (void)host_feed(w, n, &ev, p->items, NULL); /* fails only when faulted, which check_node sees */
+    host_react(w, n, &ev);
+    n->recv_now = NULL;
+    free(entries);
+}
+
+void host_link(struct world *w, struct node *n, raft_id peer)
+{
+    int up = w->net.up[n->id][peer];
+    uint32_t epoch = w->net.epoch[n->id][peer];
+    if (n->link_epoch[peer] == epoch) {
+        return;
+    }
+    /* A connection that broke and came back in between broke first. */
+    int first = n->link_known[peer] ? 0 : up;
+    n->link_epoch[peer] = epoch;
+    for (int value = first; value <= up && !w->failed; value++) {
+        trace_add(&w->trace, &(struct trace_rec){.at = w->now,
+                                                 .kind = TR_LINK,
+                                                 .node = (uint8_t)n->id,
+                                                 .peer = (uint8_t)peer,
+                                                 .a = (uint64_t)value});
+        struct raft_event ev = {.type = RAFT_EV_PEER_LINK, .peer = peer, .value = (uint64_t)value};
+        n->link_known[peer] = value;
+        (void)host_step(w, n, &ev);
+    }
+}
+
+void host_apply(struct world *w, struct node *n)
+{
+    n->apply_due = 0;
+    if (n->install.active || n->st.role == RAFT_FAULTED) {
+        return; /* the state is about to be replaced */
+    }
+    raft_index to = n->commit;
+    if (w->k.apply_ns > 0 && to > n->machine.applied + 1) {
+        to = rng_range(&w->rng_host, n->machine.applied + 1, to);
+    }
+    while (n->machine.applied < to && !w->failed) {
+        raft_index index = n->machine.applied + 1;
+        const struct item *it = elog_at(&n->log, index);
+        if (it == NULL) {
+            sim_fail(w, "n%u: entry %" PRIu64 " to apply is not in its log", n->id, index);
+            return;
+        }
+        machine_apply(&n->machine, it);
+        check_applied(w, n);
+        client_applied(w, n, index, it->term);
+    }
+    trace_add(&w->trace, &(struct trace_rec){.at = w->now,
+                                             .kind = TR_APPLIED,
+                                             .node = (uint8_t)n->id,
+                                             .a = n->machine.applied});
+    if (w->failed) {
+        return;
+    }
+    if (n->machine.applied < n->commit) {
+        n->apply_due = 1;
+        host_later(w, n, 1 + rng_below(&w->rng_host, w->k.apply_ns + 1),
+                   (struct ev){.kind = EV_APPLY});
+    }
+    snap_maybe_take(w, n);
+    struct raft_event ev = {.type = RAFT_EV_APPLIED, .index = n->machine.applied};
+    (void)host_step(w, n, &ev);
+}
+
+/* ------------------------------------------------------------------------------------------- */
+/* Life                                                                                          */
+
+void host_create(struct world *w, struct node *n, raft_id id)
+{
+    n->id = id;
+    n->disk = sim_disk_create(rng_next(&w->rng_disk));
+    n->clk_ppm = 1000000;
+    n->tick_at = UINT64_MAX;
+}
+
+static void first_config(const struct world *w, struct raft_config *ret_config)
+{
+    *ret_config = (struct raft_config){.count = w->k.nodes};
+    for (uint32_t i = 0; i < w->k.nodes; i++) {
+        ret_config->members[i] = (struct raft_member){.id = i + 1, .roles = RAFT_VOTER};
+    }
+}
+
+static int boot_entries(struct world *w, struct node *n, struct raft_event *ev)
+{
+    struct raft_accept acc = {0};
+    uint32_t count = (uint32_t)n->log.count;
+    struct raft_entry *entries = sim_alloc((count + 1) * sizeof(entries[0]));
+    for (uint32_t i = 0; i < count; i++) {
+        const struct item *it = elog_at(&n->log, n->log.base + 1 + i);
+        entries[i] = (struct raft_entry){.term = it->term, .bytes = it->bytes, .type = it->type};
+    }
+    ev->type = RAFT_EV_BOOT_ENTRIES;
+    ev->first = n->log.base + 1;
+    ev->entries = entries;
+    ev->count = count;
+    int result = count > 0 ? raft_step(n->raft, ev, &acc) : 0;
+    free(entries);
+    if (result != 0) {
+        return result;
+    }
+    if (acc.count > 0 && acc.first != n->log.base + 1 + acc.skip) {
+        sim_fail(w, "n%u: boots with entries from %" PRIu64 ", %u were skipped", n->id, acc.first,
+                 acc.skip);
+    }
+    if (acc.count > 0) {
+        elog_trim(&n->log, n->log.base + acc.skip); /* the snapshot took the place of these */
+    } else {
+        elog_reset(&n->log, n->snap.index, n->snap.term, n->machine.chain);
+    }
+    return 0;
+}
+
+/* Tell a fresh core what the disk held. */
+static int boot_core(struct world *w, struct node *n)
+{
+    struct raft_snapshot snap = n->snap;
+    if (snap.index == 0) {
+        first_config(w, &snap.config);
+    }
+    struct raft_event ev = {
+        .type = RAFT_EV_BOOT_SNAPSHOT, .now = host_now(w, n), .snapshot = &snap};
+    int result = raft_step(n->raft, &ev, NULL);
+    ev.type = RAFT_EV_BOOT_HARDSTATE;
+    ev.hardstate.term = n->durable.term;
+    ev.hardstate.vote = n->durable.vote;
+    ev.hardstate.commit = n->durable.commit;
+    result = result ? result : raft_step(n->raft, &ev, NULL);
+    result = result ? result : boot_entries(w, n, &ev);
+    ev.type = RAFT_EV_BOOT_DONE;
+    return result ? result : raft_step(n->raft, &ev, NULL);
+}
+
+static void init_core(struct world *w, struct node *n)
+{
+    struct raft_options o = w->k.raft;
+    o.id = n->id;
+    o.rng_seed = rng_next(&w->rng_host);
+    o.priority = w->k.priorities ? 1 + n->id % 3 : 1;
+    size_t bytes = raft_size(&o);
+    n->mem = sim_alloc(bytes);
+    memset(n->mem, 0xa5, bytes); /* the core may not count on zeroed memory */
+    n->raft = raft_init(n->mem, bytes, &o);
+    if (n->raft == NULL) {
+        sim_fail(w, "n%u: raft_init refuses its options", n->id);
+    }
+}
+
+void host_boot(struct world *w, struct node *n)
+{
+    if (n->state != HOST_DOWN) {
+        return;
+    }
+    n->boot++;
+    for (raft_id peer = 1; peer <= w->k.nodes; peer++) {
+        if (peer != n->id) {
+            net_break(w, n->id, peer); /* left over from its earlier life */
+        }
+    }
+    n->clk_virtual = w->now;
+    n->clk_local = SIM_SEC + rng_below(&w->rng_host, 100 * SIM_SEC);
+    if (!disk_recover(w, n)) {
+        return;
+    }
+    init_core(w, n);
+    if (w->failed) {
+        return;
+    }
+    int result = boot_core(w, n);
+    if (result != 0) {
+        sim_fail(w, "n%u: boot refused: %s", n->id, raft_strerror(result));
+        return;
+    }
+    n->state = HOST_UP;
+    n->commit = n->machine.applied;
+    raft_status(n->raft, &n->st);
+    check_booted(w, n);
+    if (!w->failed) {
+        check_node(w, n);
+    }
+    if (!w->failed) {
+        host_poll(w, n);
+    }
+    if (w->phase == PHASE_CHAOS && knobs_has(&w->k, FAULT_POWER) &&
+        rng_chance(&w->rng_nemesis, 150)) {
+        n->doomed = HOST_END_POWER; /* again, before anything it found is safe */
+    }
+}
+
+static void forget_process(struct node *n)
+{
+    free(n->mem);
+    n->mem = NULL;
+    n->raft = NULL;
+    n->poll_due = 0;
+    n->apply_due = 0;
+    n->tick_at = UINT64_MAX;
+    n->tick_generation++;
+    n->commit = 0;
+    n->waits_count = 0;
+    n->reads_open = 0;
+    n->flight_active = 0;
+    n->doomed = (enum host_end)0;
+    n->io_failed = 0;
+    n->taken_for = 0;
+    n->stall_until = 0;
+    n->take = (struct snap_job){0};
+    n->install = (struct snap_job){0};
+    memset(n->link_known, 0, sizeof(n->link_known));
+}
+
+/* What the disk thread and the snapshot worker were doing goes on until the power fails inside. */
+static void run_into_the_cut(struct world *w, struct node *n)
+{
+    const struct sim_disk_counts *counts = sim_disk_counts(n->disk);
+    uint64_t most = n->take.active || n->install.active ? 8 : 2; /* a batch is a write and a sync */
+    sim_disk_stop_at(n->disk, counts->changes + 1 + rng_below(&w->rng_disk, most));
+    if (n->take.active && !n->take.written) {
+        MARK(w, SNAPSHOT_CRASHED);
+        snap_write_job(w, n);
+    }
+    if (n->install.active && !n->install.written) {
+        snap_load_job(w, n);
+    }
+    if (n->flight_active && !n->flight_written) {
+        disk_write_flight(w, n);
+    }
+    if (rng_chance(&w->rng_disk, 200)) {
+        (void)raft_wal_idle(n->wal); /* fails when the cut falls into it */
+    }
+}
+
+/* From here on nothing that is closed can change the disk any more. */
+static void stop_disk(struct node *n)
+{
+    const struct raft_fs *fs = sim_disk_fs(n->disk);
+    if (!sim_disk_stopped(n->disk)) {
+        sim_disk_stop_at(n->disk, sim_disk_counts(n->disk)->changes + 1);
+        (void)fs->sync_dir(fs->ctx, "."); /* the operation inside which the process stops */
+    }
+}
+
+void host_end(struct world *w, struct node *n, enum host_end how)
+{
+    if (n->state != HOST_UP) {
+        return;
+    }
+    trace_add(&w->trace,
+              &(struct trace_rec){
+                  .at = w->now, .kind = TR_CRASH, .node = (uint8_t)n->id, .a = (uint64_t)how});
+    if (n->recv != NULL) {
+        MARK(w, CRASH_IN_TRANSFER);
+    }
+    client_node_ended(w, n);
+    if (n->doomed != 0 || (how != HOST_END_ROT && rng_chance(&w->rng_disk, 700))) {
+        run_into_the_cut(w, n);
+    }
+    stop_disk(n);
+    snap_close(n);
+    raft_wal_close(n->wal);
+    n->wal = NULL;
+    if (how == HOST_END_KILL) {
+        sim_disk_kill(n->disk);
+    } else {
+        enum sim_disk_crash_kind kind = SIM_DISK_CRASH_RANDOM;
+        if (rng_chance(&w->rng_disk, 400)) {
+            kind = (enum sim_disk_crash_kind)rng_range(&w->rng_disk, SIM_DISK_CRASH_RANDOM,
+                                                       SIM_DISK_CRASH_NAMES);
+        }
+        sim_disk_crash(n->disk, kind, rng_next(&w->rng_disk));
+    }
+    n->state = HOST_DOWN;
+    int flight = n->flight_active;
+    forget_process(n);
+    n->flight_active = flight; /* recovery may find a part of it */
+    for (raft_id peer = 1; peer <= w->k.nodes; peer++) {
+        if (peer != n->id && rng_chance(&w->rng_net, 800)) {
+            net_break(w, n->id, peer);
+        }
+    }
+}
+
+void host_finish(struct world *w, struct node *n)
+{
+    if (n->disk == NULL) {
+        return;
+    }
+    stop_disk(n);
+    snap_close(n);
+    raft_wal_close(n->wal);
+    sim_disk_destroy(n->disk);
+    free(n->mem);
+    elog_finish(&n->log);
+    image_finish(&n->durable);
+    free(n->pend.v);
+    free(n->waits);
+    disk_queue_clear(&n->queue);
+    disk_queue_clear(&n->flight);
+    free(n->queue.v);
+    free(n->flight.v);
+    free(n->late);
+}

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host_disk.c: the disk thread of a member and its recovery after a crash.
+ *
+ * One batch is under way at a time; what the core asks for meanwhile waits and leaves as the next
+ * one. raft_wal_write is called either when the batch begins (it is durable, but the core does not
+ * know yet) or when it ends (a crash before finds nothing of it, a crash inside finds a part).
+ *
+ * The shadow: n->durable is changed only by batches for which raft_wal_write has answered 0, so it
+ * is what must be found after any crash. Recovery may find more only as a prefix of the batch under
+ * way. Anything else, found or missing, is a failure of the log.
+ *
+ * A member boots from the newest whole snapshot file, whether its mark became durable or not: the
+ * state it holds was committed. So deleting all but the newest files is safe at any time.
+ */
+#include "tests/sim/world.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define IDLE_NS      (50 * SIM_MS)
+#define SNAPS_KEPT   2
+#define SNAPS_LISTED 8
+
+static struct disk_op *queue_add(struct disk_queue *q)
+{
+    if (q->count == q->cap) {
+        q->cap = q->cap ? q->cap * 2 : 32;
+        q->v = sim_realloc(q->v, q->cap * sizeof(q->v[0]));
+    }
+    struct disk_op *op = &q->v[q->count++];
+    *op = (struct disk_op){0};
+    return op;
+}
+
+void disk_queue_clear(struct disk_queue *q)
+{
+    q->count = 0;
+}
+
+static void enqueue_entries(struct world *w, struct node *n, const struct raft_persist *p)
+{
+    for (raft_index i = p->first; i < p->first + p->count; i++) {
+        const struct item *it = elog_at(&n->log, i);
+        if (it == NULL) {
+            sim_fail(w, "n%u: told to write entry %" PRIu64 ", which is not in its log", n->id, i);
+            return;
+        }
+        struct disk_op *op = queue_add(&n->queue);
+        op->io_seq = p->io_seq;
+        op->op = (struct raft_wal_op){.kind = RAFT_WAL_ENTRY,
+                                      .term = it->term,
+                                      .index = i,
+                                      .type = it->type,
+                                      .bytes = it->bytes,
+                                      .data = it->data};
+    }
+}
+
+static void enqueue_mark(struct world *w, struct node *n, const struct raft_persist *p)
+{
+    struct disk_op *op = queue_add(&n->queue);
+    op->io_seq = p->io_seq;
+    op->compact = p->compact;
+    op->chain = elog_chain(&n->log, p->first);
+    op->op = (struct raft_wal_op){
+        .kind = RAFT_WAL_SNAPMARK, .term = elog_term(&n->log, p->first), .index = p->first};
+    if (p->first != n->snap.index || op->op.term != n->snap.term) {
+        sim_fail(w, "n%u: told to mark a snapshot at %" PRIu64 ", the newest file is at %" PRIu64,
+                 n->id, p->first, n->snap.index);
+        return;
+    }
+    memcpy(op->op.digest, n->snap_digest, sizeof(op->op.digest));
+    if (p->compact > p->first) {
+        sim_fail(w, "n%u: compaction to %" PRIu64 " beyond the snapshot at %" PRIu64, n->id,
+                 p->compact, p->first);
+    }
+    elog_trim(&n->log, p->compact);
+}
+
+void disk_enqueue(struct world *w, struct node *n, const struct raft_persist *p)
+{
+    trace_add(&w->trace,
+              &(struct trace_rec){.at = w->now,
+                                  .kind = TR_PERSIST,
+                                  .node = (uint8_t)n->id,
+                                  .a = p->kind,
+                                  .b = p->io_seq,
+                                  .c = p->kind == RAFT_PERSIST_HARDSTATE ? p->term : p->first,
+                                  .d = p->kind == RAFT_PERSIST_HARDSTATE ? p->vote : p->count,
+                                  .e = p->kind == RAFT_PERSIST_SNAPMARK ? p->compact : p->commit});
+    switch (p->kind) {
+    case RAFT_PERSIST_HARDSTATE: {
+        struct disk_op *op = queue_add(&n->queue);
+        op->io_seq = p->io_seq;
+        op->op = (struct raft_wal_op){
+            .kind = RAFT_WAL_HARDSTATE, .vote = p->vote, .term = p->term, .index = p->commit};
+        break;
+    }
+    case RAFT_PERSIST_ENTRIES:
+        enqueue_entries(w, n, p);
+        break;
+    case RAFT_PERSIST_SNAPMARK:
+        enqueue_mark(w, n, p);
+        break;
+    }
+}
+
+uint64_t disk_latency(struct world *w, struct node *n)
+{
+    uint64_t wait = w->k.disk_ns / 4 + rng_exp(&w->rng_disk, w->k.disk_ns);
+    if (rng_chance(&w->rng_disk, w->k.disk_slow_permille)) {
+        wait *= 20;
+    }
+    if (n->stall_until > w->now) {
+        wait += n->stall_until - w->now;
+    }
+    return wait;
+}
+
+void disk_write_flight(struct world *w, struct node *n)
+{
+    uint32_t count = (uint32_t)n->flight.count;
+    struct raft_wal_op *ops = sim_alloc(count * sizeof(ops[0]));
+    for (uint32_t i = 0; i < count; i++) {
+        ops[i] = n->flight.v[i].op;
+    }
+    int result = raft_wal_write(n->wal, ops, count);
+    free(ops);
+    n->flight_written = 1;
+    n->flight_result = result;
+    n->sealed = 0;
+    trace_add(&w->trace, &(struct trace_rec){.at = w->now,
+                                             .kind = TR_WRITE,
+                                             .node = (uint8_t)n->id,
+                                             .a = count,
+                                             .b = (uint64_t)result,
+                                             .c = n->flight.v[count - 1].io_seq});
+    if (result != 0) {
+        return;
+    }
+    int marked = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct disk_op *op = &n->flight.v[i];
+        image_apply(&n->durable, op);
+        if (op->op.kind == RAFT_WAL_SNAPMARK) {
+            raft_wal_compact(n->wal, op->compact);
+            marked = 1;
+        }
+    }
+    if (marked && rng_chance(&w->rng_disk, 800)) {
+        (void)raft_snap_prune(sim_disk_fs(n->disk), SIM_CLUSTER_ID, SNAPS_KEPT);
+    }
+}
+
+void disk_kick(struct world *w, struct node *n)
+{
+    if (n->flight_active || n->queue.count == 0 || n->io_failed) {
+        return;
+    }
+    struct disk_queue empty = n->flight;
+    n->flight = n->queue;
+    n->queue = empty;
+    n->queue.count = 0;
+    n->flight_active = 1;
+    n->flight_written = 0;
+    n->flight_number++;
+    if (n->doomed != 0) {
+        host_later(w, n, 0, (struct ev){.kind = EV_CRASH, .a = (uint64_t)n->doomed});
+        return;
+    }
+    if (rng_chance(&w->rng_disk, 400)) {
+        disk_write_flight(w, n);
+    }
+    host_later(w, n, disk_latency(w, n), (struct ev){.kind = EV_DISK_DONE});
+}
+
+void disk_failed(struct world *w, struct node *n)
+{
+    trace_add(&w->trace,
+              &(struct trace_rec){.at = w->now, .kind = TR_IO_FAIL, .node = (uint8_t)n->id});
+    n->io_failed = 1;
+    MARK(w, IO_FAULTED);
+    struct raft_event ev = {.type = RAFT_EV_IO_FAILED};
+    (void)host_step(w, n, &ev);
+    enum host_end how = rng_chance(&w->rng_disk, 500) ? HOST_END_KILL : HOST_END_POWER;
+    host_later(w, n, rng_below(&w->rng_disk, w->k.raft.election_max),
+               (struct ev){.kind = EV_CRASH, .a = (uint64_t)how});
+}
+
+static void report_done(struct world *w, struct node *n, uint64_t io_seq)
+{
+    trace_add(
+        &w->trace,
+        &(struct trace_rec){.at = w->now, .kind = TR_IO_DONE, .node = (uint8_t)n->id, .a = io_seq});
+    struct raft_event ev = {.type = RAFT_EV_IO_DONE, .io_seq = io_seq};
+    int result = host_step(w, n, &ev);
+    if (result != 0 && n->st.role != RAFT_FAULTED) {
+        sim_fail(w, "n%u: IO_DONE %" PRIu64 " refused: %s", n->id, io_seq, raft_strerror(result));
+    }
+}
+
+void disk_done(struct world *w, struct node *n)
+{
+    if (!n->flight_written) {
+        disk_write_flight(w, n);
+    }
+    if (n->flight_result != 0) {
+        disk_failed(w, n); /* the batch stays in flight: a part of it may be found later */
+        return;
+    }
+    uint64_t last = n->flight.v[n->flight.count - 1].io_seq;
+    uint64_t middle = n->flight.v[rng_below(&w->rng_disk, n->flight.count)].io_seq;
+    n->flight_active = 0;
+    if (middle - 1 > 0 && middle != n->flight.v[0].io_seq && rng_chance(&w->rng_disk, 200)) {
+        report_done(w, n, middle - 1); /* cumulative: a host may report in steps */
+    }
+    if (!w->failed) {
+        report_done(w, n, last);
+    }
+    if (w->failed) {
+        return;
+    }
+    snap_maybe_take(w, n); /* the mark of the last one may have become durable */
+    disk_kick(w, n);
+    if (!n->flight_active) {
+        host_later(w, n, IDLE_NS, (struct ev){.kind = EV_DISK_IDLE, .a = n->flight_number});
+    } else if (rng_chance(&w->rng_disk, 30)) {
+        disk_idle(w, n, n->flight_number);
+    }
+}
+
+void disk_idle(struct world *w, struct node *n, uint64_t number)
+{
+    if (number != n->flight_number || n->io_failed) {
+        return;
+    }
+    int result = raft_wal_idle(n->wal);
+    if (result == 0) {
+        n->sealed = !n->flight_active;
+    } else if (result != -ENOSPC) {
+        disk_failed(w, n);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------- */
+/* Recovery                                                                                      */
+
+static void mark_lost(struct world *w, const struct disk_queue *q, size_t from)
+{
+    for (size_t i = from; i < q->count; i++) {
+        if (q->v[i].op.kind == RAFT_WAL_HARDSTATE && q->v[i].op.vote != 0) {
+            MARK(w, VOTE_LOST_IN_CRASH);
+        } else if (q->v[i].op.kind == RAFT_WAL_ENTRY) {
+            MARK(w, ENTRIES_LOST_IN_CRASH);
+        }
+    }
+}
+
+/* Which prefix of the batch under way survived? n->durable becomes what was found. */
+static void match_shadow(struct world *w, struct node *n, const struct raft_wal_state *found)
+{
+    char why[200];
+    char first_why[200] = "";
+    int open = n->flight_active && !(n->flight_written && n->flight_result == 0);
+    size_t most = open ? n->flight.count : 0;
+    struct image im = {0};
+    image_copy(&im, &n->durable);
+    size_t taken = 0;
+    for (;;) {
+        if (image_matches(&im, found, why, sizeof(why))) {
+            break;
+        }
+        if (taken == 0) {
+            memcpy(first_why, why, sizeof(why));
+        }
+        if (taken == most) {
+            sim_fail(w, "n%u: recovery (%s) differs from what was written: %s; batch of %zu", n->id,
+                     found->detail, first_why, most);
+            break;
+        }
+        image_apply(&im, &n->flight.v[taken++]);
+    }
+    if (!w->failed) {
+        if (most > 0 && taken == most) {
+            MARK(w, VOTE_KEPT_IN_CRASH);
+        }
+        mark_lost(w, &n->flight, open ? taken : n->flight.count);
+        mark_lost(w, &n->queue, 0);
+        image_copy(&n->durable, &im);
+    }
+    image_finish(&im);
+    n->flight_active = 0;
+    n->flight.count = 0;
+    n->queue.count = 0;
+}
+
+/* Read every entry's payload back and compare it with what was written. Return: 1 when all are good. */
+static int load_entries(struct world *w, struct node *n)
+{
+    elog_reset(&n->log, n->durable.snap_index, n->durable.snap_term, n->durable.snap_chain);
+    raft_index last = elog_last(&n->durable.log);
+    for (raft_index i = n->durable.snap_index + 1; i <= last; i++) {
+        const struct item *want = elog_at(&n->durable.log, i);
+        struct item it = *want;
+        uint8_t *data = arena_alloc(&w->arena, want->bytes + 1);
+        int64_t got = raft_wal_read(n->wal, i, data, want->bytes + 1);
+        if (got != want->bytes) {
+            if (!n->rotted) {
+                sim_fail(w, "n%u: entry %" PRIu64 " cannot be read back: %" PRId64, n->id, i, got);
+            }
+            return 0;
+        }
+        it.data = data;
+        elog_push(&n->log, &it);
+        if (elog_chain(&n->log, i) != want->chain) {
+            sim_fail(w, "n%u: entry %" PRIu64 " was read back with other bytes", n->id, i);
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static void adopt_snapshot(struct world *w, struct node *n, const struct raft_snap_meta *meta)
+{
+    n->snap = (struct raft_snapshot){.index = meta->index,
+                                     .term = meta->term,
+                                     .config_index = meta->config_index,
+                                     .config = meta->config,
+                                     .snap_id = snap_id_of(meta->term, meta->index),
+                                     .bytes = meta->bytes};
+    memcpy(n->snap_digest, meta->digest, sizeof(meta->digest));
+    check_snapshot(w, n, &n->machine, meta->digest);
+    MARK(w, BOOT_FROM_SNAPSHOT);
+    if (meta->index > n->durable.snap_index) {
+        MARK(w, BOOT_FROM_UNMARKED);
+    }
+    n->boot_snap = meta->index;
+}
+
+/* The newest snapshot file that is whole, at or behind the one that the log is marked with: a file may
+ * have become durable before its mark did. Return: 1 when there is what must be there. */
+static int load_snapshot(struct world *w, struct node *n)
+{
+    struct raft_snap_meta metas[SNAPS_LISTED];
+    raft_index held = n->boot_snap > n->durable.snap_index ? n->boot_snap : n->durable.snap_index;
+    int count = raft_snap_list(sim_disk_fs(n->disk), SIM_CLUSTER_ID, metas, SNAPS_LISTED);
+    n->machine = (struct machine){0};
+    n->snap = (struct raft_snapshot){0};
+    n->boot_snap = 0;
+    for (int i = 0; i < count && metas[i].index >= n->durable.snap_index; i++) {
+        struct raft_snap_meta meta;
+        int result = snap_read_state(w, n, metas[i].term, metas[i].index, &n->machine, &meta);
+        if (result == 0) {
+            adopt_snapshot(w, n, &meta);
+            break;
+        }
+        if (!n->rotted) {
+            sim_fail(w, "n%u: snapshot at %" PRIu64 " cannot be read: %s", n->id, metas[i].index,
+                     raft_store_strerror(result));
+            return 0;
+        }
+    }
+    if (n->snap.index < held && !n->rotted) {
+        sim_fail(w, "n%u: the snapshot at %" PRIu64 " is gone, the newest is at %" PRIu64, n->id,
+                 held, n->snap.index);
+    }
+    return n->snap.index >= held;
+}
+
+static int stay_out(struct world *w, struct node *n, const char *what)
+{
+    if (!n->rotted) {
+        sim_fail(w, "n%u: recovery claims damage, none was done: %s", n->id, what);
+        return 0;
+    }
+    MARK(w, LOG_REPAIR);
+    raft_wal_close(n->wal);
+    n->wal = NULL;
+    n->state = HOST_OUT;
+    n->flight_active = 0;
+    return 0;
+}
+
+int disk_recover(struct world *w, struct node *n)
+{
+    struct raft_wal_options o;
+    char why[256] = "";
+    raft_wal_options_init(&o);
+    o.fs = sim_disk_fs(n->disk);
+    o.cluster_id = SIM_CLUSTER_ID;
+    o.node_id = n->id;
+    o.segment_bytes = w->k.segment_bytes;
+    o.segments_ready = w->k.segments_ready;
+    o.salt_seed = rng_next(&w->rng_disk);
+    int result = raft_wal_open(&o, &n->wal, why, sizeof(why));
+    if (result != 0) {
+        n->wal = NULL;
+        if (n->rotted) {
+            return stay_out(w, n, why);
+        }
+        sim_fail(w, "n%u: log does not open: %s (%s)", n->id, raft_store_strerror(result), why);
+        return 0;
+    }
+    const struct raft_wal_state *found = raft_wal_state(n->wal);
+    trace_add(&w->trace, &(struct trace_rec){.at = w->now,
+                                             .kind = TR_BOOT,
+                                             .node = (uint8_t)n->id,
+                                             .a = found->health,
+                                             .b = found->term,
+                                             .c = found->vote,
+                                             .d = found->snapshot_index,
+                                             .e = found->first + found->count - 1});
+    if (found->health == RAFT_WAL_REPAIR) {
+        return stay_out(w, n, found->detail);
+    }
+    if (found->health == RAFT_WAL_TORN) {
+        MARK(w, TORN_TAIL_CUT);
+    }
+    match_shadow(w, n, found);
+    if (w->failed) {
+        return 0;
+    }
+    if (!load_entries(w, n) || !load_snapshot(w, n)) {
+        return w->failed ? 0 : stay_out(w, n, "snapshot or entry damaged");
+    }
+    n->sealed = 0;
+    return 1;
+}

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * world.h: one seed's world: members, network, load, faults, checkers, and the virtual clock.
+ *
+ * Every part has its own file and section below. One world is one seed and one thread; nothing is
+ * global, so a process may run worlds one after the other.
+ *
+ * How a failure travels: sim_fail notes the first broken invariant in the world and every loop of
+ * the simulator ends at the next look at world.failed. Nothing is thrown.
+ */
+#ifndef COORD_SIM_WORLD_H
+#define COORD_SIM_WORLD_H
+
+#include <coord/raft.h>
+#include <coord/raft_storage.h>
+
+#include "tests/sim/disk.h"
+#include "tests/sim/evq.h"
+#include "tests/sim/knobs.h"
+#include "tests/sim/marks.h"
+#include "tests/sim/model.h"
+#include "tests/sim/rng.h"
+#include "tests/sim/trace.h"
+#include "tests/sim/util.h"
+
+#define SIM_SLOTS       (SIM_NODES_MAX + 1) /* arrays indexed by id */
+#define SIM_CLUSTER_ID  0x51bU
+#define WORLD_STEPS_MAX 20000000U /* events of one seed; more is a storm */
+
+struct world;
+
+/* ------------------------------------------------------------------------------------------- */
+/* Network (net.c)                                                                               */
+
+struct packet {
+    struct raft_msg msg;
+    uint32_t epoch;     /* of the connection it was sent on */
+    uint32_t from_boot; /* lives of the two processes when it was sent */
+    uint32_t to_boot;
+    int stray;      /* arrives whatever became of its connection */
+    uint32_t count; /* entries behind it */
+    uint32_t data_bytes;
+    struct item *items;           /* count of them */
+    uint8_t *data;                /* SNAPSHOT: the chunk */
+    struct raft_config_at config; /* SNAPSHOT */
+    struct packet *next;          /* in net.held */
+};
+
+struct net {
+    uint8_t up[SIM_SLOTS][SIM_SLOTS];       /* there is a connection; symmetric */
+    uint32_t epoch[SIM_SLOTS][SIM_SLOTS];   /* of the connection; symmetric */
+    uint8_t cut[SIM_SLOTS][SIM_SLOTS];      /* faults that stop [from][to] */
+    uint8_t hold[SIM_SLOTS][SIM_SLOTS];     /* faults that hold back instead of dropping */
+    uint64_t last_at[SIM_SLOTS][SIM_SLOTS]; /* arrival of the last in order */
+    struct packet *held;
+    struct packet **held_end;
+    uint64_t sent;
+    uint64_t overhead; /* messages without entries, chunks or acknowledgements, this window (R13) */
+    uint64_t window_from;
+    uint64_t window_work; /* proposals and reads taken in, entries committed, faults, this window */
+};
+
+/* Ownership: takes p. */
+void net_send(struct world *w, struct packet *p);
+void net_deliver(struct world *w, struct packet *p);
+/* One look at a pair: connect or give up. */
+void net_connect(struct world *w, raft_id a, raft_id b);
+void net_break(struct world *w, raft_id a, raft_id b);
+/* What was held back and is no longer stopped arrives now. */
+void net_release(struct world *w);
+struct packet *packet_new(uint32_t count, uint32_t data_bytes);
+void packet_free(struct packet *p);
+void net_finish(struct world *w);
+
+/* ------------------------------------------------------------------------------------------- */
+/* One member: the process around a core (host.c, host_disk.c, host_snap.c)                      */
+
+enum host_state {
+    HOST_DOWN = 0, /* no process; will be booted */
+    HOST_UP = 1,
+    HOST_OUT = 2 /* its disk lost acknowledged data: it stays out of the group */
+};
+
+enum host_end {
+    HOST_END_KILL = 1,  /* the process dies, the machine stays up */
+    HOST_END_POWER = 2, /* what was not synced is at the mercy of the disk */
+    HOST_END_ROT = 3    /* power cut, and a part of the disk rots */
+};
+
+/* A proposal of this process whose fate is open. */
+struct pending {
+    raft_index index;
+    raft_term term;
+    uint64_t id;
+};
+
+struct pendings {
+    struct pending *v;
+    size_t head;
+    size_t count;
+    size_t cap;
+};
+
+struct disk_queue {
+    struct disk_op *v;
+    size_t count;
+    size_t cap;
+};
+
+/* A read that was confirmed and waits for its index. */
+struct read_wait {
+    uint64_t cookie;
+    raft_index index;
+};
+
+struct snap_job {
+    int active;
+    int written; /* the file was finished when the job began; now only time passes */
+    int failed;
+    struct machine machine;
+    struct raft_snapshot meta;
+    uint64_t digest[2];
+};
+
+struct node {
+    raft_id id;
+    enum host_state state;
+    uint32_t boot; /* number of its life */
+    void *mem;
+    struct raft *raft;
+    struct raft_status st;
+
+    /* clock: local = clk_local + (virtual - clk_virtual) * clk_ppm / 1e6 */
+    uint64_t clk_virtual;
+    uint64_t clk_local;
+    uint64_t clk_ppm;
+    int paused;
+    int space_owed;  /* it must still be told that its disk has room again */
+    struct ev *late; /* what happened while it was paused */
+    size_t late_count;
+    size_t late_cap;
+
+    uint64_t tick_at; /* virtual time of the timer that is set */
+    uint64_t tick_generation;
+    int poll_due;
+    int apply_due;
+    raft_index commit; /* through which the core let us apply */
+    struct elog log;
+    struct machine machine;
+    struct pendings pend;
+    struct read_wait *waits;
+    size_t waits_count;
+    size_t waits_cap;
+    uint64_t reads_open;
+    int link_known[SIM_SLOTS];
+    uint32_t link_epoch[SIM_SLOTS];
+    const struct packet *recv_now; /* the packet whose RECV is being worked on */
+
+    struct sim_disk *disk;
+    struct raft_wal *wal;
+    struct disk_queue queue;  /* waits for the disk */
+    struct disk_queue flight; /* under way */
+    int flight_active;
+    int flight_written; /* raft_wal_write has been called with it */
+    int flight_result;
+    uint64_t flight_number;
+    enum host_end doomed; /* ends inside its next write; 0: no */
+    int sealed;           /* nothing was written since the last raft_wal_idle */
+    uint64_t stall_until; /* virtual time */
+    int io_failed;
+    uint64_t io_failed_at;
+    int rotted; /* its disk may have lost what was acknowledged */
+    struct image durable;
+
+    struct snap_job take;
+    struct raft_snapshot snap; /* newest of this member, with file; snap_id 0: none */
+    uint64_t snap_digest[2];
+    raft_index boot_snap; /* of the file it booted from: durable, marked or not */
+    raft_index taken_for; /* index of the last snapshot begun */
+    struct raft_snap_reader *reader;
+    uint64_t reader_id;
+    struct raft_snap_recv *recv;
+    uint64_t recv_id;
+    uint64_t recv_stored;
+    struct snap_job install;
+
+    /* checkers (check_node.c) */
+    raft_term seen_term;
+    raft_id seen_vote;
+    raft_index seen_commit;
+    enum raft_role seen_role;
+    raft_term promised_term; /* newest term in which it gave its vote in public */
+    raft_id promised_vote;
+};
+
+void host_create(struct world *w, struct node *n, raft_id id);
+void host_finish(struct world *w, struct node *n);
+void host_boot(struct world *w, struct node *n);
+void host_end(struct world *w, struct node *n, enum host_end how);
+/* Give the core one event (n->st is current afterwards); ev->now is set here. items: the payloads of
+ * ev->entries, or NULL. ret_accept: may be NULL. Return: raft_step's. */
+int host_feed(struct world *w, struct node *n, struct raft_event *ev, const struct item *items,
+              struct raft_accept *ret_accept);
+/* See to the actions that ev brought, now or a little later. */
+void host_react(struct world *w, struct node *n, const struct raft_event *ev);
+/* Both, for events without entries. Return: raft_step's. */
+int host_step(struct world *w, struct node *n, struct raft_event *ev);
+void host_poll(struct world *w, struct node *n);
+void host_recv(struct world *w, struct node *n, struct packet *p);
+void host_apply(struct world *w, struct node *n);
+void host_tick(struct world *w, struct node *n, uint64_t generation);
+void host_link(struct world *w, struct node *n, raft_id peer);
+uint64_t host_now(const struct world *w, const struct node *n);
+void host_set_clock(struct world *w, struct node *n, uint64_t jump, uint64_t ppm);
+void host_arm_tick(struct world *w, struct node *n);
+/* Push an event for this life of n. */
+void host_later(struct world *w, struct node *n, uint64_t delay, struct ev e);
+
+/* host_disk.c: the thread that writes the WAL, and recovery. */
+void disk_enqueue(struct world *w, struct node *n, const struct raft_persist *p);
+void disk_kick(struct world *w, struct node *n);
+void disk_done(struct world *w, struct node *n);
+void disk_idle(struct world *w, struct node *n, uint64_t number);
+uint64_t disk_latency(struct world *w, struct node *n);
+/* Write the batch under way now. */
+void disk_write_flight(struct world *w, struct node *n);
+/* Open and check the WAL and load what is there into n->log, n->machine, n->snap.
+ * Return: 1 to boot, 0 to stay out. */
+int disk_recover(struct world *w, struct node *n);
+void disk_queue_clear(struct disk_queue *q);
+/* A write or sync failed: tell the core, which must stop. */
+void disk_failed(struct world *w, struct node *n);
+
+/* host_snap.c: snapshots. */
+int snap_nearly_full(const struct world *w, const struct node *n);
+void snap_maybe_take(struct world *w, struct node *n);
+void snap_write_job(struct world *w, struct node *n);
+void snap_taken(struct world *w, struct node *n);
+int snap_attach(struct world *w, struct node *n, struct packet *p);
+void snap_store_chunk(struct world *w, struct node *n, const struct raft_msg *chunk);
+void snap_chunk_stored(struct world *w, struct node *n, const struct ev *e);
+void snap_begin_install(struct world *w, struct node *n, const struct raft_snapshot *meta);
+void snap_load_job(struct world *w, struct node *n);
+void snap_loaded(struct world *w, struct node *n);
+void snap_close(struct node *n);
+uint64_t snap_id_of(raft_term term, raft_index index);
+/* Load the state of a snapshot file into *ret_m. Return: 0 or a negative store error. */
+int snap_read_state(struct world *w, struct node *n, raft_term term, raft_index index,
+                    struct machine *ret_m, struct raft_snap_meta *ret_meta);
+
+/* ------------------------------------------------------------------------------------------- */
+/* The load (client.c)                                                                           */
+
+enum proposal_state {
+    PROPOSAL_REFUSED = 1,
+    PROPOSAL_OPEN,
+    PROPOSAL_COMMITTED, /* its proposer saw it applied */
+    PROPOSAL_DROPPED,   /* its proposer was told that it lost */
+    PROPOSAL_LOST       /* its proposer ended before it knew */
+};
+
+struct proposal {
+    enum proposal_state state;
+    raft_id node;
+    raft_index committed_at; /* in the group's log; 0: not */
+};
+
+struct read {
+    raft_id node;
+    uint32_t boot;
+    raft_index floor; /* committed when it arrived */
+    uint64_t at;
+    int answered;
+    int done; /* waited for its index too */
+};
+
+struct client {
+    struct proposal *proposals; /* by id, 1 .. count */
+    size_t proposals_count;
+    size_t proposals_cap;
+    struct read *reads; /* by cookie, 1 .. count */
+    size_t reads_count;
+    size_t reads_cap;
+    uint64_t reads_ok;
+};
+
+void client_step(struct world *w);
+/* Return: raft_step's; *ret_id receives the id of the first. */
+int client_propose(struct world *w, struct node *n, uint32_t count, uint64_t *ret_id);
+int client_read(struct world *w, struct node *n, uint64_t *ret_cookie);
+void client_answer(struct world *w, struct node *n, const struct raft_read *r);
+void client_dropped(struct world *w, struct node *n, const struct raft_drop *d);
+void client_applied(struct world *w, struct node *n, raft_index index, raft_term term);
+void client_installed(struct world *w, struct node *n, raft_index index, raft_term term);
+void client_release_reads(struct world *w, struct node *n);
+void client_node_ended(struct world *w, struct node *n);
+void client_finish(struct world *w);
+
+/* ------------------------------------------------------------------------------------------- */
+/* Faults (nemesis.c)                                                                            */
+
+#define NEMESIS_ACTIVE_MAX 16
+
+struct fault {
+    enum sim_fault kind; /* valid while number != 0 */
+    uint64_t number;
+    raft_id node;
+    int hold;
+    uint8_t cut[SIM_SLOTS][SIM_SLOTS];
+};
+
+struct nemesis {
+    struct fault active[NEMESIS_ACTIVE_MAX];
+    uint64_t count;
+    uint64_t nodes_out; /* members that rot may still take: at most a minority */
+};
+
+void nemesis_step(struct world *w);
+void nemesis_undo(struct world *w, uint64_t number);
+/* Undo everything, boot everyone, true clocks, a clean network. */
+void nemesis_heal(struct world *w);
+
+/* ------------------------------------------------------------------------------------------- */
+/* Checkers (check_*.c): testing.md R1 - R14                                                     */
+
+struct commit_rec {
+    raft_term term;
+    raft_term by_term; /* of the leader that committed it */
+    uint64_t chain;
+    uint64_t snap_digest[2]; /* of the first snapshot taken here; 0: none */
+};
+
+struct term_rec {
+    raft_id leader;
+    raft_id transfer_to;      /* its leader was told to hand over to this one */
+    raft_id votes[SIM_SLOTS]; /* by voter: whom it gave its vote in public */
+};
+
+struct pair_rec {
+    raft_index index;
+    raft_term term;
+    uint64_t chain;
+};
+
+struct ledger {
+    struct commit_rec *commits; /* by index */
+    raft_index committed;
+    size_t commits_cap;
+    struct term_rec *terms; /* by term */
+    size_t terms_cap;
+    struct pair_rec *pairs; /* hash table by (index, term): R3 */
+    size_t pairs_count;
+    size_t pairs_cap;
+};
+
+/* check_node.c: after every step of a member. */
+void check_node(struct world *w, struct node *n);
+void check_booted(struct world *w, struct node *n);
+/* check_log.c: entries entering and leaving a log, commit, apply. */
+void check_entry(struct world *w, struct node *n, raft_index index, const struct item *it);
+void check_truncate(struct world *w, struct node *n, raft_index first);
+void check_commit(struct world *w, struct node *n, raft_index commit);
+void check_applied(struct world *w, struct node *n);
+void check_leader_log(struct world *w, struct node *n);
+void check_snapshot(struct world *w, struct node *n, const struct machine *m,
+                    const uint64_t digest[2]);
+struct term_rec *check_term(struct world *w, raft_term term);
+/* Does n's disk hold the prefix that ends at index with this hash? */
+int check_holds(const struct node *n, raft_index index, uint64_t chain);
+/* check_speech.c: what a message claims must be on the disk of its sender. */
+void check_speech(struct world *w, struct node *n, const struct raft_msg *m);
+/* check_end.c: convergence and storms. */
+void check_watch(struct world *w);
+void check_load(struct world *w);
+void check_storm(struct world *w, const struct raft_msg *m);
+void check_finish(struct world *w);
+
+/* ------------------------------------------------------------------------------------------- */
+
+enum phase {
+    PHASE_CHAOS = 1,
+    PHASE_SETTLE, /* healed, no new load: logs and states must become equal */
+    PHASE_PROBE,  /* a fresh proposal and fresh reads */
+    PHASE_QUIET,  /* nothing but heartbeats */
+    PHASE_DONE
+};
+
+struct world {
+    uint64_t seed;
+    struct knobs k;
+    uint64_t now; /* virtual, ns */
+    uint64_t steps;
+    struct evq q;
+    struct rng rng_tie;
+    struct rng rng_net;
+    struct rng rng_disk;
+    struct rng rng_host;
+    struct rng rng_client;
+    struct rng rng_nemesis;
+    struct arena arena;
+    struct node nodes[SIM_SLOTS]; /* by id, 1 .. k.nodes */
+    struct net net;
+    struct client client;
+    struct nemesis nemesis;
+    struct ledger ledger;
+    struct trace trace;
+    struct marks *marks;
+
+    enum phase phase;
+    uint64_t healed_at;
+    uint64_t converged_ns; /* how long it took */
+    uint64_t progress;     /* a number that grows with everything achieved since */
+    uint64_t progress_at;
+    uint64_t quiet_from;
+    uint64_t quiet_sent;
+    int rough_network; /* it loses, copies or reorders */
+    double storm_max;  /* overhead in its worst window, as a part of what is allowed */
+    uint64_t probe_id;
+    uint64_t probe_cookie[SIM_SLOTS];
+    int probe_sent;
+
+    int failed;
+    char why[512];
+};
+
+/* What a seed came to. */
+struct world_result {
+    int failed;
+    char why[512];
+    uint64_t hash;
+    uint64_t steps;
+    uint64_t virtual_ns;
+    uint64_t converged_ns;
+    raft_index committed;
+    uint64_t reads_ok;
+    uint64_t sent;
+    double storm_max;
+};
+
+/* Note the first broken invariant. Return: none; w->failed is set. */
+void sim_fail(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Push an event `delay` from now. */
+void world_later(struct world *w, uint64_t delay, struct ev e);
+
+/* The member, or NULL for a number that is none. */
+struct node *world_node(struct world *w, raft_id id);
+int world_alive(const struct world *w, raft_id id);
+
+struct world_run {
+    uint64_t seed;
+    int verbose;            /* print the knobs */
+    FILE *trace;            /* print every event here; NULL: no */
+    struct world **current; /* set to the world while it runs, for a crash report; may be NULL */
+};
+
+/* Run one seed. Ownership: none kept. Return: none; *ret_result is filled, marks are added to m. */
+void world_run(const struct world_run *run, struct marks *m, struct world_result *ret_result);
+
+#endif
