@@ -137,6 +137,7 @@ static void installed(struct solo *s, raft_index index, raft_term term)
 /* Boot with a first configuration and `count` entries of term 1 after it. */
 static struct solo *solo_new(uint32_t count, uint32_t log_slots)
 {
+    static uint64_t boots; /* each boot has a seed of its own */
     struct solo *s = calloc(1, sizeof(*s));
     struct raft_options o;
     struct raft_snapshot first = {.config = three};
@@ -148,7 +149,7 @@ static struct solo *solo_new(uint32_t count, uint32_t log_slots)
     }
     raft_options_init(&o);
     o.id = 1;
-    o.rng_seed = 3;
+    o.rng_seed = 3 + boots++;
     o.log_slots = log_slots;
     o.disk_stall = 3600 * 1000 * (raft_ns)MS;
     s->now = 1000 * (raft_ns)MS;
@@ -490,6 +491,28 @@ START_TEST(absurd_term_is_ignored)
 }
 END_TEST
 
+/* Campaigns are numbered; a pre-vote for one of an earlier life of this member, which stands in the
+ * same term, is none for this one: without a live majority the term must stay as it is. */
+START_TEST(pre_vote_for_an_earlier_life_counts_for_nothing)
+{
+    struct solo *s = solo_new(1, 64);
+    s->now += 2000 * (raft_ns)MS;
+    (void)step(s, (struct raft_event){.type = RAFT_EV_TICK});
+    poll_once(s);
+    struct raft_msg ask = *sent(s, RAFT_MSG_PREVOTE);
+    solo_free(s);
+    s = solo_new(1, 64);
+    s->now += 2000 * (raft_ns)MS;
+    (void)step(s, (struct raft_event){.type = RAFT_EV_TICK});
+    ck_assert_int_eq(status(s).role, RAFT_PRECANDIDATE);
+    receive(s, (struct raft_msg){
+                   .type = RAFT_MSG_PREVOTE_REPLY, .from = 3, .term = ask.term, .seq = ask.seq});
+    ck_assert_int_eq(status(s).role, RAFT_PRECANDIDATE);
+    ck_assert_uint_eq(status(s).term, 1);
+    solo_free(s);
+}
+END_TEST
+
 /* A late chunk of a snapshot that its leader has given up does not undo the transfer of the next. */
 START_TEST(late_chunk_does_not_undo_a_newer_transfer)
 {
@@ -605,6 +628,7 @@ int main(void)
     tcase_add_test(t, hard_state_does_not_run_ahead_of_an_install);
     tcase_add_test(t, snapshot_against_verified_entries_is_survived);
     tcase_add_test(t, absurd_term_is_ignored);
+    tcase_add_test(t, pre_vote_for_an_earlier_life_counts_for_nothing);
     tcase_add_test(t, late_chunk_does_not_undo_a_newer_transfer);
     tcase_add_test(t, boot_outside_the_newest_configuration);
     tcase_add_test(t, restart_in_an_idle_group_catches_up);
