@@ -181,13 +181,11 @@ void client_applied(struct world *w, struct node *n, raft_index index, raft_term
     client_release_reads(w, n);
 }
 
-/* A snapshot takes the place of entries not yet applied here. What was known to be committed is
- * committed, and so is everything before the snapshot's own entry when the log holds that; only the
- * results are not known. All else must be dropped. */
-void client_installed(struct world *w, struct node *n, raft_index index, raft_term term)
+/* A snapshot takes the place of entries not yet applied here. What the core had let us apply is
+ * committed, only its result is not known; all else up to the snapshot must be dropped by the core. */
+void client_installed(struct world *w, struct node *n)
 {
-    raft_index committed = elog_term(&n->log, index) == term ? index : n->commit;
-    while (oldest(n) != NULL && oldest(n)->index <= committed) {
+    while (oldest(n) != NULL && oldest(n)->index <= n->commit) {
         if (elog_term(&n->log, oldest(n)->index) != oldest(n)->term) {
             sim_fail(w, "n%u: proposal at %" PRIu64 " has no fate", n->id, oldest(n)->index);
             return;

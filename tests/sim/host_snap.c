@@ -356,7 +356,7 @@ void snap_load_job(struct world *w, struct node *n)
 static void stand_at(struct world *w, struct node *n, const struct snap_job *job)
 {
     raft_index index = job->meta.index;
-    client_installed(w, n, index, job->meta.term);
+    client_installed(w, n);
     if (elog_term(&n->log, index) == job->meta.term) {
         MARK(w, SNAPSHOT_KEPT_SUFFIX);
         elog_trim(&n->log, index);

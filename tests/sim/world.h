@@ -291,7 +291,7 @@ int client_read(struct world *w, struct node *n, uint64_t *ret_cookie);
 void client_answer(struct world *w, struct node *n, const struct raft_read *r);
 void client_dropped(struct world *w, struct node *n, const struct raft_drop *d);
 void client_applied(struct world *w, struct node *n, raft_index index, raft_term term);
-void client_installed(struct world *w, struct node *n, raft_index index, raft_term term);
+void client_installed(struct world *w, struct node *n);
 void client_release_reads(struct world *w, struct node *n);
 void client_node_ended(struct world *w, struct node *n);
 void client_finish(struct world *w);
