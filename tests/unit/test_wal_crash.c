@@ -17,6 +17,14 @@
 
 #define SEGMENT_BYTES 8192u
 
+#if defined(__SANITIZE_ADDRESS__) /* several times slower */
+#define SWEEPS 1
+#define LIVES  15
+#else
+#define SWEEPS 4
+#define LIVES  40
+#endif
+
 /* The state of a run: what the log must hold, and what is being written to it. */
 struct run {
     struct sim_disk *disk;
@@ -354,8 +362,8 @@ int main(void)
     Suite *s = suite_create("wal crash");
     TCase *tc = tcase_create("sweep");
     tcase_set_timeout(tc, 60);
-    tcase_add_loop_test(tc, crash_at_every_operation, 0, 4);
-    tcase_add_loop_test(tc, long_lives_with_many_crashes, 0, 40);
+    tcase_add_loop_test(tc, crash_at_every_operation, 0, SWEEPS);
+    tcase_add_loop_test(tc, long_lives_with_many_crashes, 0, LIVES);
     tcase_add_test(tc, batches_under_one_sync);
     suite_add_tcase(s, tc);
     SRunner *sr = srunner_create(s);
