@@ -288,6 +288,67 @@ START_TEST(a_member_survives_hostile_peers)
 }
 END_TEST
 
+/* A FORWARD with one CREATE of path, as a follower would send it. */
+static struct coord_buf *forward_of(raft_id from, raft_id origin, uint64_t term, uint64_t cookie,
+                                    const char *path)
+{
+    struct coord_request q = {
+        .op = COORD_OP_CREATE, .number = 1, .path = bytes_of(path), .flags = 0};
+    struct coord_buf *frame = NULL;
+    uint8_t entry[512];
+    ck_assert_int_eq(coord_request_encode(&q, &frame), 0);
+    uint32_t bytes = frame->len - COORD_FRAME_HEADER_BYTES;
+    struct entry e = {
+        .kind = ENTRY_REQUEST, .origin = origin, .cookie = cookie, .body_bytes = bytes};
+    entry_header_encode(&e, entry);
+    memcpy(entry + ENTRY_HEADER_BYTES, frame->data + COORD_FRAME_HEADER_BYTES, bytes);
+    uint32_t size = (uint32_t)ENTRY_HEADER_BYTES + bytes;
+    struct peer_forward f = {.term = term,
+                             .nonce = 1000 + from,
+                             .stream = 1,
+                             .start = cookie,
+                             .from = cookie,
+                             .to = cookie + 1,
+                             .count = 1};
+    struct coord_buf *b = peer_forward_encode(&f, &size);
+    ck_assert_int_eq(coord_buf_append(&b, entry, size), 0);
+    coord_buf_unref(frame);
+    return b;
+}
+
+/* Only in its own term, only for the sender's clients, only once. */
+START_TEST(the_leader_takes_forwards_with_care)
+{
+    struct cluster_options o;
+    cluster_options_init(&o, 3);
+    struct cluster *cl = cluster_create(&o);
+    raft_id leader = cluster_wait_leader(cl, 10 * CLUSTER_S);
+    raft_id other = cluster_other(cl, leader);
+    struct raft_status st;
+    raft_status(node_raft(cluster_node(cl, leader)), &st);
+    struct node *n = cluster_node(cl, leader);
+    struct cluster_client *c = client_connect(cl, leader);
+    ck_assert_int_eq(client_hello(c), 0);
+    uint64_t now = cluster_now(cl);
+    node_peer_frame(n, other, forward_of(other, other, st.term - 1, 5, "/old"), now);
+    node_peer_frame(n, other, forward_of(other, other, st.term + 1, 5, "/new"), now);
+    node_peer_frame(n, other, forward_of(other, leader, st.term, 5, "/foreign"), now);
+    cluster_run(cl, 50 * CLUSTER_MS);
+    ck_assert_int_eq(client_get(c, "/old", ""), COORD_ENONODE);
+    ck_assert_int_eq(client_get(c, "/new", ""), COORD_ENONODE);
+    ck_assert_int_eq(client_get(c, "/foreign", ""), COORD_ENONODE);
+    ck_assert_uint_eq(cluster_log_count(cl, leader, "forwarded write refused"), 1);
+    raft_id third = 6 - leader - other;
+    now = cluster_now(cl);
+    node_peer_frame(n, third, forward_of(third, third, st.term, 5, "/good"), now);
+    node_peer_frame(n, third, forward_of(third, third, st.term, 5, "/twice"), now);
+    cluster_run(cl, 50 * CLUSTER_MS);
+    ck_assert_int_eq(client_get(c, "/good", ""), 0);
+    ck_assert_int_eq(client_get(c, "/twice", ""), COORD_ENONODE);
+    cluster_destroy(cl);
+}
+END_TEST
+
 START_TEST(the_map_is_a_map)
 {
     enum { KEYS = 500 };
@@ -331,6 +392,7 @@ int main(void)
     tcase_add_test(t, every_truncation_is_refused);
     tcase_add_test(t, damaged_bytes_are_no_harm);
     tcase_add_test(t, a_member_survives_hostile_peers);
+    tcase_add_test(t, the_leader_takes_forwards_with_care);
     tcase_add_test(t, the_map_is_a_map);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
