@@ -21,11 +21,11 @@
 
 #define RAFT__NEVER         UINT64_MAX
 #define RAFT__TERM_MAX      (UINT64_MAX / 2) /* a peer cannot bring us near the end of counting */
-#define RAFT__SENDS_MAX     128u          /* messages in one round of actions */
-#define RAFT__REPLIES_MAX   96u           /* of these, what events may queue before the round */
-#define RAFT__PERSIST_MAX   4u            /* HARDSTATE, install mark, ENTRIES, compaction mark */
-#define RAFT__DROPS_MAX     64u           /* lost proposal ranges in one round */
-#define RAFT__TRACE_MAX     128u          /* trace records in one round; more are not kept */
+#define RAFT__SENDS_MAX     128u             /* messages in one round of actions */
+#define RAFT__REPLIES_MAX   96u              /* of these, what events may queue before the round */
+#define RAFT__PERSIST_MAX   4u               /* HARDSTATE, install mark, ENTRIES, compaction mark */
+#define RAFT__DROPS_MAX     64u              /* lost proposal ranges in one round */
+#define RAFT__TRACE_MAX     128u             /* trace records in one round; more are not kept */
 #define RAFT__SAMPLES       64u           /* times at which requests left, for the contact rule */
 #define RAFT__PROBE_ENTRIES 8u            /* a probe takes along so few entries ... */
 #define RAFT__PROBE_BYTES   (64u * 1024u) /* ... of so few bytes */

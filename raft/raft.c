@@ -134,6 +134,7 @@ struct raft *raft_init(void *mem, size_t len, const struct raft_options *o)
     r->results_offset = l.results;
     r->log_mask = o->log_slots - 1;
     r->rng = o->rng_seed ^ ((uint64_t)o->id << 32);
+    r->campaign = raft__random(r) >> 1; /* no answer to an earlier life fits */
     r->role = RAFT_FOLLOWER;
     r->seen_role = RAFT_FOLLOWER;
     r->self = RAFT__NO_SLOT;

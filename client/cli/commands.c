@@ -116,26 +116,34 @@ const struct command *cli_find(const char *name)
     return NULL;
 }
 
-/* Levenshtein distance of two short words, by rows. */
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many letters must be changed, added, left out or swapped with the next (optimal string
+ * alignment distance); only the first letters of long words count. */
 static size_t distance(const char *a, const char *b)
 {
-    size_t row[NAME_BYTES_MAX + 1];
+    size_t d[NAME_BYTES_MAX + 1][NAME_BYTES_MAX + 1];
+    size_t a_len = strnlen(a, NAME_BYTES_MAX);
     size_t b_len = strnlen(b, NAME_BYTES_MAX);
 
-    for (size_t j = 0; j <= b_len; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 0; a[i] != '\0'; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < b_len; j++) {
-            size_t best = diagonal + (a[i] == b[j] ? 0 : 1);
-            diagonal = row[j + 1];
-            best = best < row[j] + 1 ? best : row[j] + 1;
-            row[j + 1] = best < row[j + 1] + 1 ? best : row[j + 1] + 1;
+    for (size_t i = 0; i <= a_len; i++) {
+        d[i][0] = i;
+        for (size_t j = 1; j <= b_len; j++) {
+            if (i == 0) {
+                d[i][j] = j;
+                continue;
+            }
+            d[i][j] = least(d[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1),
+                            least(d[i - 1][j], d[i][j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+                d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1);
+            }
         }
     }
-    return row[b_len];
+    return d[a_len][b_len];
 }
 
 const struct command *cli_nearest(const char *name)

@@ -34,6 +34,8 @@ int coord__core_create(const struct coord__core_options *o, uint64_t now,
     coord__list_init(&k->others);
     coord__list_init(&k->watches);
     coord__list_init(&k->watch_out);
+    coord__list_init(&k->timers);
+    coord__list_init(&k->timers_out);
     for (uint32_t i = 0; i < COORD__WATCH_BUCKETS; i++) {
         coord__list_init(&k->watch_buckets[i]);
     }
@@ -80,6 +82,7 @@ void coord__core_destroy(struct coord__core *k)
         coord__list_remove(&w->told);
         coord__watch_free(w);
     }
+    coord__timers_free(k);
     coord_buf_unref(k->in);
     coord_buf_unref(k->out);
     memset(&k->session, 0, sizeof(k->session)); /* the secret */
@@ -281,13 +284,15 @@ void coord__core_tick(struct coord__core *k, uint64_t now)
     coord__link_tick(k);
     expire(k);
     coord__watches_tick(k);
+    coord__timers_tick(k);
     coord__pump(k);
     coord__state_check(k);
 }
 
 uint64_t coord__core_deadline(const struct coord__core *k)
 {
-    if (!coord__list_empty(&k->done) || !coord__list_empty(&k->watch_out) || k->states_count > 0) {
+    if (!coord__list_empty(&k->done) || !coord__list_empty(&k->watch_out) ||
+        !coord__list_empty(&k->timers_out) || k->states_count > 0) {
         return 0;
     }
     if (k->closed) {
@@ -296,6 +301,8 @@ uint64_t coord__core_deadline(const struct coord__core *k)
     uint64_t at = coord__link_deadline(k);
     uint64_t session = coord__session_deadline(k);
     at = session < at ? session : at;
+    uint64_t timers = coord__timers_deadline(k);
+    at = timers < at ? timers : at;
     at = k->expiry < at ? k->expiry : at;
     return k->watch_retry < at ? k->watch_retry : at;
 }
@@ -390,6 +397,9 @@ static bool give_queued(struct coord__core *k, struct coord__out *out)
         give_done(k, out);
         return true;
     }
+    if (coord__timer_next(k, out)) {
+        return true;
+    }
     if (k->states_count > 0) {
         out->kind = COORD__OUT_STATE;
         out->state = k->states[0];
@@ -446,6 +456,7 @@ void coord__core_close(struct coord__core *k, uint64_t now)
     close_list(k, &k->waiting);
     close_list(k, &k->flying);
     coord__watches_close(k);
+    coord__timers_close(k);
     memset(&k->session, 0, sizeof(k->session));
     coord__state_check(k);
 }

@@ -108,12 +108,29 @@ int coord__core_watch(struct coord__core *k, struct coord__watch *w, uint64_t no
 /* Errors: COORD_ENONODE when there is none (any more), COORD_ECLOSED. */
 int coord__core_unwatch(struct coord__core *k, uint64_t id, uint64_t now);
 
+/* --- timers ------------------------------------------------------------------------------------ */
+
+struct coord__timer {
+    struct coord__list link; /* core->timers, by time; or core->timers_out */
+    uint64_t id;
+    uint64_t at;
+    int error;
+    coord_timer_cb cb;
+    void *arg;
+};
+
+/* t: made with coord__alloc, cb and arg set. Ownership: the core's on success, until it is given out.
+ * Errors: COORD_ECLOSED. */
+int coord__core_after(struct coord__core *k, struct coord__timer *t, uint64_t ms, uint64_t now);
+void coord__core_cancel_after(struct coord__core *k, uint64_t id);
+
 /* --- what comes out ---------------------------------------------------------------------------- */
 
 enum coord__out_kind {
     COORD__OUT_REPLY = 1,
     COORD__OUT_STATE = 2,
-    COORD__OUT_WATCH = 3
+    COORD__OUT_WATCH = 3,
+    COORD__OUT_TIMER = 4
 };
 
 struct coord__out {
@@ -135,6 +152,9 @@ struct coord__out {
     uint64_t revision;
     uint32_t changes_count;
     struct coord_bytes changes; /* for coord_change_next */
+
+    /* TIMER: the receiver's now, for coord__free. */
+    struct coord__timer *timer;
 };
 
 /* Return: false when nothing is left. */

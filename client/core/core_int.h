@@ -80,6 +80,9 @@ struct coord__core {
     struct coord__list watch_buckets[COORD__WATCH_BUCKETS]; /* the same, by id */
     struct coord__list watch_out;
     uint32_t watches_count;
+    struct coord__list timers;     /* the earliest first */
+    struct coord__list timers_out; /* to be given out */
+    uint64_t last_timer;
     uint64_t watch_retry; /* no watch's retry_at is before this */
 
     enum coord_state states[COORD__STATES_MAX];
@@ -159,6 +162,13 @@ void coord__session_ponged(struct coord__core *k, const struct coord__request *r
                            const struct coord_result *res);
 void coord__session_tick(struct coord__core *k);
 uint64_t coord__session_deadline(const struct coord__core *k);
+
+/* timer.c */
+void coord__timers_tick(struct coord__core *k);
+uint64_t coord__timers_deadline(const struct coord__core *k);
+bool coord__timer_next(struct coord__core *k, struct coord__out *ret_out);
+void coord__timers_close(struct coord__core *k);
+void coord__timers_free(struct coord__core *k);
 
 /* recv.c */
 /* Take one frame. Return: 0 there is no whole one, 1 *ret_out is set, 2 it had nothing to give out. */

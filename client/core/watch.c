@@ -259,6 +259,7 @@ int coord__watch_event(struct coord__core *k, const struct coord_event *ev,
     if (w == NULL || !(w->asked || w->registered)) {
         return 0; /* ended while the event was on its way */
     }
+    k->seen = ev->revision > k->seen ? ev->revision : k->seen;
     if (!w->ready) {
         w->ready = true;
         w->revision = w->q.revision > 0 || ev->revision == 0 ? w->q.revision : ev->revision - 1;

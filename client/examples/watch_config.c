@@ -115,6 +115,7 @@ int main(int argc, char **argv)
     if (rc != 0) {
         fprintf(stderr, "watch_config: %s: %s\n", argv[2], coord_strerror(rc));
     }
+    bool failed = rc != 0 || f.failed; /* before the closing, which ends the watch as well */
     coord_close(c);
-    return rc == 0 && !f.failed ? EXIT_SUCCESS : EXIT_FAILURE;
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -94,9 +94,14 @@ static void deliver_state(struct coord *c, enum coord_state state)
         coord_listener_id id = l->id;
         coord_state_cb cb = l->cb;
         void *arg = l->arg;
+        c->called_listener = id;
         enter_callback(c);
         cb(c, state, arg);
         leave_callback(c);
+        c->called_listener = 0;
+        if (c->threaded) {
+            (void)pthread_cond_broadcast(&c->changed); /* for coord_unlisten; cannot fail */
+        }
         l = next_listener(c, id);
     }
 }
@@ -109,6 +114,12 @@ void coord__deliver(struct coord *c, const struct coord__out *out)
         break;
     case COORD__OUT_WATCH:
         deliver_watch(c, out);
+        break;
+    case COORD__OUT_TIMER:
+        enter_callback(c);
+        out->timer->cb(c, out->error, out->timer->arg);
+        leave_callback(c);
+        coord__free(out->timer);
         break;
     case COORD__OUT_STATE:
         deliver_state(c, out->state);

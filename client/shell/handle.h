@@ -109,6 +109,7 @@ struct coord {
     struct coord__arena scratch;      /* of the callback under way */
     struct coord__list listeners;     /* by id */
     coord_listener_id last_listener;
+    coord_listener_id called_listener; /* its callback is under way; 0 none */
     struct coord__list watch_waiters;
     struct event *attached;
     uint8_t read_bytes[65536];

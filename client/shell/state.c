@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * state.c: what a handle tells about itself: states, lease, listeners, names of things.
+ * state.c: what a handle tells about itself: states, lease, listeners, timers, names of things.
  *
  * Leaves to others: deciding any of it (client/core/session.c).
  * Thread: as coord.h says for the handle.
@@ -113,6 +113,9 @@ void coord_unlisten(struct coord *c, coord_listener_id listener)
             break;
         }
     }
+    while (c->threaded && !coord__on_loop(c) && c->called_listener == listener) {
+        (void)pthread_cond_wait(&c->changed, &c->lock); /* cannot fail: the lock is held */
+    }
     coord__handle_leave(c);
 }
 
@@ -138,4 +141,40 @@ void coord_describe(const struct coord *c, char *text, size_t bytes)
         (void)snprintf(text, bytes, "not connected%s%s", why[0] != 0 ? ": " : "", why);
     }
     coord__handle_leave(c);
+}
+
+int coord_after(struct coord *c, uint32_t ms, coord_timer_cb cb, void *arg,
+                coord_timer_id *ret_timer)
+{
+    int err = cb == NULL ? COORD_EINVAL : coord__handle_enter(c);
+    if (err < 0) {
+        return err;
+    }
+    struct coord__timer *t = coord__alloc(sizeof(*t));
+    err = t == NULL ? COORD_ENOMEM : 0;
+    if (err == 0) {
+        t->cb = cb;
+        t->arg = arg;
+        coord__list_init(&t->link);
+        err = coord__core_after(c->core, t, ms, coord__now());
+    }
+    if (err < 0) {
+        coord__free(t);
+    } else {
+        if (ret_timer != NULL) {
+            *ret_timer = t->id;
+        }
+        coord__wake(c);
+    }
+    coord__handle_leave(c);
+    return err;
+}
+
+void coord_cancel_after(struct coord *c, coord_timer_id timer)
+{
+    if (coord__handle_enter(c) == 0) {
+        coord__core_cancel_after(c->core, timer);
+        coord__wake(c);
+        coord__handle_leave(c);
+    }
 }

@@ -132,6 +132,31 @@ void coord__waiter_reply(struct coord *c, struct coord__waiter *w, const struct 
     signal_waiter(c, w);
 }
 
+int coord__wait_check(struct coord *c)
+{
+    int err = coord__wait_enter(c);
+    if (err == 0) {
+        coord__wait_leave(c);
+    }
+    return err;
+}
+
+void coord__wait_for(struct coord *c, struct coord__waiter *w)
+{
+    if (coord__handle_enter(c) == 0) {
+        (void)coord__wait(c, w, UINT64_MAX); /* there is no other end */
+    }
+}
+
+void coord__wait_signal(struct coord *c, struct coord__waiter *w, int error)
+{
+    if (coord__handle_enter(c) == 0) {
+        w->error = error;
+        signal_waiter(c, w);
+        coord__handle_leave(c);
+    }
+}
+
 void coord_reply_free(struct coord_reply *reply)
 {
     if (reply != NULL) {

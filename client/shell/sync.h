@@ -15,6 +15,12 @@ bool coord__wait(struct coord *c, struct coord__waiter *w, uint64_t deadline_ns)
 /* End a call that did not wait. */
 void coord__wait_leave(struct coord *c);
 
+/* For calls that wait for a callback of their own: may the caller wait? Errors: as coord__wait_enter. */
+int coord__wait_check(struct coord *c);
+/* Wait until coord__wait_signal is called, from a callback, for w. */
+void coord__wait_for(struct coord *c, struct coord__waiter *w);
+void coord__wait_signal(struct coord *c, struct coord__waiter *w, int error);
+
 /* Called by the loop. */
 void coord__waiter_reply(struct coord *c, struct coord__waiter *w, const struct coord__out *out);
 void coord__waiter_watch(struct coord *c, coord_watch_id watch, enum coord_watch_event_state state,

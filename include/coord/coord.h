@@ -550,13 +550,30 @@ enum coord_state coord_state(const struct coord *c);
  * when threaded. */
 COORD_MUST_CHECK int coord_listen(struct coord *c, coord_state_cb cb, void *arg,
                                   coord_listener_id *ret_listener);
-/* No call comes after this on the handle's thread; from another thread one may be under way.
- * An unknown number is ignored. */
+/* No call comes after this. From another thread than the handle's it waits for one that is under way:
+ * do not hold what the callback needs. An unknown number is ignored. */
 void coord_unlisten(struct coord *c, coord_listener_id listener);
 
 /* One line for people: which server is connected, or why none is. Writes at most bytes with the
  * NUL. Errors: none. Thread: the handle's; any when threaded. */
 void coord_describe(const struct coord *c, char *text, size_t bytes);
+
+/* --- timers ----------------------------------------------------------------------------------- */
+
+typedef uint64_t coord_timer_id;
+
+/* error 0: the time is over; COORD_ECANCELED, COORD_ECLOSED. Called once. Thread: the handle's. */
+typedef void (*coord_timer_cb)(struct coord *c, int error, void *arg);
+
+/* Call back after ms milliseconds, of a clock that runs through suspend.
+ * Errors: COORD_EINVAL, COORD_ENOMEM, COORD_ECLOSED, COORD_EFORKED. Thread: the handle's; any when
+ * threaded. Return: 0 or negative; *ret_timer on 0 (may be NULL). */
+COORD_MUST_CHECK int coord_after(struct coord *c, uint32_t ms, coord_timer_cb cb, void *arg,
+                                 coord_timer_id *ret_timer);
+
+/* Call back with COORD_ECANCELED instead, not from inside this call. An unknown number, or one whose
+ * time is over, is ignored. Errors: none. Thread: the handle's; any when threaded. */
+void coord_cancel_after(struct coord *c, coord_timer_id timer);
 
 /* --- watches ---------------------------------------------------------------------------------- */
 

@@ -74,7 +74,7 @@ void coord_lock_options_init(struct coord_lock_options *o);
  *            COORD_ENOSESSION, COORD_ECLOSED, COORD_EFORKED.
  *            in cb: COORD_EAGAIN (COORD_TRY, and somebody else holds it), COORD_ETIMEOUT (wait_ms
  *            is over), COORD_ECANCELED (released while waiting), COORD_ECLOSED, COORD_EEXPIRED (the
- *            session, or its lease, ended while waiting), COORD_ELOST (its place in the queue was
+ *            session ended while waiting), COORD_ELOST (its place in the queue was
  *            deleted), and what a create answers.
  *            After any error the place in the queue is given up, also when the answer to its making
  *            was lost.
@@ -95,7 +95,7 @@ COORD_MUST_CHECK int coord_lock_acquire_sync(struct coord *c, const char *name,
                                              struct coord_lock **ret_lock, uint64_t *ret_token);
 
 /* Called when a release is done: 0, also when the lock had been lost before; or the error, after
- * which the servers free the lock at the latest when the session ends. */
+ * which the library goes on trying; the servers free the lock at the latest when the session ends. */
 typedef void (*coord_release_cb)(struct coord *c, int error, void *arg);
 
 /* Give up a lock, or the wait for it (whose callback then tells COORD_ECANCELED, before this one).

@@ -19,7 +19,8 @@
  *                                               | opening alone changes nothing
  *
  * The copies are written and synced before the header: until the header is there the old segment
- * counts, and afterwards nothing of it does that was not known to be on disk. In place, the nonce of
+ * counts, and afterwards nothing of it does that was not known to be on disk. The copies are attested
+ * by the first batch after them, which is written only when the header is on disk, too. In place, the nonce of
  * this opening makes every checksum chain differ from that of whatever the old process left behind.
  *
  * Thread: the WAL's.
@@ -171,17 +172,14 @@ static int write_copies(struct raft_wal *w, const struct raft_wal_op *ops, uint3
         return rc;
     }
     MUST(w->header.seq == seq); /* they came from a segment no larger */
-    w->header.durable_batch = w->next_batch - 1;
-    (void)raft__segment_header_encode(w->page, &w->header); /* the chain is as before */
     struct iovec iov = {w->page, SEGMENT_HEADER_BYTES};
     rc = w->fs->pwritev(w->fs->ctx, raft__wal_last_segment(w)->fd, &iov, 1, 0);
     if (rc != 0) {
         return rc;
     }
     w->dirty = 1;
-    rc = raft__wal_sync(w);
-    w->sealed = 1; /* by the header */
-    return rc;
+    w->sealed = 0; /* the header attests nothing: it may be in the page cache only, too */
+    return raft__wal_sync(w);
 }
 
 static int resume_copying(struct wal_recovery *rec, const struct wal_scan *mark)

@@ -82,7 +82,10 @@ static int load_head(struct loader *l)
     if (l->state.revision == UINT64_MAX) {
         return refuse(l, "no revision can follow");
     }
-    return l->nodes > 0 ? 0 : refuse(l, "a state without \"/\"");
+    if (l->nodes == 0 || l->nodes > (uint64_t)(l->end - l->p) / SNAPSHOT_NODE_BYTES) {
+        return refuse(l, "a number of nodes that cannot be");
+    }
+    return store_expect(l->state.store, l->nodes);
 }
 
 /* --- sessions ---------------------------------------------------------------------------------- */

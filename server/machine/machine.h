@@ -27,14 +27,15 @@
 
 struct machine;
 
+/* They take part in what apply decides: the same on every member. */
 struct machine_limits {
     uint32_t data_bytes;     /* default 1 MiB */
     uint64_t session_min_ms; /* default 2,000 */
     uint64_t session_max_ms; /* default 60,000 */
     uint32_t sessions;       /* default 200,000 */
-    uint32_t answers;      /* default 4,096: unacknowledged answers kept per session; more: EBUSY */
-    uint32_t list_entries; /* default 10,000 */
-    uint32_t list_bytes;   /* default 3 MiB: a page of a list ends before it exceeds this */
+    uint32_t answers;        /* default 4,096 unacknowledged ones kept per session; more: EBUSY */
+    uint32_t list_entries;   /* default 10,000 */
+    uint32_t list_bytes;     /* default 3 MiB: a page of a list ends before it exceeds this */
 };
 
 void machine_limits_init(struct machine_limits *l);
@@ -49,9 +50,9 @@ struct machine_outcome {
     uint64_t cookie;  /* ... this request; no answer when origin is 0 */
     enum coord_op op; /* of a REQUEST or OPEN */
     int error;        /* 0 or negative COORD_E* */
-    struct coord_buf
-        *body; /* the reply's part behind the receipt (coord_body_encode); NULL after an
-                               ATTACH or EXPIRE that succeeded */
+    /* The reply's part behind the receipt (coord_body_encode); NULL after an ATTACH or EXPIRE that
+     * succeeded. Whoever takes a reference keeps it as it is. */
+    struct coord_buf *body;
 
     /* For watches: the changes of this revision, in order. */
     uint32_t changes_count;

@@ -2,14 +2,15 @@
 /*
  * forward.c: the stream of writes from a follower to the leader, both ends.
  *
- * The stream is the follower's cookies from `start` on, in order; a message stands for the cookies
+ * A stream is the follower's cookies from `start` on, in order; a message stands for the cookies
  * [from, to), and cookies without an entry in it are void. The leader takes a message when `from` is
  * what it has, skips what it has already, and answers a gap with FORWARD_AGAIN{next}; the follower then
  * sends everything from there once more. So a broken link, a full queue or a lost message costs time,
  * but no write twice and none out of order, sessions or not.
  *
  * Invariants
- *   1. A stream belongs to one term; the leader takes nothing that was forwarded in another.
+ *   1. A stream belongs to one term; the leader takes nothing that was forwarded in another. It ends
+ *      early when writes of it are to be sent anew (after a snapshot was installed).
  *   2. Within a stream a cookie is queued by the leader at most once.
  *
  *   follower, sent_count > 0 and nothing heard for a while: an empty message at `to` asks whether
@@ -34,6 +35,7 @@ static void send_stream(struct node *n, uint64_t from, uint64_t to, uint32_t cou
     uint32_t sizes[NODE_BATCH_ENTRIES];
     struct peer_forward f = {.term = w->stream_term,
                              .nonce = w->nonce,
+                             .stream = w->stream,
                              .start = w->stream_start,
                              .from = from,
                              .to = to,
@@ -94,6 +96,7 @@ void node__forward_run(struct node *n)
         if (w->stream_start == 0) {
             w->stream_start = w->stream_next = node__queue_at(w, 0)->cookie;
             w->stream_term = n->st.term;
+            w->stream++;
         }
         for (; taken < w->queue_count && count < NODE_BATCH_ENTRIES && bytes < NODE_BATCH_BYTES;
              taken++) {
@@ -152,7 +155,7 @@ void node__forward_link_up(struct node *n, raft_id peer)
 void node__forward_again(struct node *n, const struct peer_notice *m)
 {
     struct writes *w = &n->writes;
-    if (m->nonce != w->nonce || w->stream_start == 0 || m->a != w->stream_start ||
+    if (m->nonce != w->nonce || w->stream_start == 0 || m->a != w->stream ||
         m->term != w->stream_term || m->term != n->st.term || m->b < w->stream_start ||
         m->b >= w->stream_next) {
         return;
@@ -199,13 +202,13 @@ void node__forward_refuse(struct node *n, raft_id peer, uint64_t cookie, int err
 /* Which part of the stream is here? Return: false when the message is of no use. */
 static bool follow_stream(struct node *n, struct peer *p, const struct peer_forward *f)
 {
-    bool known = p->nonce == f->nonce && p->start == f->start;
-    if (p->nonce == f->nonce && f->start < p->start) {
+    bool known = p->nonce == f->nonce && p->stream == f->stream;
+    if (p->nonce == f->nonce && f->stream < p->stream) {
         return false; /* left over from an earlier stream */
     }
     if (!known && f->from == f->start) {
         p->nonce = f->nonce;
-        p->start = f->start;
+        p->stream = f->stream;
         p->next = f->start;
         p->again_at = 0;
         return true;
@@ -220,7 +223,7 @@ static bool follow_stream(struct node *n, struct peer *p, const struct peer_forw
                &(struct peer_notice){.kind = PEER_FORWARD_AGAIN,
                                      .term = n->st.term,
                                      .nonce = f->nonce,
-                                     .a = f->start,
+                                     .a = f->stream,
                                      .b = next});
     }
     return false;

@@ -128,9 +128,10 @@ struct writes {
     uint64_t sent_count; /* requests in stage SENT ... */
     raft_term sent_term; /* ... all in this term */
 
-    /* The stream of forwards to the leader of `term`; stream_start 0: nothing was forwarded. */
+    /* The stream of forwards to the leader of stream_term; stream_start 0: none is begun. */
     uint64_t nonce;
     raft_term stream_term;
+    uint64_t stream; /* its number */
     uint64_t stream_start;
     uint64_t stream_next;
     uint64_t probe_at;
@@ -196,7 +197,7 @@ struct peer {
     uint64_t heard; /* when anything came; 0 never */
     /* leader: its stream of forwards */
     uint64_t nonce;
-    uint64_t start;
+    uint64_t stream;
     uint64_t next;
     uint64_t again_at;
     struct touch_wait waits[2]; /* the one under way, and the newest behind it */

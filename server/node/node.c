@@ -136,6 +136,7 @@ static int boot_snapshot(struct node *n, const struct node_boot *boot, char *why
         if (rv != 0) {
             return rv;
         }
+        watch_reset(n->hub, s.index); /* what came before is not in the history */
         if (s.snap_id == 0) {
             s.snap_id = s.index << 8 | (n->o.raft.id & 0xff);
         }

@@ -70,7 +70,8 @@ struct node_env {
     /* Write a snapshot file of `state`. Answer: node_snapshot_saved. */
     void (*snapshot_save)(void *ctx, const struct raft_snapshot *meta, struct coord_buf *state);
     /* Store a received chunk (bytes of it). Answer: node_snapshot_stored. */
-    void (*snapshot_store)(void *ctx, const struct raft_msg *msg, const uint8_t *bytes, uint32_t len);
+    void (*snapshot_store)(void *ctx, const struct raft_msg *msg, const uint8_t *bytes,
+                           uint32_t len);
     /* All chunks are stored: verify the file and read it. Answer: node_snapshot_loaded. */
     void (*snapshot_load)(void *ctx, const struct raft_snapshot *meta);
 
@@ -81,7 +82,7 @@ struct node_env {
 
 struct node_member {
     raft_id id;
-    char peer_address[272];   /* host:port */
+    char peer_address[272]; /* host:port */
     char client_address[272];
 };
 
@@ -89,16 +90,16 @@ struct node_options {
     struct raft_options raft;
     struct machine_limits machine;
     struct watch_limits watch;
-    const char *cluster;          /* name, copied */
+    const char *cluster; /* name, copied */
     uint32_t members_count;
     struct node_member members[RAFT_NODES_MAX];
-    uint32_t frame_bytes_max;     /* default 4 MiB */
-    uint32_t outstanding_max;     /* default 1,024 requests per connection; more: reading pauses */
-    uint64_t conn_bytes_max;      /* default 16 MiB of requests under way per connection, likewise */
-    uint64_t snapshot_entries;    /* default 100,000 entries since the last one */
-    uint64_t snapshot_bytes;      /* default 256 MiB of payload since the last one */
-    uint64_t apply_slice_ns;      /* default 1 ms: then other work gets its turn */
-    bool lab;                     /* the demonstration gate */
+    uint32_t frame_bytes_max;  /* default 4 MiB */
+    uint32_t outstanding_max;  /* default 1,024 requests per connection; more: reading pauses */
+    uint64_t conn_bytes_max;   /* default 16 MiB of requests under way per connection, likewise */
+    uint64_t snapshot_entries; /* default 100,000 entries since the last one */
+    uint64_t snapshot_bytes;   /* default 256 MiB of payload since the last one */
+    uint64_t apply_slice_ns;   /* default 1 ms: then other work gets its turn */
+    bool lab;                  /* the demonstration gate */
 };
 void node_options_init(struct node_options *o);
 
@@ -107,8 +108,9 @@ struct node_boot {
     raft_term term;
     raft_id vote;
     raft_index commit;
-    struct raft_snapshot snapshot; /* index 0 when there is none; then config is the configured one */
-    struct coord_buf *state;       /* of the snapshot, NULL when none */
+    struct raft_snapshot
+        snapshot;            /* index 0 when there is none; then config is the configured one */
+    struct coord_buf *state; /* of the snapshot, NULL when none */
     raft_index first;
     uint32_t count;
     const struct raft_entry *metas;
@@ -118,8 +120,9 @@ struct node_boot {
 /* Ownership: everything passed in stays the caller's (buffers are referenced where kept).
  * Errors: COORD_EINVAL (why says which option), COORD_ENOMEM, COORD_EPROTO (state or entries are not
  * well formed). Return: 0 or negative; *ret_node on 0. */
-int node_create(const struct node_options *o, const struct node_env *env, const struct node_boot *boot,
-                uint64_t now, uint64_t wall_ms, struct node **ret_node, char *why, size_t why_bytes);
+int node_create(const struct node_options *o, const struct node_env *env,
+                const struct node_boot *boot, uint64_t now, uint64_t wall_ms,
+                struct node **ret_node, char *why, size_t why_bytes);
 void node_destroy(struct node *n);
 
 /* --- clients: conn is the shell's number, never used twice ------------------------------------- */
@@ -143,7 +146,8 @@ void node_peer_frame(struct node *n, raft_id peer, struct coord_buf *buf, uint64
 /* --- disk -------------------------------------------------------------------------------------- */
 
 void node_io_done(struct node *n, uint64_t io_seq, uint64_t now);
-void node_io_failed(struct node *n, const char *why, uint64_t now); /* final: the member is FAULTED */
+void node_io_failed(struct node *n, const char *why,
+                    uint64_t now); /* final: the member is FAULTED */
 void node_disk_room(struct node *n, bool room, uint64_t now);
 /* meta has bytes set; error 0 or negative: the snapshot was abandoned, the log is kept. */
 void node_snapshot_saved(struct node *n, const struct raft_snapshot *meta, int error, uint64_t now);

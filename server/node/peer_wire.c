@@ -260,10 +260,11 @@ struct coord_buf *peer_forward_encode(const struct peer_forward *f, const uint32
     }
     put64(b->data + 8, f->term);
     put64(b->data + 16, f->nonce);
-    put64(b->data + 24, f->start);
-    put64(b->data + 32, f->from);
-    put64(b->data + 40, f->to);
-    put32(b->data + 48, f->count);
+    put64(b->data + 24, f->stream);
+    put64(b->data + 32, f->start);
+    put64(b->data + 40, f->from);
+    put64(b->data + 48, f->to);
+    put32(b->data + 56, f->count);
     for (uint32_t i = 0; i < f->count; i++) {
         put32(b->data + PEER_FORWARD_BYTES + (size_t)i * 4, sizes[i]);
     }
@@ -277,10 +278,11 @@ bool peer_forward_decode(const uint8_t *bytes, size_t len, struct peer_forward *
     }
     struct peer_forward f = {.term = get64(bytes + 8),
                              .nonce = get64(bytes + 16),
-                             .start = get64(bytes + 24),
-                             .from = get64(bytes + 32),
-                             .to = get64(bytes + 40),
-                             .count = get32(bytes + 48),
+                             .stream = get64(bytes + 24),
+                             .start = get64(bytes + 32),
+                             .from = get64(bytes + 40),
+                             .to = get64(bytes + 48),
+                             .count = get32(bytes + 56),
                              .sizes = bytes + PEER_FORWARD_BYTES};
     if (f.start > f.from || f.from > f.to || f.count > PEER_ENTRIES_MAX ||
         f.count > (len - PEER_FORWARD_BYTES) / 4) {

@@ -26,13 +26,14 @@
  * FORWARD: writes of the sender's clients, for the leader of `term`. They are a stream of the sender's
  * cookies: this message stands for all cookies in [from, to); those without an entry are void.
  *        8     8  term        16     8  nonce: of the sender's process
- *       24     8  start: first cookie of the stream
- *       32     8  from        40     8  to
- *       48     4  count       52     4  zero
- *       56     4 x count  bytes of each entry; then the entries (entry.h), cookies ascending
+ *       24     8  stream: number of the stream, ascending
+ *       32     8  start: its first cookie
+ *       40     8  from        48     8  to
+ *       56     4  count       60     4  zero
+ *       64     4 x count  bytes of each entry; then the entries (entry.h), cookies ascending
  *
- * FORWARD_AGAIN: the leader has the stream (nonce, start) only up to, and without, `next`
- *        8     8  term        16     8  nonce       24     8  start       32     8  next
+ * FORWARD_AGAIN: the leader has the stream (nonce, stream) only up to, and without, `next`
+ *        8     8  term        16     8  nonce       24     8  stream      32     8  next
  *
  * FORWARD_REFUSED: one write was not taken and will not be
  *        8     8  term        16     8  nonce       24     8  cookie
@@ -61,7 +62,7 @@
 #define PEER_META_BYTES       16u
 #define PEER_CONFIG_HEAD      8u
 #define PEER_CONFIG_MEMBER    8u
-#define PEER_FORWARD_BYTES    56u
+#define PEER_FORWARD_BYTES    64u
 #define PEER_ENTRIES_MAX      65536u  /* in one APPEND or FORWARD */
 #define PEER_SESSIONS_MAX     262144u /* in one TOUCH: 2 MiB */
 #define PEER_CONFIG_BYTES_MAX (PEER_CONFIG_HEAD + RAFT_NODES_MAX * PEER_CONFIG_MEMBER)
@@ -106,6 +107,7 @@ uint32_t peer_config_decode(const uint8_t *bytes, size_t len, struct raft_config
 struct peer_forward {
     raft_term term;
     uint64_t nonce;
+    uint64_t stream;
     uint64_t start;
     uint64_t from;
     uint64_t to;
@@ -126,7 +128,7 @@ struct peer_notice {
     enum peer_kind kind;
     raft_term term;
     uint64_t nonce;
-    uint64_t a; /* start, cookie or round */
+    uint64_t a; /* stream, cookie or round */
     uint64_t b; /* next, error (positive) or index */
 };
 struct coord_buf *peer_notice_encode(const struct peer_notice *n);

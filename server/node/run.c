@@ -32,7 +32,7 @@ static void regime(struct node *n, const struct raft_status *before)
         node__sessions_regime(n);
         for (uint32_t i = 0; i < n->peers_count; i++) {
             n->peers[i].nonce = 0; /* streams of forwards belong to one term */
-            n->peers[i].start = 0;
+            n->peers[i].stream = 0;
         }
     }
     node__touch_regime(n);

@@ -453,6 +453,7 @@ void node__writes_unsure(struct node *n)
 {
     struct writes *w = &n->writes;
     requeue(n, true);
+    w->stream_start = 0; /* what is sent again gets a stream of its own */
     for (uint64_t cookie = w->base; cookie < w->next && w->sent_count > 0; cookie++) {
         struct request *r = node__write_find(n, cookie);
         if (r != NULL && r->stage == REQUEST_SENT) {

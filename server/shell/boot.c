@@ -168,7 +168,7 @@ static int history_check(const struct conf *c, const struct boot *b, char err[BO
             c->data_dir);
         return -1;
     }
-    if (b->node.snapshot.index == 0 && (w->first > 1 || w->snapshot_index > 0)) {
+    if (b->node.snapshot.index == 0 && w->first > 1) {
         (void)snprintf(err, BOOT_ERROR_BYTES,
                        "data_dir %.300s: the log begins at index %" PRIu64
                        " after a snapshot at %" PRIu64

@@ -21,7 +21,7 @@
 #define PEER_HANDSHAKE_NS     (5 * CLOCK_NS_PER_S)
 #define PEER_WAIT_MIN_NS      (10 * CLOCK_NS_PER_MS)
 #define PEER_WAIT_MAX_NS      CLOCK_NS_PER_S
-#define PEER_LINES_PER_WINDOW 5 /* log lines in ten seconds about refusals */
+#define PEER_LINES_PER_WINDOW 2 /* log lines in ten seconds about refusals and failures */
 
 enum peer_out_state {
     PEER_OUT_WAITING = 1,

@@ -19,19 +19,13 @@
 #include <assert.h>
 #include <string.h>
 #include <coord/error.h>
+#include "server/store/children_internal.h"
 #include "server/store/pool.h"
 #include "server/store/znode.h"
 
 #define LEAF_FIRST      4u
 #define SPARSE(max)     ((max) / 4u)
 #define JOINED_MAX(max) ((max)*3u / 4u)
-
-struct inner {
-    uint32_t count;
-    uint32_t reserved;
-    struct znode *mins[CHILDREN_INNER_MAX];
-    void *kids[CHILDREN_INNER_MAX];
-};
 
 /* The way from the root to a leaf: node[0] is the root, at[i] the kid taken in node[i]. */
 struct way {
@@ -105,14 +99,6 @@ static void way_find(const struct children *c, const char *name, size_t name_byt
         at = n->kids[ret_way->at[i]];
     }
     ret_way->leaf = at;
-}
-
-static struct znode *node_min(const void *node, bool is_leaf)
-{
-    if (is_leaf) {
-        return ((const struct children_leaf *)node)->items[0];
-    }
-    return ((const struct inner *)node)->mins[0];
 }
 
 /* Make mins along the way exact again after the leaf's first item changed. */
@@ -543,67 +529,4 @@ struct znode *children_find(const struct children *c, const char *name, size_t n
         return NULL;
     }
     return cur.leaf->items[cur.pos];
-}
-
-/* What is wrong with the node at depth `depth` and its place under `up`, or NULL. */
-static const char *check_one(const struct children *c, const void *at, uint32_t depth,
-                             const struct znode *min, const struct znode **last)
-{
-    bool is_leaf = depth + 1 == c->height;
-    uint32_t count =
-        is_leaf ? ((const struct children_leaf *)at)->count : ((const struct inner *)at)->count;
-    if (count == 0) {
-        return "a node is empty";
-    }
-    if (min != NULL && node_min(at, is_leaf) != min) {
-        return "a separator is not the smallest below it";
-    }
-    if (!is_leaf) {
-        return NULL;
-    }
-    const struct children_leaf *l = at;
-    if (l->count > l->cap || l->cap > CHILDREN_LEAF_MAX) {
-        return "a leaf has the wrong room";
-    }
-    for (uint32_t i = 0; i < l->count; i++) {
-        if (*last != NULL && compare_node(*last, l->items[i]->name, l->items[i]->name_bytes) >= 0) {
-            return "names do not ascend";
-        }
-        *last = l->items[i];
-    }
-    return NULL;
-}
-
-const char *children_check(const struct children *c)
-{
-    const struct inner *node[CHILDREN_HEIGHT_MAX];
-    uint32_t next[CHILDREN_HEIGHT_MAX];
-    uint32_t depth = 0;
-    uint64_t items = 0;
-    const struct znode *last = NULL;
-    if (c->height == 0) {
-        return c->count == 0 && c->root == NULL ? NULL : "no tree, but items";
-    }
-    const void *at = c->root;
-    const struct znode *min = NULL;
-    for (;;) {
-        const char *wrong = check_one(c, at, depth, min, &last);
-        if (wrong != NULL) {
-            return wrong;
-        }
-        if (depth + 1u < c->height) {
-            node[depth] = at;
-            next[depth++] = 0;
-        } else {
-            items += ((const struct children_leaf *)at)->count;
-        }
-        while (depth > 0 && next[depth - 1] == node[depth - 1]->count) {
-            depth--;
-        }
-        if (depth == 0) {
-            return items == c->count ? NULL : "the count is wrong";
-        }
-        min = node[depth - 1]->mins[next[depth - 1]];
-        at = node[depth - 1]->kids[next[depth - 1]++];
-    }
 }

@@ -170,6 +170,20 @@ int slots_reserve(struct slots *s)
     return cap <= CAP_MAX && move_begin(s, cap) ? 0 : COORD_ENOMEM;
 }
 
+int slots_presize(struct slots *s, uint64_t count)
+{
+    assert(s->count == 0);
+    assert(s->old.cap == 0);
+    struct slots_table t;
+    uint64_t cap = count * 4 / 3 + CAP_MIN;
+    if (count > CAP_MAX / 2 || !table_create(&t, cap)) {
+        return COORD_ENOMEM;
+    }
+    table_finish(&s->now);
+    s->now = t;
+    return 0;
+}
+
 void slots_add(struct slots *s, uint32_t hash, void *item)
 {
     assert(hash >= HASH_FIRST);

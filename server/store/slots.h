@@ -50,6 +50,10 @@ void *slots_find(const struct slots *s, uint32_t hash, slots_match match, const 
 /* Make room for one more item. Return: 0, or COORD_ENOMEM with nothing changed. */
 int slots_reserve(struct slots *s);
 
+/* Make room for `count` items at once, in an index that is empty. Return: 0, or COORD_ENOMEM with
+ * nothing changed. */
+int slots_presize(struct slots *s, uint64_t count);
+
 /* Add an item that is not there. slots_reserve was called since the last one was added. */
 void slots_add(struct slots *s, uint32_t hash, void *item);
 

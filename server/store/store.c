@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * store.c: the tree of znodes: finding, creating, setting and deleting one node at a time. Walks over
- * many nodes stand in walk.c.
+ * many nodes stand in walk.c, putting back what was saved in restore.c.
  *
  * A node is found by the hash of its whole path; a hit is verified by comparing the names of the node
  * and its ancestors with the path from its end. "/" is not in the index.
@@ -43,8 +43,7 @@ struct store *store_create_empty(struct pool *p)
     return s;
 }
 
-/* Give back what nothing but this node holds. */
-static void node_free(struct store *s, struct znode *node)
+void store_node_free(struct store *s, struct znode *node)
 {
     if (node->extra != NULL) {
         children_clear(&node->extra->children, s->pool);
@@ -78,7 +77,7 @@ void store_destroy(struct store *s)
             children_remove(&parent->extra->children, s->pool, at);
         }
         pool_free(s->pool, at->data, at->data_bytes);
-        node_free(s, at);
+        store_node_free(s, at);
         if (parent == NULL) {
             break;
         }
@@ -208,8 +207,7 @@ const struct coord_change *store_changes(const struct store *s, uint32_t *ret_co
 
 /* --- creating ---------------------------------------------------------------------------------- */
 
-/* A node that stands nowhere yet. Return: NULL when memory is out. */
-static struct znode *node_create(struct store *s, struct coord_bytes name, struct coord_bytes data)
+struct znode *store_node_create(struct store *s, struct coord_bytes name, struct coord_bytes data)
 {
     assert(name.len <= COORD_NAME_BYTES_MAX);
     struct znode *node = pool_alloc(s->pool, offsetof(struct znode, name) + name.len);
@@ -223,7 +221,7 @@ static struct znode *node_create(struct store *s, struct coord_bytes name, struc
     if (data.data != NULL && data.len > 0) {
         node->data = pool_alloc(s->pool, data.len);
         if (node->data == NULL) {
-            node_free(s, node);
+            store_node_free(s, node);
             return NULL;
         }
         memcpy(node->data, data.data, data.len);
@@ -232,8 +230,7 @@ static struct znode *node_create(struct store *s, struct coord_bytes name, struc
     return node;
 }
 
-/* The node's side struct, made when it has none. Return: NULL when memory is out. */
-static struct znode_extra *extra_of(struct store *s, struct znode *node)
+struct znode_extra *store_node_extra(struct store *s, struct znode *node)
 {
     if (node->extra == NULL) {
         node->extra = pool_alloc(s->pool, sizeof(*node->extra));
@@ -245,7 +242,7 @@ static struct znode_extra *extra_of(struct store *s, struct znode *node)
     return node->extra;
 }
 
-static void owned_link(struct store_owned *owned, struct znode *node)
+void store_owned_link(struct store_owned *owned, struct znode *node)
 {
     struct znode_extra *x = node->extra;
     x->owned = owned;
@@ -279,11 +276,10 @@ static void owned_unlink(struct znode *node)
     x->owned = NULL;
 }
 
-/* Put a node under its parent and into the index. The path is its own. */
-static int node_place(struct store *s, struct znode *parent, struct znode *node,
-                      struct coord_bytes path)
+int store_node_place(struct store *s, struct znode *parent, struct znode *node,
+                     struct coord_bytes path)
 {
-    struct znode_extra *x = extra_of(s, parent);
+    struct znode_extra *x = store_node_extra(s, parent);
     if (x == NULL || slots_reserve(&s->index) != 0) {
         return COORD_ENOMEM;
     }
@@ -299,7 +295,7 @@ static int node_place(struct store *s, struct znode *parent, struct znode *node,
     return 0;
 }
 
-static struct coord_bytes name_of_path(struct coord_bytes path, size_t parent_len)
+struct coord_bytes store_path_name(struct coord_bytes path, size_t parent_len)
 {
     size_t from = parent_len == 1 ? 1 : parent_len + 1;
     return (struct coord_bytes){path.data + from, (uint32_t)(path.len - from)};
@@ -314,7 +310,7 @@ static int create_under(struct store *s, struct znode *parent, const struct stor
         return COORD_ENOMEM;
     }
     size_t parent_len = coord_path_parent_len((const char *)path.data, path.len);
-    struct znode *node = node_create(s, name_of_path(path, parent_len), a->data);
+    struct znode *node = store_node_create(s, store_path_name(path, parent_len), a->data);
     if (node == NULL) {
         return COORD_ENOMEM;
     }
@@ -323,22 +319,22 @@ static int create_under(struct store *s, struct znode *parent, const struct stor
     node->modify_revision = s->revision;
     node->created_ms = s->time_ms;
     node->modified_ms = s->time_ms;
-    if ((a->ttl_ms > 0 || a->owned != NULL) && extra_of(s, node) == NULL) {
+    if ((a->ttl_ms > 0 || a->owned != NULL) && store_node_extra(s, node) == NULL) {
         pool_free(s->pool, node->data, node->data_bytes);
-        node_free(s, node);
+        store_node_free(s, node);
         return COORD_ENOMEM;
     }
-    int rc = node_place(s, parent, node, kept);
+    int rc = store_node_place(s, parent, node, kept);
     if (rc != 0) {
         pool_free(s->pool, node->data, node->data_bytes);
-        node_free(s, node);
+        store_node_free(s, node);
         return rc;
     }
     if (a->ttl_ms > 0) {
         node->extra->ttl_ms = a->ttl_ms;
     }
     if (a->owned != NULL) {
-        owned_link(a->owned, node);
+        store_owned_link(a->owned, node);
     }
     parent->extra->sequence++;
     parent->extra->child_version++;
@@ -396,7 +392,7 @@ static int sequence_path(struct coord_bytes path, uint64_t number,
     }
     size_t parent_len = coord_path_parent_len((const char *)path.data, path.len);
     if (path.len + count > COORD_PATH_BYTES_MAX ||
-        name_of_path(path, parent_len).len + count > COORD_NAME_BYTES_MAX) {
+        store_path_name(path, parent_len).len + count > COORD_NAME_BYTES_MAX) {
         return COORD_EBADPATH;
     }
     memcpy(out, path.data, path.len);
@@ -531,7 +527,7 @@ static int node_delete(struct store *s, struct znode *node, struct coord_bytes p
     if (node->kind == COORD_NODE_EPHEMERAL) {
         owned_unlink(node);
     }
-    node_free(s, node);
+    store_node_free(s, node);
     return 0;
 }
 
@@ -607,82 +603,4 @@ int store_delete_owned(struct store *s, struct store_owned *owned)
     }
     free(nodes);
     return rc;
-}
-
-/* --- restoring --------------------------------------------------------------------------------- */
-
-/* Give "/" the data it had. */
-static int root_restore(struct store *s, struct coord_bytes data)
-{
-    struct znode *root = s->root;
-    assert(root->data == NULL);
-    if (data.data == NULL) {
-        return 0;
-    }
-    root->absent = 0;
-    if (data.len > 0) {
-        root->data = pool_alloc(s->pool, data.len);
-        if (root->data == NULL) {
-            return COORD_ENOMEM;
-        }
-        memcpy(root->data, data.data, data.len);
-        root->data_bytes = data.len;
-        s->data_bytes += data.len;
-    }
-    return 0;
-}
-
-static int stat_restore(struct store *s, const struct store_restore_args *a, struct znode *node)
-{
-    node->kind = (uint8_t)a->stat.kind;
-    node->create_revision = a->stat.create_revision;
-    node->modify_revision = a->stat.modify_revision;
-    node->version = a->stat.version;
-    node->created_ms = a->stat.created_ms;
-    node->modified_ms = a->stat.modified_ms;
-    if (a->sequence == 0 && a->owned == NULL && a->stat.ttl_ms == 0) {
-        return 0;
-    }
-    struct znode_extra *x = extra_of(s, node);
-    if (x == NULL) {
-        return COORD_ENOMEM;
-    }
-    x->sequence = a->sequence;
-    x->child_version = a->stat.child_version;
-    x->child_revision = a->stat.child_revision;
-    x->ttl_ms = a->stat.ttl_ms;
-    return 0;
-}
-
-int store_restore(struct store *s, const struct store_restore_args *a, struct znode **ret_node)
-{
-    int rc;
-    struct znode *node = s->root;
-    if (a->parent == NULL) {
-        rc = root_restore(s, a->data);
-        if (rc == 0) {
-            rc = stat_restore(s, a, node);
-        }
-        *ret_node = node;
-        return rc;
-    }
-    size_t parent_len = coord_path_parent_len((const char *)a->path.data, a->path.len);
-    node = node_create(s, name_of_path(a->path, parent_len), a->data);
-    if (node == NULL) {
-        return COORD_ENOMEM;
-    }
-    rc = stat_restore(s, a, node);
-    if (rc == 0) {
-        rc = node_place(s, a->parent, node, a->path);
-    }
-    if (rc != 0) {
-        pool_free(s->pool, node->data, node->data_bytes);
-        node_free(s, node);
-        return rc;
-    }
-    if (a->owned != NULL) {
-        owned_link(a->owned, node);
-    }
-    *ret_node = node;
-    return 0;
 }

@@ -137,6 +137,10 @@ const struct znode *store_walk_next(struct store_walk *w, uint32_t *ret_depth);
 
 /* --- restoring ---------------------------------------------------------------------------------- */
 
+/* Make room in the index for so many nodes, in a store that has none. Errors: COORD_ENOMEM. Return: 0 or
+ * negative. */
+int store_expect(struct store *s, uint64_t nodes);
+
 /* A node with all it holds, for loading what was saved. */
 struct store_restore_args {
     struct znode *parent;    /* NULL: "/", which exists and takes on what is given */

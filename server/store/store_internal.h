@@ -10,6 +10,7 @@
 #include "server/store/arena.h"
 #include "server/store/pool.h"
 #include "server/store/slots.h"
+#include "server/store/store.h"
 
 /* Data no node holds any more, still pointed at by changes. */
 struct store_dead {
@@ -34,5 +35,24 @@ struct store {
     struct store_dead *dead;
     struct arena paths; /* of the changes */
 };
+
+/* The last component of a path whose parent's has parent_len bytes. */
+struct coord_bytes store_path_name(struct coord_bytes path, size_t parent_len);
+
+/* A node that stands nowhere yet. Return: NULL when memory is out. */
+struct znode *store_node_create(struct store *s, struct coord_bytes name, struct coord_bytes data);
+
+/* Give back what nothing but this node holds; its data is the caller's to free or to keep. */
+void store_node_free(struct store *s, struct znode *node);
+
+/* The node's side struct, made when it has none. Return: NULL when memory is out. */
+struct znode_extra *store_node_extra(struct store *s, struct znode *node);
+
+/* Put a node under its parent and into the index. The path is its own. Return: 0 or COORD_ENOMEM. */
+int store_node_place(struct store *s, struct znode *parent, struct znode *node,
+                     struct coord_bytes path);
+
+/* Put a node at the end of its owner's list. It has its side struct. */
+void store_owned_link(struct store_owned *owned, struct znode *node);
 
 #endif

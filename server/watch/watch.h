@@ -22,19 +22,19 @@ struct watch_limits {
     uint32_t history_events; /* default 65,536 */
     uint64_t history_bytes;  /* default 64 MiB */
     uint32_t per_connection; /* default 10,000 watches; more: ELIMIT */
-    uint32_t
-        frame_bytes; /* default 4 MiB: an event frame never exceeds it; a revision whose changes do
-                                is told as GAP */
+    /* default 4 MiB: an event frame never exceeds it; a revision whose changes do is told as GAP */
+    uint32_t frame_bytes;
 };
 void watch_limits_init(struct watch_limits *l);
 
-/* Receives encoded event frames for a connection. Ownership: the sink takes its own reference. */
+/* Receives encoded event frames for a connection; must not call back into the hub. Ownership: the sink
+ * takes its own reference. */
 typedef void (*watch_sink)(void *arg, uint64_t conn, struct coord_buf *frames);
 
 struct watch_hub *watch_hub_create(const struct watch_limits *l, watch_sink sink, void *arg);
 void watch_hub_destroy(struct watch_hub *h);
 
-/* Register q (operation WATCH: watch, path, depth, kinds, flags, revision) for conn; `now` is the
+/* Register q (operation WATCH: watch, path, depth, kinds, flags, revision; the path is valid) for conn; `now` is the
  * revision applied here. With q->revision > 0 events after it are replayed through the sink before the
  * call returns, when the history reaches; otherwise *ret_gap is set and events follow from `now` on.
  * A watch number in use on that connection is replaced.
@@ -51,7 +51,8 @@ void watch_remove_conn(struct watch_hub *h, uint64_t conn);
 void watch_publish(struct watch_hub *h, uint64_t revision, const struct coord_change *changes,
                    uint32_t count);
 
-/* Send a progress mark at `revision` to every watch that had no event since its last mark. */
+/* Send a progress mark at `revision` to every watch that had no event since its last mark and was not told
+ * of that revision yet. */
 void watch_progress(struct watch_hub *h, uint64_t revision);
 
 /* The state was replaced by a snapshot at `revision`: history is gone, every watch is told GAP. */

@@ -4,7 +4,7 @@
 start_ensemble 3 "snapshot: {entries: 300, keep: 2}"
 ctl create /c "" >/dev/null
 leader=$(leader_id)
-away=$(other_members "$leader" | head -n 1)
+away=$(other_members "$leader" | sed -n 1p)
 present=$(other_members "$away" | sed 's/.*/&/' | while read -r i; do client_address "$i"; done | paste -sd,)
 member_kill "$away"
 "$HELPERS/ackwriter" write "$present" /c w "$WORK/journal" 1500 >/dev/null || fail "the load failed"

@@ -5,8 +5,8 @@ start_ensemble 3
 ctl create /d "" >/dev/null
 for i in $(seq 1 50); do ctl create "/d/n$i" "payload number $i" >/dev/null; done
 member_stop 3
-segment=$(ls "$ENSEMBLE"/data-3/wal/*.seg | head -n 1)
-offset=$(grep -abo 'payload number 25' "$segment" | head -n 1 | cut -d: -f1)
+segment=$(ls "$ENSEMBLE"/data-3/wal/*.seg | sed -n 1p)
+offset=$(grep -abo 'payload number 25' "$segment" | sed -n 1p | cut -d: -f1)
 [ -n "$offset" ] || fail "the payload is not found in $segment"
 printf 'Q' | dd of="$segment" bs=1 seek="$offset" conv=notrunc status=none
 cp "$segment" "$WORK/damaged"

@@ -6,12 +6,13 @@ case "$BUILD" in *asan*) limit=3000 ;; *) limit=1000 ;; esac
 
 for round in 1 2 3 4 5 6; do
     leader=$(leader_id)
-    alive=$(other_members "$leader" | head -n 1)
-    member_signal "$leader" KILL &
+    alive=$(other_members "$leader" | sed -n 1p)
+    pid=$(member_pid "$leader")
+    kill -KILL "$pid"
     start=$(now_ms)
     expect_exit 0 ctl_on "$alive" set /f "$round"
     took=$(($(now_ms) - start))
-    wait %1
+    wait_until 5 "the killed process is gone" process_gone "$pid"
     echo "round $round: leader $leader killed, write at $alive took $took ms"
     expect_below "$took" "$limit" "the write after the kill"
     for i in $(other_members "$leader"); do

@@ -20,7 +20,7 @@ round=0
 while writers_run && [ $round -lt 40 ]; do
     round=$((round + 1))
     leader=$(leader_id || true)
-    if [ $((round % 2)) = 1 ]; then victim=${leader:-1}; else victim=$(other_members "${leader:-1}" | head -n 1); fi
+    if [ $((round % 2)) = 1 ]; then victim=${leader:-1}; else victim=$(other_members "${leader:-1}" | sed -n 1p); fi
     member_kill "$victim"
     wait_until 30 "writes go on without member $victim" grown_by $(($(journalled) + 40))
     member_start "$victim"

@@ -6,7 +6,7 @@ ctl create /w/child "0" >/dev/null
 
 # Watched through member A first, with the others to fall back on.
 leader=$(leader_id)
-follower=$(other_members "$leader" | head -n 1)
+follower=$(other_members "$leader" | sed -n 1p)
 order=$(client_address "$follower"),$(client_address "$leader")
 in_background sh -c "exec '$COORDCTL' -s '$order' -o json watch -r /w >'$WORK/events' 2>'$WORK/watch.err'"
 watching() { ctl_on "$follower" -o json status | grep -q '"watches": *1' || ctl_on "$leader" -o json status | grep -q '"watches": *1'; }

@@ -115,8 +115,12 @@ static void take_told(struct rig *r)
             note_reply(r, t, &out);
         } else if (out.kind == COORD__OUT_STATE) {
             t->state = out.state;
-        } else {
+        } else if (out.kind == COORD__OUT_WATCH) {
             note_watch(r, t, &out);
+        } else {
+            t->id = out.timer->id;
+            t->error = out.error;
+            coord__free(out.timer);
         }
         coord__arena_clear(&r->arena);
     }

@@ -170,7 +170,8 @@ int client_get(struct cluster_client *c, const char *path, const char *expect)
     if (rv != 0) {
         return rv;
     }
-    return res.data.len != strlen(expect) || memcmp(res.data.data, expect, res.data.len) != 0;
+    size_t len = strlen(expect);
+    return res.data.len != len || (len > 0 && memcmp(res.data.data, expect, len) != 0);
 }
 
 int client_ping(struct cluster_client *c)

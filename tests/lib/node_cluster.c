@@ -59,6 +59,7 @@ struct member {
     bool dirty;
     uint64_t paused_until;
     bool stalled;
+    struct world_event *held; /* disk work of a stalled disk, oldest first */
     uint64_t disk_free_at;
     struct disk disk;
     uint32_t cut_asked;
@@ -455,8 +456,12 @@ static void deliver_persist(struct member *m, struct world_event *e)
 {
     uint64_t seq = e->persist.io_seq;
     if (m->stalled) {
-        e->at = m->cl->now + CLUSTER_MS;
-        event_add(m->cl, e);
+        struct world_event **p = &m->held;
+        while (*p != NULL) {
+            p = &(*p)->next;
+        }
+        e->next = NULL;
+        *p = e;
         return;
     }
     disk_write(&m->disk, e);
@@ -711,6 +716,8 @@ int cluster_boot(struct cluster *cl, raft_id id)
     return 0;
 }
 
+static void release_held(struct cluster *cl, struct member *m, bool drop);
+
 void cluster_kill(struct cluster *cl, raft_id id)
 {
     struct member *m = member_of(cl, id);
@@ -723,6 +730,7 @@ void cluster_kill(struct cluster *cl, raft_id id)
     }
     node_destroy(m->node);
     m->node = NULL;
+    release_held(cl, m, true);
     coord_buf_unref(m->disk.incoming);
     m->disk.incoming = NULL;
     tell_links(cl, m, false);
@@ -783,6 +791,7 @@ void cluster_destroy(struct cluster *cl)
     for (uint32_t i = 0; i < cl->o.members; i++) {
         struct member *m = &cl->members[i];
         node_destroy(m->node);
+        release_held(cl, m, true);
         disk_free(&m->disk);
         for (uint32_t k = 0; k < m->lines_count; k++) {
             free(m->lines[k]);
@@ -922,9 +931,28 @@ void cluster_pause(struct cluster *cl, raft_id id, uint64_t ns)
     member_of(cl, id)->paused_until = cl->now + ns;
 }
 
+/* What waited is done next, in its order; drop: it is lost. */
+static void release_held(struct cluster *cl, struct member *m, bool drop)
+{
+    while (m->held != NULL) {
+        struct world_event *e = m->held;
+        m->held = e->next;
+        e->at = 0; /* before everything else, and in order */
+        if (drop) {
+            event_free(e);
+        } else {
+            event_add(cl, e);
+        }
+    }
+}
+
 void cluster_stall_disk(struct cluster *cl, raft_id id, bool stalled)
 {
-    member_of(cl, id)->stalled = stalled;
+    struct member *m = member_of(cl, id);
+    m->stalled = stalled;
+    if (!stalled) {
+        release_held(cl, m, false);
+    }
 }
 
 uint32_t cluster_log_count(struct cluster *cl, raft_id id, const char *text)

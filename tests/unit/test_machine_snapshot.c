@@ -138,6 +138,18 @@ START_TEST(the_digest_sees_every_part)
 }
 END_TEST
 
+START_TEST(the_digest_is_the_same_everywhere)
+{
+    /* Whatever the compiler, the optimisation, the allocator. It changes only with the format
+     * and with what replies hold, of which kept answers are made. */
+    struct fixture f;
+    fixture_open(&f, NULL);
+    fill(&f);
+    ck_assert_uint_eq(machine_digest(f.m), 15979397570566920121ull);
+    fixture_close(&f);
+}
+END_TEST
+
 /* Load bytes that may be bad into m. When they are accepted, all must be well. */
 static bool try_load(struct machine *m, const uint8_t *bytes, size_t len)
 {
@@ -302,6 +314,40 @@ START_TEST(rules_of_the_format_are_kept)
 }
 END_TEST
 
+START_TEST(ephemerals_are_counted_with_their_own_session)
+{
+    struct fixture f;
+    fixture_open(&f, NULL);
+    uint64_t a = fixture_session(&f, 1, 5000);
+    uint64_t b = fixture_session(&f, 2, 5000);
+    do_create_in(&f, a, 2, "/a1", COORD_F_EPHEMERAL);
+    do_create_in(&f, a, 3, "/a2", COORD_F_EPHEMERAL);
+    do_create_in(&f, b, 2, "/b1", COORD_F_EPHEMERAL);
+    struct coord_buf *saved = machine_save(f.m);
+    struct machine *m = empty_machine();
+    ck_assert(try_load(m, saved->data, saved->len));
+    /* The sum stays right. The second session is the last before "/". */
+    uint8_t *of_a = saved->data + SNAPSHOT_HEAD_BYTES + 48;
+    uint8_t *of_b = NULL;
+    for (uint8_t *p = of_a; p + 8 < saved->data + saved->len && of_b == NULL; p++) {
+        of_b = p[-48] == b && p[-40] == b && p[0] == 1 ? p : NULL;
+    }
+    ck_assert_ptr_nonnull(of_b);
+    *of_a = 1;
+    *of_b = 2;
+    ck_assert(!try_load(m, saved->data, saved->len));
+    *of_a = 3;
+    *of_b = 0;
+    ck_assert(!try_load(m, saved->data, saved->len));
+    *of_a = 2;
+    *of_b = 1;
+    ck_assert(try_load(m, saved->data, saved->len));
+    coord_buf_unref(saved);
+    machine_destroy(m);
+    fixture_close(&f);
+}
+END_TEST
+
 /* --- entries ----------------------------------------------------------------------------------- */
 
 static void check_machine(struct fixture *f)
@@ -426,9 +472,11 @@ static Suite *suite(void)
     tcase_add_test(c, a_loaded_state_is_the_saved_one_and_goes_on_alike);
     tcase_add_test(c, the_format_is_what_is_written_down);
     tcase_add_test(c, the_digest_sees_every_part);
+    tcase_add_test(c, the_digest_is_the_same_everywhere);
     tcase_add_test(c, a_cut_state_is_refused);
     tcase_add_test(c, a_mutated_state_is_refused_or_whole);
     tcase_add_test(c, rules_of_the_format_are_kept);
+    tcase_add_test(c, ephemerals_are_counted_with_their_own_session);
     suite_add_tcase(s, c);
     TCase *e = tcase_create("entries");
     tcase_set_timeout(e, 60);

@@ -38,13 +38,13 @@ static struct coord_request create_request(const char *path, uint32_t flags)
 
 static struct coord_request watch_request(uint64_t watch, const char *path, uint64_t revision)
 {
-    return (struct coord_request){
-        .op = COORD_OP_WATCH,
-        .watch = watch,
-        .path = bytes_of(path),
-        .depth = COORD_DEPTH_SUBTREE,
-        .kinds = COORD_CHANGE_CREATED | COORD_CHANGE_CHANGED | COORD_CHANGE_DELETED,
-        .revision = revision};
+    return (struct coord_request){.op = COORD_OP_WATCH,
+                                  .watch = watch,
+                                  .path = bytes_of(path),
+                                  .depth = COORD_DEPTH_SUBTREE,
+                                  .kinds = COORD_CHANGE_CREATED | COORD_CHANGE_CHANGED |
+                                           COORD_CHANGE_DELETED,
+                                  .revision = revision};
 }
 
 static bool exists(const char *path)
@@ -132,6 +132,28 @@ START_TEST(a_pause_of_the_loop_expires_nobody)
     ck_assert(exists("/e"));
     client_close(c);
     cluster_run(cl, 3 * CLUSTER_S);
+    ck_assert(!exists("/e"));
+}
+END_TEST
+
+/* The leader has given the session up, but the disk is slow: a PING that comes then must not be told
+ * that the session lives on. */
+START_TEST(a_ping_does_not_rescue_a_session_given_up)
+{
+    struct cluster_client *c = client_connect(cl, 1);
+    ck_assert_uint_ne(client_open_session(c, 2000, NULL), 0);
+    ck_assert_int_eq(client_create(c, "/e", "", COORD_F_EPHEMERAL), 0);
+    cluster_run(cl, 1900 * CLUSTER_MS);
+    cluster_stall_disk(cl, 1, true);
+    cluster_run(cl, 200 * CLUSTER_MS);
+    ck_assert_uint_eq(cluster_log_count(cl, 1, "sessions given up"), 1);
+    struct coord_request q = {.op = COORD_OP_PING};
+    uint64_t number = client_send(c, &q);
+    cluster_run(cl, 100 * CLUSTER_MS);
+    ck_assert(!client_has(c, number));
+    cluster_stall_disk(cl, 1, false);
+    struct coord_result res;
+    ck_assert_int_eq(client_wait(c, number, COORD_OP_PING, &res, CLUSTER_S), COORD_EEXPIRED);
     ck_assert(!exists("/e"));
 }
 END_TEST
@@ -405,6 +427,7 @@ int main(void)
     tcase_add_test(t, any_request_keeps_a_session_and_costs_no_entry);
     tcase_add_test(t, the_connection_of_an_expired_session_is_told);
     tcase_add_test(t, a_pause_of_the_loop_expires_nobody);
+    tcase_add_test(t, a_ping_does_not_rescue_a_session_given_up);
     tcase_add_test(t, a_session_is_resumed_with_its_secret_only);
     tcase_add_test(t, a_lost_session_is_gone_and_its_writes_with_it);
     tcase_add_test(t, everything_may_be_sent_at_once);

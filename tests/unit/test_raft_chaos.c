@@ -8,10 +8,10 @@
  */
 #include <check.h>
 #include <stdlib.h>
-#include "tests/lib/raft_cluster.h"
+#include "tests/lib/raft_ensemble.h"
 
 struct walk {
-    struct cluster *c;
+    struct ens *c;
     uint64_t rng;
     uint64_t cookies;
     raft_index floor[256]; /* committed when read number k began */
@@ -33,31 +33,31 @@ static raft_id anyone(struct walk *w)
 
 static int up(struct walk *w, raft_id id)
 {
-    return cluster_node(w->c, id)->raft != NULL;
+    return ens_node(w->c, id)->raft != NULL;
 }
 
 static void read_somewhere(struct walk *w)
 {
     raft_id id = anyone(w);
-    if (!up(w, id) || w->cookies >= 255 || cluster_node(w->c, id)->reads_count >= 250) {
+    if (!up(w, id) || w->cookies >= 255 || ens_node(w->c, id)->reads_count >= 250) {
         return;
     }
     uint64_t cookie = ++w->cookies;
     w->floor[cookie] = w->c->committed;
     w->asked[cookie] = id;
-    (void)cluster_read(w->c, id, cookie);
+    (void)ens_read(w->c, id, cookie);
 }
 
 static void snapshot_somewhere(struct walk *w)
 {
     raft_id id = anyone(w);
-    struct cluster_node *n = cluster_node(w->c, id);
+    struct ens_node *n = ens_node(w->c, id);
     if (!up(w, id) || w->c->snapshots_count >= 60 || n->installing.index != 0) {
         return;
     }
-    if (n->applied > cluster_status(w->c, id).snapshot) {
+    if (n->applied > ens_status(w->c, id).snapshot) {
         raft_index keep = dice(w, 3);
-        cluster_snapshot(w->c, id, 1 + dice(w, 5000), keep < n->applied ? keep : 0);
+        ens_snapshot(w->c, id, 1 + dice(w, 5000), keep < n->applied ? keep : 0);
     }
 }
 
@@ -65,9 +65,9 @@ static void toggle_member(struct walk *w)
 {
     raft_id id = anyone(w);
     if (up(w, id)) {
-        cluster_crash(w->c, id);
+        ens_crash(w->c, id);
     } else {
-        cluster_restart(w->c, id);
+        ens_restart(w->c, id);
     }
 }
 
@@ -81,21 +81,21 @@ static void disturb_link(struct walk *w)
     }
     switch (dice(w, 6)) {
     case 0:
-        cluster_cut(w->c, a, b, tell);
+        ens_cut(w->c, a, b, tell);
         break;
     case 1:
-        cluster_link(w->c, a, b)->cut = 1;
+        ens_link(w->c, a, b)->cut = 1;
         break;
     case 2:
-        cluster_link(w->c, a, b)->delay = dice(w, 60) * CLUSTER_MS;
+        ens_link(w->c, a, b)->delay = dice(w, 60) * ENS_MS;
         break;
     case 3:
-        cluster_link(w->c, a, b)->drop_type = (uint32_t)dice(w, RAFT_MSG_TYPE_END);
+        ens_link(w->c, a, b)->drop_type = (uint32_t)dice(w, RAFT_MSG_TYPE_END);
         break;
     default:
-        cluster_link(w->c, a, b)->drop_type = 0;
-        cluster_link(w->c, a, b)->delay = 0;
-        cluster_heal(w->c, a, b, tell);
+        ens_link(w->c, a, b)->drop_type = 0;
+        ens_link(w->c, a, b)->delay = 0;
+        ens_heal(w->c, a, b, tell);
         break;
     }
 }
@@ -103,21 +103,21 @@ static void disturb_link(struct walk *w)
 static void disturb_disk(struct walk *w)
 {
     raft_id id = anyone(w);
-    struct cluster_node *n = cluster_node(w->c, id);
+    struct ens_node *n = ens_node(w->c, id);
     if (!up(w, id)) {
         return;
     }
     if (dice(w, 3) == 0) {
         n->disk_manual = !n->disk_manual;
     }
-    cluster_disk(w->c, id, n->disk_manual ? (uint32_t)dice(w, 4) : RAFT_IO_MAX);
+    ens_disk(w->c, id, n->disk_manual ? (uint32_t)dice(w, 4) : RAFT_IO_MAX);
 }
 
 static void propose_somewhere(struct walk *w)
 {
-    raft_id id = dice(w, 3) == 0 ? anyone(w) : cluster_leader(w->c);
+    raft_id id = dice(w, 3) == 0 ? anyone(w) : ens_leader(w->c);
     if (id != 0 && up(w, id) && w->c->next_value < 2500) {
-        (void)cluster_propose_bytes(w->c, id, 1 + (uint32_t)dice(w, 12), (uint32_t)dice(w, 600));
+        (void)ens_propose_bytes(w->c, id, 1 + (uint32_t)dice(w, 12), (uint32_t)dice(w, 600));
     }
 }
 
@@ -143,12 +143,12 @@ static void one_step(struct walk *w)
         break;
     case 8:
         if (up(w, id)) {
-            (void)cluster_step(w->c, id, (struct raft_event){.type = RAFT_EV_TRANSFER});
+            (void)ens_step(w->c, id, (struct raft_event){.type = RAFT_EV_TRANSFER});
         }
         break;
     case 9:
         if (up(w, id)) {
-            (void)cluster_step(w->c, id, (struct raft_event){.type = RAFT_EV_CAMPAIGN});
+            (void)ens_step(w->c, id, (struct raft_event){.type = RAFT_EV_CAMPAIGN});
         }
         break;
     case 10:
@@ -156,17 +156,17 @@ static void one_step(struct walk *w)
         read_somewhere(w);
         break;
     case 12:
-        cluster_run(w->c, dice(w, 800) * CLUSTER_MS);
+        ens_run(w->c, dice(w, 800) * ENS_MS);
         break;
     case 13:
     case 14:
     case 15:
-        cluster_run(w->c, dice(w, 30) * CLUSTER_MS);
+        ens_run(w->c, dice(w, 30) * ENS_MS);
         break;
     default:
         propose_somewhere(w);
         if (dice(w, 2) == 0) {
-            cluster_settle(w->c);
+            ens_settle(w->c);
         }
         break;
     }
@@ -174,25 +174,25 @@ static void one_step(struct walk *w)
 
 static void heal(struct walk *w)
 {
-    struct cluster *c = w->c;
+    struct ens *c = w->c;
     for (raft_id id = 1; id <= c->count; id++) {
-        cluster_node(c, id)->disk_manual = 0;
+        ens_node(c, id)->disk_manual = 0;
         for (raft_id to = 1; to <= c->count; to++) {
-            *cluster_link(c, id, to) = (struct cluster_link){0, 0, 0};
+            *ens_link(c, id, to) = (struct ens_link){0, 0, 0};
         }
         if (!up(w, id)) {
-            cluster_restart(c, id);
+            ens_restart(c, id);
         }
-        cluster_disk(c, id, RAFT_IO_MAX);
+        ens_disk(c, id, RAFT_IO_MAX);
     }
-    cluster_heal_all(c, 1);
+    ens_heal_all(c, 1);
 }
 
 static void check_reads(struct walk *w)
 {
     for (uint64_t cookie = 1; cookie <= w->cookies; cookie++) {
         raft_index index = 0;
-        int result = cluster_read_result(w->c, w->asked[cookie], cookie, &index);
+        int result = ens_read_result(w->c, w->asked[cookie], cookie, &index);
         if (result == RAFT_READ_OK) {
             ck_assert_msg(index >= w->floor[cookie], "read %lu got %lu, committed was %lu", cookie,
                           index, w->floor[cookie]);
@@ -212,19 +212,19 @@ static void small(struct raft_options *o)
 
 static void walk(uint32_t members, uint64_t seed)
 {
-    struct walk w = {.c = cluster_new(members, seed, small), .rng = seed * 2654435761u + 99};
+    struct walk w = {.c = ens_new(members, seed, small), .rng = seed * 2654435761u + 99};
     for (int i = 0; i < 700; i++) {
         one_step(&w);
     }
     check_reads(&w);
     heal(&w);
-    cluster_run(w.c, 6000 * (raft_ns)CLUSTER_MS);
-    raft_id leader = cluster_elect(w.c);
-    ck_assert_int_eq(cluster_propose(w.c, leader, 3), 0);
-    cluster_run(w.c, 4000 * (raft_ns)CLUSTER_MS);
+    ens_run(w.c, 6000 * (raft_ns)ENS_MS);
+    raft_id leader = ens_elect(w.c);
+    ck_assert_int_eq(ens_propose(w.c, leader, 3), 0);
+    ens_run(w.c, 4000 * (raft_ns)ENS_MS);
     check_reads(&w);
-    cluster_assert_equal(w.c);
-    cluster_free(w.c);
+    ens_assert_equal(w.c);
+    ens_free(w.c);
 }
 
 START_TEST(three_members)

@@ -1,36 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Goal: elections end with one leader, quickly, and nobody is disturbed without need.
- * Method: ensembles in memory (tests/lib/raft_cluster.h) under chosen losses of links and members;
+ * Method: ensembles in memory (tests/lib/raft_ensemble.h) under chosen losses of links and members;
  * the harness checks the rules of Raft after every event.
  */
 #include <check.h>
 #include <stdlib.h>
-#include "tests/lib/raft_cluster.h"
+#include "tests/lib/raft_ensemble.h"
 
 START_TEST(fresh_ensemble_elects_within_one_timeout)
 {
-    struct cluster *c = cluster_new(3, (uint64_t)_i + 1, NULL);
-    cluster_run(c, 1100 * CLUSTER_MS);
-    raft_id leader = cluster_leader(c);
+    struct ens *c = ens_new(3, (uint64_t)_i + 1, NULL);
+    ens_run(c, 1100 * ENS_MS);
+    raft_id leader = ens_leader(c);
     ck_assert_uint_ne(leader, 0);
-    ck_assert_int_eq(cluster_status(c, leader).leader_ready, 1);
-    cluster_run(c, 100 * CLUSTER_MS);
+    ck_assert_int_eq(ens_status(c, leader).leader_ready, 1);
+    ens_run(c, 100 * ENS_MS);
     for (raft_id id = 1; id <= 3; id++) {
-        ck_assert_uint_eq(cluster_status(c, id).leader, leader);
+        ck_assert_uint_eq(ens_status(c, id).leader, leader);
     }
-    ck_assert_int_eq(cluster_propose(c, leader, 20), 0);
-    cluster_settle(c);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    ck_assert_int_eq(ens_propose(c, leader, 20), 0);
+    ens_settle(c);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 /* Give a member that is down a log with these terms, as if it had been there. */
-static void set_disk(struct cluster *c, raft_id id, const raft_term *terms, uint32_t count,
+static void set_disk(struct ens *c, raft_id id, const raft_term *terms, uint32_t count,
                      raft_term term)
 {
-    struct cluster_node *n = cluster_node(c, id);
+    struct ens_node *n = ens_node(c, id);
     for (uint32_t i = 0; i < count; i++) {
         n->disk.entries[i + 1] = (struct raft_entry){.term = terms[i], .type = RAFT_ENTRY_COMMAND};
         n->disk.values[i + 1] = terms[i] * 100000 + i + 1;
@@ -42,38 +42,38 @@ static void set_disk(struct cluster *c, raft_id id, const raft_term *terms, uint
 
 START_TEST(single_voter_leads_at_once)
 {
-    struct cluster *c = cluster_new(1, 7, NULL);
-    ck_assert_int_eq(cluster_status(c, 1).role, RAFT_LEADER);
-    ck_assert_int_eq(cluster_status(c, 1).leader_ready, 1);
-    cluster_free(c);
+    struct ens *c = ens_new(1, 7, NULL);
+    ck_assert_int_eq(ens_status(c, 1).role, RAFT_LEADER);
+    ck_assert_int_eq(ens_status(c, 1).leader_ready, 1);
+    ens_free(c);
 }
 END_TEST
 
 /* Bug 32: the only electable log sits in an older term than a member that cannot win. */
 START_TEST(refused_prevote_teaches_the_later_term)
 {
-    struct cluster *c = cluster_new(3, (uint64_t)_i + 1, NULL);
-    cluster_make_leader(c, 1);
-    cluster_crash(c, 3);
-    ck_assert_int_eq(cluster_propose(c, 1, 5), 0);
-    cluster_settle(c);
-    cluster_node(c, 3)->disk_term = 10;
-    cluster_node(c, 3)->disk_vote = 0;
-    cluster_crash(c, 1);
-    cluster_restart(c, 3);
-    cluster_run(c, 4000 * (raft_ns)CLUSTER_MS);
-    ck_assert_uint_eq(cluster_leader(c), 2);
-    ck_assert_uint_gt(cluster_status(c, 2).term, 10);
-    cluster_free(c);
+    struct ens *c = ens_new(3, (uint64_t)_i + 1, NULL);
+    ens_make_leader(c, 1);
+    ens_crash(c, 3);
+    ck_assert_int_eq(ens_propose(c, 1, 5), 0);
+    ens_settle(c);
+    ens_node(c, 3)->disk_term = 10;
+    ens_node(c, 3)->disk_vote = 0;
+    ens_crash(c, 1);
+    ens_restart(c, 3);
+    ens_run(c, 4000 * (raft_ns)ENS_MS);
+    ck_assert_uint_eq(ens_leader(c), 2);
+    ck_assert_uint_gt(ens_status(c, 2).term, 10);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(votes_are_refused_while_a_leader_is_heard)
 {
-    struct cluster *c = cluster_new(3, 3, NULL);
-    cluster_make_leader(c, 1);
-    cluster_run(c, 100 * CLUSTER_MS);
-    raft_term term = cluster_status(c, 1).term;
+    struct ens *c = ens_new(3, 3, NULL);
+    ens_make_leader(c, 1);
+    ens_run(c, 100 * ENS_MS);
+    raft_term term = ens_status(c, 1).term;
     struct raft_msg m = {.type = RAFT_MSG_VOTE,
                          .from = 3,
                          .to = 2,
@@ -81,114 +81,114 @@ START_TEST(votes_are_refused_while_a_leader_is_heard)
                          .seq = 1,
                          .index = 1000,
                          .log_term = term + 4};
-    cluster_inject(c, &m, 0);
-    ck_assert_uint_eq(cluster_status(c, 2).term, term);
-    ck_assert_uint_eq(cluster_status(c, 2).vote, 1);
+    ens_inject(c, &m, 0);
+    ck_assert_uint_eq(ens_status(c, 2).term, term);
+    ck_assert_uint_eq(ens_status(c, 2).vote, 1);
     m.to = 1;
     m.from = 2;
-    cluster_inject(c, &m, 0);
-    ck_assert_int_eq(cluster_status(c, 1).role, RAFT_LEADER);
-    cluster_free(c);
+    ens_inject(c, &m, 0);
+    ck_assert_int_eq(ens_status(c, 1).role, RAFT_LEADER);
+    ens_free(c);
 }
 END_TEST
 
 /* A member that hears nothing but can speak does not raise the term. */
 START_TEST(deaf_member_disturbs_nobody)
 {
-    struct cluster *c = cluster_new(3, (uint64_t)_i + 1, NULL);
-    cluster_make_leader(c, 1);
-    raft_term term = cluster_status(c, 1).term;
-    cluster_link(c, 1, 3)->cut = 1;
-    cluster_link(c, 2, 3)->cut = 1;
-    cluster_run(c, 10000 * (raft_ns)CLUSTER_MS);
-    ck_assert_uint_eq(cluster_leader(c), 1);
-    ck_assert_uint_eq(cluster_status(c, 1).term, term);
-    cluster_heal_all(c, 0);
-    cluster_run(c, 1000 * CLUSTER_MS);
-    ck_assert_uint_eq(cluster_status(c, 1).term, term);
-    ck_assert_uint_eq(cluster_status(c, 3).leader, 1);
-    cluster_free(c);
+    struct ens *c = ens_new(3, (uint64_t)_i + 1, NULL);
+    ens_make_leader(c, 1);
+    raft_term term = ens_status(c, 1).term;
+    ens_link(c, 1, 3)->cut = 1;
+    ens_link(c, 2, 3)->cut = 1;
+    ens_run(c, 10000 * (raft_ns)ENS_MS);
+    ck_assert_uint_eq(ens_leader(c), 1);
+    ck_assert_uint_eq(ens_status(c, 1).term, term);
+    ens_heal_all(c, 0);
+    ens_run(c, 1000 * ENS_MS);
+    ck_assert_uint_eq(ens_status(c, 1).term, term);
+    ck_assert_uint_eq(ens_status(c, 3).leader, 1);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(broken_links_to_the_leader_elect_within_two_hints)
 {
-    struct cluster *c = cluster_new(_i % 2 == 0 ? 3 : 5, (uint64_t)_i + 1, NULL);
-    cluster_make_leader(c, 1);
-    ck_assert_int_eq(cluster_propose(c, 1, 5), 0);
-    cluster_run(c, 300 * CLUSTER_MS);
-    cluster_crash(c, 1);
-    cluster_isolate(c, 1, 1);
-    cluster_run(c, 21 * CLUSTER_MS);
-    raft_id leader = cluster_leader(c);
+    struct ens *c = ens_new(_i % 2 == 0 ? 3 : 5, (uint64_t)_i + 1, NULL);
+    ens_make_leader(c, 1);
+    ck_assert_int_eq(ens_propose(c, 1, 5), 0);
+    ens_run(c, 300 * ENS_MS);
+    ens_crash(c, 1);
+    ens_isolate(c, 1, 1);
+    ens_run(c, 21 * ENS_MS);
+    raft_id leader = ens_leader(c);
     ck_assert_uint_gt(leader, 1);
-    ck_assert_int_eq(cluster_status(c, leader).leader_ready, 1);
-    cluster_free(c);
+    ck_assert_int_eq(ens_status(c, leader).leader_ready, 1);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(one_broken_link_does_not_move_the_leader)
 {
-    struct cluster *c = cluster_new(3, (uint64_t)_i + 1, NULL);
-    cluster_make_leader(c, 1);
-    raft_term term = cluster_status(c, 1).term;
-    cluster_run(c, 200 * CLUSTER_MS);
-    cluster_cut(c, 1, 3, 1);
-    cluster_run(c, 5000 * (raft_ns)CLUSTER_MS);
-    ck_assert_uint_eq(cluster_leader(c), 1);
-    ck_assert_uint_eq(cluster_status(c, 2).term, term);
-    cluster_heal(c, 1, 3, 1);
-    cluster_run(c, 200 * CLUSTER_MS);
-    ck_assert_uint_eq(cluster_status(c, 3).leader, 1);
-    ck_assert_uint_eq(cluster_status(c, 3).term, term);
-    cluster_free(c);
+    struct ens *c = ens_new(3, (uint64_t)_i + 1, NULL);
+    ens_make_leader(c, 1);
+    raft_term term = ens_status(c, 1).term;
+    ens_run(c, 200 * ENS_MS);
+    ens_cut(c, 1, 3, 1);
+    ens_run(c, 5000 * (raft_ns)ENS_MS);
+    ck_assert_uint_eq(ens_leader(c), 1);
+    ck_assert_uint_eq(ens_status(c, 2).term, term);
+    ens_heal(c, 1, 3, 1);
+    ens_run(c, 200 * ENS_MS);
+    ck_assert_uint_eq(ens_status(c, 3).leader, 1);
+    ck_assert_uint_eq(ens_status(c, 3).term, term);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(grant_waits_for_the_disk)
 {
-    struct cluster *c = cluster_new(3, 5, NULL);
-    cluster_crash(c, 3);
-    cluster_node(c, 2)->disk_manual = 1;
-    (void)cluster_step(c, 1, (struct raft_event){.type = RAFT_EV_CAMPAIGN});
-    cluster_settle(c);
-    ck_assert_int_eq(cluster_status(c, 1).role, RAFT_CANDIDATE);
-    ck_assert_uint_eq(cluster_status(c, 2).vote, 1);
-    ck_assert_uint_eq(cluster_node(c, 2)->sent[RAFT_MSG_VOTE_REPLY], 0);
+    struct ens *c = ens_new(3, 5, NULL);
+    ens_crash(c, 3);
+    ens_node(c, 2)->disk_manual = 1;
+    (void)ens_step(c, 1, (struct raft_event){.type = RAFT_EV_CAMPAIGN});
+    ens_settle(c);
+    ck_assert_int_eq(ens_status(c, 1).role, RAFT_CANDIDATE);
+    ck_assert_uint_eq(ens_status(c, 2).vote, 1);
+    ck_assert_uint_eq(ens_node(c, 2)->sent[RAFT_MSG_VOTE_REPLY], 0);
     /* A crash now forgets the vote, and nobody was told of it. */
-    cluster_crash(c, 2);
-    cluster_restart(c, 2);
-    ck_assert_uint_eq(cluster_status(c, 2).vote, 0);
-    cluster_node(c, 2)->disk_manual = 0;
-    cluster_run(c, 3000 * (raft_ns)CLUSTER_MS);
-    ck_assert_uint_ne(cluster_leader(c), 0);
-    cluster_free(c);
+    ens_crash(c, 2);
+    ens_restart(c, 2);
+    ck_assert_uint_eq(ens_status(c, 2).vote, 0);
+    ens_node(c, 2)->disk_manual = 0;
+    ens_run(c, 3000 * (raft_ns)ENS_MS);
+    ck_assert_uint_ne(ens_leader(c), 0);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(own_vote_waits_for_the_disk)
 {
-    struct cluster *c = cluster_new(3, 5, NULL);
-    cluster_node(c, 1)->disk_manual = 1;
-    (void)cluster_step(c, 1, (struct raft_event){.type = RAFT_EV_CAMPAIGN});
-    cluster_settle(c);
-    ck_assert_int_eq(cluster_status(c, 1).role, RAFT_CANDIDATE);
-    ck_assert_uint_eq(cluster_node(c, 1)->sent[RAFT_MSG_VOTE], 0);
-    cluster_disk(c, 1, 1);
-    cluster_settle(c);
-    ck_assert_int_eq(cluster_status(c, 1).role, RAFT_LEADER);
-    cluster_free(c);
+    struct ens *c = ens_new(3, 5, NULL);
+    ens_node(c, 1)->disk_manual = 1;
+    (void)ens_step(c, 1, (struct raft_event){.type = RAFT_EV_CAMPAIGN});
+    ens_settle(c);
+    ck_assert_int_eq(ens_status(c, 1).role, RAFT_CANDIDATE);
+    ck_assert_uint_eq(ens_node(c, 1)->sent[RAFT_MSG_VOTE], 0);
+    ens_disk(c, 1, 1);
+    ens_settle(c);
+    ck_assert_int_eq(ens_status(c, 1).role, RAFT_LEADER);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(vote_survives_a_restart)
 {
-    struct cluster *c = cluster_new(3, 5, NULL);
-    cluster_make_leader(c, 1);
-    raft_term term = cluster_status(c, 1).term;
-    cluster_crash(c, 2);
-    cluster_restart(c, 2);
-    cluster_run(c, 600 * CLUSTER_MS); /* contact of before the restart is over */
+    struct ens *c = ens_new(3, 5, NULL);
+    ens_make_leader(c, 1);
+    raft_term term = ens_status(c, 1).term;
+    ens_crash(c, 2);
+    ens_restart(c, 2);
+    ens_run(c, 600 * ENS_MS); /* contact of before the restart is over */
     struct raft_msg m = {.type = RAFT_MSG_VOTE,
                          .from = 3,
                          .to = 2,
@@ -196,30 +196,30 @@ START_TEST(vote_survives_a_restart)
                          .seq = 1,
                          .index = 1000,
                          .log_term = term};
-    uint64_t before = cluster_node(c, 2)->sent[RAFT_MSG_VOTE_REPLY];
-    cluster_hold(c, 2, RAFT_MSG_VOTE_REPLY);
-    cluster_inject(c, &m, 0);
-    ck_assert_uint_eq(cluster_node(c, 2)->sent[RAFT_MSG_VOTE_REPLY], before + 1);
+    uint64_t before = ens_node(c, 2)->sent[RAFT_MSG_VOTE_REPLY];
+    ens_hold(c, 2, RAFT_MSG_VOTE_REPLY);
+    ens_inject(c, &m, 0);
+    ck_assert_uint_eq(ens_node(c, 2)->sent[RAFT_MSG_VOTE_REPLY], before + 1);
     ck_assert_uint_eq(c->held[0]->msg.flags & RAFT_FLAG_REJECT, RAFT_FLAG_REJECT);
-    ck_assert_uint_eq(cluster_node(c, 2)->disk_vote, 1);
-    cluster_free(c);
+    ck_assert_uint_eq(ens_node(c, 2)->disk_vote, 1);
+    ens_free(c);
 }
 END_TEST
 
 /* A restarted member may have supported a leader a moment ago. */
 START_TEST(booting_member_respects_the_old_leader)
 {
-    struct cluster *c = cluster_new(3, 5, NULL);
-    cluster_make_leader(c, 1);
-    cluster_crash(c, 2);
-    cluster_restart(c, 2);
-    cluster_isolate(c, 1, 0);
-    (void)cluster_step(c, 3, (struct raft_event){.type = RAFT_EV_CAMPAIGN});
-    cluster_settle(c);
-    ck_assert_int_eq(cluster_status(c, 3).role, RAFT_PRECANDIDATE);
-    cluster_run(c, 2500 * (raft_ns)CLUSTER_MS);
-    ck_assert_uint_gt(cluster_leader(c), 1);
-    cluster_free(c);
+    struct ens *c = ens_new(3, 5, NULL);
+    ens_make_leader(c, 1);
+    ens_crash(c, 2);
+    ens_restart(c, 2);
+    ens_isolate(c, 1, 0);
+    (void)ens_step(c, 3, (struct raft_event){.type = RAFT_EV_CAMPAIGN});
+    ens_settle(c);
+    ck_assert_int_eq(ens_status(c, 3).role, RAFT_PRECANDIDATE);
+    ens_run(c, 2500 * (raft_ns)ENS_MS);
+    ck_assert_uint_gt(ens_leader(c), 1);
+    ens_free(c);
 }
 END_TEST
 
@@ -228,61 +228,61 @@ START_TEST(newer_last_term_beats_the_longer_log)
 {
     static const raft_term longer[] = {1, 1, 1, 1, 1};
     static const raft_term newer[] = {1, 2};
-    struct cluster *c = cluster_new(3, (uint64_t)_i + 1, NULL);
+    struct ens *c = ens_new(3, (uint64_t)_i + 1, NULL);
     for (raft_id id = 1; id <= 3; id++) {
-        cluster_crash(c, id);
+        ens_crash(c, id);
     }
     set_disk(c, 1, longer, 5, 2);
     set_disk(c, 2, newer, 2, 2);
-    cluster_restart(c, 1);
-    cluster_restart(c, 2);
-    cluster_run(c, 6000 * (raft_ns)CLUSTER_MS);
-    ck_assert_uint_eq(cluster_leader(c), 2);
-    cluster_restart(c, 3);
-    cluster_run(c, 1000 * CLUSTER_MS);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    ens_restart(c, 1);
+    ens_restart(c, 2);
+    ens_run(c, 6000 * (raft_ns)ENS_MS);
+    ck_assert_uint_eq(ens_leader(c), 2);
+    ens_restart(c, 3);
+    ens_run(c, 1000 * ENS_MS);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 /* Bug 33: the leader reaches one member only, and that one must not stay loyal. */
 START_TEST(leader_without_quorum_falls_silent)
 {
-    struct cluster *c = cluster_new(5, (uint64_t)_i + 1, NULL);
-    cluster_make_leader(c, 1);
-    cluster_run(c, 300 * CLUSTER_MS);
+    struct ens *c = ens_new(5, (uint64_t)_i + 1, NULL);
+    ens_make_leader(c, 1);
+    ens_run(c, 300 * ENS_MS);
     for (raft_id id = 3; id <= 5; id++) {
-        cluster_cut(c, 1, id, 0);
+        ens_cut(c, 1, id, 0);
     }
-    cluster_run(c, 600 * CLUSTER_MS);
-    ck_assert_int_ne(cluster_status(c, 1).role, RAFT_LEADER);
-    uint64_t beats = cluster_node(c, 1)->sent[RAFT_MSG_HEARTBEAT];
-    cluster_run(c, 4000 * (raft_ns)CLUSTER_MS);
-    raft_id leader = cluster_leader(c);
+    ens_run(c, 600 * ENS_MS);
+    ck_assert_int_ne(ens_status(c, 1).role, RAFT_LEADER);
+    uint64_t beats = ens_node(c, 1)->sent[RAFT_MSG_HEARTBEAT];
+    ens_run(c, 4000 * (raft_ns)ENS_MS);
+    raft_id leader = ens_leader(c);
     ck_assert_uint_ne(leader, 0);
     if (leader != 1) {
-        ck_assert_uint_eq(cluster_node(c, 1)->sent[RAFT_MSG_HEARTBEAT], beats);
+        ck_assert_uint_eq(ens_node(c, 1)->sent[RAFT_MSG_HEARTBEAT], beats);
     }
-    ck_assert_int_eq(cluster_propose(c, leader, 1), 0);
-    cluster_settle(c);
-    ck_assert_uint_eq(cluster_status(c, leader).commit, cluster_status(c, leader).last);
-    cluster_free(c);
+    ck_assert_int_eq(ens_propose(c, leader, 1), 0);
+    ens_settle(c);
+    ck_assert_uint_eq(ens_status(c, leader).commit, ens_status(c, leader).last);
+    ens_free(c);
 }
 END_TEST
 
 /* Answers that stopped coming count from when their request left. */
 START_TEST(quorum_contact_is_dated_by_the_request)
 {
-    struct cluster *c = cluster_new(3, 2, NULL);
-    cluster_make_leader(c, 1);
-    cluster_run(c, 400 * CLUSTER_MS);
-    raft_ns before = cluster_status(c, 1).quorum_contact;
-    ck_assert_uint_ge(before + 70 * CLUSTER_MS, c->now);
-    cluster_hold(c, 0, RAFT_MSG_HEARTBEAT_REPLY);
-    cluster_run(c, 300 * CLUSTER_MS);
-    raft_ns stale = cluster_status(c, 1).quorum_contact;
-    ck_assert_uint_le(stale, c->now - 290 * CLUSTER_MS);
-    cluster_free(c);
+    struct ens *c = ens_new(3, 2, NULL);
+    ens_make_leader(c, 1);
+    ens_run(c, 400 * ENS_MS);
+    raft_ns before = ens_status(c, 1).quorum_contact;
+    ck_assert_uint_ge(before + 70 * ENS_MS, c->now);
+    ens_hold(c, 0, RAFT_MSG_HEARTBEAT_REPLY);
+    ens_run(c, 300 * ENS_MS);
+    raft_ns stale = ens_status(c, 1).quorum_contact;
+    ck_assert_uint_le(stale, c->now - 290 * ENS_MS);
+    ens_free(c);
 }
 END_TEST
 

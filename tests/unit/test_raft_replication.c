@@ -6,16 +6,16 @@
  */
 #include <check.h>
 #include <stdlib.h>
-#include "tests/lib/raft_cluster.h"
+#include "tests/lib/raft_ensemble.h"
 
-static struct cluster *led_by_1(uint32_t members, void (*tweak)(struct raft_options *))
+static struct ens *led_by_1(uint32_t members, void (*tweak)(struct raft_options *))
 {
-    struct cluster *c = cluster_new(members, 11, tweak);
-    cluster_make_leader(c, 1);
+    struct ens *c = ens_new(members, 11, tweak);
+    ens_make_leader(c, 1);
     return c;
 }
 
-static uint64_t all_sent(struct cluster *c, uint32_t type)
+static uint64_t all_sent(struct ens *c, uint32_t type)
 {
     uint64_t n = 0;
     for (uint32_t i = 0; i < c->count; i++) {
@@ -26,26 +26,26 @@ static uint64_t all_sent(struct cluster *c, uint32_t type)
 
 START_TEST(entries_reach_everybody)
 {
-    struct cluster *c = led_by_1((uint32_t)_i + 1, NULL);
+    struct ens *c = led_by_1((uint32_t)_i + 1, NULL);
     for (int i = 0; i < 20; i++) {
-        ck_assert_int_eq(cluster_propose(c, 1, (uint32_t)i % 7 + 1), 0);
-        cluster_settle(c);
-        cluster_assert_equal(c); /* at once: followers learn of the commit without a timer */
+        ck_assert_int_eq(ens_propose(c, 1, (uint32_t)i % 7 + 1), 0);
+        ens_settle(c);
+        ens_assert_equal(c); /* at once: followers learn of the commit without a timer */
     }
-    cluster_free(c);
+    ens_free(c);
 }
 END_TEST
 
 /* Proposals of one round leave as one message to each follower and one write. */
 START_TEST(one_message_and_one_write_for_a_batch)
 {
-    struct cluster *c = led_by_1(3, NULL);
-    cluster_settle(c);
+    struct ens *c = led_by_1(3, NULL);
+    ens_settle(c);
     uint64_t appends = all_sent(c, RAFT_MSG_APPEND);
-    ck_assert_int_eq(cluster_propose(c, 1, 256), 0);
-    cluster_settle(c);
+    ck_assert_int_eq(ens_propose(c, 1, 256), 0);
+    ens_settle(c);
     ck_assert_uint_eq(all_sent(c, RAFT_MSG_APPEND), appends + 2);
-    cluster_free(c);
+    ens_free(c);
 }
 END_TEST
 
@@ -59,109 +59,109 @@ static void slots_few(struct raft_options *o)
 
 START_TEST(window_bounds_what_is_under_way)
 {
-    struct cluster *c = led_by_1(3, slots_few);
-    cluster_settle(c);
-    cluster_node(c, 2)->disk_manual = 1;
-    uint64_t before = cluster_node(c, 1)->sent_entries;
-    cluster_crash(c, 3);
+    struct ens *c = led_by_1(3, slots_few);
+    ens_settle(c);
+    ens_node(c, 2)->disk_manual = 1;
+    uint64_t before = ens_node(c, 1)->sent_entries;
+    ens_crash(c, 3);
     for (int i = 0; i < 10; i++) {
-        ck_assert_int_eq(cluster_propose_bytes(c, 1, 10, 100), 0);
+        ck_assert_int_eq(ens_propose_bytes(c, 1, 10, 100), 0);
     }
-    cluster_settle(c);
+    ens_settle(c);
     /* 3 messages of 10 entries to each of two followers */
-    ck_assert_uint_eq(cluster_node(c, 1)->sent_entries - before, 60);
-    cluster_node(c, 2)->disk_manual = 0;
-    cluster_disk(c, 2, RAFT_IO_MAX);
-    cluster_settle(c);
-    ck_assert_uint_eq(cluster_status(c, 2).commit, cluster_status(c, 1).last);
-    cluster_free(c);
+    ck_assert_uint_eq(ens_node(c, 1)->sent_entries - before, 60);
+    ens_node(c, 2)->disk_manual = 0;
+    ens_disk(c, 2, RAFT_IO_MAX);
+    ens_settle(c);
+    ck_assert_uint_eq(ens_status(c, 2).commit, ens_status(c, 1).last);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(an_entry_larger_than_a_message_goes_alone)
 {
-    struct cluster *c = led_by_1(3, slots_few);
-    ck_assert_int_eq(cluster_propose_bytes(c, 1, 3, 5000), 0);
-    ck_assert_int_eq(cluster_propose_bytes(c, 1, 3, 10), 0);
-    cluster_settle(c);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    struct ens *c = led_by_1(3, slots_few);
+    ck_assert_int_eq(ens_propose_bytes(c, 1, 3, 5000), 0);
+    ck_assert_int_eq(ens_propose_bytes(c, 1, 3, 10), 0);
+    ens_settle(c);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 /* Bug 1: a write that completes late speaks for what it wrote, not for what replaced it. */
 START_TEST(old_write_does_not_credit_new_entries)
 {
-    struct cluster *c = cluster_new(3, 4, NULL);
-    cluster_node(c, 2)->disk_manual = 1;
+    struct ens *c = ens_new(3, 4, NULL);
+    ens_node(c, 2)->disk_manual = 1;
     struct raft_msg m = {
         .type = RAFT_MSG_APPEND, .from = 1, .to = 2, .term = 2, .seq = 1, .count = 2};
-    cluster_inject(c, &m, 2);
+    ens_inject(c, &m, 2);
     m.from = 3;
     m.term = 3;
-    cluster_inject(c, &m, 3);
+    ens_inject(c, &m, 3);
     m.from = 1;
     m.term = 4;
-    cluster_inject(c, &m, 2); /* the same index and term as the first, other entries */
-    ck_assert_uint_eq(cluster_status(c, 2).last, 2);
-    cluster_disk(c, 2, 2); /* hard state of term 2 and the first two entries */
-    ck_assert_uint_eq(cluster_status(c, 2).stable, 0);
-    cluster_disk(c, 2, 2);
-    ck_assert_uint_eq(cluster_status(c, 2).stable, 0);
-    ck_assert_uint_eq(cluster_node(c, 2)->sent[RAFT_MSG_APPEND_REPLY], 0);
-    cluster_disk(c, 2, 2);
-    ck_assert_uint_eq(cluster_status(c, 2).stable, 2);
-    ck_assert_uint_eq(cluster_node(c, 2)->sent[RAFT_MSG_APPEND_REPLY], 1);
-    cluster_free(c);
+    ens_inject(c, &m, 2); /* the same index and term as the first, other entries */
+    ck_assert_uint_eq(ens_status(c, 2).last, 2);
+    ens_disk(c, 2, 2); /* hard state of term 2 and the first two entries */
+    ck_assert_uint_eq(ens_status(c, 2).stable, 0);
+    ens_disk(c, 2, 2);
+    ck_assert_uint_eq(ens_status(c, 2).stable, 0);
+    ck_assert_uint_eq(ens_node(c, 2)->sent[RAFT_MSG_APPEND_REPLY], 0);
+    ens_disk(c, 2, 2);
+    ck_assert_uint_eq(ens_status(c, 2).stable, 2);
+    ck_assert_uint_eq(ens_node(c, 2)->sent[RAFT_MSG_APPEND_REPLY], 1);
+    ens_free(c);
 }
 END_TEST
 
 /* Bug 11. */
 START_TEST(single_voter_commits_only_from_disk)
 {
-    struct cluster *c = cluster_new(1, 4, NULL);
-    cluster_node(c, 1)->disk_manual = 1;
-    raft_index commit = cluster_status(c, 1).commit;
-    ck_assert_int_eq(cluster_propose(c, 1, 3), 0);
-    ck_assert_uint_eq(cluster_status(c, 1).commit, commit);
-    cluster_disk(c, 1, 1);
-    ck_assert_uint_eq(cluster_status(c, 1).commit, commit + 3);
-    cluster_free(c);
+    struct ens *c = ens_new(1, 4, NULL);
+    ens_node(c, 1)->disk_manual = 1;
+    raft_index commit = ens_status(c, 1).commit;
+    ck_assert_int_eq(ens_propose(c, 1, 3), 0);
+    ck_assert_uint_eq(ens_status(c, 1).commit, commit);
+    ens_disk(c, 1, 1);
+    ck_assert_uint_eq(ens_status(c, 1).commit, commit + 3);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(group_commits_without_the_leaders_disk)
 {
-    struct cluster *c = led_by_1(3, NULL);
-    cluster_node(c, 1)->disk_manual = 1;
-    ck_assert_int_eq(cluster_propose(c, 1, 3), 0);
-    cluster_settle(c);
-    ck_assert_uint_eq(cluster_status(c, 1).commit, cluster_status(c, 1).last);
-    ck_assert_uint_lt(cluster_status(c, 1).stable, cluster_status(c, 1).last);
-    cluster_free(c);
+    struct ens *c = led_by_1(3, NULL);
+    ens_node(c, 1)->disk_manual = 1;
+    ck_assert_int_eq(ens_propose(c, 1, 3), 0);
+    ens_settle(c);
+    ck_assert_uint_eq(ens_status(c, 1).commit, ens_status(c, 1).last);
+    ck_assert_uint_lt(ens_status(c, 1).stable, ens_status(c, 1).last);
+    ens_free(c);
 }
 END_TEST
 
 /* Bug 16, Raft figure 8: an older entry on a majority is not committed by counting. */
 START_TEST(old_entry_on_a_quorum_waits_for_an_own_one)
 {
-    struct cluster *c = led_by_1(3, NULL);
-    raft_index before = cluster_status(c, 1).commit;
-    cluster_isolate(c, 1, 0);
-    ck_assert_int_eq(cluster_propose(c, 1, 1), 0);
-    cluster_crash(c, 1);
-    cluster_restart(c, 1);
-    cluster_heal_all(c, 0);
-    cluster_hold(c, 0, RAFT_MSG_APPEND_REPLY);
-    cluster_link(c, 2, 1)->drop_type = RAFT_MSG_HEARTBEAT_REPLY;
-    cluster_link(c, 3, 1)->drop_type = RAFT_MSG_HEARTBEAT_REPLY;
-    c->now += 600 * CLUSTER_MS; /* boot contact is over everywhere */
-    cluster_make_leader(c, 1);
-    raft_index own = cluster_status(c, 1).last;
+    struct ens *c = led_by_1(3, NULL);
+    raft_index before = ens_status(c, 1).commit;
+    ens_isolate(c, 1, 0);
+    ck_assert_int_eq(ens_propose(c, 1, 1), 0);
+    ens_crash(c, 1);
+    ens_restart(c, 1);
+    ens_heal_all(c, 0);
+    ens_hold(c, 0, RAFT_MSG_APPEND_REPLY);
+    ens_link(c, 2, 1)->drop_type = RAFT_MSG_HEARTBEAT_REPLY;
+    ens_link(c, 3, 1)->drop_type = RAFT_MSG_HEARTBEAT_REPLY;
+    c->now += 600 * ENS_MS; /* boot contact is over everywhere */
+    ens_make_leader(c, 1);
+    raft_index own = ens_status(c, 1).last;
     ck_assert_uint_eq(own, before + 2);
-    cluster_release(c); /* refusals: the followers miss the old entry too */
-    cluster_hold(c, 0, RAFT_MSG_APPEND_REPLY);
-    cluster_settle(c);
+    ens_release(c); /* refusals: the followers miss the old entry too */
+    ens_hold(c, 0, RAFT_MSG_APPEND_REPLY);
+    ens_settle(c);
     /* Let both followers say that they hold the old entry, but not yet the leader's own. */
     for (uint32_t i = 0; i < c->held_count; i++) {
         if ((c->held[i]->msg.flags & RAFT_FLAG_REJECT) == 0 && c->held[i]->msg.index == own) {
@@ -169,90 +169,90 @@ START_TEST(old_entry_on_a_quorum_waits_for_an_own_one)
             c->held[i]->msg.hint = own - 1;
         }
     }
-    cluster_release(c);
-    cluster_hold(c, 0, RAFT_MSG_APPEND_REPLY);
-    cluster_settle(c);
-    ck_assert_uint_eq(cluster_status(c, 1).peers[1].match, own - 1);
-    ck_assert_uint_eq(cluster_status(c, 1).peers[2].match, own - 1);
-    ck_assert_uint_le(cluster_status(c, 1).commit, before);
-    cluster_release(c);
-    cluster_run(c, 400 * CLUSTER_MS);
-    ck_assert_uint_eq(cluster_status(c, 1).commit, own);
-    cluster_free(c);
+    ens_release(c);
+    ens_hold(c, 0, RAFT_MSG_APPEND_REPLY);
+    ens_settle(c);
+    ck_assert_uint_eq(ens_status(c, 1).peers[1].match, own - 1);
+    ck_assert_uint_eq(ens_status(c, 1).peers[2].match, own - 1);
+    ck_assert_uint_le(ens_status(c, 1).commit, before);
+    ens_release(c);
+    ens_run(c, 400 * ENS_MS);
+    ck_assert_uint_eq(ens_status(c, 1).commit, own);
+    ens_free(c);
 }
 END_TEST
 
 /* Bug 17: a heartbeat's commit index is no statement about a tail that was never compared. */
 START_TEST(unverified_tail_is_not_committed)
 {
-    struct cluster *c = led_by_1(3, NULL);
-    cluster_isolate(c, 2, 0);
-    cluster_isolate(c, 1, 0);
-    ck_assert_int_eq(cluster_propose(c, 1, 4), 0); /* a tail that only 1 has */
-    raft_index commit = cluster_status(c, 1).commit;
-    raft_index last = cluster_status(c, 1).last;
-    cluster_link(c, 2, 1)->cut = 0;
+    struct ens *c = led_by_1(3, NULL);
+    ens_isolate(c, 2, 0);
+    ens_isolate(c, 1, 0);
+    ck_assert_int_eq(ens_propose(c, 1, 4), 0); /* a tail that only 1 has */
+    raft_index commit = ens_status(c, 1).commit;
+    raft_index last = ens_status(c, 1).last;
+    ens_link(c, 2, 1)->cut = 0;
     struct raft_msg m = {.type = RAFT_MSG_HEARTBEAT,
                          .from = 2,
                          .to = 1,
-                         .term = cluster_status(c, 1).term + 1,
+                         .term = ens_status(c, 1).term + 1,
                          .seq = 1,
                          .commit = last};
-    cluster_inject(c, &m, 0);
-    ck_assert_uint_eq(cluster_status(c, 1).leader, 2);
-    ck_assert_uint_eq(cluster_status(c, 1).commit, commit);
+    ens_inject(c, &m, 0);
+    ck_assert_uint_eq(ens_status(c, 1).leader, 2);
+    ck_assert_uint_eq(ens_status(c, 1).commit, commit);
     /* An empty APPEND that matches before the tail verifies no more than that. */
     m.type = RAFT_MSG_APPEND;
     m.seq = 2;
     m.index = commit;
-    m.log_term = raft_entry_at(cluster_node(c, 1)->raft, commit)->term;
-    cluster_inject(c, &m, 0);
-    ck_assert_uint_eq(cluster_status(c, 1).commit, commit);
-    ck_assert_uint_eq(cluster_status(c, 1).last, last);
-    cluster_free(c);
+    m.log_term = raft_entry_at(ens_node(c, 1)->raft, commit)->term;
+    ens_inject(c, &m, 0);
+    ck_assert_uint_eq(ens_status(c, 1).commit, commit);
+    ck_assert_uint_eq(ens_status(c, 1).last, last);
+    ens_free(c);
 }
 END_TEST
 
 /* Bug 20: a refusal that arrives late does not take the leader's view back. */
 START_TEST(late_refusal_is_ignored)
 {
-    struct cluster *c = led_by_1(3, NULL);
-    cluster_link(c, 1, 2)->drop_type = RAFT_MSG_APPEND;
-    ck_assert_int_eq(cluster_propose(c, 1, 5), 0);
-    cluster_settle(c);
-    cluster_link(c, 1, 2)->drop_type = 0;
-    cluster_hold(c, 2, RAFT_MSG_APPEND_REPLY);
-    ck_assert_int_eq(cluster_propose(c, 1, 1), 0); /* has a gap before it: refused */
-    cluster_settle(c);
+    struct ens *c = led_by_1(3, NULL);
+    ens_link(c, 1, 2)->drop_type = RAFT_MSG_APPEND;
+    ck_assert_int_eq(ens_propose(c, 1, 5), 0);
+    ens_settle(c);
+    ens_link(c, 1, 2)->drop_type = 0;
+    ens_hold(c, 2, RAFT_MSG_APPEND_REPLY);
+    ck_assert_int_eq(ens_propose(c, 1, 1), 0); /* has a gap before it: refused */
+    ens_settle(c);
     ck_assert_uint_eq(c->held_count, 1);
     ck_assert_uint_eq(c->held[0]->msg.flags & RAFT_FLAG_REJECT, RAFT_FLAG_REJECT);
-    struct cluster_packet *late = c->held[0];
+    struct ens_packet *late = c->held[0];
     c->held_count = 0;
     c->hold_type = 0;
-    cluster_run(c, 400 * CLUSTER_MS);
-    cluster_assert_equal(c);
-    raft_index next = cluster_status(c, 1).peers[1].next;
-    uint64_t appends = cluster_node(c, 1)->sent[RAFT_MSG_APPEND];
+    ens_run(c, 400 * ENS_MS);
+    ens_assert_equal(c);
+    raft_index next = ens_status(c, 1).peers[1].next;
+    uint64_t appends = ens_node(c, 1)->sent[RAFT_MSG_APPEND];
     c->queue[c->queue_count++] = late;
-    cluster_settle(c);
-    ck_assert_uint_eq(cluster_status(c, 1).peers[1].next, next);
-    ck_assert_uint_eq(cluster_node(c, 1)->sent[RAFT_MSG_APPEND], appends);
-    cluster_free(c);
+    ens_settle(c);
+    ck_assert_uint_eq(ens_status(c, 1).peers[1].next, next);
+    ck_assert_uint_eq(ens_node(c, 1)->sent[RAFT_MSG_APPEND], appends);
+    ens_free(c);
 }
 END_TEST
 
 /* Two logs that part early, with many terms on both sides, meet after few questions. */
 START_TEST(long_conflicts_are_skipped_by_terms)
 {
-    struct cluster *c = cluster_new(3, 21, NULL);
+    struct ens *c = ens_new(3, 21, NULL);
     for (raft_id id = 1; id <= 3; id++) {
-        cluster_crash(c, id);
+        ens_crash(c, id);
     }
     for (uint32_t i = 1; i <= 300; i++) {
         /* Same through 20; then 1 has terms 2, 2, .. 4, 4, .. and 2 has 3, 3, .. 5, 5, .. */
         raft_term step = i <= 20 ? 0 : (i - 20) / 40;
         for (raft_id id = 1; id <= 3; id++) {
-            struct cluster_node *n = cluster_node(c, id);
+            struct ens_node *n = ens_node(c, id);
             raft_term term = i <= 20 ? 1 : 2 + 2 * step + (id != 1);
             n->disk.entries[i] = (struct raft_entry){.term = term, .type = RAFT_ENTRY_COMMAND};
             n->disk.values[i] = i * 100 + term;
@@ -261,89 +261,89 @@ START_TEST(long_conflicts_are_skipped_by_terms)
         }
     }
     for (raft_id id = 1; id <= 3; id++) {
-        cluster_restart(c, id);
+        ens_restart(c, id);
     }
-    c->now += 600 * CLUSTER_MS;
-    cluster_make_leader(c, 2);
-    cluster_settle(c);
-    cluster_assert_equal(c);
+    c->now += 600 * ENS_MS;
+    ens_make_leader(c, 2);
+    ens_settle(c);
+    ens_assert_equal(c);
     /* 1 has 7 terms to unlearn: about one question for each, never one for each entry. */
-    ck_assert_uint_le(cluster_node(c, 2)->sent[RAFT_MSG_APPEND], 24);
-    cluster_free(c);
+    ck_assert_uint_le(ens_node(c, 2)->sent[RAFT_MSG_APPEND], 24);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(lost_append_is_noticed_by_the_next_beat)
 {
-    struct cluster *c = led_by_1(3, NULL);
-    cluster_link(c, 1, 2)->drop_type = RAFT_MSG_APPEND;
-    ck_assert_int_eq(cluster_propose(c, 1, 5), 0);
-    cluster_settle(c);
-    cluster_link(c, 1, 2)->drop_type = 0;
-    cluster_run(c, 60 * CLUSTER_MS);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    struct ens *c = led_by_1(3, NULL);
+    ens_link(c, 1, 2)->drop_type = RAFT_MSG_APPEND;
+    ck_assert_int_eq(ens_propose(c, 1, 5), 0);
+    ens_settle(c);
+    ens_link(c, 1, 2)->drop_type = 0;
+    ens_run(c, 60 * ENS_MS);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(lost_acknowledgement_is_made_up_for)
 {
-    struct cluster *c = led_by_1(2, NULL);
-    cluster_link(c, 2, 1)->drop_type = RAFT_MSG_APPEND_REPLY;
-    ck_assert_int_eq(cluster_propose(c, 1, 5), 0);
-    cluster_settle(c);
-    uint64_t entries = cluster_node(c, 1)->sent_entries;
-    cluster_run(c, 110 * CLUSTER_MS);
-    ck_assert_uint_eq(cluster_status(c, 1).commit, cluster_status(c, 1).last);
-    ck_assert_uint_eq(cluster_node(c, 1)->sent_entries, entries); /* nothing was sent twice */
-    cluster_free(c);
+    struct ens *c = led_by_1(2, NULL);
+    ens_link(c, 2, 1)->drop_type = RAFT_MSG_APPEND_REPLY;
+    ck_assert_int_eq(ens_propose(c, 1, 5), 0);
+    ens_settle(c);
+    uint64_t entries = ens_node(c, 1)->sent_entries;
+    ens_run(c, 110 * ENS_MS);
+    ck_assert_uint_eq(ens_status(c, 1).commit, ens_status(c, 1).last);
+    ck_assert_uint_eq(ens_node(c, 1)->sent_entries, entries); /* nothing was sent twice */
+    ens_free(c);
 }
 END_TEST
 
 /* A follower whose disk is slow is asked how it is, but not sent everything again. */
 START_TEST(slow_follower_gets_nothing_twice)
 {
-    struct cluster *c = led_by_1(3, NULL);
-    cluster_settle(c);
-    uint64_t entries = cluster_node(c, 1)->sent_entries;
-    cluster_node(c, 2)->disk_manual = 1;
-    ck_assert_int_eq(cluster_propose(c, 1, 50), 0);
-    cluster_run(c, 3000 * (raft_ns)CLUSTER_MS);
-    ck_assert_uint_eq(cluster_node(c, 1)->sent_entries, entries + 100);
-    cluster_disk(c, 2, RAFT_IO_MAX);
-    cluster_run(c, 100 * CLUSTER_MS);
-    ck_assert_uint_eq(cluster_status(c, 1).peers[1].match, cluster_status(c, 1).last);
-    cluster_free(c);
+    struct ens *c = led_by_1(3, NULL);
+    ens_settle(c);
+    uint64_t entries = ens_node(c, 1)->sent_entries;
+    ens_node(c, 2)->disk_manual = 1;
+    ck_assert_int_eq(ens_propose(c, 1, 50), 0);
+    ens_run(c, 3000 * (raft_ns)ENS_MS);
+    ck_assert_uint_eq(ens_node(c, 1)->sent_entries, entries + 100);
+    ens_disk(c, 2, RAFT_IO_MAX);
+    ens_run(c, 100 * ENS_MS);
+    ck_assert_uint_eq(ens_status(c, 1).peers[1].match, ens_status(c, 1).last);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(lost_proposals_are_reported)
 {
-    struct cluster *c = led_by_1(3, NULL);
-    cluster_isolate(c, 1, 0);
-    raft_index last = cluster_status(c, 1).last;
-    raft_term term = cluster_status(c, 1).term;
-    ck_assert_int_eq(cluster_propose(c, 1, 3), 0);
-    cluster_run(c, 3000 * (raft_ns)CLUSTER_MS);
-    raft_id leader = cluster_leader(c);
+    struct ens *c = led_by_1(3, NULL);
+    ens_isolate(c, 1, 0);
+    raft_index last = ens_status(c, 1).last;
+    raft_term term = ens_status(c, 1).term;
+    ck_assert_int_eq(ens_propose(c, 1, 3), 0);
+    ens_run(c, 3000 * (raft_ns)ENS_MS);
+    raft_id leader = ens_leader(c);
     ck_assert_uint_ne(leader, 1);
-    cluster_heal_all(c, 0);
-    cluster_run(c, 1000 * CLUSTER_MS);
-    ck_assert_uint_eq(cluster_node(c, 1)->drops_count, 1);
-    ck_assert_uint_eq(cluster_node(c, 1)->drops[0].first, last + 1);
-    ck_assert_uint_eq(cluster_node(c, 1)->drops[0].last, last + 3);
-    ck_assert_uint_eq(cluster_node(c, 1)->drops[0].term, term);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    ens_heal_all(c, 0);
+    ens_run(c, 1000 * ENS_MS);
+    ck_assert_uint_eq(ens_node(c, 1)->drops_count, 1);
+    ck_assert_uint_eq(ens_node(c, 1)->drops[0].first, last + 1);
+    ck_assert_uint_eq(ens_node(c, 1)->drops[0].last, last + 3);
+    ck_assert_uint_eq(ens_node(c, 1)->drops[0].term, term);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(contradicting_leader_stops_the_member)
 {
-    struct cluster *c = led_by_1(3, NULL);
-    ck_assert_int_eq(cluster_propose(c, 1, 3), 0);
-    cluster_settle(c);
-    raft_term term = cluster_status(c, 2).term;
+    struct ens *c = led_by_1(3, NULL);
+    ck_assert_int_eq(ens_propose(c, 1, 3), 0);
+    ens_settle(c);
+    raft_term term = ens_status(c, 2).term;
     struct raft_msg m = {.type = RAFT_MSG_APPEND,
                          .from = 3,
                          .to = 2,
@@ -352,33 +352,33 @@ START_TEST(contradicting_leader_stops_the_member)
                          .index = 1,
                          .log_term = 1,
                          .count = 1};
-    cluster_inject(c, &m, term + 1);
-    ck_assert_int_eq(cluster_status(c, 2).role, RAFT_FAULTED);
-    ck_assert_ptr_nonnull(cluster_status(c, 2).fault);
+    ens_inject(c, &m, term + 1);
+    ck_assert_int_eq(ens_status(c, 2).role, RAFT_FAULTED);
+    ck_assert_ptr_nonnull(ens_status(c, 2).fault);
     struct raft_event ev = {.type = RAFT_EV_TICK, .now = c->now};
-    ck_assert_int_eq(raft_step(cluster_node(c, 2)->raft, &ev, NULL), RAFT_EFAULTED);
-    ck_assert_uint_eq(raft_deadline(cluster_node(c, 2)->raft), UINT64_MAX);
-    cluster_free(c);
+    ck_assert_int_eq(raft_step(ens_node(c, 2)->raft, &ev, NULL), RAFT_EFAULTED);
+    ck_assert_uint_eq(raft_deadline(ens_node(c, 2)->raft), UINT64_MAX);
+    ens_free(c);
 }
 END_TEST
 
 /* A replayed first APPEND after the log was compacted appends nothing anywhere. */
 START_TEST(replay_from_before_the_base_changes_nothing)
 {
-    struct cluster *c = led_by_1(3, NULL);
-    cluster_settle(c);
-    ck_assert_int_eq(cluster_propose(c, 1, 30), 0);
-    cluster_settle(c);
-    cluster_snapshot(c, 2, 1000, 0);
-    struct raft_status before = cluster_status(c, 2);
+    struct ens *c = led_by_1(3, NULL);
+    ens_settle(c);
+    ck_assert_int_eq(ens_propose(c, 1, 30), 0);
+    ens_settle(c);
+    ens_snapshot(c, 2, 1000, 0);
+    struct raft_status before = ens_status(c, 2);
     ck_assert_uint_eq(before.first, before.last + 1);
     struct raft_msg m = {
         .type = RAFT_MSG_APPEND, .from = 1, .to = 2, .term = before.term, .seq = 1, .count = 1};
-    cluster_inject(c, &m, before.term);
-    struct raft_status after = cluster_status(c, 2);
+    ens_inject(c, &m, before.term);
+    struct raft_status after = ens_status(c, 2);
     ck_assert_uint_eq(after.last, before.last);
     ck_assert_int_eq(after.role, RAFT_FOLLOWER);
-    cluster_free(c);
+    ens_free(c);
 }
 END_TEST
 
@@ -390,135 +390,135 @@ static void bytes_few(struct raft_options *o)
 
 START_TEST(proposals_are_refused_when_there_is_no_room)
 {
-    struct cluster *c = led_by_1(3, bytes_few);
-    cluster_settle(c);
-    ck_assert_int_eq(cluster_propose(c, 2, 1), RAFT_ENOTLEADER);
-    cluster_isolate(c, 1, 0);
-    ck_assert_int_eq(cluster_propose_bytes(c, 1, 1, 5000), 0); /* one may exceed */
-    ck_assert_int_eq(cluster_propose_bytes(c, 1, 1, 1), RAFT_EFULL);
-    cluster_heal_all(c, 0);
-    cluster_run(c, 200 * CLUSTER_MS);
-    ck_assert_int_eq(cluster_propose_bytes(c, 1, 1, 1), 0);
-    ck_assert_int_eq(cluster_propose_bytes(c, 1, 60, 1), RAFT_EFULL); /* slots */
-    (void)cluster_step(c, 1, (struct raft_event){.type = RAFT_EV_DISK, .value = 0});
-    ck_assert_int_eq(cluster_propose(c, 1, 1), RAFT_ENOSPACE);
-    (void)cluster_step(c, 1, (struct raft_event){.type = RAFT_EV_DISK, .value = 1});
-    ck_assert_int_eq(cluster_propose(c, 1, 1), 0);
-    cluster_settle(c);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    struct ens *c = led_by_1(3, bytes_few);
+    ens_settle(c);
+    ck_assert_int_eq(ens_propose(c, 2, 1), RAFT_ENOTLEADER);
+    ens_isolate(c, 1, 0);
+    ck_assert_int_eq(ens_propose_bytes(c, 1, 1, 5000), 0); /* one may exceed */
+    ck_assert_int_eq(ens_propose_bytes(c, 1, 1, 1), RAFT_EFULL);
+    ens_heal_all(c, 0);
+    ens_run(c, 200 * ENS_MS);
+    ck_assert_int_eq(ens_propose_bytes(c, 1, 1, 1), 0);
+    ck_assert_int_eq(ens_propose_bytes(c, 1, 60, 1), RAFT_EFULL); /* slots */
+    (void)ens_step(c, 1, (struct raft_event){.type = RAFT_EV_DISK, .value = 0});
+    ck_assert_int_eq(ens_propose(c, 1, 1), RAFT_ENOSPACE);
+    (void)ens_step(c, 1, (struct raft_event){.type = RAFT_EV_DISK, .value = 1});
+    ck_assert_int_eq(ens_propose(c, 1, 1), 0);
+    ens_settle(c);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 /* A follower without room takes nothing, says so, and catches up when there is room. */
 START_TEST(full_follower_catches_up_later)
 {
-    struct cluster *c = led_by_1(3, NULL);
-    cluster_settle(c);
-    raft_index last = cluster_status(c, 2).last;
-    (void)cluster_step(c, 2, (struct raft_event){.type = RAFT_EV_DISK, .value = 0});
-    ck_assert_int_eq(cluster_propose(c, 1, 20), 0);
-    cluster_run(c, 2000 * (raft_ns)CLUSTER_MS);
-    ck_assert_uint_eq(cluster_status(c, 2).last, last);
-    ck_assert_uint_eq(cluster_status(c, 1).commit, last + 20);
-    (void)cluster_step(c, 2, (struct raft_event){.type = RAFT_EV_DISK, .value = 1});
-    cluster_run(c, 600 * CLUSTER_MS);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    struct ens *c = led_by_1(3, NULL);
+    ens_settle(c);
+    raft_index last = ens_status(c, 2).last;
+    (void)ens_step(c, 2, (struct raft_event){.type = RAFT_EV_DISK, .value = 0});
+    ck_assert_int_eq(ens_propose(c, 1, 20), 0);
+    ens_run(c, 2000 * (raft_ns)ENS_MS);
+    ck_assert_uint_eq(ens_status(c, 2).last, last);
+    ck_assert_uint_eq(ens_status(c, 1).commit, last + 20);
+    (void)ens_step(c, 2, (struct raft_event){.type = RAFT_EV_DISK, .value = 1});
+    ens_run(c, 600 * ENS_MS);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 /* Bug 15: heartbeats need no disk, but a leader does. */
 START_TEST(leader_with_a_stalled_disk_yields)
 {
-    struct cluster *c = led_by_1(3, NULL);
-    cluster_run(c, 200 * CLUSTER_MS);
-    cluster_node(c, 1)->disk_manual = 1;
-    ck_assert_int_eq(cluster_propose(c, 1, 3), 0);
-    cluster_run(c, 700 * CLUSTER_MS);
-    raft_id leader = cluster_leader(c);
+    struct ens *c = led_by_1(3, NULL);
+    ens_run(c, 200 * ENS_MS);
+    ens_node(c, 1)->disk_manual = 1;
+    ck_assert_int_eq(ens_propose(c, 1, 3), 0);
+    ens_run(c, 700 * ENS_MS);
+    raft_id leader = ens_leader(c);
     ck_assert_uint_gt(leader, 1);
-    ck_assert_int_eq(cluster_propose(c, leader, 3), 0);
-    cluster_run(c, 3000 * (raft_ns)CLUSTER_MS);
-    ck_assert_uint_eq(cluster_leader(c), leader);
-    cluster_node(c, 1)->disk_manual = 0;
-    cluster_disk(c, 1, RAFT_IO_MAX);
-    cluster_run(c, 1000 * CLUSTER_MS);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    ck_assert_int_eq(ens_propose(c, leader, 3), 0);
+    ens_run(c, 3000 * (raft_ns)ENS_MS);
+    ck_assert_uint_eq(ens_leader(c), leader);
+    ens_node(c, 1)->disk_manual = 0;
+    ens_disk(c, 1, RAFT_IO_MAX);
+    ens_run(c, 1000 * ENS_MS);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(leader_with_a_stalled_disk_and_no_heir_steps_down)
 {
-    struct cluster *c = led_by_1(2, NULL);
-    cluster_run(c, 200 * CLUSTER_MS);
-    cluster_node(c, 1)->disk_manual = 1;
-    cluster_node(c, 2)->disk_manual = 1;
-    ck_assert_int_eq(cluster_propose(c, 1, 3), 0);
-    cluster_run(c, 2500 * (raft_ns)CLUSTER_MS);
-    ck_assert_int_ne(cluster_status(c, 1).role, RAFT_LEADER);
-    cluster_free(c);
+    struct ens *c = led_by_1(2, NULL);
+    ens_run(c, 200 * ENS_MS);
+    ens_node(c, 1)->disk_manual = 1;
+    ens_node(c, 2)->disk_manual = 1;
+    ck_assert_int_eq(ens_propose(c, 1, 3), 0);
+    ens_run(c, 2500 * (raft_ns)ENS_MS);
+    ck_assert_int_ne(ens_status(c, 1).role, RAFT_LEADER);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(failed_write_is_final)
 {
-    struct cluster *c = led_by_1(3, NULL);
-    struct cluster_node *n = cluster_node(c, 2);
+    struct ens *c = led_by_1(3, NULL);
+    struct ens_node *n = ens_node(c, 2);
     struct raft_event ev = {.type = RAFT_EV_IO_FAILED, .now = c->now};
     ck_assert_int_eq(raft_step(n->raft, &ev, NULL), 0);
-    ck_assert_int_eq(cluster_status(c, 2).role, RAFT_FAULTED);
+    ck_assert_int_eq(ens_status(c, 2).role, RAFT_FAULTED);
     const struct raft_actions *a = raft_poll(n->raft);
     ck_assert_uint_eq(a->sends_count, 0);
     ck_assert_uint_eq(a->persist_count, 0);
     ck_assert_int_eq(a->state_changed, 1);
     raft_done(n->raft);
-    cluster_free(c);
+    ens_free(c);
 }
 END_TEST
 
 /* Bug 23: nothing new is written, yet a member that missed a compacted log is brought up. */
 START_TEST(idle_group_catches_up_a_returning_member)
 {
-    struct cluster *c = led_by_1(3, NULL);
-    cluster_crash(c, 3);
-    ck_assert_int_eq(cluster_propose(c, 1, 40), 0);
-    cluster_settle(c);
-    cluster_snapshot(c, 1, 1000, 0);
-    cluster_snapshot(c, 2, 1000, 0);
-    cluster_restart(c, 3);
-    cluster_run(c, 700 * CLUSTER_MS);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    struct ens *c = led_by_1(3, NULL);
+    ens_crash(c, 3);
+    ck_assert_int_eq(ens_propose(c, 1, 40), 0);
+    ens_settle(c);
+    ens_snapshot(c, 1, 1000, 0);
+    ens_snapshot(c, 2, 1000, 0);
+    ens_restart(c, 3);
+    ens_run(c, 700 * ENS_MS);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 /* A member that restarts without its links noticing still learns the commit index while idle. */
 START_TEST(restarted_member_commits_while_idle)
 {
-    struct cluster *c = led_by_1(3, NULL);
-    ck_assert_int_eq(cluster_propose(c, 1, 5), 0);
-    cluster_run(c, 100 * CLUSTER_MS);
-    cluster_crash(c, 3);
-    cluster_restart(c, 3);
-    cluster_run(c, 110 * CLUSTER_MS);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    struct ens *c = led_by_1(3, NULL);
+    ck_assert_int_eq(ens_propose(c, 1, 5), 0);
+    ens_run(c, 100 * ENS_MS);
+    ens_crash(c, 3);
+    ens_restart(c, 3);
+    ens_run(c, 110 * ENS_MS);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 /* What is idle stays quiet: heartbeats and their answers, nothing else. */
 START_TEST(idle_group_only_beats)
 {
-    struct cluster *c = led_by_1(3, NULL);
-    cluster_run(c, 1000 * CLUSTER_MS);
+    struct ens *c = led_by_1(3, NULL);
+    ens_run(c, 1000 * ENS_MS);
     uint64_t appends = all_sent(c, RAFT_MSG_APPEND);
     uint64_t beats = all_sent(c, RAFT_MSG_HEARTBEAT);
-    cluster_run(c, 1000 * CLUSTER_MS);
+    ens_run(c, 1000 * ENS_MS);
     ck_assert_uint_eq(all_sent(c, RAFT_MSG_APPEND), appends);
     ck_assert_uint_le(all_sent(c, RAFT_MSG_HEARTBEAT) - beats, 42);
-    cluster_free(c);
+    ens_free(c);
 }
 END_TEST
 

@@ -4,14 +4,14 @@
  * so: a snapshot that is complete only after its leader is gone, answers to requests of an earlier
  * leadership, a disk that is far behind, a follower that comes back with less.
  * Method: most tests hold one core alone and play its peers and its disk by hand, so that every order
- * of events can be had; the last ones use the ensemble of tests/lib/raft_cluster.h.
+ * of events can be had; the last ones use the ensemble of tests/lib/raft_ensemble.h.
  */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tests/lib/raft_cluster.h"
+#include "tests/lib/raft_ensemble.h"
 
-#define MS CLUSTER_MS
+#define MS ENS_MS
 
 /* Member 1 of 3, and what its last round of actions held. */
 struct solo {
@@ -137,6 +137,7 @@ static void installed(struct solo *s, raft_index index, raft_term term)
 /* Boot with a first configuration and `count` entries of term 1 after it. */
 static struct solo *solo_new(uint32_t count, uint32_t log_slots)
 {
+    static uint64_t boots; /* each boot has a seed of its own */
     struct solo *s = calloc(1, sizeof(*s));
     struct raft_options o;
     struct raft_snapshot first = {.config = three};
@@ -148,7 +149,7 @@ static struct solo *solo_new(uint32_t count, uint32_t log_slots)
     }
     raft_options_init(&o);
     o.id = 1;
-    o.rng_seed = 3;
+    o.rng_seed = 3 + boots++;
     o.log_slots = log_slots;
     o.disk_stall = 3600 * 1000 * (raft_ns)MS;
     s->now = 1000 * (raft_ns)MS;
@@ -490,6 +491,28 @@ START_TEST(absurd_term_is_ignored)
 }
 END_TEST
 
+/* Campaigns are numbered; a pre-vote for one of an earlier life of this member, which stands in the
+ * same term, is none for this one: without a live majority the term must stay as it is. */
+START_TEST(pre_vote_for_an_earlier_life_counts_for_nothing)
+{
+    struct solo *s = solo_new(1, 64);
+    s->now += 2000 * (raft_ns)MS;
+    (void)step(s, (struct raft_event){.type = RAFT_EV_TICK});
+    poll_once(s);
+    struct raft_msg ask = *sent(s, RAFT_MSG_PREVOTE);
+    solo_free(s);
+    s = solo_new(1, 64);
+    s->now += 2000 * (raft_ns)MS;
+    (void)step(s, (struct raft_event){.type = RAFT_EV_TICK});
+    ck_assert_int_eq(status(s).role, RAFT_PRECANDIDATE);
+    receive(s, (struct raft_msg){
+                   .type = RAFT_MSG_PREVOTE_REPLY, .from = 3, .term = ask.term, .seq = ask.seq});
+    ck_assert_int_eq(status(s).role, RAFT_PRECANDIDATE);
+    ck_assert_uint_eq(status(s).term, 1);
+    solo_free(s);
+}
+END_TEST
+
 /* A late chunk of a snapshot that its leader has given up does not undo the transfer of the next. */
 START_TEST(late_chunk_does_not_undo_a_newer_transfer)
 {
@@ -556,16 +579,16 @@ END_TEST
  * committed without anybody proposing anything. */
 START_TEST(restart_in_an_idle_group_catches_up)
 {
-    struct cluster *c = cluster_new(3, 11, NULL);
-    cluster_make_leader(c, 1);
-    ck_assert_int_eq(cluster_propose(c, 1, 10), 0);
-    cluster_run(c, 200 * MS);
-    cluster_crash(c, 3);
-    cluster_restart(c, 3);
-    cluster_run(c, 1000 * (raft_ns)MS);
-    ck_assert_uint_eq(cluster_leader(c), 1);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    struct ens *c = ens_new(3, 11, NULL);
+    ens_make_leader(c, 1);
+    ck_assert_int_eq(ens_propose(c, 1, 10), 0);
+    ens_run(c, 200 * MS);
+    ens_crash(c, 3);
+    ens_restart(c, 3);
+    ens_run(c, 1000 * (raft_ns)MS);
+    ck_assert_uint_eq(ens_leader(c), 1);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
@@ -573,23 +596,23 @@ END_TEST
  * leader, without a storm of messages. */
 START_TEST(follower_that_lost_entries_is_filled_again)
 {
-    struct cluster *c = cluster_new(3, 12, NULL);
-    cluster_make_leader(c, 1);
-    ck_assert_int_eq(cluster_propose(c, 1, 10), 0);
-    cluster_run(c, 200 * MS);
-    cluster_crash(c, 3);
-    cluster_node(c, 3)->disk.last = 5;
-    cluster_node(c, 3)->disk_commit = 0;
-    cluster_link(c, 1, 3)->delay = MS;
-    cluster_restart(c, 3);
-    uint64_t before = cluster_node(c, 1)->sent[RAFT_MSG_APPEND];
+    struct ens *c = ens_new(3, 12, NULL);
+    ens_make_leader(c, 1);
+    ck_assert_int_eq(ens_propose(c, 1, 10), 0);
+    ens_run(c, 200 * MS);
+    ens_crash(c, 3);
+    ens_node(c, 3)->disk.last = 5;
+    ens_node(c, 3)->disk_commit = 0;
+    ens_link(c, 1, 3)->delay = MS;
+    ens_restart(c, 3);
+    uint64_t before = ens_node(c, 1)->sent[RAFT_MSG_APPEND];
     if (_i == 1) {
-        ck_assert_int_eq(cluster_propose(c, 1, 1), 0);
+        ck_assert_int_eq(ens_propose(c, 1, 1), 0);
     }
-    cluster_run(c, 1000 * (raft_ns)MS);
-    ck_assert_uint_le(cluster_node(c, 1)->sent[RAFT_MSG_APPEND] - before, 20);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    ens_run(c, 1000 * (raft_ns)MS);
+    ck_assert_uint_le(ens_node(c, 1)->sent[RAFT_MSG_APPEND] - before, 20);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
@@ -605,6 +628,7 @@ int main(void)
     tcase_add_test(t, hard_state_does_not_run_ahead_of_an_install);
     tcase_add_test(t, snapshot_against_verified_entries_is_survived);
     tcase_add_test(t, absurd_term_is_ignored);
+    tcase_add_test(t, pre_vote_for_an_earlier_life_counts_for_nothing);
     tcase_add_test(t, late_chunk_does_not_undo_a_newer_transfer);
     tcase_add_test(t, boot_outside_the_newest_configuration);
     tcase_add_test(t, restart_in_an_idle_group_catches_up);

@@ -7,7 +7,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tests/lib/raft_cluster.h"
+#include "tests/lib/raft_ensemble.h"
 
 static void small_chunks(struct raft_options *o)
 {
@@ -16,219 +16,219 @@ static void small_chunks(struct raft_options *o)
 }
 
 /* 1 leads, 3 is down, and what 3 misses is compacted on the others. */
-static struct cluster *compacted(uint64_t bytes)
+static struct ens *compacted(uint64_t bytes)
 {
-    struct cluster *c = cluster_new(3, 13, small_chunks);
-    cluster_make_leader(c, 1);
-    ck_assert_int_eq(cluster_propose(c, 1, 5), 0);
-    cluster_settle(c);
-    cluster_crash(c, 3);
-    ck_assert_int_eq(cluster_propose(c, 1, 40), 0);
-    cluster_settle(c);
-    cluster_snapshot(c, 1, bytes, 0);
+    struct ens *c = ens_new(3, 13, small_chunks);
+    ens_make_leader(c, 1);
+    ck_assert_int_eq(ens_propose(c, 1, 5), 0);
+    ens_settle(c);
+    ens_crash(c, 3);
+    ck_assert_int_eq(ens_propose(c, 1, 40), 0);
+    ens_settle(c);
+    ens_snapshot(c, 1, bytes, 0);
     return c;
 }
 
 START_TEST(missing_entries_come_as_a_snapshot)
 {
-    struct cluster *c = compacted(1234);
-    cluster_restart(c, 3);
-    cluster_run(c, 600 * CLUSTER_MS);
-    ck_assert_uint_eq(cluster_status(c, 3).snapshot, cluster_status(c, 1).snapshot);
-    ck_assert_uint_eq(cluster_node(c, 1)->sent[RAFT_MSG_SNAPSHOT], 13);
-    ck_assert_int_eq(cluster_propose(c, 1, 3), 0);
-    cluster_settle(c);
-    cluster_assert_equal(c);
-    cluster_crash(c, 3);
-    cluster_restart(c, 3);
-    cluster_run(c, 300 * CLUSTER_MS);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    struct ens *c = compacted(1234);
+    ens_restart(c, 3);
+    ens_run(c, 600 * ENS_MS);
+    ck_assert_uint_eq(ens_status(c, 3).snapshot, ens_status(c, 1).snapshot);
+    ck_assert_uint_eq(ens_node(c, 1)->sent[RAFT_MSG_SNAPSHOT], 13);
+    ck_assert_int_eq(ens_propose(c, 1, 3), 0);
+    ens_settle(c);
+    ens_assert_equal(c);
+    ens_crash(c, 3);
+    ens_restart(c, 3);
+    ens_run(c, 300 * ENS_MS);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(kept_entries_spare_a_transfer)
 {
-    struct cluster *c = cluster_new(3, 13, small_chunks);
-    cluster_make_leader(c, 1);
-    cluster_settle(c);
-    cluster_crash(c, 3);
-    ck_assert_int_eq(cluster_propose(c, 1, 40), 0);
-    cluster_settle(c);
-    cluster_snapshot(c, 1, 500, 40);
-    cluster_restart(c, 3);
-    cluster_run(c, 300 * CLUSTER_MS);
-    ck_assert_uint_eq(cluster_node(c, 1)->sent[RAFT_MSG_SNAPSHOT], 0);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    struct ens *c = ens_new(3, 13, small_chunks);
+    ens_make_leader(c, 1);
+    ens_settle(c);
+    ens_crash(c, 3);
+    ck_assert_int_eq(ens_propose(c, 1, 40), 0);
+    ens_settle(c);
+    ens_snapshot(c, 1, 500, 40);
+    ens_restart(c, 3);
+    ens_run(c, 300 * ENS_MS);
+    ck_assert_uint_eq(ens_node(c, 1)->sent[RAFT_MSG_SNAPSHOT], 0);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(window_of_chunks_is_bounded)
 {
-    struct cluster *c = compacted(5000);
-    cluster_restart(c, 3);
-    cluster_link(c, 3, 1)->drop_type = RAFT_MSG_SNAPSHOT_REPLY;
-    cluster_run(c, 600 * CLUSTER_MS);
-    ck_assert_uint_eq(cluster_node(c, 1)->sent[RAFT_MSG_SNAPSHOT], 1); /* no answer: one chunk */
-    cluster_link(c, 3, 1)->drop_type = 0;
-    cluster_run(c, 5000 * (raft_ns)CLUSTER_MS);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    struct ens *c = compacted(5000);
+    ens_restart(c, 3);
+    ens_link(c, 3, 1)->drop_type = RAFT_MSG_SNAPSHOT_REPLY;
+    ens_run(c, 600 * ENS_MS);
+    ck_assert_uint_eq(ens_node(c, 1)->sent[RAFT_MSG_SNAPSHOT], 1); /* no answer: one chunk */
+    ens_link(c, 3, 1)->drop_type = 0;
+    ens_run(c, 5000 * (raft_ns)ENS_MS);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 /* Bug 31: the receiver dies half-way; and goes on where its host stood is not known: begin again. */
 START_TEST(receiver_dies_during_the_transfer)
 {
-    struct cluster *c = compacted(3000);
-    cluster_restart(c, 3);
-    cluster_link(c, 1, 3)->delay = 5 * CLUSTER_MS;
-    cluster_link(c, 3, 1)->delay = 5 * CLUSTER_MS;
-    cluster_run(c, 400 * CLUSTER_MS);
-    cluster_crash(c, 3);
-    cluster_cut(c, 1, 3, 1);
-    cluster_run(c, 200 * CLUSTER_MS);
-    ck_assert_int_eq(cluster_propose(c, 1, 3), 0);
-    cluster_restart(c, 3);
-    cluster_heal(c, 1, 3, 1);
-    cluster_run(c, 2000 * (raft_ns)CLUSTER_MS);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    struct ens *c = compacted(3000);
+    ens_restart(c, 3);
+    ens_link(c, 1, 3)->delay = 5 * ENS_MS;
+    ens_link(c, 3, 1)->delay = 5 * ENS_MS;
+    ens_run(c, 400 * ENS_MS);
+    ens_crash(c, 3);
+    ens_cut(c, 1, 3, 1);
+    ens_run(c, 200 * ENS_MS);
+    ck_assert_int_eq(ens_propose(c, 1, 3), 0);
+    ens_restart(c, 3);
+    ens_heal(c, 1, 3, 1);
+    ens_run(c, 2000 * (raft_ns)ENS_MS);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(broken_transfer_goes_on_where_it_stood)
 {
-    struct cluster *c = compacted(3000);
-    cluster_restart(c, 3);
-    cluster_link(c, 3, 1)->delay = 50 * CLUSTER_MS;
-    cluster_run(c, 400 * CLUSTER_MS);
-    uint64_t sent = cluster_node(c, 1)->sent[RAFT_MSG_SNAPSHOT];
+    struct ens *c = compacted(3000);
+    ens_restart(c, 3);
+    ens_link(c, 3, 1)->delay = 50 * ENS_MS;
+    ens_run(c, 400 * ENS_MS);
+    uint64_t sent = ens_node(c, 1)->sent[RAFT_MSG_SNAPSHOT];
     ck_assert_uint_gt(sent, 5);
     ck_assert_uint_lt(sent, 30);
-    cluster_cut(c, 1, 3, 1);
-    cluster_run(c, 50 * CLUSTER_MS);
-    cluster_link(c, 3, 1)->delay = 0;
-    cluster_heal(c, 1, 3, 1);
-    cluster_run(c, 400 * CLUSTER_MS);
-    cluster_assert_equal(c);
+    ens_cut(c, 1, 3, 1);
+    ens_run(c, 50 * ENS_MS);
+    ens_link(c, 3, 1)->delay = 0;
+    ens_heal(c, 1, 3, 1);
+    ens_run(c, 400 * ENS_MS);
+    ens_assert_equal(c);
     /* 30 chunks; what was under way at the cut and the one that asks go twice, not the rest. */
-    ck_assert_uint_le(cluster_node(c, 1)->sent[RAFT_MSG_SNAPSHOT], 36);
-    cluster_free(c);
+    ck_assert_uint_le(ens_node(c, 1)->sent[RAFT_MSG_SNAPSHOT], 36);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(lost_chunks_are_asked_for)
 {
-    struct cluster *c = compacted(3000);
-    cluster_restart(c, 3);
-    cluster_link(c, 3, 1)->delay = 10 * CLUSTER_MS;
-    cluster_run(c, 350 * CLUSTER_MS);
-    cluster_link(c, 1, 3)->drop_type = RAFT_MSG_SNAPSHOT;
-    cluster_run(c, 12 * CLUSTER_MS);
-    cluster_link(c, 1, 3)->drop_type = 0;
-    cluster_link(c, 3, 1)->delay = 0;
-    cluster_run(c, 4000 * (raft_ns)CLUSTER_MS);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    struct ens *c = compacted(3000);
+    ens_restart(c, 3);
+    ens_link(c, 3, 1)->delay = 10 * ENS_MS;
+    ens_run(c, 350 * ENS_MS);
+    ens_link(c, 1, 3)->drop_type = RAFT_MSG_SNAPSHOT;
+    ens_run(c, 12 * ENS_MS);
+    ens_link(c, 1, 3)->drop_type = 0;
+    ens_link(c, 3, 1)->delay = 0;
+    ens_run(c, 4000 * (raft_ns)ENS_MS);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(rejected_file_is_sent_again)
 {
-    struct cluster *c = compacted(1000);
-    cluster_node(c, 3)->install_manual = 1;
-    cluster_restart(c, 3);
-    cluster_run(c, 400 * CLUSTER_MS);
-    cluster_install(c, 3, 0);
-    cluster_settle(c);
-    cluster_run(c, 800 * CLUSTER_MS);
-    ck_assert_uint_ne(cluster_node(c, 3)->installing.index, 0);
-    cluster_install(c, 3, 1);
-    cluster_run(c, 3000 * (raft_ns)CLUSTER_MS);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    struct ens *c = compacted(1000);
+    ens_node(c, 3)->install_manual = 1;
+    ens_restart(c, 3);
+    ens_run(c, 400 * ENS_MS);
+    ens_install(c, 3, 0);
+    ens_settle(c);
+    ens_run(c, 800 * ENS_MS);
+    ck_assert_uint_ne(ens_node(c, 3)->installing.index, 0);
+    ens_install(c, 3, 1);
+    ens_run(c, 3000 * (raft_ns)ENS_MS);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 /* While the host loads, the member neither campaigns nor takes entries, however long it takes. */
 START_TEST(slow_install_disturbs_nobody)
 {
-    struct cluster *c = compacted(1000);
-    cluster_node(c, 3)->install_manual = 1;
-    cluster_restart(c, 3);
-    cluster_run(c, 400 * CLUSTER_MS);
-    ck_assert_uint_ne(cluster_node(c, 3)->installing.index, 0);
-    cluster_crash(c, 2); /* 3 is needed for nothing but would be the only candidate */
-    cluster_crash(c, 1);
-    cluster_run(c, 5000 * (raft_ns)CLUSTER_MS);
-    ck_assert_int_eq(cluster_status(c, 3).role, RAFT_FOLLOWER);
-    cluster_restart(c, 1);
-    cluster_restart(c, 2);
-    raft_id leader = cluster_elect(c);
+    struct ens *c = compacted(1000);
+    ens_node(c, 3)->install_manual = 1;
+    ens_restart(c, 3);
+    ens_run(c, 400 * ENS_MS);
+    ck_assert_uint_ne(ens_node(c, 3)->installing.index, 0);
+    ens_crash(c, 2); /* 3 is needed for nothing but would be the only candidate */
+    ens_crash(c, 1);
+    ens_run(c, 5000 * (raft_ns)ENS_MS);
+    ck_assert_int_eq(ens_status(c, 3).role, RAFT_FOLLOWER);
+    ens_restart(c, 1);
+    ens_restart(c, 2);
+    raft_id leader = ens_elect(c);
     ck_assert_uint_ne(leader, 3);
-    ck_assert_int_eq(cluster_propose(c, leader, 2), 0);
-    cluster_run(c, 2000 * (raft_ns)CLUSTER_MS);
-    cluster_install(c, 3, 1);
-    cluster_run(c, 3000 * (raft_ns)CLUSTER_MS);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    ck_assert_int_eq(ens_propose(c, leader, 2), 0);
+    ens_run(c, 2000 * (raft_ns)ENS_MS);
+    ens_install(c, 3, 1);
+    ens_run(c, 3000 * (raft_ns)ENS_MS);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 /* Bugs 27 and 29: an old leader's tail conflicts with the snapshot; its proposals are told lost. */
 START_TEST(snapshot_over_a_conflicting_log)
 {
-    struct cluster *c = cluster_new(3, 13, small_chunks);
-    cluster_make_leader(c, 1);
-    cluster_settle(c);
-    cluster_isolate(c, 1, 0);
-    raft_index commit = cluster_status(c, 1).commit;
-    ck_assert_int_eq(cluster_propose(c, 1, 60), 0);
-    cluster_run(c, 3000 * (raft_ns)CLUSTER_MS);
-    raft_id leader = cluster_leader(c);
+    struct ens *c = ens_new(3, 13, small_chunks);
+    ens_make_leader(c, 1);
+    ens_settle(c);
+    ens_isolate(c, 1, 0);
+    raft_index commit = ens_status(c, 1).commit;
+    ck_assert_int_eq(ens_propose(c, 1, 60), 0);
+    ens_run(c, 3000 * (raft_ns)ENS_MS);
+    raft_id leader = ens_leader(c);
     ck_assert_uint_ne(leader, 1);
-    ck_assert_int_eq(cluster_propose(c, leader, 30), 0);
-    cluster_settle(c);
-    cluster_snapshot(c, leader, 700, 0);
-    cluster_heal_all(c, 0);
-    cluster_run(c, 1500 * CLUSTER_MS);
-    cluster_assert_equal(c);
-    ck_assert_uint_eq(cluster_status(c, 1).snapshot, cluster_status(c, leader).snapshot);
-    ck_assert_uint_eq(cluster_node(c, 1)->drops_count, 1);
-    ck_assert_uint_eq(cluster_node(c, 1)->drops[0].first, commit + 1);
-    ck_assert_uint_eq(cluster_node(c, 1)->drops[0].last, commit + 60);
-    cluster_crash(c, 1); /* and the disk agrees: nothing of the tail comes back */
-    cluster_restart(c, 1);
-    ck_assert_uint_eq(cluster_status(c, 1).last, cluster_status(c, leader).last);
-    cluster_run(c, 1000 * CLUSTER_MS);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    ck_assert_int_eq(ens_propose(c, leader, 30), 0);
+    ens_settle(c);
+    ens_snapshot(c, leader, 700, 0);
+    ens_heal_all(c, 0);
+    ens_run(c, 1500 * ENS_MS);
+    ens_assert_equal(c);
+    ck_assert_uint_eq(ens_status(c, 1).snapshot, ens_status(c, leader).snapshot);
+    ck_assert_uint_eq(ens_node(c, 1)->drops_count, 1);
+    ck_assert_uint_eq(ens_node(c, 1)->drops[0].first, commit + 1);
+    ck_assert_uint_eq(ens_node(c, 1)->drops[0].last, commit + 60);
+    ens_crash(c, 1); /* and the disk agrees: nothing of the tail comes back */
+    ens_restart(c, 1);
+    ck_assert_uint_eq(ens_status(c, 1).last, ens_status(c, leader).last);
+    ens_run(c, 1000 * ENS_MS);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(stale_or_foolish_snapshots_are_refused)
 {
-    struct cluster *c = compacted(100);
-    struct raft_status s = cluster_status(c, 2);
+    struct ens *c = compacted(100);
+    struct raft_status s = ens_status(c, 2);
     struct raft_snapshot snap = c->snapshots[0];
     struct raft_event ev = {.type = RAFT_EV_SNAP_TAKEN, .snapshot = &snap, .index = 1};
     snap.index = s.applied + 1;
-    ck_assert_int_eq(cluster_step(c, 2, ev), RAFT_EINVAL);
+    ck_assert_int_eq(ens_step(c, 2, ev), RAFT_EINVAL);
     snap.index = s.applied;
     snap.term = s.term + 1;
-    ck_assert_int_eq(cluster_step(c, 2, ev), RAFT_EINVAL);
+    ck_assert_int_eq(ens_step(c, 2, ev), RAFT_EINVAL);
     snap.term = s.term;
     snap.config.members[0].roles = RAFT_LEARNER; /* bug 30: not the configuration in force */
-    ck_assert_int_eq(cluster_step(c, 2, ev), RAFT_EINVAL);
+    ck_assert_int_eq(ens_step(c, 2, ev), RAFT_EINVAL);
     snap.config.members[0].roles = RAFT_VOTER;
-    ck_assert_int_eq(cluster_step(c, 2, ev), 0);
+    ck_assert_int_eq(ens_step(c, 2, ev), 0);
     snap.index = s.applied - 1; /* older than the newest: no harm */
-    ck_assert_int_eq(cluster_step(c, 2, ev), 0);
-    ck_assert_uint_eq(cluster_status(c, 2).snapshot, s.applied);
-    ck_assert_uint_eq(cluster_status(c, 2).first, 2);
-    cluster_free(c);
+    ck_assert_int_eq(ens_step(c, 2, ev), 0);
+    ck_assert_uint_eq(ens_status(c, 2).snapshot, s.applied);
+    ck_assert_uint_eq(ens_status(c, 2).first, 2);
+    ens_free(c);
 }
 END_TEST
 

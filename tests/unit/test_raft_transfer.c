@@ -5,93 +5,93 @@
  */
 #include <check.h>
 #include <stdlib.h>
-#include "tests/lib/raft_cluster.h"
+#include "tests/lib/raft_ensemble.h"
 
-static struct cluster *led_by_1(uint32_t members)
+static struct ens *led_by_1(uint32_t members)
 {
-    struct cluster *c = cluster_new(members, 9, NULL);
-    cluster_make_leader(c, 1);
-    ck_assert_int_eq(cluster_propose(c, 1, 5), 0);
-    cluster_run(c, 100 * CLUSTER_MS);
+    struct ens *c = ens_new(members, 9, NULL);
+    ens_make_leader(c, 1);
+    ck_assert_int_eq(ens_propose(c, 1, 5), 0);
+    ens_run(c, 100 * ENS_MS);
     return c;
 }
 
-static int transfer(struct cluster *c, raft_id from, raft_id to)
+static int transfer(struct ens *c, raft_id from, raft_id to)
 {
-    return cluster_step(c, from, (struct raft_event){.type = RAFT_EV_TRANSFER, .peer = to});
+    return ens_step(c, from, (struct raft_event){.type = RAFT_EV_TRANSFER, .peer = to});
 }
 
 START_TEST(leadership_moves_without_waiting)
 {
-    struct cluster *c = led_by_1(3);
-    raft_term term = cluster_status(c, 1).term;
+    struct ens *c = led_by_1(3);
+    raft_term term = ens_status(c, 1).term;
     ck_assert_int_eq(transfer(c, 1, 3), 0);
-    cluster_settle(c);
-    ck_assert_uint_eq(cluster_leader(c), 3);
-    ck_assert_uint_eq(cluster_status(c, 3).term, term + 1);
-    ck_assert_int_eq(cluster_propose(c, 3, 5), 0);
-    cluster_settle(c);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    ens_settle(c);
+    ck_assert_uint_eq(ens_leader(c), 3);
+    ck_assert_uint_eq(ens_status(c, 3).term, term + 1);
+    ck_assert_int_eq(ens_propose(c, 3, 5), 0);
+    ens_settle(c);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(the_best_target_is_chosen)
 {
-    struct cluster *c = led_by_1(3);
-    cluster_isolate(c, 2, 1);
-    ck_assert_int_eq(cluster_propose(c, 1, 5), 0);
-    cluster_run(c, 100 * CLUSTER_MS);
+    struct ens *c = led_by_1(3);
+    ens_isolate(c, 2, 1);
+    ck_assert_int_eq(ens_propose(c, 1, 5), 0);
+    ens_run(c, 100 * ENS_MS);
     ck_assert_int_eq(transfer(c, 1, 0), 0);
-    cluster_settle(c);
-    ck_assert_uint_eq(cluster_leader(c), 3);
-    cluster_free(c);
+    ens_settle(c);
+    ck_assert_uint_eq(ens_leader(c), 3);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(impossible_transfers_are_refused)
 {
-    struct cluster *c = led_by_1(3);
+    struct ens *c = led_by_1(3);
     ck_assert_int_eq(transfer(c, 2, 1), RAFT_ENOTLEADER);
     ck_assert_int_eq(transfer(c, 1, 1), RAFT_EINVAL);
     ck_assert_int_eq(transfer(c, 1, 9), RAFT_EINVAL);
-    cluster_isolate(c, 2, 0);
+    ens_isolate(c, 2, 0);
     ck_assert_int_eq(transfer(c, 1, 2), 0);
     ck_assert_int_eq(transfer(c, 1, 3), RAFT_EBUSY);
-    cluster_free(c);
-    c = cluster_new(1, 3, NULL);
+    ens_free(c);
+    c = ens_new(1, 3, NULL);
     ck_assert_int_eq(transfer(c, 1, 0), RAFT_EINVAL);
-    cluster_free(c);
+    ens_free(c);
 }
 END_TEST
 
 /* Bug 35: the target gets the order only when its disk has everything. */
 START_TEST(slow_target_is_waited_for)
 {
-    struct cluster *c = led_by_1(3);
-    cluster_node(c, 2)->disk_manual = 1;
-    ck_assert_int_eq(cluster_propose(c, 1, 5), 0);
-    cluster_settle(c);
+    struct ens *c = led_by_1(3);
+    ens_node(c, 2)->disk_manual = 1;
+    ck_assert_int_eq(ens_propose(c, 1, 5), 0);
+    ens_settle(c);
     ck_assert_int_eq(transfer(c, 1, 2), 0);
-    cluster_settle(c);
-    ck_assert_uint_eq(cluster_leader(c), 1);
-    ck_assert_int_eq(cluster_propose(c, 1, 1), RAFT_ETRANSFER);
-    cluster_run(c, 200 * CLUSTER_MS);
-    ck_assert_uint_eq(cluster_node(c, 1)->sent[RAFT_MSG_TIMEOUT_NOW], 0);
-    cluster_node(c, 2)->disk_manual = 0;
-    cluster_disk(c, 2, RAFT_IO_MAX);
-    cluster_settle(c);
-    ck_assert_uint_eq(cluster_leader(c), 2);
-    cluster_run(c, 100 * CLUSTER_MS);
-    cluster_assert_equal(c);
-    cluster_free(c);
+    ens_settle(c);
+    ck_assert_uint_eq(ens_leader(c), 1);
+    ck_assert_int_eq(ens_propose(c, 1, 1), RAFT_ETRANSFER);
+    ens_run(c, 200 * ENS_MS);
+    ck_assert_uint_eq(ens_node(c, 1)->sent[RAFT_MSG_TIMEOUT_NOW], 0);
+    ens_node(c, 2)->disk_manual = 0;
+    ens_disk(c, 2, RAFT_IO_MAX);
+    ens_settle(c);
+    ck_assert_uint_eq(ens_leader(c), 2);
+    ens_run(c, 100 * ENS_MS);
+    ens_assert_equal(c);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(order_beyond_the_own_disk_is_ignored)
 {
-    struct cluster *c = led_by_1(3);
-    struct raft_status s = cluster_status(c, 2);
+    struct ens *c = led_by_1(3);
+    struct raft_status s = ens_status(c, 2);
     struct raft_msg m = {.type = RAFT_MSG_TIMEOUT_NOW,
                          .from = 1,
                          .to = 2,
@@ -99,57 +99,57 @@ START_TEST(order_beyond_the_own_disk_is_ignored)
                          .seq = 1000,
                          .index = s.last + 1,
                          .log_term = s.term};
-    cluster_inject(c, &m, 0);
-    ck_assert_int_eq(cluster_status(c, 2).role, RAFT_FOLLOWER);
+    ens_inject(c, &m, 0);
+    ck_assert_int_eq(ens_status(c, 2).role, RAFT_FOLLOWER);
     m.index = s.last;
     m.from = 3; /* not the leader */
-    cluster_inject(c, &m, 0);
-    ck_assert_int_eq(cluster_status(c, 2).role, RAFT_FOLLOWER);
+    ens_inject(c, &m, 0);
+    ck_assert_int_eq(ens_status(c, 2).role, RAFT_FOLLOWER);
     m.from = 1;
-    cluster_inject(c, &m, 0);
-    ck_assert_int_eq(cluster_status(c, 2).role, RAFT_CANDIDATE);
-    cluster_free(c);
+    ens_inject(c, &m, 0);
+    ck_assert_int_eq(ens_status(c, 2).role, RAFT_CANDIDATE);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(failed_transfer_ends_and_the_leader_goes_on)
 {
-    struct cluster *c = led_by_1(3);
-    cluster_link(c, 1, 2)->drop_type = RAFT_MSG_TIMEOUT_NOW;
+    struct ens *c = led_by_1(3);
+    ens_link(c, 1, 2)->drop_type = RAFT_MSG_TIMEOUT_NOW;
     ck_assert_int_eq(transfer(c, 1, 2), 0);
-    cluster_run(c, 500 * CLUSTER_MS);
-    ck_assert_uint_eq(cluster_status(c, 1).transfer_to, 2);
-    ck_assert_int_eq(cluster_propose(c, 1, 1), RAFT_ETRANSFER);
-    cluster_run(c, 510 * CLUSTER_MS);
-    ck_assert_uint_eq(cluster_leader(c), 1);
-    ck_assert_uint_eq(cluster_status(c, 1).transfer_to, 0);
-    ck_assert_int_eq(cluster_propose(c, 1, 1), 0);
-    cluster_free(c);
+    ens_run(c, 500 * ENS_MS);
+    ck_assert_uint_eq(ens_status(c, 1).transfer_to, 2);
+    ck_assert_int_eq(ens_propose(c, 1, 1), RAFT_ETRANSFER);
+    ens_run(c, 510 * ENS_MS);
+    ck_assert_uint_eq(ens_leader(c), 1);
+    ck_assert_uint_eq(ens_status(c, 1).transfer_to, 0);
+    ck_assert_int_eq(ens_propose(c, 1, 1), 0);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(lost_order_is_repeated)
 {
-    struct cluster *c = led_by_1(3);
-    cluster_link(c, 1, 2)->drop_type = RAFT_MSG_TIMEOUT_NOW;
+    struct ens *c = led_by_1(3);
+    ens_link(c, 1, 2)->drop_type = RAFT_MSG_TIMEOUT_NOW;
     ck_assert_int_eq(transfer(c, 1, 2), 0);
-    cluster_settle(c);
-    cluster_link(c, 1, 2)->drop_type = 0;
-    cluster_run(c, 60 * CLUSTER_MS);
-    ck_assert_uint_eq(cluster_leader(c), 2);
-    cluster_free(c);
+    ens_settle(c);
+    ens_link(c, 1, 2)->drop_type = 0;
+    ens_run(c, 60 * ENS_MS);
+    ck_assert_uint_eq(ens_leader(c), 2);
+    ens_free(c);
 }
 END_TEST
 
 START_TEST(reads_go_on_during_a_transfer)
 {
-    struct cluster *c = led_by_1(3);
-    cluster_isolate(c, 2, 0);
+    struct ens *c = led_by_1(3);
+    ens_isolate(c, 2, 0);
     ck_assert_int_eq(transfer(c, 1, 2), 0);
-    ck_assert_int_eq(cluster_read(c, 1, 1), 0);
-    cluster_settle(c);
-    ck_assert_int_eq(cluster_read_result(c, 1, 1, NULL), RAFT_READ_OK);
-    cluster_free(c);
+    ck_assert_int_eq(ens_read(c, 1, 1), 0);
+    ens_settle(c);
+    ck_assert_int_eq(ens_read_result(c, 1, 1, NULL), RAFT_READ_OK);
+    ens_free(c);
 }
 END_TEST
 

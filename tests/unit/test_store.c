@@ -183,6 +183,33 @@ START_TEST(slots_find_what_was_added)
 }
 END_TEST
 
+START_TEST(slots_presized_do_not_move)
+{
+    enum { ITEMS = 10000 };
+    struct item *items = calloc(ITEMS, sizeof(*items));
+    struct slots s;
+    uint32_t bad = 0;
+    slots_init(&s);
+    ck_assert_int_eq(slots_presize(&s, ITEMS), 0);
+    uint64_t cap = s.now.cap;
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        items[i].key = i;
+        items[i].hash = slots_hash(&i, sizeof(i));
+        bad += slots_reserve(&s) != 0;
+        slots_add(&s, items[i].hash, &items[i]);
+    }
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        bad += slots_find(&s, items[i].hash, item_match, &i) != &items[i];
+    }
+    ck_assert_uint_eq(bad, 0);
+    ck_assert_uint_eq(s.now.cap, cap);
+    ck_assert_uint_eq(s.old.cap, 0);
+    ck_assert_int_eq(slots_presize(&(struct slots){0}, UINT64_MAX), COORD_ENOMEM);
+    slots_finish(&s);
+    free(items);
+}
+END_TEST
+
 START_TEST(slots_never_pay_for_all_items_at_once)
 {
     enum { ITEMS = 60000 };
@@ -567,6 +594,7 @@ static Suite *suite(void)
     tcase_add_test(c, pool_slabs_serve_another_size_next);
     tcase_add_test(c, arena_keeps_what_it_gave_until_reset);
     tcase_add_loop_test(c, slots_find_what_was_added, 0, 4);
+    tcase_add_test(c, slots_presized_do_not_move);
     tcase_add_test(c, slots_never_pay_for_all_items_at_once);
     tcase_add_test(c, children_stay_in_order_through_growth_and_decline);
     tcase_add_test(c, children_are_removed_from_either_end_and_cleared);

@@ -368,10 +368,93 @@ START_TEST(opening_in_repair_writes_nothing)
         ck_assert_int_eq(open_wal(made.disk, 2, &w, why, sizeof why), 0);
         ck_assert_int_eq(raft_wal_state(w)->health, RAFT_WAL_REPAIR);
         ck_assert_uint_eq(raft_wal_state(w)->repair_index, made.all.last);
+        ck_assert_uint_eq(raft_wal_state(w)->term, made.all.term); /* believed from behind */
         raft_wal_close(w);
         ck_assert_uint_eq(sim_disk_counts(made.disk)->writes, writes);
     }
     sim_disk_destroy(made.disk);
+}
+END_TEST
+
+static int segment_is_there(struct sim_disk *d, uint64_t seq)
+{
+    char path[64];
+    uint64_t bytes;
+    segment_path(path, sizeof path, seq);
+    const uint8_t *p = sim_disk_data(d, path, &bytes);
+    return p != NULL && memcmp(p, "CWAL", 4) == 0;
+}
+
+/* What is left of the log behind the damage may be the only good copy of it: it stays until the member
+ * has been repaired, through restarts, and goes then. */
+START_TEST(evidence_stays_until_repaired)
+{
+    static struct made made;
+    static struct walkit_batch b;
+    struct walkit_model m;
+    struct raft_wal *w;
+    char why[256];
+    make_log(&made, 20, 400, 1);
+    ck_assert_int_eq(sim_disk_flip(made.disk, "wal/0000000000000002.seg", 4096 + 300, 1), 0);
+    for (int life = 0; life < 3; life++) {
+        ck_assert_int_eq(open_wal(made.disk, 10 + (uint64_t)life, &w, why, sizeof why), 0);
+        ck_assert_int_eq(raft_wal_state(w)->health, RAFT_WAL_REPAIR);
+        walkit_model_init(&m);
+        b.count = 0;
+        walkit_entry(&b, raft_wal_state(w)->first + raft_wal_state(w)->count, 9, 20);
+        ck_assert_int_eq(walkit_write(w, &m, &b), 0);
+        ck_assert_int_eq(raft_wal_idle(w), 0);
+        ck_assert_int_eq(raft_wal_idle(w), 0);
+        for (uint64_t seq = 1; seq <= made.segments; seq++) {
+            ck_assert(segment_is_there(made.disk, seq));
+        }
+        if (life == 2) {
+            ck_assert_int_eq(raft_wal_repaired(w), 0);
+            ck_assert_int_eq(raft_wal_idle(w), 0);
+            ck_assert(segment_is_there(made.disk, 1));
+            ck_assert(!segment_is_there(made.disk, made.segments));
+        }
+        raft_wal_close(w);
+        sim_disk_kill(made.disk);
+    }
+    ck_assert_int_eq(open_wal(made.disk, 20, &w, why, sizeof why), 0);
+    ck_assert_int_eq(raft_wal_state(w)->health, RAFT_WAL_OK);
+    raft_wal_close(w);
+    sim_disk_destroy(made.disk);
+}
+END_TEST
+
+/* Two records of a batch have changed places: each is intact by itself. */
+START_TEST(order_is_checked)
+{
+    static struct walkit_batch b;
+    struct walkit_model m;
+    struct sim_disk *d = sim_disk_create(3);
+    const struct raft_fs *fs = sim_disk_fs(d);
+    struct raft_wal *w;
+    uint8_t records[80];
+    char why[256];
+    uint64_t bytes;
+    int fd;
+    walkit_model_init(&m);
+    ck_assert_int_eq(open_wal(d, 1, &w, why, sizeof why), 0);
+    walkit_hardstate(&b, 5, 2, 0);
+    walkit_hardstate(&b, 4, 1, 0);
+    ck_assert_int_eq(walkit_write(w, &m, &b), 0);
+    ck_assert_int_eq(raft_wal_idle(w), 0);
+    raft_wal_close(w);
+    /* The first batch is the SEAL of a new log, 96 bytes; then a BATCH record of 64. */
+    uint64_t offset = 4096 + 96 + 64;
+    const char *path = "wal/0000000000000001.seg";
+    memcpy(records, sim_disk_data(d, path, &bytes) + offset + 40, 40);
+    memcpy(records + 40, sim_disk_data(d, path, &bytes) + offset, 40);
+    ck_assert_int_eq(fs->open(fs->ctx, path, RAFT_FS_READ | RAFT_FS_WRITE, &fd), 0);
+    struct iovec iov = {records, sizeof records};
+    ck_assert_int_eq(fs->pwritev(fs->ctx, fd, &iov, 1, offset), 0);
+    ck_assert_int_eq(open_wal(d, 2, &w, why, sizeof why), 0);
+    ck_assert_int_eq(raft_wal_state(w)->health, RAFT_WAL_REPAIR);
+    raft_wal_close(w);
+    sim_disk_destroy(d);
 }
 END_TEST
 
@@ -453,6 +536,8 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_truncated_segment_is_an_error);
     tcase_add_test(tc, a_lost_header_is_repair);
     tcase_add_test(tc, opening_in_repair_writes_nothing);
+    tcase_add_test(tc, evidence_stays_until_repaired);
+    tcase_add_test(tc, order_is_checked);
     tcase_add_test(tc, an_unreadable_range_is_repair);
     tcase_add_test(tc, a_lost_write_is_noticed);
     tcase_add_test(tc, rot_after_opening_is_noticed_by_reading);

@@ -216,6 +216,40 @@ START_TEST(a_full_disk_recovers)
 }
 END_TEST
 
+/* A sync fails while a log is opened (the first, or the copy of an unattested tail), the page cache
+ * keeps what the disk does not have: the next opening must not build on it. */
+START_TEST(a_failed_sync_while_opening)
+{
+    for (uint32_t nth = 1; nth < 8; nth++) {
+        struct raft_wal *w;
+        int rc;
+        teardown();
+        setup();
+        if (_i == 1) {
+            w = open_log();
+            ck_assert_int_eq(write_entries(w, 3, 100), 0);
+            raft_wal_close(w);
+            sim_disk_kill(disk);
+        }
+        sim_disk_fail_sync(disk, nth, SIM_DISK_SYNC_KEEP);
+        rc = try_open(&w);
+        ck_assert(rc == 0 || rc == -EIO);
+        raft_wal_close(rc == 0 ? w : NULL);
+        sim_disk_kill(disk);
+        w = open_log();
+        check_same(w);
+        for (int i = 0; i < 3; i++) {
+            ck_assert_int_eq(write_entries(w, 3, 100), 0);
+        }
+        raft_wal_close(w);
+        sim_disk_crash(disk, SIM_DISK_CRASH_DROP, nth);
+        w = open_log();
+        check_same(w);
+        raft_wal_close(w);
+    }
+}
+END_TEST
+
 /* Opening fails when the disk does, cleanly, and works the next time. */
 START_TEST(opening_survives_any_error)
 {
@@ -338,6 +372,7 @@ int main(void)
     tcase_add_test(tc, a_failed_seal_is_final);
     tcase_add_loop_test(tc, trouble_in_preparation_is_not_final, 0, 6);
     tcase_add_test(tc, a_full_disk_recovers);
+    tcase_add_loop_test(tc, a_failed_sync_while_opening, 0, 2);
     tcase_add_test(tc, opening_survives_any_error);
     tcase_add_test(tc, an_earlier_life_is_never_read);
     tcase_add_test(tc, prepared_files_alone_are_not_a_fresh_log);

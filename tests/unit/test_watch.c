@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <coord/error.h>
+#include "server/watch/history.h"
 #include "server/watch/watch.h"
 
 #define FRAMES_MAX 4096
@@ -604,6 +605,48 @@ START_TEST(no_history_means_gap_from_anywhere_before)
 }
 END_TEST
 
+START_TEST(history_holds_whole_revisions_within_its_bounds)
+{
+    static uint8_t value[400000];
+    struct history h;
+    uint64_t newest = 0;
+    history_init(&h, 50, 1000000);
+    for (uint32_t round = 0; round < 2000; round++) {
+        struct coord_change c[7];
+        uint32_t count = 1 + round * 31 % 7;
+        uint32_t bytes = round % 97 == 0 ? (uint32_t)sizeof(value) : round * 7919 % 3000;
+        for (uint32_t i = 0; i < count; i++) {
+            c[i] = change(COORD_CHANGE_CREATED, "/a");
+            c[i].version = i;
+            c[i].value = (struct coord_bytes){value, i == 0 ? bytes : 5};
+        }
+        newest += 1 + round % 3;
+        history_add(&h, newest, c, count);
+        ck_assert_uint_le(h.count, 50);
+        ck_assert_uint_le(h.bytes, 1000000);
+        ck_assert_uint_ge(h.count, count);
+        uint64_t last = h.floor;
+        uint64_t version = 0;
+        for (uint32_t i = 0; i < h.count; i++) {
+            uint64_t revision = history_at(&h, i, &c[0]);
+            version = revision > last ? 0 : version + 1;
+            if (revision <= h.floor || revision < last || c[0].version != version) {
+                ck_abort_msg("change %u of revision %u is out of place", i, (unsigned)revision);
+            }
+            last = revision;
+        }
+        ck_assert_uint_eq(last, newest);
+        ck_assert_uint_eq(history_seek(&h, h.floor), 0);
+        ck_assert_uint_eq(history_seek(&h, newest), h.count);
+    }
+    ck_assert_uint_gt(h.floor, 0);
+    history_reset(&h, 9999999);
+    ck_assert_uint_eq(h.count, 0);
+    ck_assert_uint_eq(h.bytes, 0);
+    history_finish(&h);
+}
+END_TEST
+
 /* --- gaps and progress ------------------------------------------------------------------------- */
 
 START_TEST(a_revision_too_long_for_a_frame_is_a_gap)
@@ -753,6 +796,7 @@ static Suite *suite(void)
     tcase_add_test(resume, absent_and_empty_values_survive_the_history);
     tcase_add_test(resume, history_is_bounded_and_says_so);
     tcase_add_test(resume, history_is_bounded_in_bytes);
+    tcase_add_test(resume, history_holds_whole_revisions_within_its_bounds);
     tcase_add_test(resume, no_history_means_gap_from_anywhere_before);
     suite_add_tcase(s, resume);
     TCase *gaps = tcase_create("gaps and progress");

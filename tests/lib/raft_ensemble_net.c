@@ -1,40 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * raft_cluster_net.c: network and time of the ensemble; see raft_cluster.h.
+ * raft_ensemble_net.c: network and time of the ensemble; see raft_ensemble.h.
  */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tests/lib/raft_cluster_private.h"
+#include "tests/lib/raft_ensemble_private.h"
 
-struct cluster_node *cluster_node(struct cluster *c, raft_id id)
+struct ens_node *ens_node(struct ens *c, raft_id id)
 {
     ck_assert(id >= 1 && id <= c->count);
     return &c->nodes[id - 1];
 }
 
-struct raft_status cluster_status(struct cluster *c, raft_id id)
+struct raft_status ens_status(struct ens *c, raft_id id)
 {
     struct raft_status s;
-    raft_status(cluster_node(c, id)->raft, &s);
+    raft_status(ens_node(c, id)->raft, &s);
     return s;
 }
 
-struct cluster_link *cluster_link(struct cluster *c, raft_id from, raft_id to)
+struct ens_link *ens_link(struct ens *c, raft_id from, raft_id to)
 {
     return &c->links[from - 1][to - 1];
 }
 
 /* --- messages ------------------------------------------------------------------------------- */
 
-static void free_packet(struct cluster_packet *p)
+static void free_packet(struct ens_packet *p)
 {
     free(p->entries);
     free(p->values);
     free(p);
 }
 
-static void attach_entries(struct cluster_node *n, struct cluster_packet *p)
+static void attach_entries(struct ens_node *n, struct ens_packet *p)
 {
     p->entries = calloc(p->msg.count + 1, sizeof(*p->entries));
     p->values = calloc(p->msg.count + 1, sizeof(*p->values));
@@ -51,13 +51,13 @@ static void attach_entries(struct cluster_node *n, struct cluster_packet *p)
     n->sent_entries += p->msg.count;
 }
 
-static void enqueue(struct cluster *c, struct cluster_packet *p)
+static void enqueue(struct ens *c, struct ens_packet *p)
 {
-    ck_assert_uint_lt(c->queue_count, CLUSTER_QUEUE_MAX);
+    ck_assert_uint_lt(c->queue_count, ENS_QUEUE_MAX);
     c->queue[c->queue_count++] = p;
 }
 
-void cluster_send(struct cluster *c, struct cluster_node *n, const struct raft_send *s)
+void ens_send(struct ens *c, struct ens_node *n, const struct raft_send *s)
 {
     const struct raft_msg *m = &s->msg;
     ck_assert_uint_eq(m->from, n->id);
@@ -65,11 +65,11 @@ void cluster_send(struct cluster *c, struct cluster_node *n, const struct raft_s
     if (m->to < 1 || m->to > c->count) {
         return;
     }
-    const struct cluster_link *link = cluster_link(c, m->from, m->to);
+    const struct ens_link *link = ens_link(c, m->from, m->to);
     if (link->cut || link->drop_type == m->type) {
         return;
     }
-    struct cluster_packet *p = calloc(1, sizeof(*p));
+    struct ens_packet *p = calloc(1, sizeof(*p));
     p->msg = *m;
     p->at = c->now + link->delay;
     if (m->type == RAFT_MSG_APPEND) {
@@ -87,28 +87,28 @@ void cluster_send(struct cluster *c, struct cluster_node *n, const struct raft_s
     enqueue(c, p);
 }
 
-static void deliver(struct cluster *c, struct cluster_packet *p)
+static void deliver(struct ens *c, struct ens_packet *p)
 {
-    struct cluster_node *n = cluster_node(c, p->msg.to);
-    if (n->raft != NULL && !cluster_link(c, p->msg.from, p->msg.to)->cut) {
+    struct ens_node *n = ens_node(c, p->msg.to);
+    if (n->raft != NULL && !ens_link(c, p->msg.from, p->msg.to)->cut) {
         struct raft_event ev = {.type = RAFT_EV_RECV,
                                 .msg = &p->msg,
                                 .entries = p->entries,
                                 .count = p->msg.count,
                                 .configs = p->configs,
                                 .configs_count = p->configs_count};
-        int rv = cluster_event(c, n, &ev, p->values);
+        int rv = ens_event(c, n, &ev, p->values);
         ck_assert(rv == 0 || rv == RAFT_EFAULTED);
         if (rv == 0) {
-            cluster_actions(c, n);
+            ens_actions(c, n);
         }
     }
     free_packet(p);
 }
 
-void cluster_inject(struct cluster *c, const struct raft_msg *m, raft_term term)
+void ens_inject(struct ens *c, const struct raft_msg *m, raft_term term)
 {
-    struct cluster_packet *p = calloc(1, sizeof(*p));
+    struct ens_packet *p = calloc(1, sizeof(*p));
     p->msg = *m;
     if (m->type == RAFT_MSG_APPEND) {
         p->entries = calloc(m->count + 1, sizeof(*p->entries));
@@ -123,10 +123,10 @@ void cluster_inject(struct cluster *c, const struct raft_msg *m, raft_term term)
 }
 
 /* The first packet in order that may arrive by now. Return: NULL when none. */
-static struct cluster_packet *next_packet(struct cluster *c)
+static struct ens_packet *next_packet(struct ens *c)
 {
     for (uint32_t i = 0; i < c->queue_count; i++) {
-        struct cluster_packet *p = c->queue[i];
+        struct ens_packet *p = c->queue[i];
         if (p->at <= c->now) {
             c->queue_count--;
             memmove(c->queue + i, c->queue + i + 1, (c->queue_count - i) * sizeof(c->queue[0]));
@@ -136,9 +136,9 @@ static struct cluster_packet *next_packet(struct cluster *c)
     return NULL;
 }
 
-void cluster_settle(struct cluster *c)
+void ens_settle(struct ens *c)
 {
-    struct cluster_packet *p;
+    struct ens_packet *p;
     int budget = 200000;
     while ((p = next_packet(c)) != NULL) {
         ck_assert_msg(budget-- > 0, "the network never gets quiet");
@@ -146,7 +146,7 @@ void cluster_settle(struct cluster *c)
     }
 }
 
-void cluster_drain(struct cluster *c)
+void ens_drain(struct ens *c)
 {
     for (uint32_t i = 0; i < c->queue_count; i++) {
         free_packet(c->queue[i]);
@@ -157,13 +157,13 @@ void cluster_drain(struct cluster *c)
     c->queue_count = c->held_count = 0;
 }
 
-void cluster_hold(struct cluster *c, raft_id from, uint32_t type)
+void ens_hold(struct ens *c, raft_id from, uint32_t type)
 {
     c->hold_from = from;
     c->hold_type = type;
 }
 
-void cluster_release(struct cluster *c)
+void ens_release(struct ens *c)
 {
     for (uint32_t i = 0; i < c->held_count; i++) {
         c->held[i]->at = c->now;
@@ -176,7 +176,7 @@ void cluster_release(struct cluster *c)
 /* --- time ----------------------------------------------------------------------------------- */
 
 /* The next moment at which something is due. */
-static raft_ns next_moment(struct cluster *c)
+static raft_ns next_moment(struct ens *c)
 {
     raft_ns at = UINT64_MAX;
     for (uint32_t i = 0; i < c->count; i++) {
@@ -189,40 +189,40 @@ static raft_ns next_moment(struct cluster *c)
     return at;
 }
 
-static void tick_due(struct cluster *c)
+static void tick_due(struct ens *c)
 {
     for (uint32_t i = 0; i < c->count; i++) {
-        struct cluster_node *n = &c->nodes[i];
+        struct ens_node *n = &c->nodes[i];
         for (int again = 0; n->raft != NULL && raft_deadline(n->raft) <= c->now; again++) {
             ck_assert_msg(again < 100, "member %u: a deadline that no tick moves", n->id);
-            (void)cluster_step(c, n->id, (struct raft_event){.type = RAFT_EV_TICK});
+            (void)ens_step(c, n->id, (struct raft_event){.type = RAFT_EV_TICK});
         }
     }
 }
 
-void cluster_run(struct cluster *c, raft_ns ns)
+void ens_run(struct ens *c, raft_ns ns)
 {
     raft_ns end = c->now + ns;
-    cluster_settle(c);
+    ens_settle(c);
     for (raft_ns at = next_moment(c); at <= end; at = next_moment(c)) {
         c->now = at > c->now ? at : c->now;
-        cluster_settle(c);
+        ens_settle(c);
         tick_due(c);
-        cluster_settle(c);
+        ens_settle(c);
     }
     c->now = end;
 }
 
-raft_id cluster_leader(struct cluster *c)
+raft_id ens_leader(struct ens *c)
 {
     raft_id leader = 0;
     raft_term term = 0;
     for (uint32_t i = 0; i < c->count; i++) {
-        struct cluster_node *n = &c->nodes[i];
+        struct ens_node *n = &c->nodes[i];
         if (n->raft == NULL) {
             continue;
         }
-        struct raft_status s = cluster_status(c, n->id);
+        struct raft_status s = ens_status(c, n->id);
         if (s.role == RAFT_LEADER && s.term > term) {
             leader = n->id;
             term = s.term;
@@ -231,86 +231,86 @@ raft_id cluster_leader(struct cluster *c)
     return leader;
 }
 
-raft_id cluster_elect(struct cluster *c)
+raft_id ens_elect(struct ens *c)
 {
     for (int i = 0; i < 3000; i++) {
-        raft_id id = cluster_leader(c);
-        if (id != 0 && cluster_status(c, id).leader_ready) {
-            cluster_settle(c);
+        raft_id id = ens_leader(c);
+        if (id != 0 && ens_status(c, id).leader_ready) {
+            ens_settle(c);
             return id;
         }
-        cluster_run(c, 10 * CLUSTER_MS);
+        ens_run(c, 10 * ENS_MS);
     }
     ck_abort_msg("nobody was elected within 30 s");
     return 0;
 }
 
-void cluster_make_leader(struct cluster *c, raft_id id)
+void ens_make_leader(struct ens *c, raft_id id)
 {
-    (void)cluster_step(c, id, (struct raft_event){.type = RAFT_EV_CAMPAIGN});
-    cluster_settle(c);
-    ck_assert_int_eq(cluster_status(c, id).role, RAFT_LEADER);
+    (void)ens_step(c, id, (struct raft_event){.type = RAFT_EV_CAMPAIGN});
+    ens_settle(c);
+    ck_assert_int_eq(ens_status(c, id).role, RAFT_LEADER);
 }
 
 /* --- links ---------------------------------------------------------------------------------- */
 
-static void tell_link(struct cluster *c, raft_id id, raft_id peer, int up)
+static void tell_link(struct ens *c, raft_id id, raft_id peer, int up)
 {
-    if (cluster_node(c, id)->raft != NULL) {
+    if (ens_node(c, id)->raft != NULL) {
         struct raft_event ev = {.type = RAFT_EV_PEER_LINK, .peer = peer, .value = up != 0};
-        (void)cluster_step(c, id, ev);
+        (void)ens_step(c, id, ev);
     }
 }
 
-static void set_link(struct cluster *c, raft_id a, raft_id b, int up, int tell)
+static void set_link(struct ens *c, raft_id a, raft_id b, int up, int tell)
 {
-    cluster_link(c, a, b)->cut = !up;
-    cluster_link(c, b, a)->cut = !up;
+    ens_link(c, a, b)->cut = !up;
+    ens_link(c, b, a)->cut = !up;
     if (tell) {
         tell_link(c, a, b, up);
         tell_link(c, b, a, up);
     }
 }
 
-void cluster_cut(struct cluster *c, raft_id a, raft_id b, int tell)
+void ens_cut(struct ens *c, raft_id a, raft_id b, int tell)
 {
     set_link(c, a, b, 0, tell);
 }
 
-void cluster_heal(struct cluster *c, raft_id a, raft_id b, int tell)
+void ens_heal(struct ens *c, raft_id a, raft_id b, int tell)
 {
     set_link(c, a, b, 1, tell);
 }
 
-void cluster_isolate(struct cluster *c, raft_id id, int tell)
+void ens_isolate(struct ens *c, raft_id id, int tell)
 {
     for (uint32_t i = 1; i <= c->count; i++) {
         if (i != id) {
-            cluster_cut(c, id, i, tell);
+            ens_cut(c, id, i, tell);
         }
     }
 }
 
-void cluster_heal_all(struct cluster *c, int tell)
+void ens_heal_all(struct ens *c, int tell)
 {
     for (uint32_t a = 1; a <= c->count; a++) {
         for (uint32_t b = a + 1; b <= c->count; b++) {
-            cluster_heal(c, a, b, tell);
+            ens_heal(c, a, b, tell);
         }
     }
-    cluster_settle(c);
+    ens_settle(c);
 }
 
 /* --- reads and comparison ------------------------------------------------------------------- */
 
-int cluster_read(struct cluster *c, raft_id id, uint64_t cookie)
+int ens_read(struct ens *c, raft_id id, uint64_t cookie)
 {
-    return cluster_step(c, id, (struct raft_event){.type = RAFT_EV_READ, .cookie = cookie});
+    return ens_step(c, id, (struct raft_event){.type = RAFT_EV_READ, .cookie = cookie});
 }
 
-int cluster_read_result(struct cluster *c, raft_id id, uint64_t cookie, raft_index *ret_index)
+int ens_read_result(struct ens *c, raft_id id, uint64_t cookie, raft_index *ret_index)
 {
-    const struct cluster_node *n = cluster_node(c, id);
+    const struct ens_node *n = ens_node(c, id);
     for (uint32_t i = 0; i < n->reads_count; i++) {
         if (n->reads[i].cookie == cookie) {
             if (ret_index != NULL) {
@@ -322,19 +322,19 @@ int cluster_read_result(struct cluster *c, raft_id id, uint64_t cookie, raft_ind
     return 0;
 }
 
-void cluster_assert_equal(struct cluster *c)
+void ens_assert_equal(struct ens *c)
 {
     for (uint32_t i = 0; i < c->count; i++) {
-        struct cluster_node *n = &c->nodes[i];
+        struct ens_node *n = &c->nodes[i];
         if (n->raft == NULL) {
             continue;
         }
-        struct raft_status s = cluster_status(c, n->id);
+        struct raft_status s = ens_status(c, n->id);
         ck_assert_msg(n->applied == c->committed,
                       "member %u applied %lu of %lu: role %d term %lu leader %u last %lu fault %s",
                       n->id, n->applied, c->committed, (int)s.role, s.term, s.leader, s.last,
                       s.fault == NULL ? "none" : s.fault);
-        ck_assert_uint_eq(cluster_status(c, n->id).last, c->committed);
+        ck_assert_uint_eq(ens_status(c, n->id).last, c->committed);
         for (raft_index k = 1; k <= n->applied; k++) {
             ck_assert_uint_eq(n->values[k], c->committed_value[k]);
         }

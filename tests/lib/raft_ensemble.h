@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * raft_cluster.h: a whole ensemble of consensus cores in memory, for unit tests.
+ * raft_ensemble.h: a whole ensemble of consensus cores in memory, for unit tests.
  *
  * Each member has a host with its own log of payloads, a disk that completes writes at once or when
  * told, and a state machine that records what was applied. The network delivers at once, unless a
@@ -11,19 +11,19 @@
  *
  * Thread: one. Everything aborts the test on misuse.
  */
-#ifndef TESTS_RAFT_CLUSTER_H
-#define TESTS_RAFT_CLUSTER_H
+#ifndef TESTS_RAFT_ENSEMBLE_H
+#define TESTS_RAFT_ENSEMBLE_H
 
 #include <coord/raft.h>
 
-#define CLUSTER_MS          1000000u
-#define CLUSTER_NODES_MAX   7
-#define CLUSTER_ENTRIES_MAX 4096
-#define CLUSTER_QUEUE_MAX   4096
-#define CLUSTER_TERMS_MAX   512
+#define ENS_MS          1000000u
+#define ENS_NODES_MAX   7
+#define ENS_ENTRIES_MAX 4096
+#define ENS_QUEUE_MAX   4096
+#define ENS_TERMS_MAX   512
 
 /* What a message carries beside its header. */
-struct cluster_packet {
+struct ens_packet {
     struct raft_msg msg;
     raft_ns at; /* delivered not before */
     uint32_t configs_count;
@@ -32,38 +32,38 @@ struct cluster_packet {
     uint64_t *values;
 };
 
-struct cluster_write {
+struct ens_write {
     struct raft_persist what;
     struct raft_entry *entries;
     uint64_t *values;
 };
 
 /* One disk or memory image of a log, by index. */
-struct cluster_log {
+struct ens_log {
     raft_index base;
     raft_term base_term;
     raft_index last;
-    struct raft_entry entries[CLUSTER_ENTRIES_MAX];
-    uint64_t values[CLUSTER_ENTRIES_MAX];
+    struct raft_entry entries[ENS_ENTRIES_MAX];
+    uint64_t values[ENS_ENTRIES_MAX];
 };
 
-struct cluster_node {
+struct ens_node {
     struct raft *raft; /* NULL while it is down */
     struct raft_options options;
     raft_id id;
     uint32_t boots;
-    int disk_manual;         /* writes wait for cluster_disk */
-    int install_manual;      /* snapshots load when cluster_install says so */
-    struct cluster_log log;  /* what the host holds in memory */
-    struct cluster_log disk; /* what survives */
+    int disk_manual;     /* writes wait for ens_disk */
+    int install_manual;  /* snapshots load when ens_install says so */
+    struct ens_log log;  /* what the host holds in memory */
+    struct ens_log disk; /* what survives */
     raft_term disk_term;
     raft_id disk_vote;
     raft_index disk_commit;
     struct raft_snapshot disk_snapshot;
-    struct cluster_write writes[RAFT_IO_MAX];
+    struct ens_write writes[RAFT_IO_MAX];
     uint32_t writes_count;
     raft_index applied;
-    uint64_t values[CLUSTER_ENTRIES_MAX]; /* the state machine */
+    uint64_t values[ENS_ENTRIES_MAX]; /* the state machine */
     struct raft_snapshot installing;
     struct raft_read reads[256]; /* answers, oldest first */
     uint32_t reads_count;
@@ -75,84 +75,84 @@ struct cluster_node {
     raft_index commit;
 };
 
-struct cluster_link {
+struct ens_link {
     int cut;            /* messages vanish */
     raft_ns delay;      /* messages wait */
     uint32_t drop_type; /* messages of this type vanish, 0 none */
 };
 
-struct cluster {
+struct ens {
     raft_ns now;
     uint32_t count;
-    struct cluster_node nodes[CLUSTER_NODES_MAX];
-    struct cluster_link links[CLUSTER_NODES_MAX][CLUSTER_NODES_MAX]; /* [from][to], by slot */
-    struct cluster_packet *queue[CLUSTER_QUEUE_MAX];
+    struct ens_node nodes[ENS_NODES_MAX];
+    struct ens_link links[ENS_NODES_MAX][ENS_NODES_MAX]; /* [from][to], by slot */
+    struct ens_packet *queue[ENS_QUEUE_MAX];
     uint32_t queue_count;
     raft_index committed; /* by anybody, ever */
-    raft_term committed_term[CLUSTER_ENTRIES_MAX];
-    uint64_t committed_value[CLUSTER_ENTRIES_MAX];
-    raft_id leaders[CLUSTER_TERMS_MAX]; /* by term */
+    raft_term committed_term[ENS_ENTRIES_MAX];
+    uint64_t committed_value[ENS_ENTRIES_MAX];
+    raft_id leaders[ENS_TERMS_MAX];     /* by term */
     struct raft_snapshot snapshots[64]; /* all files there are, by snap_id - 1 */
     uint32_t snapshots_count;
     uint64_t next_value;
-    struct cluster_packet *held[64]; /* taken out of the network by cluster_hold */
+    struct ens_packet *held[64]; /* taken out of the network by ens_hold */
     uint32_t held_count;
     uint32_t hold_type; /* messages of this type are held back, 0 none */
     raft_id hold_from;
 };
 
 /* Begin with count members (ids 1 .. count), all voters, all fresh, links up but not announced.
- * tweak: changes the options of each, may be NULL. Ownership: end with cluster_free. */
-struct cluster *cluster_new(uint32_t count, uint64_t seed, void (*tweak)(struct raft_options *));
-void cluster_free(struct cluster *c);
+ * tweak: changes the options of each, may be NULL. Ownership: end with ens_free. */
+struct ens *ens_new(uint32_t count, uint64_t seed, void (*tweak)(struct raft_options *));
+void ens_free(struct ens *c);
 
-struct cluster_node *cluster_node(struct cluster *c, raft_id id);
-struct raft_status cluster_status(struct cluster *c, raft_id id);
+struct ens_node *ens_node(struct ens *c, raft_id id);
+struct raft_status ens_status(struct ens *c, raft_id id);
 
 /* One event for one member, then its actions. Return: what raft_step returned. */
-int cluster_step(struct cluster *c, raft_id id, struct raft_event ev);
+int ens_step(struct ens *c, raft_id id, struct raft_event ev);
 /* Deliver until nothing is deliverable at this moment. */
-void cluster_settle(struct cluster *c);
+void ens_settle(struct ens *c);
 /* Let time pass, with timers and messages in order. */
-void cluster_run(struct cluster *c, raft_ns ns);
+void ens_run(struct ens *c, raft_ns ns);
 /* Let time pass until somebody leads and may serve; fails after 30 s. Return: the leader. */
-raft_id cluster_elect(struct cluster *c);
+raft_id ens_elect(struct ens *c);
 /* Who leads the latest term; 0 nobody. */
-raft_id cluster_leader(struct cluster *c);
+raft_id ens_leader(struct ens *c);
 /* Let `id` campaign now and settle; it must win. */
-void cluster_make_leader(struct cluster *c, raft_id id);
+void ens_make_leader(struct ens *c, raft_id id);
 
 /* Propose count entries at a member. Return: as raft_step. */
-int cluster_propose(struct cluster *c, raft_id id, uint32_t count);
-int cluster_propose_bytes(struct cluster *c, raft_id id, uint32_t count, uint32_t bytes);
-int cluster_read(struct cluster *c, raft_id id, uint64_t cookie);
+int ens_propose(struct ens *c, raft_id id, uint32_t count);
+int ens_propose_bytes(struct ens *c, raft_id id, uint32_t count, uint32_t bytes);
+int ens_read(struct ens *c, raft_id id, uint64_t cookie);
 /* The answer to a read. Return: 0 when there is none yet. */
-int cluster_read_result(struct cluster *c, raft_id id, uint64_t cookie, raft_index *ret_index);
+int ens_read_result(struct ens *c, raft_id id, uint64_t cookie, raft_index *ret_index);
 
 /* Both directions of the link between a and b; tell: the hosts report it as PEER_LINK. */
-void cluster_cut(struct cluster *c, raft_id a, raft_id b, int tell);
-void cluster_heal(struct cluster *c, raft_id a, raft_id b, int tell);
-void cluster_isolate(struct cluster *c, raft_id id, int tell);
-void cluster_heal_all(struct cluster *c, int tell);
-struct cluster_link *cluster_link(struct cluster *c, raft_id from, raft_id to);
+void ens_cut(struct ens *c, raft_id a, raft_id b, int tell);
+void ens_heal(struct ens *c, raft_id a, raft_id b, int tell);
+void ens_isolate(struct ens *c, raft_id id, int tell);
+void ens_heal_all(struct ens *c, int tell);
+struct ens_link *ens_link(struct ens *c, raft_id from, raft_id to);
 /* Hold messages of a type from a member (0: any) instead of delivering; release gives them back. */
-void cluster_hold(struct cluster *c, raft_id from, uint32_t type);
-void cluster_release(struct cluster *c);
+void ens_hold(struct ens *c, raft_id from, uint32_t type);
+void ens_release(struct ens *c);
 /* Hand a message to its receiver now, with entries of term `term` when it is an APPEND. */
-void cluster_inject(struct cluster *c, const struct raft_msg *m, raft_term term);
+void ens_inject(struct ens *c, const struct raft_msg *m, raft_term term);
 
 /* Complete the oldest `count` writes of a disk_manual member. */
-void cluster_disk(struct cluster *c, raft_id id, uint32_t count);
+void ens_disk(struct ens *c, raft_id id, uint32_t count);
 /* Lose everything that is not on disk. */
-void cluster_crash(struct cluster *c, raft_id id);
-void cluster_restart(struct cluster *c, raft_id id);
+void ens_crash(struct ens *c, raft_id id);
+void ens_restart(struct ens *c, raft_id id);
 
 /* Take a snapshot of `bytes` at the applied index of a member, keeping `keep` entries before it. */
-void cluster_snapshot(struct cluster *c, raft_id id, uint64_t bytes, raft_index keep);
+void ens_snapshot(struct ens *c, raft_id id, uint64_t bytes, raft_index keep);
 /* Let a member with install_manual finish (ok 1) or reject (0) the snapshot it is loading. */
-void cluster_install(struct cluster *c, raft_id id, int ok);
+void ens_install(struct ens *c, raft_id id, int ok);
 
 /* Fails the test unless all members that are up hold and have applied the same. */
-void cluster_assert_equal(struct cluster *c);
+void ens_assert_equal(struct ens *c);
 
 #endif

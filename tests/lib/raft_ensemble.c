@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * raft_cluster.c: hosts, disks and state machines of the ensemble; see raft_cluster.h.
+ * raft_ensemble.c: hosts, disks and state machines of the ensemble; see raft_ensemble.h.
  *
- * The network, time and the choice of faults are in raft_cluster_net.c. A payload is one number,
+ * The network, time and the choice of faults are in raft_ensemble_net.c. A payload is one number,
  * different for every proposal, so that "the same entry" can be told from "the same index".
  */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tests/lib/raft_cluster_private.h"
+#include "tests/lib/raft_ensemble_private.h"
 
 /* --- checks --------------------------------------------------------------------------------- */
 
-static void check_leader(struct cluster *c, struct cluster_node *n, const struct raft_status *s)
+static void check_leader(struct ens *c, struct ens_node *n, const struct raft_status *s)
 {
     if (s->role != RAFT_LEADER) {
         return;
     }
-    ck_assert_uint_lt(s->term, CLUSTER_TERMS_MAX);
+    ck_assert_uint_lt(s->term, ENS_TERMS_MAX);
     if (c->leaders[s->term] == 0) {
         c->leaders[s->term] = n->id;
         ck_assert_uint_ge(s->last, c->committed); /* leader completeness, Raft 5.4.3 */
@@ -29,7 +29,7 @@ static void check_leader(struct cluster *c, struct cluster_node *n, const struct
     ck_assert_msg(c->leaders[s->term] == n->id, "two leaders in term %lu", s->term);
 }
 
-void cluster_check(struct cluster *c, struct cluster_node *n)
+void ens_check(struct ens *c, struct ens_node *n)
 {
     char why[160] = "";
     struct raft_status s;
@@ -44,7 +44,7 @@ void cluster_check(struct cluster *c, struct cluster_node *n)
 }
 
 /* What leaves must be true on disk already. A snapshot file stands for the entries it covers. */
-static void check_speech(struct cluster_node *n, const struct raft_msg *m)
+static void check_speech(struct ens_node *n, const struct raft_msg *m)
 {
     raft_index held = n->disk.last;
     held = n->disk_snapshot.index > held ? n->disk_snapshot.index : held;
@@ -74,7 +74,7 @@ static void check_speech(struct cluster_node *n, const struct raft_msg *m)
 
 /* --- state machine -------------------------------------------------------------------------- */
 
-static void apply(struct cluster *c, struct cluster_node *n, raft_index commit)
+static void apply(struct ens *c, struct ens_node *n, raft_index commit)
 {
     while (n->applied < commit) {
         raft_index i = ++n->applied;
@@ -94,10 +94,10 @@ static void apply(struct cluster *c, struct cluster_node *n, raft_index commit)
 
 /* --- disk ----------------------------------------------------------------------------------- */
 
-static void begin_write(struct cluster_node *n, const struct raft_persist *p)
+static void begin_write(struct ens_node *n, const struct raft_persist *p)
 {
     ck_assert_uint_lt(n->writes_count, RAFT_IO_MAX);
-    struct cluster_write *w = &n->writes[n->writes_count++];
+    struct ens_write *w = &n->writes[n->writes_count++];
     memset(w, 0, sizeof(*w));
     w->what = *p;
     if (p->kind != RAFT_PERSIST_ENTRIES) {
@@ -116,7 +116,7 @@ static void begin_write(struct cluster_node *n, const struct raft_persist *p)
     }
 }
 
-static void mark_disk(struct cluster_log *d, const struct raft_persist *p)
+static void mark_disk(struct ens_log *d, const struct raft_persist *p)
 {
     int keep = p->first >= d->base && p->first <= d->last &&
                (p->first == d->base ? d->base_term : d->entries[p->first].term) == p->term;
@@ -129,10 +129,10 @@ static void mark_disk(struct cluster_log *d, const struct raft_persist *p)
     }
 }
 
-static void finish_write(struct cluster_node *n, struct cluster_write *w)
+static void finish_write(struct ens_node *n, struct ens_write *w)
 {
     const struct raft_persist *p = &w->what;
-    struct cluster_log *d = &n->disk;
+    struct ens_log *d = &n->disk;
     if (p->kind == RAFT_PERSIST_HARDSTATE) {
         n->disk_term = p->term;
         n->disk_vote = p->vote;
@@ -152,14 +152,14 @@ static void finish_write(struct cluster_node *n, struct cluster_write *w)
     d->last = p->first + p->count - 1;
 }
 
-static void free_write(struct cluster_write *w)
+static void free_write(struct ens_write *w)
 {
     free(w->entries);
     free(w->values);
 }
 
 /* Complete the oldest count writes. Return: 1 when there was one. */
-static int complete(struct cluster *c, struct cluster_node *n, uint32_t count)
+static int complete(struct ens *c, struct ens_node *n, uint32_t count)
 {
     count = count < n->writes_count ? count : n->writes_count;
     if (count == 0) {
@@ -173,22 +173,22 @@ static int complete(struct cluster *c, struct cluster_node *n, uint32_t count)
     n->writes_count -= count;
     memmove(n->writes, n->writes + count, n->writes_count * sizeof(n->writes[0]));
     struct raft_event ev = {.type = RAFT_EV_IO_DONE, .io_seq = seq};
-    ck_assert_int_eq(cluster_event(c, n, &ev, NULL), 0);
+    ck_assert_int_eq(ens_event(c, n, &ev, NULL), 0);
     return 1;
 }
 
-void cluster_disk(struct cluster *c, raft_id id, uint32_t count)
+void ens_disk(struct ens *c, raft_id id, uint32_t count)
 {
-    struct cluster_node *n = cluster_node(c, id);
+    struct ens_node *n = ens_node(c, id);
     (void)complete(c, n, count);
-    cluster_actions(c, n);
+    ens_actions(c, n);
 }
 
 /* --- snapshots ------------------------------------------------------------------------------ */
 
-void cluster_snapshot(struct cluster *c, raft_id id, uint64_t bytes, raft_index keep)
+void ens_snapshot(struct ens *c, raft_id id, uint64_t bytes, raft_index keep)
 {
-    struct cluster_node *n = cluster_node(c, id);
+    struct ens_node *n = ens_node(c, id);
     ck_assert_uint_lt(c->snapshots_count, 64);
     ck_assert_uint_gt(n->applied, keep);
     struct raft_snapshot *s = &c->snapshots[c->snapshots_count++];
@@ -201,13 +201,13 @@ void cluster_snapshot(struct cluster *c, raft_id id, uint64_t bytes, raft_index 
     s->snap_id = c->snapshots_count;
     s->bytes = bytes;
     n->disk_snapshot = *s;
-    int rv = cluster_step(
+    int rv = ens_step(
         c, id,
         (struct raft_event){.type = RAFT_EV_SNAP_TAKEN, .snapshot = s, .index = s->index - keep});
     ck_assert_int_eq(rv, 0);
 }
 
-static void load_snapshot(struct cluster *c, struct cluster_node *n, const struct raft_snapshot *s)
+static void load_snapshot(struct ens *c, struct ens_node *n, const struct raft_snapshot *s)
 {
     n->disk_snapshot = *s;
     n->applied = s->index;
@@ -216,7 +216,7 @@ static void load_snapshot(struct cluster *c, struct cluster_node *n, const struc
     }
 }
 
-static void finish_install(struct cluster *c, struct cluster_node *n, int ok)
+static void finish_install(struct ens *c, struct ens_node *n, int ok)
 {
     struct raft_snapshot s = n->installing;
     struct raft_event ev = {.type = ok ? RAFT_EV_SNAP_INSTALLED : RAFT_EV_SNAP_REJECTED,
@@ -227,19 +227,19 @@ static void finish_install(struct cluster *c, struct cluster_node *n, int ok)
     if (ok) {
         load_snapshot(c, n, &s);
     }
-    ck_assert_int_eq(cluster_event(c, n, &ev, NULL), 0);
+    ck_assert_int_eq(ens_event(c, n, &ev, NULL), 0);
 }
 
-void cluster_install(struct cluster *c, raft_id id, int ok)
+void ens_install(struct ens *c, raft_id id, int ok)
 {
-    struct cluster_node *n = cluster_node(c, id);
+    struct ens_node *n = ens_node(c, id);
     finish_install(c, n, ok);
-    cluster_actions(c, n);
+    ens_actions(c, n);
 }
 
 /* --- actions -------------------------------------------------------------------------------- */
 
-static void keep_answers(struct cluster_node *n, const struct raft_actions *a)
+static void keep_answers(struct ens_node *n, const struct raft_actions *a)
 {
     for (uint32_t i = 0; i < a->reads_count && n->reads_count < 256; i++) {
         n->reads[n->reads_count++] = a->reads[i];
@@ -249,16 +249,16 @@ static void keep_answers(struct cluster_node *n, const struct raft_actions *a)
     }
 }
 
-static void store_chunk(struct cluster *c, struct cluster_node *n, const struct raft_msg *chunk)
+static void store_chunk(struct ens *c, struct ens_node *n, const struct raft_msg *chunk)
 {
     struct raft_event ev = {.type = RAFT_EV_SNAP_STORED,
                             .snap_id = chunk->snap_id,
                             .offset = chunk->offset + chunk->count};
-    ck_assert_int_eq(cluster_event(c, n, &ev, NULL), 0);
+    ck_assert_int_eq(ens_event(c, n, &ev, NULL), 0);
 }
 
 /* Carry out one round. Return: 1 when there will be another. */
-static int take_round(struct cluster *c, struct cluster_node *n)
+static int take_round(struct ens *c, struct ens_node *n)
 {
     const struct raft_actions *a = raft_poll(n->raft);
     struct raft_msg chunk = {0};
@@ -269,7 +269,7 @@ static int take_round(struct cluster *c, struct cluster_node *n)
     }
     for (uint32_t i = 0; i < a->sends_count; i++) {
         check_speech(n, &a->sends[i].msg);
-        cluster_send(c, n, &a->sends[i]);
+        ens_send(c, n, &a->sends[i]);
     }
     keep_answers(n, a);
     if (a->snap_chunk != NULL) {
@@ -281,7 +281,7 @@ static int take_round(struct cluster *c, struct cluster_node *n)
     apply(c, n, commit);
     raft_done(n->raft);
     struct raft_event applied = {.type = RAFT_EV_APPLIED, .index = commit};
-    if (cluster_event(c, n, &applied, NULL) == RAFT_EFAULTED) {
+    if (ens_event(c, n, &applied, NULL) == RAFT_EFAULTED) {
         return 0;
     }
     if (chunk.type != 0) {
@@ -291,13 +291,13 @@ static int take_round(struct cluster *c, struct cluster_node *n)
     return more;
 }
 
-void cluster_actions(struct cluster *c, struct cluster_node *n)
+void ens_actions(struct ens *c, struct ens_node *n)
 {
     int more = 1;
     for (int round = 0; more; round++) {
         ck_assert_msg(round < 10000, "member %u never comes to rest", n->id);
         more = take_round(c, n);
-        if (cluster_status(c, n->id).role == RAFT_FAULTED) {
+        if (ens_status(c, n->id).role == RAFT_FAULTED) {
             return;
         }
         if (!n->disk_manual) {
@@ -310,8 +310,7 @@ void cluster_actions(struct cluster *c, struct cluster_node *n)
     }
 }
 
-static void accept_entries(struct cluster_node *n, const struct raft_accept *a,
-                           const uint64_t *values)
+static void accept_entries(struct ens_node *n, const struct raft_accept *a, const uint64_t *values)
 {
     for (uint32_t i = 0; i < a->count; i++) {
         n->log.values[a->first + i] = values[a->skip + i];
@@ -320,7 +319,7 @@ static void accept_entries(struct cluster_node *n, const struct raft_accept *a,
 }
 
 /* The core's own entry of a term has no payload; keep the host's log in step. */
-static void accept_noop(struct cluster_node *n)
+static void accept_noop(struct ens_node *n)
 {
     struct raft_status s;
     raft_status(n->raft, &s);
@@ -331,8 +330,7 @@ static void accept_noop(struct cluster_node *n)
     }
 }
 
-int cluster_event(struct cluster *c, struct cluster_node *n, struct raft_event *ev,
-                  const uint64_t *values)
+int ens_event(struct ens *c, struct ens_node *n, struct raft_event *ev, const uint64_t *values)
 {
     struct raft_accept accept = {0, 0, 0, 0};
     ev->now = c->now;
@@ -341,21 +339,21 @@ int cluster_event(struct cluster *c, struct cluster_node *n, struct raft_event *
         accept_entries(n, &accept, values);
     }
     accept_noop(n);
-    cluster_check(c, n);
+    ens_check(c, n);
     return rv;
 }
 
-int cluster_step(struct cluster *c, raft_id id, struct raft_event ev)
+int ens_step(struct ens *c, raft_id id, struct raft_event ev)
 {
-    struct cluster_node *n = cluster_node(c, id);
-    int rv = cluster_event(c, n, &ev, NULL);
-    cluster_actions(c, n);
+    struct ens_node *n = ens_node(c, id);
+    int rv = ens_event(c, n, &ev, NULL);
+    ens_actions(c, n);
     return rv;
 }
 
-int cluster_propose_bytes(struct cluster *c, raft_id id, uint32_t count, uint32_t bytes)
+int ens_propose_bytes(struct ens *c, raft_id id, uint32_t count, uint32_t bytes)
 {
-    struct cluster_node *n = cluster_node(c, id);
+    struct ens_node *n = ens_node(c, id);
     struct raft_entry entries[512];
     uint64_t values[512];
     ck_assert_uint_le(count, 512);
@@ -366,21 +364,21 @@ int cluster_propose_bytes(struct cluster *c, raft_id id, uint32_t count, uint32_
         values[i] = ++c->next_value;
     }
     struct raft_event ev = {.type = RAFT_EV_PROPOSE, .entries = entries, .count = count};
-    int rv = cluster_event(c, n, &ev, values);
-    cluster_actions(c, n);
+    int rv = ens_event(c, n, &ev, values);
+    ens_actions(c, n);
     return rv;
 }
 
-int cluster_propose(struct cluster *c, raft_id id, uint32_t count)
+int ens_propose(struct ens *c, raft_id id, uint32_t count)
 {
-    return cluster_propose_bytes(c, id, count, 128);
+    return ens_propose_bytes(c, id, count, 128);
 }
 
 /* --- boot and crash ------------------------------------------------------------------------- */
 
-void cluster_crash(struct cluster *c, raft_id id)
+void ens_crash(struct ens *c, raft_id id)
 {
-    struct cluster_node *n = cluster_node(c, id);
+    struct ens_node *n = ens_node(c, id);
     ck_assert_ptr_nonnull(n->raft);
     for (uint32_t i = 0; i < n->writes_count; i++) {
         free_write(&n->writes[i]);
@@ -394,15 +392,15 @@ void cluster_crash(struct cluster *c, raft_id id)
     n->term = 0;
 }
 
-static void boot_step(struct cluster *c, struct cluster_node *n, struct raft_event ev)
+static void boot_step(struct ens *c, struct ens_node *n, struct raft_event ev)
 {
-    ck_assert_int_eq(cluster_event(c, n, &ev, n->disk.values + n->disk.base + 1), 0);
+    ck_assert_int_eq(ens_event(c, n, &ev, n->disk.values + n->disk.base + 1), 0);
 }
 
-void cluster_restart(struct cluster *c, raft_id id)
+void ens_restart(struct ens *c, raft_id id)
 {
-    struct cluster_node *n = cluster_node(c, id);
-    struct cluster_log *d = &n->disk;
+    struct ens_node *n = ens_node(c, id);
+    struct ens_log *d = &n->disk;
     ck_assert_ptr_null(n->raft);
     n->boots++;
     n->options.rng_seed = n->options.rng_seed * 31 + n->boots;
@@ -423,17 +421,17 @@ void cluster_restart(struct cluster *c, raft_id id)
                                   .entries = d->entries + d->base + 1,
                                   .count = (uint32_t)(d->last - d->base)});
     boot_step(c, n, (struct raft_event){.type = RAFT_EV_BOOT_DONE});
-    cluster_actions(c, n);
+    ens_actions(c, n);
 }
 
-struct cluster *cluster_new(uint32_t count, uint64_t seed, void (*tweak)(struct raft_options *))
+struct ens *ens_new(uint32_t count, uint64_t seed, void (*tweak)(struct raft_options *))
 {
-    struct cluster *c = calloc(1, sizeof(*c));
+    struct ens *c = calloc(1, sizeof(*c));
     ck_assert_ptr_nonnull(c);
     c->count = count;
-    c->now = 1000 * (raft_ns)CLUSTER_MS;
+    c->now = 1000 * (raft_ns)ENS_MS;
     for (uint32_t i = 0; i < count; i++) {
-        struct cluster_node *n = &c->nodes[i];
+        struct ens_node *n = &c->nodes[i];
         n->id = i + 1;
         raft_options_init(&n->options);
         n->options.id = n->id;
@@ -447,18 +445,18 @@ struct cluster *cluster_new(uint32_t count, uint64_t seed, void (*tweak)(struct 
         for (uint32_t k = 0; k < count; k++) {
             n->disk_snapshot.config.members[k] = (struct raft_member){k + 1, RAFT_VOTER};
         }
-        cluster_restart(c, n->id);
+        ens_restart(c, n->id);
     }
     return c;
 }
 
-void cluster_free(struct cluster *c)
+void ens_free(struct ens *c)
 {
     for (uint32_t i = 0; i < c->count; i++) {
         if (c->nodes[i].raft != NULL) {
-            cluster_crash(c, c->nodes[i].id);
+            ens_crash(c, c->nodes[i].id);
         }
     }
-    cluster_drain(c);
+    ens_drain(c);
     free(c);
 }

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * restore.c: nodes as they were, for loading a saved state. The caller has checked what it gives: that
+ * stats and counters can be, and that nodes come in path order.
+ */
+#include <assert.h>
+#include <string.h>
+#include <coord/error.h>
+#include "server/store/store.h"
+#include "server/store/store_internal.h"
+#include "server/store/znode.h"
+
+int store_expect(struct store *s, uint64_t nodes)
+{
+    assert(s->nodes == 1);
+    return slots_presize(&s->index, nodes);
+}
+
+/* Give "/" the data it had. */
+static int root_restore(struct store *s, struct coord_bytes data)
+{
+    struct znode *root = s->root;
+    assert(root->data == NULL);
+    if (data.data == NULL) {
+        return 0;
+    }
+    root->absent = 0;
+    if (data.len > 0) {
+        root->data = pool_alloc(s->pool, data.len);
+        if (root->data == NULL) {
+            return COORD_ENOMEM;
+        }
+        memcpy(root->data, data.data, data.len);
+        root->data_bytes = data.len;
+        s->data_bytes += data.len;
+    }
+    return 0;
+}
+
+static int stat_restore(struct store *s, const struct store_restore_args *a, struct znode *node)
+{
+    node->kind = (uint8_t)a->stat.kind;
+    node->create_revision = a->stat.create_revision;
+    node->modify_revision = a->stat.modify_revision;
+    node->version = a->stat.version;
+    node->created_ms = a->stat.created_ms;
+    node->modified_ms = a->stat.modified_ms;
+    if (a->sequence == 0 && a->owned == NULL && a->stat.ttl_ms == 0) {
+        return 0;
+    }
+    struct znode_extra *x = store_node_extra(s, node);
+    if (x == NULL) {
+        return COORD_ENOMEM;
+    }
+    x->sequence = a->sequence;
+    x->child_version = a->stat.child_version;
+    x->child_revision = a->stat.child_revision;
+    x->ttl_ms = a->stat.ttl_ms;
+    return 0;
+}
+
+int store_restore(struct store *s, const struct store_restore_args *a, struct znode **ret_node)
+{
+    int rc;
+    struct znode *node = s->root;
+    if (a->parent == NULL) {
+        rc = root_restore(s, a->data);
+        if (rc == 0) {
+            rc = stat_restore(s, a, node);
+        }
+        *ret_node = node;
+        return rc;
+    }
+    size_t parent_len = coord_path_parent_len((const char *)a->path.data, a->path.len);
+    node = store_node_create(s, store_path_name(a->path, parent_len), a->data);
+    if (node == NULL) {
+        return COORD_ENOMEM;
+    }
+    rc = stat_restore(s, a, node);
+    if (rc == 0) {
+        rc = store_node_place(s, a->parent, node, a->path);
+    }
+    if (rc != 0) {
+        pool_free(s->pool, node->data, node->data_bytes);
+        store_node_free(s, node);
+        return rc;
+    }
+    if (a->owned != NULL) {
+        store_owned_link(a->owned, node);
+    }
+    *ret_node = node;
+    return 0;
+}
