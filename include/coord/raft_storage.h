@@ -233,7 +233,8 @@ int raft_snap_write(struct raft_snap_writer *w, uint8_t type, const void *data, 
 int raft_snap_commit(struct raft_snap_writer *w, struct raft_snap_meta *ret_meta);
 void raft_snap_abort(struct raft_snap_writer *w);
 
-/* Every intact-looking snapshot, newest first (header read, chunks not verified).
+/* Every intact-looking snapshot, newest first (header read, chunks not verified). Their names are
+ * durable on return: a member may boot from one and mark its log with it.
  * Return: how many were put into metas (at most max), or negative errno. */
 int raft_snap_list(const struct raft_fs *fs, uint64_t cluster_id, struct raft_snap_meta *metas, int max);
 
