@@ -2,6 +2,7 @@
 /*
  * check_log.c: the group's one log.
  *
+ *   R2   a leader discards nothing of its log
  *   R3   two logs that have an entry of one index and term are equal up to it: the hash of the whole
  *        prefix is noted at the first sight of (index, term) and compared at every later one
  *   R4   a new leader's log holds everything that was committed in earlier terms
@@ -73,6 +74,10 @@ void check_truncate(struct world *w, struct node *n, raft_index first)
     if (first <= n->seen_commit || first <= n->commit) {
         sim_fail(w, "n%u: discards from %" PRIu64 ", committed is %" PRIu64 " (R8)", n->id, first,
                  n->seen_commit);
+        return;
+    }
+    if (n->st.role == RAFT_LEADER) {
+        sim_fail(w, "n%u: discards from %" PRIu64 " while leading (R2)", n->id, first);
         return;
     }
     for (raft_index i = first; i <= elog_last(&n->log); i++) {
