@@ -30,6 +30,7 @@ struct coord__link {
     bool detached;     /* wished or made without the session that is held */
     bool barrier;      /* an open or a close of the session is under way: nothing else is sent */
     bool pinging;
+    bool good; /* it answered a request with success */
     uint32_t member;
     uint32_t failures; /* servers in a row that failed */
     uint32_t rounds;   /* of all servers, in a row, that failed */

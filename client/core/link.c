@@ -4,7 +4,7 @@
  *
  * Servers are tried round robin. When each was tried in vain there is a pause drawn from
  * 0 .. min(backoff_max, backoff_min * 2^rounds) (full jitter), so that the clients of a server that
- * died do not come back together.
+ * died do not come back together. A link that answered something, or lasted, begins the count anew.
  *
  * A hello with the session goes through the log; in a minority it is refused. If reads are waiting that
  * a minority can serve (status, local, bounded ...), the link is then made DETACHED, without the
@@ -33,6 +33,7 @@ static void want(struct coord__core *k, bool detached)
     l->attached = false;
     l->barrier = false;
     l->pinging = false;
+    l->good = false;
     l->asked = 0;
 }
 
@@ -154,7 +155,7 @@ void coord__link_end(struct coord__core *k, enum coord__link_end end, const char
     bool connecting = l->state == COORD__LINK_WANTED || l->state == COORD__LINK_HELLO;
     assert(was_ready || connecting);
     (void)snprintf(k->why, sizeof(k->why), "%s", why); /* cut when too long */
-    if (was_ready && k->now - l->ready_at >= COORD__LINK_GOOD_NS) {
+    if (was_ready && (l->good || k->now - l->ready_at >= COORD__LINK_GOOD_NS)) {
         l->failures = 0;
         l->rounds = 0;
     }

@@ -181,6 +181,7 @@ static bool user_reply(struct coord__core *k, struct coord__request *r,
     if (error == COORD_ENOSESSION && r->write && k->link.attached) {
         error = COORD_EEXPIRED;
     }
+    k->link.good = k->link.good || error == 0;
     answer(k, r, closed ? 0 : error, res, out);
     session_effects(k, &was, res);
     return true;

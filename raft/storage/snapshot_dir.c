@@ -96,9 +96,9 @@ int raft_snap_list(const struct raft_fs *fs, uint64_t cluster_id, struct raft_sn
     struct names names = {0};
     int found = 0;
     int rc = list_names(fs, &names);
+    /* A process killed between the rename of a file and the sync of its directory leaves a name that a
+     * power cut can still take away. Whoever lists goes on to rely on it: make it last first. */
     if (rc == 0 && names.count > 0) {
-        /* A process that died between rename and sync left a name that a power cut would take away
-         * again, when the log is marked with it already. */
         rc = fs->sync_dir(fs->ctx, "snap");
     }
     for (size_t i = 0; rc == 0 && i < names.count && found < max; i++) {

@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "server/shell/base.h"
 #include "server/shell/clock.h"
 #include "server/shell/log.h"
 #include "server/shell/net.h"
@@ -154,21 +155,6 @@ static int listeners_open(struct shell *s)
     return 0;
 }
 
-static struct event_base *base_make(void)
-{
-    struct event_config *config = event_config_new();
-    if (config == NULL) {
-        return NULL;
-    }
-    /* One thread uses it: no locks. Descriptors are never duplicated: changes can be batched. */
-    (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-    (void)event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
-    (void)event_config_require_features(config, EV_FEATURE_ET);
-    struct event_base *base = event_base_new_with_config(config);
-    event_config_free(config);
-    return base;
-}
-
 /* Threads begin with all signals blocked, so that only the loop's thread takes them. */
 static int threads_start(struct shell *s)
 {
@@ -263,7 +249,7 @@ static int shell_start(struct shell *s)
               " commit=%" PRIu64,
               s->conf->data_dir, s->boot.node.snapshot.index, (unsigned)s->boot.node.count,
               s->boot.node.term, s->boot.node.commit);
-    s->base = base_make();
+    s->base = base_create();
     int rc = s->base == NULL ? -ENOMEM : wake_init(&s->wake);
     rc = rc < 0 ? rc : threads_start(s);
     rc = rc < 0 ? rc : sockets_make(s);
@@ -323,9 +309,7 @@ static void shell_finish(struct shell *s)
     boot_close(&s->boot);
     listeners_close(s);
     events_drop(s);
-    if (s->base != NULL) {
-        event_base_free(s->base);
-    }
+    base_destroy(s->base);
     wake_finish(&s->wake);
 }
 
@@ -358,7 +342,7 @@ static void shell_turn(struct shell *s)
         watch_end(&s->mark);
         s->now_known = false;
     }
-    (void)event_base_loop(s->base, EVLOOP_ONCE | (s->again ? EVLOOP_NONBLOCK : 0));
+    base_turn(s->base, !s->again);
     (void)shell_now(s);
     conn_set_resume(s->conns);
     bridge_disk(s);

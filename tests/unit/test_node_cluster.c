@@ -454,6 +454,35 @@ START_TEST(a_member_that_is_not_heard_answers_too)
 }
 END_TEST
 
+/* A session cannot be resumed there, but the connection is good for local reads, and for the session
+ * once the minority is over. */
+START_TEST(hello_may_be_said_again_after_a_refusal)
+{
+    begin();
+    uint8_t secret[COORD_SECRET_BYTES];
+    struct cluster_client *c = client_connect(cl, leader);
+    uint64_t session = client_open_session(c, 30000, secret);
+    ck_assert_int_eq(client_create(c, "/e", "", COORD_F_EPHEMERAL), 0);
+    cluster_run(cl, 100 * CLUSTER_MS);
+    cluster_isolate(cl, follower, true);
+    cluster_run(cl, 2 * CLUSTER_S);
+    struct cluster_client *d = client_connect(cl, follower);
+    ck_assert_int_eq(client_resume(d, session, secret, NULL), COORD_ENOQUORUM);
+    ck_assert(d->open);
+    struct cluster_client *e = client_connect(cl, follower);
+    ck_assert_int_eq(client_resume(e, session, secret, NULL), COORD_ENOQUORUM);
+    ck_assert_int_eq(client_hello(e), 0);
+    struct coord_request q = get_request("/e", COORD_LEVEL_LOCAL, 0);
+    ck_assert_int_eq(client_call(e, &q, NULL), 0);
+    cluster_heal(cl);
+    cluster_run(cl, 2 * CLUSTER_S);
+    uint32_t state = 99;
+    ck_assert_int_eq(client_resume(d, session, secret, &state), 0);
+    ck_assert_uint_eq(state, COORD_SESSION_RESUMED);
+    ck_assert_int_eq(client_ping(d), 0);
+}
+END_TEST
+
 START_TEST(every_member_down_but_one)
 {
     begin();
@@ -795,6 +824,7 @@ int main(void)
     tcase_add_test(t, a_minority_refuses_in_time_and_says_why);
     tcase_add_test(t, a_leader_cut_off_leaves_its_writes_in_doubt);
     tcase_add_test(t, a_member_that_is_not_heard_answers_too);
+    tcase_add_test(t, hello_may_be_said_again_after_a_refusal);
     tcase_add_test(t, every_member_down_but_one);
     tcase_add_test(t, activity_at_a_follower_keeps_a_session);
     tcase_add_test(t, a_ping_is_never_answered_without_the_leader);

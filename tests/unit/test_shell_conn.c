@@ -6,7 +6,6 @@
  */
 #include <check.h>
 #include <errno.h>
-#include <event2/event.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "server/shell/base.h"
 #include "server/shell/clock.h"
 #include "server/shell/conn.h"
 #include "server/shell/log.h"
@@ -93,7 +93,7 @@ static void make(uint32_t connections_max, uint32_t per_address_max, uint64_t ou
 
 static void setup(void)
 {
-    base = event_base_new();
+    base = base_create();
     ck_assert_ptr_nonnull(base);
     memset(&seen, 0, sizeof(seen));
     log_init(open("/dev/null", O_WRONLY | O_CLOEXEC), CONF_LOG_DEBUG, CONF_LOG_TEXT, 1);
@@ -103,12 +103,12 @@ static void teardown(void)
 {
     conn_set_destroy(set);
     set = NULL;
-    event_base_free(base);
+    base_destroy(base);
 }
 
 static void turn(void)
 {
-    ck_assert_int_ge(event_base_loop(base, EVLOOP_NONBLOCK), 0);
+    base_turn(base, false);
     conn_set_resume(set);
     (void)conn_set_flush(set);
 }

@@ -6,7 +6,6 @@
  */
 #include <check.h>
 #include <errno.h>
-#include <event2/event.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "server/shell/base.h"
 #include "server/shell/clock.h"
 #include "server/shell/frame.h"
 #include "server/shell/handshake.h"
@@ -108,7 +108,7 @@ static void member_make(struct member *m, uint32_t id, uint64_t incarnation)
 
 static void setup(void)
 {
-    base = event_base_new();
+    base = base_create();
     log_init(open("/dev/null", O_WRONLY | O_CLOEXEC), CONF_LOG_DEBUG, CONF_LOG_TEXT, 1);
     listener_a = listener_make(&port_a);
     listener_b = listener_make(&port_b);
@@ -120,14 +120,12 @@ static void teardown(void)
 {
     peer_set_destroy(a.set);
     peer_set_destroy(b.set);
-    event_base_free(base);
+    base_destroy(base);
 }
 
 static void turn(void)
 {
-    struct timeval tick = {.tv_usec = 2000};
-    ck_assert_int_eq(event_base_loopexit(base, &tick), 0);
-    ck_assert_int_ge(event_base_loop(base, EVLOOP_ONCE), 0);
+    base_turn_within(base, 2);
     if (a.set != NULL) {
         (void)peer_set_flush(a.set);
     }
