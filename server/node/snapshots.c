@@ -48,8 +48,14 @@ static bool due(const struct node *n)
         n->now < s->retry_at) {
         return false;
     }
-    return s->entries >= n->o.snapshot_entries || s->bytes >= n->o.snapshot_bytes ||
-           (log_entries >= n->o.raft.log_slots / 4 * 3 && s->entries >= n->o.raft.log_slots / 4);
+    if (s->entries >= n->o.snapshot_entries || s->bytes >= n->o.snapshot_bytes) {
+        return true;
+    }
+    /* A log that runs full stops the group: the fuller it is, the fewer applied entries are reason enough
+     * to cut it. */
+    uint64_t slots = n->o.raft.log_slots;
+    return (log_entries >= slots / 4 * 3 && s->entries >= slots / 16) ||
+           log_entries >= slots - slots / 16;
 }
 
 void node__snapshots_run(struct node *n)

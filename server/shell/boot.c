@@ -107,14 +107,18 @@ static int wal_open(const struct conf *c, struct boot *b, char err[BOOT_ERROR_BY
 
 /* --- the snapshot ------------------------------------------------------------------------------ */
 
-/* Does the log go on where this snapshot ends? */
+/* Does the log go on where this snapshot ends? A file beyond the log's end is whole and of committed state
+ * too: an install that was interrupted before the log was marked. The core marks it anew. */
 static bool log_continues(const struct raft_wal_state *w, const struct raft_snap_meta *m)
 {
     if (m->index == w->snapshot_index) {
         return m->term == w->snapshot_term && w->first <= m->index + 1;
     }
     raft_index last = w->first + w->count - 1;
-    if (w->first > m->index + 1 || m->index > last) {
+    if (m->index > last) {
+        return true;
+    }
+    if (w->first > m->index + 1) {
         return false;
     }
     return m->index < w->first || w->entries[m->index - w->first].term == m->term;
