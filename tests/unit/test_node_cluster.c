@@ -685,6 +685,32 @@ START_TEST(a_watch_moves_between_members)
 }
 END_TEST
 
+/* Nothing but the size of the log asks for a snapshot here: writes go on through many times its slots,
+ * also where only part of a full log is applied yet. */
+START_TEST(a_full_log_is_cut_in_time)
+{
+    options.node.snapshot_entries = 1000000;
+    options.node.raft.log_slots = 64;
+    begin();
+    struct cluster_client *c = greeted(leader);
+    struct coord_result res;
+    char path[32];
+    for (int round = 0; round < 4; round++) {
+        uint64_t numbers[60];
+        for (int i = 0; i < 60; i++) {
+            (void)snprintf(path, sizeof(path), "/r%d-%d", round, i);
+            struct coord_request q = {.op = COORD_OP_CREATE, .path = bytes_of(path)};
+            numbers[i] = client_send(c, &q);
+        }
+        for (int i = 0; i < 60; i++) {
+            ck_assert_int_eq(client_wait(c, numbers[i], COORD_OP_CREATE, &res, CLUSTER_S), 0);
+        }
+    }
+    ck_assert_uint_ge(cluster_snapshots(cl, leader), 3);
+    ck_assert(cluster_wait_equal(cl, 10 * CLUSTER_S));
+}
+END_TEST
+
 START_TEST(a_member_far_behind_gets_a_snapshot)
 {
     options.node.snapshot_entries = 50;
@@ -833,6 +859,7 @@ int main(void)
     tcase_add_test(t, a_session_moves_between_members);
     tcase_add_test(t, a_write_through_the_old_attachment_is_void);
     tcase_add_test(t, a_watch_moves_between_members);
+    tcase_add_test(t, a_full_log_is_cut_in_time);
     tcase_add_test(t, a_member_far_behind_gets_a_snapshot);
     tcase_add_test(t, a_snapshot_leaves_no_write_without_an_answer);
     tcase_add_test(t, all_members_restart);

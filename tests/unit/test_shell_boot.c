@@ -250,11 +250,25 @@ START_TEST(snapshot_without_its_mark_counts_if_the_log_has_its_entry)
     entries_write(1, 50);
     snapshot_write(10, 2, true);
     snapshot_write(40, _i == 0 ? 2 : 3, false); /* term 3: of another history */
-    snapshot_write(60, 2, false);               /* was being received: the log does not reach it */
     data_end();
     open_expect();
     state_expect(_i == 0 ? 40 : 10);
     entries_expect(_i == 0 ? 41 : 11, 50);
+}
+END_TEST
+
+START_TEST(snapshot_beyond_the_log_counts)
+{
+    /* Received and verified, then killed before the log was marked: it is of committed state. */
+    data_begin();
+    entries_write(1, 50);
+    snapshot_write(10, 2, true);
+    snapshot_write(60, _i == 0 ? 2 : 3, false);
+    data_end();
+    open_expect();
+    state_expect(60);
+    ck_assert_uint_eq(boot.node.first, 61);
+    ck_assert_uint_eq(boot.node.count, 0);
 }
 END_TEST
 
@@ -417,6 +431,7 @@ int main(void)
     tcase_add_test(t, snapshot_at_the_end_leaves_no_entries);
     tcase_add_test(t, rotten_newest_snapshot_falls_back_to_the_older);
     tcase_add_loop_test(t, snapshot_without_its_mark_counts_if_the_log_has_its_entry, 0, 2);
+    tcase_add_loop_test(t, snapshot_beyond_the_log_counts, 0, 2);
     tcase_add_test(t, open_directory_is_closed_to_others);
     tcase_add_test(t, directory_in_use_is_refused);
     tcase_add_test(t, what_is_no_directory_is_refused);
