@@ -166,7 +166,7 @@ static int threads_start(struct shell *s)
                                     .wake = &s->wake};
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_BLOCK, &all, &before);
-    int rc = wal_thread_start(s->boot.wal, &s->wake, &s->wal);
+    int rc = wal_thread_start(s->boot.wal, WAL_ROOM_MIN_BYTES, &s->wake, &s->wal);
     if (rc == 0) {
         rc = snap_thread_start(&o, &s->snaps);
     }

@@ -17,10 +17,9 @@
 #include "server/shell/clock.h"
 #include "server/shell/log.h"
 
-#define WAL_BUSY_IDLE_NS   CLOCK_NS_PER_S       /* under load, upkeep all the same this often */
-#define WAL_RETRY_IDLE_NS  CLOCK_NS_PER_S       /* upkeep failed: try again after this */
-#define WAL_SLOW_NS        (CLOCK_NS_PER_S / 2) /* a write worth a log line */
-#define WAL_ROOM_MIN_BYTES (4U * 1024 * 1024)   /* less than this and no new segment: no room */
+#define WAL_BUSY_IDLE_NS  CLOCK_NS_PER_S       /* under load, upkeep all the same this often */
+#define WAL_RETRY_IDLE_NS CLOCK_NS_PER_S       /* upkeep failed: try again after this */
+#define WAL_SLOW_NS       (CLOCK_NS_PER_S / 2) /* a write worth a log line */
 
 /* What belongs to a record beside the record itself. */
 struct wal_note {
@@ -39,6 +38,7 @@ struct wal_queue {
 struct wal_thread {
     struct raft_wal *wal;
     struct wake *wake;
+    uint64_t room_min_bytes;
     pthread_t thread;
     struct watch_mark mark;
 
@@ -234,7 +234,7 @@ static void thread_upkeep(struct wal_thread *t)
         thread_fail(t, "cannot write", rc);
         return;
     }
-    thread_room_set(t, rc == 0 || raft_wal_room(t->wal) >= WAL_ROOM_MIN_BYTES, rc);
+    thread_room_set(t, rc == 0 || raft_wal_room(t->wal) >= t->room_min_bytes, rc);
 }
 
 /* The records from `at` that make one batch. */
@@ -344,6 +344,18 @@ static bool thread_wait(struct wal_thread *t)
     return rc == ETIMEDOUT && t->pending.count == 0 && !t->stop;
 }
 
+/* Is upkeep due although records keep coming? Each second; and as soon as room gets short, so that a
+ * full disk is known while what is under way still fits. */
+static bool upkeep_overdue(const struct wal_thread *t)
+{
+    if (!t->upkeep_due) {
+        return false;
+    }
+    uint64_t since = clock_mono_ns() - t->upkeep_ns;
+    bool is_short = !t->upkeep_failed && raft_wal_room(t->wal) < t->room_min_bytes;
+    return since > WAL_BUSY_IDLE_NS || is_short;
+}
+
 static void *thread_run(void *arg)
 {
     struct wal_thread *t = arg;
@@ -357,14 +369,15 @@ static void *thread_run(void *arg)
             return NULL;
         }
         work_write(t);
-        bool overdue = t->upkeep_due && clock_mono_ns() - t->upkeep_ns > WAL_BUSY_IDLE_NS;
-        if ((upkeep || overdue) && !atomic_load_explicit(&t->failed, memory_order_relaxed)) {
+        if ((upkeep || upkeep_overdue(t)) &&
+            !atomic_load_explicit(&t->failed, memory_order_relaxed)) {
             thread_upkeep(t);
         }
     }
 }
 
-int wal_thread_start(struct raft_wal *wal, struct wake *wake, struct wal_thread **ret_t)
+int wal_thread_start(struct raft_wal *wal, uint64_t room_min_bytes, struct wake *wake,
+                     struct wal_thread **ret_t)
 {
     struct wal_thread *t = calloc(1, sizeof(*t));
     if (t == NULL) {
@@ -372,6 +385,7 @@ int wal_thread_start(struct raft_wal *wal, struct wake *wake, struct wal_thread 
     }
     t->wal = wal;
     t->wake = wake;
+    t->room_min_bytes = room_min_bytes;
     t->upkeep_ns = clock_mono_ns();
     atomic_init(&t->room, true);
     pthread_condattr_t attr;

@@ -25,15 +25,19 @@
 #include "server/shell/wake.h"
 #include "server/shell/watchdog.h"
 
-#define WAL_BATCH_BYTES (1024 * 1024)
-#define WAL_IDLE_MS     50
+#define WAL_BATCH_BYTES    (1024 * 1024)
+#define WAL_IDLE_MS        50
+#define WAL_ROOM_MIN_BYTES (8U * 1024 * 1024) /* half a segment */
 
 struct wal_thread;
 
 /* Begin. wal and wake must outlive the thread; wake is signalled after every change below. Nothing is
  * done to the log before the first record is submitted: until then what recovery found stays valid.
+ * room_min_bytes: with less room in the log than this, segments are made at once, and if they cannot be,
+ * wal_thread_room says so while what is under way still fits.
  * Return: 0 or a negative errno. */
-int wal_thread_start(struct raft_wal *wal, struct wake *wake, struct wal_thread **ret_t);
+int wal_thread_start(struct raft_wal *wal, uint64_t room_min_bytes, struct wake *wake,
+                     struct wal_thread **ret_t);
 
 /* Gather one action. payloads are referenced (NULL: an entry without one). digest: for SNAPMARK, of
  * the snapshot's file. Runs out of memory: stops the process, because the log cannot go on. */

@@ -84,7 +84,7 @@ static void setup(void)
     fs.allocate = moody_allocate;
     wal_begin();
     ck_assert_int_eq(wake_init(&waker), 0);
-    ck_assert_int_eq(wal_thread_start(wal, &waker, &thread), 0);
+    ck_assert_int_eq(wal_thread_start(wal, SEGMENT_BYTES / 2, &waker, &thread), 0);
 }
 
 static int file_remove(const char *path, const struct stat *st, int flag, struct FTW *ftw)
