@@ -72,11 +72,11 @@ say "Act 3. The minority refuses, quickly and in words."
 for n in "${minority[@]}"; do
     at "$n" 5 set /account "90"
     [ "$TOOK" -le 2000 ] || wrong "the refusal took $TOOK ms"
-    printf '%s' "$OUT" | grep -q "need" || wrong "the refusal does not say how many members are needed"
+    grep -q "need" <<<"$OUT" || wrong "the refusal does not say how many members are needed"
     at "$n" 5 get /account
     [ "$TOOK" -le 2000 ] || wrong "the refusal took $TOOK ms"
     at "$n" 0 --consistency local get /account
-    printf '%s' "$OUT" | grep -q '^100' || wrong "the local read returned '$OUT'"
+    grep -q '^100' <<<"$OUT" || wrong "the local read returned '$OUT'"
 done
 
 say "Act 4. The majority goes on: it elects a leader and writes."
@@ -88,7 +88,7 @@ at "${majority[1]}" 0 get /account
 at "${minority[0]}" 5 get /account
 say "        The minority's local copy is old now, and says so:"
 at "${minority[0]}" 0 --consistency local get /account
-printf '%s' "$OUT" | grep -q '^100' || wrong "the minority learnt '$OUT' through a cut network"
+grep -q '^100' <<<"$OUT" || wrong "the minority learnt '$OUT' through a cut network"
 
 say "Act 5. The network heals: nothing to reconcile, nothing lost."
 "$COORDCTL" -s "$(all_addresses)" partition heal || wrong "the heal was refused"

@@ -134,10 +134,13 @@ ensemble_configure() {
 
 # member_pid N: its process id, if that process is alive and is this very member.
 member_pid() {
-    local pid
+    local pid cmdline
     pid=$(cat "$ENSEMBLE/member-$1.pid" 2>/dev/null) || return 1
-    { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -qF "$ENSEMBLE/member-$1.yaml" || return 1
-    echo "$pid"
+    cmdline=$({ tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null) || return 1
+    case "$cmdline" in
+    *"$ENSEMBLE/member-$1.yaml"*) echo "$pid" ;;
+    *) return 1 ;;
+    esac
 }
 
 member_start() {

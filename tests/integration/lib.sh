@@ -75,7 +75,7 @@ expect_equal() {
 }
 
 expect_match() {
-    printf '%s' "$1" | grep -qE -- "$2" || fail "${3:-text}: '$1' does not match '$2'"
+    grep -qE -- "$2" <<<"$1" || fail "${3:-text}: '$1' does not match '$2'"
 }
 
 expect_below() {
