@@ -121,7 +121,8 @@ int coord__core_submit(struct coord__core *k, struct coord__request *r, uint32_t
     if (k->o.policy == COORD_SESSIONS_OFF && session_op) {
         return COORD_ENOSESSION;
     }
-    if (k->requests >= COORD_REQUESTS_MAX || k->pending_bytes + r->bytes > COORD__PENDING_BYTES_MAX) {
+    if (k->requests >= COORD_REQUESTS_MAX ||
+        k->pending_bytes + r->bytes > COORD__PENDING_BYTES_MAX) {
         return COORD_EBUSY;
     }
     coord__clock(k, now);

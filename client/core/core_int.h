@@ -20,9 +20,9 @@ enum coord__link_state {
 
 struct coord__link {
     enum coord__link_state state;
-    uint64_t id;       /* of the connection wished or made */
-    uint32_t server;   /* of it, or the last one */
-    uint64_t until;    /* PAUSE: its end. WANTED, HELLO: given up then. detached READY: attach again */
+    uint64_t id;     /* of the connection wished or made */
+    uint32_t server; /* of it, or the last one */
+    uint64_t until; /* PAUSE: its end. WANTED, HELLO: given up then. detached READY: attach again */
     uint64_t ready_at; /* READY since */
     uint64_t heard;    /* bytes came last */
     uint64_t asked;    /* the oldest request without an answer was sent; 0 none is */

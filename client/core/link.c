@@ -249,8 +249,8 @@ static void hello_refused(struct coord__core *k, const struct coord_result *res)
     char why[COORD__WHY_BYTES];
     int len = (int)(res->text.len < 160 ? res->text.len : 160);
     (void)snprintf(why, sizeof(why), "the server refused: %.*s%s%s", len,
-                   res->text.data != NULL ? (const char *)res->text.data : "",
-                   len > 0 ? ": " : "", coord_strerror(res->error));
+                   res->text.data != NULL ? (const char *)res->text.data : "", len > 0 ? ": " : "",
+                   coord_strerror(res->error));
     bool asked = k->session.id != 0 && !k->link.detached;
     if (asked && (res->error == COORD_EAUTH || res->error == COORD_EEXPIRED)) {
         coord__session_gone(k, true);
@@ -302,8 +302,8 @@ void coord__link_hello(struct coord__core *k, const struct coord_result *res)
 static bool silent(const struct coord__core *k)
 {
     const struct coord__link *l = &k->link;
-    uint64_t timeout = k->session.id != 0 ? k->session.timeout_ns
-                                          : k->o.session_timeout_ms * COORD__NS_PER_MS;
+    uint64_t timeout =
+        k->session.id != 0 ? k->session.timeout_ns : k->o.session_timeout_ms * COORD__NS_PER_MS;
     uint64_t since = l->asked > l->heard ? l->asked : l->heard;
     return l->asked != 0 && k->now - since >= timeout / 3 * 2;
 }
@@ -349,8 +349,8 @@ uint64_t coord__link_deadline(const struct coord__core *k)
     }
     uint64_t at = l->detached ? l->until : UINT64_MAX;
     if (l->asked != 0) {
-        uint64_t timeout = k->session.id != 0 ? k->session.timeout_ns
-                                              : k->o.session_timeout_ms * COORD__NS_PER_MS;
+        uint64_t timeout =
+            k->session.id != 0 ? k->session.timeout_ns : k->o.session_timeout_ms * COORD__NS_PER_MS;
         uint64_t silent_at = (l->asked > l->heard ? l->asked : l->heard) + timeout / 3 * 2;
         at = silent_at < at ? silent_at : at;
     }

@@ -49,8 +49,7 @@ static void bad_stream(struct coord__core *k, const char *what)
     for (struct coord__list *at = k->flying.next; at != &k->flying;) {
         struct coord__request *r = COORD__ENTRY(at, struct coord__request, link);
         at = at->next;
-        if (r->role == COORD__USER && !r->zombie &&
-            ++r->bad_streams >= COORD__BAD_STREAMS_MAX) {
+        if (r->role == COORD__USER && !r->zombie && ++r->bad_streams >= COORD__BAD_STREAMS_MAX) {
             coord__complete(k, r, COORD_EPROTO, NULL);
         }
     }
@@ -84,8 +83,8 @@ static bool may_move(const struct coord__core *k, const struct coord__request *r
 }
 
 /* Put r, which was answered, back in front and give the link up. */
-static void try_elsewhere(struct coord__core *k, struct coord__request *r,
-                          enum coord__link_end end, int error)
+static void try_elsewhere(struct coord__core *k, struct coord__request *r, enum coord__link_end end,
+                          int error)
 {
     assert(r->flying && !r->zombie);
     if (r->write) {
@@ -176,8 +175,8 @@ static bool user_reply(struct coord__core *k, struct coord__request *r,
         try_elsewhere(k, r, COORD__END_FAILED, error);
         return false;
     }
-    bool closed = r->q.op == COORD_OP_SESSION_CLOSE &&
-                  (error == COORD_EEXPIRED || error == COORD_ENOSESSION);
+    bool closed =
+        r->q.op == COORD_OP_SESSION_CLOSE && (error == COORD_EEXPIRED || error == COORD_ENOSESSION);
     if (error == COORD_ENOSESSION && r->write && k->link.attached) {
         error = COORD_EEXPIRED;
     }
@@ -260,8 +259,7 @@ static bool one_reply(struct coord__core *k, const uint8_t *body, size_t len, ui
 }
 
 /* One frame. Return: 1 *out is set, 0 nothing to tell, 2 *out is set and the frame is to be read again. */
-static int one_frame(struct coord__core *k, const uint8_t *body, size_t len,
-                     struct coord__out *out)
+static int one_frame(struct coord__core *k, const uint8_t *body, size_t len, struct coord__out *out)
 {
     char why[160] = "";
     uint64_t number;

@@ -24,7 +24,8 @@ static uint8_t *take_bytes(struct coord_bytes *b, uint8_t *at)
 
 struct coord__request *coord__request_create(enum coord__role role, const struct coord_request *q)
 {
-    size_t bytes = (size_t)q->path.len + 1 + q->data.len + q->after.len + q->client.len + q->secret.len;
+    size_t bytes =
+        (size_t)q->path.len + 1 + q->data.len + q->after.len + q->client.len + q->secret.len;
     struct coord__request *r = coord__alloc(sizeof(*r) + bytes);
     if (r == NULL) {
         return NULL;

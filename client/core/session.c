@@ -167,7 +167,8 @@ void coord__session_tick(struct coord__core *k)
     }
     if (probe_due(k)) {
         struct coord_request probe = {.op = COORD_OP_STATUS};
-        (void)coord__send_own(k, COORD__PROBE, &probe); /* without memory the next tick tries again */
+        (void)coord__send_own(k, COORD__PROBE,
+                              &probe); /* without memory the next tick tries again */
         return;
     }
     if (!k->link.attached) {

@@ -43,8 +43,8 @@ static void lost(struct coord__place *p, int error)
 }
 
 int coord_election_campaign(struct coord *c, const char *name,
-                            const struct coord_election_options *o, coord_election_cb cb,
-                            void *arg, struct coord_election **ret_election)
+                            const struct coord_election_options *o, coord_election_cb cb, void *arg,
+                            struct coord_election **ret_election)
 {
     static const struct coord__place_calls calls = {told, lost};
     struct coord_election_options plain;

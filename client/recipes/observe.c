@@ -28,8 +28,8 @@ struct coord_observer {
     coord_watch_id watch;
     bool stopped; /* nothing is told any more */
     bool looking;
-    bool again;    /* something changed during the look */
-    bool told;     /* something was told, and this: */
+    bool again;     /* something changed during the look */
+    bool told;      /* something was told, and this: */
     uint64_t token; /* 0: nobody leads */
     uint32_t value_bytes;
     uint64_t value_hash;

@@ -29,7 +29,8 @@
 #include <pthread.h>
 
 #define COORD__RECIPE_NAME_MAX 900
-#define COORD__RECIPE_ID_BYTES 17 /* 16 hexadecimal digits and '-' in front of the sequence number */
+#define COORD__RECIPE_ID_BYTES \
+    17 /* 16 hexadecimal digits and '-' in front of the sequence number */
 
 enum coord__place_state {
     COORD__CREATING = 1,
@@ -52,16 +53,17 @@ struct coord__place {
     pthread_mutex_t mutex;
     uint32_t refs;
     enum coord__place_state state;
-    bool told;     /* the end of the acquire was told */
-    bool acquired; /* it was an owner once */
-    bool released; /* by the user */
+    bool told;      /* the end of the acquire was told */
+    bool acquired;  /* it was an owner once */
+    bool released;  /* by the user */
     bool finishing; /* after the release: something under way will call finish_release */
-    bool trying;   /* COORD_TRY */
-    bool again;    /* list again when the lease holds */
+    bool trying;    /* COORD_TRY */
+    bool again;     /* list again when the lease holds */
 
     char dir[COORD_PATH_MAX + 1];
-    char id[COORD__RECIPE_ID_BYTES + 1]; /* begins the node's name: finds it when its answer is lost */
-    char path[COORD_PATH_MAX + 1];       /* of the node, "" none */
+    char id[COORD__RECIPE_ID_BYTES +
+            1];                    /* begins the node's name: finds it when its answer is lost */
+    char path[COORD_PATH_MAX + 1]; /* of the node, "" none */
     uint64_t sequence;
     uint64_t token;
     uint64_t session;

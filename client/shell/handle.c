@@ -71,7 +71,8 @@ int coord__handle_enter(const struct coord *c)
         return COORD_EFORKED;
     }
     if (c->threaded) {
-        (void)pthread_mutex_lock(lock_of(c)); /* cannot fail: never held across a call by a caller */
+        (void)pthread_mutex_lock(
+            lock_of(c)); /* cannot fail: never held across a call by a caller */
     }
     return 0;
 }

@@ -19,10 +19,11 @@
 #include "client/core/convert.h"
 #include "client/core/core.h"
 
-#define COORD__HOST_BYTES      256 /* of a server's name, with its NUL */
-#define COORD__ADDRESSES_MAX   16  /* of one name that are tried */
-#define COORD__DEFAULT_PORT    7410
-#define COORD__RESOLVE_POLL_NS 5000000ull /* libevent's descriptor cannot be waited for: look so often */
+#define COORD__HOST_BYTES    256 /* of a server's name, with its NUL */
+#define COORD__ADDRESSES_MAX 16  /* of one name that are tried */
+#define COORD__DEFAULT_PORT  7410
+#define COORD__RESOLVE_POLL_NS \
+    5000000ull /* libevent's descriptor cannot be waited for: look so often */
 
 struct coord__address {
     struct sockaddr_storage addr;

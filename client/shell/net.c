@@ -24,10 +24,10 @@
 #include <unistd.h>
 
 /* Read at most so often before others get their turn. */
-#define READS_MAX     16
-#define KEEP_IDLE_S   10
-#define KEEP_EVERY_S  5
-#define KEEP_PROBES   3
+#define READS_MAX    16
+#define KEEP_IDLE_S  10
+#define KEEP_EVERY_S 5
+#define KEEP_PROBES  3
 
 void coord__net_init(struct coord__net *n)
 {

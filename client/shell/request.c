@@ -220,8 +220,8 @@ int coord__submit_locked(struct coord *c, const struct coord__submission *s,
 
 /* --- the asynchronous calls -------------------------------------------------------------------- */
 
-static int submit(struct coord *c, const struct coord__submission *s,
-                  const struct coord_call *call, coord_reply_cb cb, void *arg)
+static int submit(struct coord *c, const struct coord__submission *s, const struct coord_call *call,
+                  coord_reply_cb cb, void *arg)
 {
     int err = coord__handle_enter(c);
     if (err < 0) {

@@ -26,8 +26,7 @@ int coord__make_delete(struct coord *c, const char *path, const struct coord_cal
 /* GET, EXISTS, STAT or LIST. */
 int coord__make_read(struct coord *c, enum coord_op op, const char *path,
                      const struct coord_call *call, struct coord__submission *ret_s);
-int coord__make_partition(const uint32_t *members, uint32_t count,
-                          struct coord__submission *ret_s);
+int coord__make_partition(const uint32_t *members, uint32_t count, struct coord__submission *ret_s);
 /* An operation without arguments. */
 void coord__make_plain(enum coord_op op, struct coord__submission *ret_s);
 /* A path of the user as that of the servers, in s->q.path. */

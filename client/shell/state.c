@@ -74,8 +74,7 @@ enum coord_state coord_state(const struct coord *c)
     if (coord__handle_enter(c) < 0) {
         return COORD_CLOSED;
     }
-    enum coord_state state =
-        c->closing ? COORD_CLOSED : coord__core_state(c->core, coord__now());
+    enum coord_state state = c->closing ? COORD_CLOSED : coord__core_state(c->core, coord__now());
     coord__handle_leave(c);
     return state;
 }

@@ -116,8 +116,7 @@ void coord__waiter_reply(struct coord *c, struct coord__waiter *w, const struct 
     w->error = out->error;
     if (w->keep) {
         struct owned_reply *owned = coord__alloc(sizeof(*owned));
-        struct coord_reply *reply =
-            owned != NULL ? coord__convert_reply(out, &owned->arena) : NULL;
+        struct coord_reply *reply = owned != NULL ? coord__convert_reply(out, &owned->arena) : NULL;
         if (reply != NULL) {
             owned->reply = *reply;
             w->reply = &owned->reply;

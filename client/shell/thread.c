@@ -30,7 +30,7 @@ static void *run(void *arg)
 {
     struct coord *c = arg;
     (void)pthread_setname_np(pthread_self(), "libcoord"); /* only for people's eyes */
-    (void)coord__handle_enter(c); /* cannot fail: made in this process */
+    (void)coord__handle_enter(c);                         /* cannot fail: made in this process */
     c->thread = pthread_self();
     while (!coord__turn(c)) {
         struct pollfd p = {.fd = c->epoll_fd, .events = POLLIN};

@@ -24,8 +24,7 @@ static int make_watch(struct coord *c, const char *path, const struct coord_watc
     s->q.depth = (enum coord_depth)o->depth;
     s->q.kinds = o->kinds != 0 ? o->kinds : ALL_KINDS;
     s->q.flags = (o->with_value ? COORD_WATCH_VALUE : 0u) |
-                 (o->with_previous ? COORD_WATCH_PREVIOUS : 0u) |
-                 (o->once ? COORD_WATCH_ONCE : 0u);
+                 (o->with_previous ? COORD_WATCH_PREVIOUS : 0u) | (o->once ? COORD_WATCH_ONCE : 0u);
     s->q.revision = o->from_revision;
     return coord__make_path(c, path, s);
 }

@@ -88,9 +88,9 @@ static void take_output(struct rig *r)
         ck_assert_int_gt(size, 0);
         ck_assert_uint_lt(r->sent_count, RIG_LOG_MAX);
         struct rig_sent *s = &r->sent[r->sent_count++];
-        int err = coord_request_decode(bytes + at + COORD_FRAME_HEADER_BYTES,
-                                       (size_t)size - COORD_FRAME_HEADER_BYTES, &s->q, why,
-                                       sizeof(why));
+        int err =
+            coord_request_decode(bytes + at + COORD_FRAME_HEADER_BYTES,
+                                 (size_t)size - COORD_FRAME_HEADER_BYTES, &s->q, why, sizeof(why));
         ck_assert_msg(err == 0, "the core sent nonsense: %s", why);
         (void)snprintf(s->path, sizeof(s->path), "%.*s", (int)s->q.path.len,
                        s->q.path.data != NULL ? (const char *)s->q.path.data : "");

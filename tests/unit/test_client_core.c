@@ -143,7 +143,8 @@ START_TEST(lost_writes_are_sent_again_under_their_numbers)
     struct coord_result data = got("d");
     rig_answer(&rig, sr, &data);
     rig_reply(&rig, r, 0);
-    rig_answer_error(&rig, sb, COORD_EEXISTS); /* the stored answer is final although it was in doubt */
+    rig_answer_error(&rig, sb,
+                     COORD_EEXISTS); /* the stored answer is final although it was in doubt */
     ck_assert_int_eq(rig_reply(&rig, b, COORD_EEXISTS)->outcome, COORD_OUTCOME_FAILED);
     stop();
 }

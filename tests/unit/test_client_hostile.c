@@ -42,7 +42,9 @@ static int told_times(uint64_t id, int *ret_error)
 static struct coord_result list_of_two(void)
 {
     static const struct coord_list_entry entries[2] = {
-        {.name = {(const uint8_t *)"a", 1}, .has_stat = true, .has_data = true,
+        {.name = {(const uint8_t *)"a", 1},
+         .has_stat = true,
+         .has_data = true,
          .data = {(const uint8_t *)"xyz", 3}},
         {.name = {(const uint8_t *)"bb", 2}, .has_stat = true, .has_data = true},
     };
@@ -107,7 +109,8 @@ START_TEST(damage_at_every_byte)
     start(1);
     uint64_t id = rig_create(&rig, "/a", 0, 3000);
     struct rig_sent *s = rig_expect(&rig, COORD_OP_CREATE);
-    struct coord_result res = {.path = {(const uint8_t *)"/a", 2}, .stat = {.create_revision = 300}};
+    struct coord_result res = {.path = {(const uint8_t *)"/a", 2},
+                               .stat = {.create_revision = 300}};
     struct coord_buf *frame = rig_frame(&rig, s, &res);
     size_t at = (size_t)_i / 8 < frame->len ? (size_t)_i / 8 : frame->len - 1;
     frame->data[at] ^= (uint8_t)(1u << (_i % 8));

@@ -59,7 +59,7 @@ static struct coord *open_plain(bool threaded)
 }
 
 /* Drive a handle until *done. */
-static void run_until(struct coord *c, const volatile bool *done)
+static void run_until(struct coord *c, const _Atomic bool *done)
 {
     for (int i = 0; i < 10000 && !*done; i++) {
         struct pollfd p = {.fd = coord_fd(c), .events = coord_events(c)};
@@ -71,7 +71,7 @@ static void run_until(struct coord *c, const volatile bool *done)
 
 /* What a callback was told. */
 struct seen {
-    volatile bool done;
+    _Atomic bool done;
     int count;
     int error;
     enum coord_outcome outcome;
@@ -200,9 +200,9 @@ END_TEST
 
 START_TEST(options_are_checked)
 {
-    static const char *const bad[] = {"",        "a:0",     "a:65536", "a:7410x",    "[::1",
-                                      "[x]:741", "a,,b",    ":7410",   "[::1]7410",  "::1:7410",
-                                      "a:",      "a:-1",    "a:+1",    "[::1]:7410,", "a:0x10"};
+    static const char *const bad[] = {"",        "a:0",  "a:65536", "a:7410x",     "[::1",
+                                      "[x]:741", "a,,b", ":7410",   "[::1]7410",   "::1:7410",
+                                      "a:",      "a:-1", "a:+1",    "[::1]:7410,", "a:0x10"};
     char why[256];
     struct coord *c;
     struct coord_options o = options();
@@ -360,7 +360,7 @@ static void note_threaded(struct coord *c, const struct coord_reply *reply, void
     s->done = true;
 }
 
-static void wait_done(const volatile bool *done)
+static void wait_done(const _Atomic bool *done)
 {
     for (int i = 0; i < 10000 && !*done; i++) {
         (void)poll(NULL, 0, 1);
@@ -642,8 +642,7 @@ START_TEST(names_are_resolved)
 {
     char servers[64];
     struct coord_options o = options();
-    (void)snprintf(servers, sizeof(servers), "localhost:%u",
-                   (unsigned)client_server_port(server));
+    (void)snprintf(servers, sizeof(servers), "localhost:%u", (unsigned)client_server_port(server));
     o.servers = servers;
     struct coord *c = open_with(&o, _i == 1);
     ck_assert_int_eq(coord_sync_sync(c, NULL, NULL), 0);

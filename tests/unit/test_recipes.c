@@ -289,7 +289,8 @@ START_TEST(try_and_timed)
     ck_assert_ptr_null(other);
     ck_assert_uint_eq(none, 7);
     struct coord_queue *q;
-    ck_assert_int_eq(coord_lock_list_sync(c, "t", NULL, &q), 0); /* behind the leaving, so it shows */
+    ck_assert_int_eq(coord_lock_list_sync(c, "t", NULL, &q),
+                     0); /* behind the leaving, so it shows */
     ck_assert_uint_eq(q->count, 1);
     ck_assert_uint_eq(q->entries[0].token, token);
     ck_assert_uint_eq(q->entries[0].session, coord_session_id(owner));
@@ -504,8 +505,7 @@ START_TEST(close_ends_all_of_them)
         w[i].release_in_callback = i == 2;
         o.lost = lost;
         o.lost_arg = &w[i];
-        ck_assert_int_eq(coord_lock_acquire(c, "c", i == 0 ? &o : NULL, told, &w[i], &locks[i]),
-                         0);
+        ck_assert_int_eq(coord_lock_acquire(c, "c", i == 0 ? &o : NULL, told, &w[i], &locks[i]), 0);
     }
     int64_t end = now_ms() + 10000;
     while (w[0].told == 0 && now_ms() < end) {
