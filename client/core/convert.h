@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * convert.h: what the core gives out, as the public structs of coord.h: strings with their NUL, paths
- * without the handle's prefix, lists as arrays. Everything is copied into the arena given.
+ * convert.h: what the core gives out, as the public structs of coord.h: strings with their NUL,
+ * paths without the handle's prefix, lists as arrays. Everything is copied into the arena given.
  *
  * Thread: any; the arena's owner.
  */

@@ -107,7 +107,7 @@ uint64_t coord__random(struct coord__core *k)
     return x * 2685821657736338717ull;
 }
 
-/* --- requests ---------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 int coord__core_submit(struct coord__core *k, struct coord__request *r, uint32_t timeout_ms,
                        uint64_t now)
@@ -233,7 +233,7 @@ enum coord_outcome coord__core_outcome(const struct coord__core *k, uint64_t id)
                                                                      : COORD_OUTCOME_UNKNOWN;
 }
 
-/* --- deadlines --------------------------------------------------------------------------------- */
+/* --- deadlines -------------------------------------------------------------------------------- */
 
 /* The time of r is over: say the most that is known. */
 static void time_out(struct coord__core *k, struct coord__request *r)
@@ -264,8 +264,8 @@ static uint64_t expire_list(struct coord__core *k, struct coord__list *head, uin
     return next;
 }
 
-/* Looks at all requests, but at most about once in the shortest timeout in use: expiry is only a lower
- * bound, and is exact after each look. */
+/* Looks at all requests, but at most about once in the shortest timeout in use: expiry is only a
+ * lower bound, and is exact after each look. */
 static void expire(struct coord__core *k)
 {
     if (k->now < k->expiry) {
@@ -308,7 +308,7 @@ uint64_t coord__core_deadline(const struct coord__core *k)
     return k->watch_retry < at ? k->watch_retry : at;
 }
 
-/* --- states ------------------------------------------------------------------------------------ */
+/* --- states ----------------------------------------------------------------------------------- */
 
 enum coord_state coord__core_state(const struct coord__core *k, uint64_t now)
 {
@@ -374,7 +374,7 @@ bool coord__core_ready(const struct coord__core *k, uint32_t *ret_member, uint32
     return true;
 }
 
-/* --- giving out -------------------------------------------------------------------------------- */
+/* --- giving out ------------------------------------------------------------------------------- */
 
 static void give_done(struct coord__core *k, struct coord__out *out)
 {
@@ -425,7 +425,7 @@ bool coord__core_next(struct coord__core *k, struct coord__out *ret_out)
     }
 }
 
-/* --- the end ----------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static void close_list(struct coord__core *k, struct coord__list *head)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * core.h: everything of a handle that decides, without I/O, clock or thread: which server, which
- * session, what is sent when, what is tried again, when a lease is over. A shell (client/shell, or a
- * test, or the simulator) turns it:
+ * session, what is sent when, what is tried again, when a lease is over. A shell (client/shell, or
+ * a test, or the simulator) turns it:
  *
  *   events in                              then, until nothing is left
  *   coord__core_submit / _watch / ...      coord__core_next    completions, states, watch events
@@ -10,8 +10,8 @@
  *   coord__core_bytes                      coord__core_output  bytes to send there
  *   coord__core_tick                       coord__core_deadline  when to call tick at the latest
  *
- * The core calls nothing back. What coord__core_next gives out borrows from the bytes received, up to
- * the next call of it; in between, submitting is legal.
+ * The core calls nothing back. What coord__core_next gives out borrows from the bytes received, up
+ * to the next call of it; in between, submitting is legal.
  *
  *   the link    NONE -> WANTED -> HELLO -> READY -> (lost) PAUSE or WANTED ...
  *
@@ -25,7 +25,8 @@
  *
  * Invariants
  *   1. Every submitted request is given out as completed exactly once; every watch as ended.
- *   2. On a link answers are taken only in the order of the requests; anything else breaks the link.
+ *   2. On a link answers are taken only in the order of the requests; anything else breaks the
+ *      link.
  *   3. A write keeps its number until it is completed; no two requests of a core share one.
  *   4. acked, in each request, is below every number without an answer.
  *   5. Writes are sent only on a link that is attached to the session (policy OFF: any).
@@ -61,7 +62,7 @@ int coord__core_create(const struct coord__core_options *o, uint64_t now,
 /* Everything must have been given out (coord__core_close and _next), or is freed silently. */
 void coord__core_destroy(struct coord__core *k);
 
-/* --- requests ---------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 /* Queue a request made with role USER. A SESSION_OPEN completes once there is a session, a
  * SESSION_CLOSE once there is none.
@@ -73,7 +74,7 @@ int coord__core_submit(struct coord__core *k, struct coord__request *r, uint32_t
 
 enum coord_outcome coord__core_outcome(const struct coord__core *k, uint64_t id);
 
-/* --- watches ----------------------------------------------------------------------------------- */
+/* --- watches ---------------------------------------------------------------------------------- */
 
 struct coord__watch {
     struct coord__list link; /* core->watches, in order of id */
@@ -98,17 +99,19 @@ struct coord__watch {
     uint8_t storage[];
 };
 
-/* q: operation WATCH with path, depth, kinds, flags and revision. Return: NULL when memory is out. */
+/* q: operation WATCH with path, depth, kinds, flags and revision. Return: NULL when memory is
+ * out. */
 struct coord__watch *coord__watch_create(const struct coord_request *q);
 void coord__watch_free(struct coord__watch *w);
 
 /* Ownership: the core's on success, until it is given out as ended.
- * Errors: COORD_ELIMIT, COORD_EBUSY, COORD_ECLOSED, COORD_ENOMEM. Return: 0 or negative; w->id on 0. */
+ * Errors: COORD_ELIMIT, COORD_EBUSY, COORD_ECLOSED, COORD_ENOMEM. Return: 0 or negative; w->id on
+ *         0. */
 int coord__core_watch(struct coord__core *k, struct coord__watch *w, uint64_t now);
 /* Errors: COORD_ENONODE when there is none (any more), COORD_ECLOSED. */
 int coord__core_unwatch(struct coord__core *k, uint64_t id, uint64_t now);
 
-/* --- timers ------------------------------------------------------------------------------------ */
+/* --- timers ----------------------------------------------------------------------------------- */
 
 struct coord__timer {
     struct coord__list link; /* core->timers, by time; or core->timers_out */
@@ -119,12 +122,13 @@ struct coord__timer {
     void *arg;
 };
 
-/* t: made with coord__alloc, cb and arg set. Ownership: the core's on success, until it is given out.
+/* t: made with coord__alloc, cb and arg set. Ownership: the core's on success, until it is given
+ *    out.
  * Errors: COORD_ECLOSED. */
 int coord__core_after(struct coord__core *k, struct coord__timer *t, uint64_t ms, uint64_t now);
 void coord__core_cancel_after(struct coord__core *k, uint64_t id);
 
-/* --- what comes out ---------------------------------------------------------------------------- */
+/* --- what comes out --------------------------------------------------------------------------- */
 
 enum coord__out_kind {
     COORD__OUT_REPLY = 1,
@@ -162,7 +166,7 @@ bool coord__core_next(struct coord__core *k, struct coord__out *ret_out);
 /* The request of a REPLY is not needed any more. */
 void coord__core_release(struct coord__core *k, struct coord__request *r);
 
-/* --- the link ---------------------------------------------------------------------------------- */
+/* --- the link --------------------------------------------------------------------------------- */
 
 /* The connection that should exist: a number that never returns, and its server. id 0: none; an
  * existing connection with another id is to be closed without a word to the core. */
@@ -173,8 +177,8 @@ struct coord__link_wish {
 struct coord__link_wish coord__core_link(const struct coord__core *k);
 
 void coord__core_connected(struct coord__core *k, uint64_t link, uint64_t now);
-/* The connection could not be made, or broke. why: for people; copied. A link that is not the wished
- * one is ignored, here and below. */
+/* The connection could not be made, or broke. why: for people; copied. A link that is not the
+ * wished one is ignored, here and below. */
 void coord__core_lost(struct coord__core *k, uint64_t link, const char *why, uint64_t now);
 /* Errors: none; without memory for the bytes the link is given up. */
 void coord__core_bytes(struct coord__core *k, uint64_t link, const void *bytes, size_t len,
@@ -184,7 +188,7 @@ void coord__core_bytes(struct coord__core *k, uint64_t link, const void *bytes, 
 size_t coord__core_output(struct coord__core *k, const uint8_t **ret_bytes);
 void coord__core_sent(struct coord__core *k, size_t bytes);
 
-/* --- time and state ---------------------------------------------------------------------------- */
+/* --- time and state --------------------------------------------------------------------------- */
 
 void coord__core_tick(struct coord__core *k, uint64_t now);
 /* When tick is due at the latest; UINT64_MAX never. 0: something is to be done at once. */
@@ -200,8 +204,9 @@ const char *coord__core_why(const struct coord__core *k);
 /* Is the link's hello answered? Then its member and server. */
 bool coord__core_ready(const struct coord__core *k, uint32_t *ret_member, uint32_t *ret_server);
 
-/* End: all requests complete with COORD_ECLOSED, all watches end, CLOSED is the last state; an attached
- * session's close is put into the output, for the shell to send if it can. Drain with coord__core_next. */
+/* End: all requests complete with COORD_ECLOSED, all watches end, CLOSED is the last state; an
+ * attached session's close is put into the output, for the shell to send if it can. Drain with
+ * coord__core_next. */
 void coord__core_close(struct coord__core *k, uint64_t now);
 
 #endif

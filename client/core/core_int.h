@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * core_int.h: the body of a core, for the files of client/core only. core.h says what it guarantees.
+ * core_int.h: the body of a core, for the files of client/core only. core.h says what it
+ * guarantees.
  * Thread: none; one at a time.
  */
 #ifndef COORD_CLIENT_CORE_CORE_INT_H
@@ -136,8 +137,8 @@ uint64_t coord__link_deadline(const struct coord__core *k);
 /* The link's server answered ENOQUORUM or EINDOUBT for r, which is in waiting now: complete it when
  * every server was tried. Return: true when it was completed. */
 bool coord__refused_check(struct coord__core *k, struct coord__request *r);
-/* The link's server can neither attach nor open the session for want of a quorum: note it for all that
- * wait for the session. */
+/* The link's server can neither attach nor open the session for want of a quorum: note it for all
+ * that wait for the session. */
 void coord__refuse_waiting(struct coord__core *k, const struct coord_result *res);
 
 /* pump.c */
@@ -172,7 +173,8 @@ void coord__timers_close(struct coord__core *k);
 void coord__timers_free(struct coord__core *k);
 
 /* recv.c */
-/* Take one frame. Return: 0 there is no whole one, 1 *ret_out is set, 2 it had nothing to give out. */
+/* Take one frame. Return: 0 there is no whole one, 1 *ret_out is set, 2 it had nothing to give
+ * out. */
 int coord__recv_frame(struct coord__core *k, struct coord__out *ret_out);
 
 /* watch.c */
@@ -183,8 +185,8 @@ void coord__watch_unsent(struct coord__core *k, uint64_t id);
 void coord__watch_answered(struct coord__core *k, const struct coord__request *r,
                            const struct coord_result *res);
 bool coord__watch_next(struct coord__core *k, struct coord__out *ret_out);
-/* One event frame. Return: 1 given out in *ret_out, 0 nothing to tell, 2 given out but the frame is to
- * be read again. */
+/* One event frame. Return: 1 given out in *ret_out, 0 nothing to tell, 2 given out but the frame is
+ * to be read again. */
 int coord__watch_event(struct coord__core *k, const struct coord_event *ev,
                        struct coord__out *ret_out);
 void coord__watches_tick(struct coord__core *k);

@@ -8,14 +8,16 @@
 
 #include <stdint.h>
 
-/* Bytes of requests under way, paths and data together: what a burst may cost in memory. More: EBUSY. */
+/* Bytes of requests under way, paths and data together: what a burst may cost in memory. More:
+ * EBUSY. */
 #define COORD__PENDING_BYTES_MAX (64u * 1024 * 1024)
 
-/* Encoded but not yet sent: enough to fill a socket, little enough that a move to another server does
- * not throw much away. */
+/* Encoded but not yet sent: enough to fill a socket, little enough that a move to another server
+ * does not throw much away. */
 #define COORD__OUTPUT_BYTES_SOFT (256u * 1024)
 
-/* The largest frame believed before a server told its limit: a hello and its errors are far smaller. */
+/* The largest frame believed before a server told its limit: a hello and its errors are far
+ * smaller. */
 #define COORD__HELLO_FRAME_BYTES (64u * 1024)
 /* What is believed of a server's limit at most, and what is added for receipts and headers. */
 #define COORD__FRAME_BYTES_MAX   (64u * 1024 * 1024)

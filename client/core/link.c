@@ -6,9 +6,9 @@
  * 0 .. min(backoff_max, backoff_min * 2^rounds) (full jitter), so that the clients of a server that
  * died do not come back together. A link that answered something, or lasted, begins the count anew.
  *
- * A hello with the session goes through the log; in a minority it is refused. If reads are waiting that
- * a minority can serve (status, local, bounded ...), the link is then made DETACHED, without the
- * session, and given up after a while to try to attach again.
+ * A hello with the session goes through the log; in a minority it is refused. If reads are waiting
+ * that a minority can serve (status, local, bounded ...), the link is then made DETACHED, without
+ * the session, and given up after a while to try to attach again.
  *
  * Leaves to others: sockets and names (the shell), what is sent once READY (pump.c).
  * Thread: none; one at a time. The state diagram is in core.h.
@@ -19,7 +19,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* How long a detached link serves before attaching is tried again: drawn from here to twice this. */
+/* How long a detached link serves before attaching is tried again: drawn from here to twice
+ * this. */
 #define DETACHED_NS 400000000ull
 
 static void want(struct coord__core *k, bool detached)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mem.c: see mem.h. An arena is a list of chunks; a request that does not fit gets a new chunk of at
- * least CHUNK_BYTES, so a reply costs one allocation, and none once the arena is warm.
+ * mem.c: see mem.h. An arena is a list of chunks; a request that does not fit gets a new chunk of
+ * at least CHUNK_BYTES, so a reply costs one allocation, and none once the arena is warm.
  *
  * Leaves to others: the codec's buffers (protocol/buf.h) have an allocator of their own.
  * Thread: see mem.h.

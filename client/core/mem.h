@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mem.h: memory of the client library: one place through which a test can make the nth allocation fail,
- * and a bump allocator for what lives as long as one reply.
+ * mem.h: memory of the client library: one place through which a test can make the nth allocation
+ * fail, and a bump allocator for what lives as long as one reply.
  *
  * Invariants
  *   1. Every allocation of client/ but those of the shared codec's buffers comes from here.
  *   2. What an arena gave out is valid until coord__arena_clear or _finish.
- * Threads: the functions any; an arena that of its owner. The hook is set by tests only, before use.
+ * Threads: the functions any; an arena that of its owner. The hook is set by tests only, before
+ *          use.
  */
 #ifndef COORD_CLIENT_CORE_MEM_H
 #define COORD_CLIENT_CORE_MEM_H

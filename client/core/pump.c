@@ -2,8 +2,9 @@
 /*
  * pump.c: from waiting to flying: what may be sent now, under which number, as which bytes.
  *
- * Requests leave in the order in which they were made. A write waits for the session, and what was made
- * after it waits behind it; only on a detached link do requests without need of a session overtake.
+ * Requests leave in the order in which they were made. A write waits for the session, and what was
+ * made after it waits behind it; only on a detached link do requests without need of a session
+ * overtake.
  *
  * Leaves to others: answers (recv.c), opening the session (session.c).
  * Thread: none; one at a time. Invariants 3, 4 and 5 of core.h are kept here.

@@ -258,7 +258,8 @@ static bool one_reply(struct coord__core *k, const uint8_t *body, size_t len, ui
     return given;
 }
 
-/* One frame. Return: 1 *out is set, 0 nothing to tell, 2 *out is set and the frame is to be read again. */
+/* One frame. Return: 1 *out is set, 0 nothing to tell, 2 *out is set and the frame is to be read
+ * again. */
 static int one_frame(struct coord__core *k, const uint8_t *body, size_t len, struct coord__out *out)
 {
     char why[160] = "";

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * request.c: see request.h. Leaves to others: when it is sent (pump.c), what an answer means (recv.c).
+ * request.c: see request.h. Leaves to others: when it is sent (pump.c), what an answer means
+ * (recv.c).
  * Thread: that of the core.
  */
 #include "client/core/request.h"

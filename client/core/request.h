@@ -4,11 +4,11 @@
  *
  * Invariants
  *   1. q's byte fields point into the request's own storage; nothing of the caller's is kept.
- *   2. Through `link` a request is in core->waiting or core->flying, or in none. Through `done` it is
- *      in core->done from its completion until it is given out. A completed request whose answer may
- *      still come stays in flying as a zombie, so that later answers meet the right request.
- *   3. number is 0 until the request is first sent. A write keeps its number for ever; everything else
- *      gets a new one each time it is sent.
+ *   2. Through `link` a request is in core->waiting or core->flying, or in none. Through `done` it
+ *      is in core->done from its completion until it is given out. A completed request whose answer
+ *      may still come stays in flying as a zombie, so that later answers meet the right request.
+ *   3. number is 0 until the request is first sent. A write keeps its number for ever; everything
+ *      else gets a new one each time it is sent.
  * Thread: that of the core.
  */
 #ifndef COORD_CLIENT_CORE_REQUEST_H

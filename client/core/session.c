@@ -2,15 +2,16 @@
 /*
  * session.c: the session of a handle: opening, keeping alive, the lease, the end.
  *
- *   kept = the SEND time of the newest acknowledged keep-alive: a PING, a write that went through the
- *          log, or the open itself. The servers count from when they received it, which is later.
+ *   kept = the SEND time of the newest acknowledged keep-alive: a PING, a write that went through
+ *          the log, or the open itself. The servers count from when they received it, which is
+ *          later.
  *
  *   kept + 1/3 of the timeout   a PING is sent
  *   kept + 2/3                  JEOPARDY; if the link is as old as that, another server is tried
  *   kept + the lease            LAPSED: 1 % and 50 ms before the servers may end the session
  *
- * A hello that resumes the session does not count: what proves that a leader knows of this client is
- * the answer to a PING (server/node/node.h, invariant 6).
+ * A hello that resumes the session does not count: what proves that a leader knows of this client
+ * is the answer to a PING (server/node/node.h, invariant 6).
  *
  * Leaves to others: moving between servers (link.c).
  * Thread: none; one at a time. Invariant 6 of core.h is kept here.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * timer.c: the timers of a handle's user. There are few (a lock that waits has one), so they stand in a
- * list, the earliest first.
+ * timer.c: the timers of a handle's user. There are few (a lock that waits has one), so they stand
+ * in a list, the earliest first.
  *
  * Leaves to others: time (the shell).
  * Thread: none; one at a time.

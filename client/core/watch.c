@@ -12,8 +12,8 @@
  *   while a watch is still `asked`.
  *
  * Leaves to others: what changes hold (client/core/convert.c).
- * Thread: none; one at a time. Invariant 7 of core.h is kept here: w->revision only grows, and events
- * at or below it are dropped.
+ * Thread: none; one at a time. Invariant 7 of core.h is kept here: w->revision only grows, and
+ * events at or below it are dropped.
  */
 #include "client/core/core_int.h"
 

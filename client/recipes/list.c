@@ -157,7 +157,7 @@ int coord_election_list(struct coord *c, const char *name, const struct coord_ca
     return read_named(c, "/elections/", name, call, cb, arg);
 }
 
-/* --- blocking ------------------------------------------------------------------------------ */
+/* --- blocking --------------------------------------------------------------------------------- */
 
 struct owned_queue {
     struct coord__arena arena;

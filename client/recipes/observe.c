@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * observe.c: following an election: a watch on its directory, and after each change a look at who is
- * first. Changes that come while one look is under way are answered by one more look.
+ * observe.c: following an election: a watch on its directory, and after each change a look at who
+ * is first. Changes that come while one look is under way are answered by one more look.
  *
  * Leaves to others: reading the queue (list.c).
  * Thread: the handle's for callbacks; the mutex guards against coord_observer_stop from another.

@@ -5,8 +5,8 @@
  * Why it is safe
  *   - The order of the queue is that of the servers' sequence numbers, so two places never both see
  *     nobody in front of them in a linearizable list.
- *   - The one in front is watched from the revision of the list that showed it, so its end cannot fall
- *     between the two.
+ *   - The one in front is watched from the revision of the list that showed it, so its end cannot
+ *     fall between the two.
  *   - An owner is told that it lost at LAPSED: the lease ends by this machine's clock before the
  *     servers may end the session and with it the node.
  *
@@ -41,7 +41,7 @@ static void unlock(struct coord__place *p, uint32_t drop)
     }
 }
 
-/* --- the end ------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static void stop_watch(struct coord__place *p)
 {
@@ -88,7 +88,7 @@ static void fail(struct coord__place *p, int error)
     lock(p);
 }
 
-/* --- in line ------------------------------------------------------------------------------- */
+/* --- in line ---------------------------------------------------------------------------------- */
 
 static void own(struct coord__place *p)
 {
@@ -252,7 +252,7 @@ static void list_again(struct coord__place *p)
     ask_list(p);
 }
 
-/* --- the session --------------------------------------------------------------------------- */
+/* --- the session ------------------------------------------------------------------------------ */
 
 static void session_state(struct coord *c, enum coord_state state, void *arg)
 {
@@ -287,7 +287,7 @@ static void session_state(struct coord *c, enum coord_state state, void *arg)
     unlock(p, 0);
 }
 
-/* --- entering ------------------------------------------------------------------------------ */
+/* --- entering --------------------------------------------------------------------------------- */
 
 static void finish_release(struct coord__place *p, int error);
 
@@ -397,7 +397,7 @@ int coord__place_enter(struct coord *c, const struct coord__place_request *q,
     return err;
 }
 
-/* --- release ------------------------------------------------------------------------------- */
+/* --- release ---------------------------------------------------------------------------------- */
 
 /* The last of a place, on the handle's thread: tell, and drop the listener's and the user's
  * references. Locked; unlocks meanwhile. */
@@ -481,7 +481,7 @@ int coord__place_release(struct coord__place *p, coord_release_cb cb, void *arg)
     return err;
 }
 
-/* --- questions ----------------------------------------------------------------------------- */
+/* --- questions -------------------------------------------------------------------------------- */
 
 /* The mutex is no part of what const promises. */
 static struct coord__place *mutable(const struct coord__place *p)

@@ -13,8 +13,8 @@
  *
  * Invariants
  *   1. `told` of an acquire happens once; `lost` at most once, after a success was told.
- *   2. Each operation under way holds one of `refs`; the handle's user holds one until the release is
- *      done. The place is freed with the last.
+ *   2. Each operation under way holds one of `refs`; the handle's user holds one until the release
+ *      is done. The place is freed with the last.
  *   3. OWNER implies: node `path` of create revision `token` was seen as the first in line by a
  *      linearizable list, in the session that owns it, and the lease was not over then.
  *   4. A node that may exist and is not wanted any more is deleted, as long as its session lives
@@ -89,7 +89,8 @@ struct coord__place_request {
     size_t data_bytes;
 };
 
-/* Queue. p: zeroed but for `calls`, made with coord__alloc, the first member of what the user holds.
+/* Queue. p: zeroed but for `calls`, made with coord__alloc, the first member of what the user
+ * holds.
  * Ownership: p is the place's own from here on, also on error, when it is freed.
  * Errors: as coord_lock_acquire. */
 int coord__place_enter(struct coord *c, const struct coord__place_request *q,

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * reaper.c: gets rid of nodes that nobody wants any more, when the first attempt failed: a node left
- * behind would keep a lock from everybody for as long as its session lives.
+ * reaper.c: gets rid of nodes that nobody wants any more, when the first attempt failed: a node
+ * left behind would keep a lock from everybody for as long as its session lives.
  *
- * Leaves to others: the first attempt (place.c). The session's end does the same work in the worst case.
+ * Leaves to others: the first attempt (place.c). The session's end does the same work in the worst
+ * case.
  * Thread: the handle's.
  *
- * Invariant: a reaper is freed exactly once: at its goal, with the handle, or when it cannot even ask
- * for a timer.
+ * Invariant: a reaper is freed exactly once: at its goal, with the handle, or when it cannot even
+ * ask for a timer.
  */
 #include "client/recipes/place.h"
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * deliver.c: one output of the core, told to the callback, the blocking call or the listeners it is for.
+ * deliver.c: one output of the core, told to the callback, the blocking call or the listeners it is
+ * for.
  *
  * Leaves to others: when (loop.c), the public structs (client/core/convert.c).
- * Thread: the loop's. Locked by the caller; unlocked while a callback runs. What a callback is given
- * lives in the handle's scratch arena, which only the loop uses.
+ * Thread: the loop's. Locked by the caller; unlocked while a callback runs. What a callback is
+ * given lives in the handle's scratch arena, which only the loop uses.
  */
 #include "client/shell/handle.h"
 

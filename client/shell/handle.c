@@ -4,14 +4,14 @@
  *
  * Closing
  *   loop-driven, outside callbacks   at once
- *   loop-driven, in a callback       by coord_dispatch, or the blocking call that ran the loop, when
- *                                    the callback has returned
+ *   loop-driven, in a callback       by coord_dispatch, or the blocking call that ran the loop,
+ *                                    when the callback has returned
  *   threaded, from another thread    by the handle's thread, which is joined
  *   threaded, in a callback          by the handle's thread, which then frees the handle
  *
  * Fork: a counter that every fork raises in the child is compared with the one the handle was made
- * under. The child's copies of descriptors refer to the parent's epoll and sockets, so it only closes
- * them.
+ * under. The child's copies of descriptors refer to the parent's epoll and sockets, so it only
+ * closes them.
  *
  * Leaves to others: the loop (loop.c), the thread (thread.c).
  * Thread: as coord.h says.

@@ -3,9 +3,9 @@
  * handle.h: the body of a handle, for the files of client/shell only.
  *
  * Invariants
- *   1. Only the loop (coord__turn and what it calls) takes outputs of the core and touches sockets. In
- *      the threaded form that is the handle's thread; calls from others only change the core, under
- *      `lock`, and wake the loop.
+ *   1. Only the loop (coord__turn and what it calls) takes outputs of the core and touches sockets.
+ *      In the threaded form that is the handle's thread; calls from others only change the core,
+ *      under `lock`, and wake the loop.
  *   2. `lock` is not held while a callback runs, nor while the loop waits.
  *   3. A callback may do anything but wait: what it starts is carried on when it returns.
  *   4. Once `closing` is set nothing but the closing itself is given out.

@@ -179,7 +179,7 @@ void coord__finalize(struct coord *c)
     arm_timers(c);
 }
 
-/* --- the loop-driven form ---------------------------------------------------------------------- */
+/* --- the loop-driven form --------------------------------------------------------------------- */
 
 int coord_fd(const struct coord *c)
 {

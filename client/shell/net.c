@@ -178,7 +178,8 @@ static void begin(struct coord *c, struct coord__link_wish wish)
 
 void coord__net_follow(struct coord *c)
 {
-    /* Each turn of this loop begins with another server; after a round the core asks for a pause. */
+    /* Each turn of this loop begins with another server; after a round the core asks for a
+     * pause. */
     for (;;) {
         struct coord__link_wish wish = coord__core_link(c->core);
         if (wish.id == c->net.link) {

@@ -2,8 +2,8 @@
 /*
  * request.c: requests: checking and preparing their arguments, and the asynchronous calls.
  *
- * Leaves to others: what the servers check anyway (kinds that exclude each other, sizes beyond their
- * limits), waiting (sync.c), when it is sent (client/core).
+ * Leaves to others: what the servers check anyway (kinds that exclude each other, sizes beyond
+ * their limits), waiting (sync.c), when it is sent (client/core).
  * Thread: as coord.h says for the handle.
  */
 #include "client/shell/request.h"
@@ -218,7 +218,7 @@ int coord__submit_locked(struct coord *c, const struct coord__submission *s,
     return 0;
 }
 
-/* --- the asynchronous calls -------------------------------------------------------------------- */
+/* --- the asynchronous calls ------------------------------------------------------------------- */
 
 static int submit(struct coord *c, const struct coord__submission *s, const struct coord_call *call,
                   coord_reply_cb cb, void *arg)

@@ -2,9 +2,9 @@
 /*
  * resolve.c: names to addresses without waiting, by libevent's evdns on an event base of its own.
  *
- * The base's descriptor cannot be had from libevent, so while a name is being resolved the loop looks
- * every few milliseconds (COORD__RESOLVE_POLL_NS). Names are resolved anew for each attempt to connect,
- * so a server that moved is found. Addresses in numbers never come here.
+ * The base's descriptor cannot be had from libevent, so while a name is being resolved the loop
+ * looks every few milliseconds (COORD__RESOLVE_POLL_NS). Names are resolved anew for each attempt
+ * to connect, so a server that moved is found. Addresses in numbers never come here.
  *
  * Leaves to others: connecting (net.c), giving up in time (the core's connect timeout).
  * Thread: the loop's.
@@ -142,7 +142,8 @@ int coord__resolve(struct coord *c, const char *host, uint16_t port, uint64_t li
     c->resolver->query = q;
     struct evdns_getaddrinfo_request *request =
         evdns_getaddrinfo(c->resolver->dns, host, NULL, &hints, resolved, q);
-    /* It may have called back already, and freed q: then the resolver holds another query or none. */
+    /* It may have called back already, and freed q: then the resolver holds another query or
+     * none. */
     if (request != NULL && c->resolver->query == q) {
         q->request = request;
     }

@@ -5,8 +5,8 @@
  *   loop-driven   the caller's thread runs the loop until its request is complete
  *   threaded      the caller sleeps on a condition that the handle's thread signals
  *
- * A handle closed while calls wait: they get COORD_ECLOSED; whoever frees the handle waits until the
- * last of them has left (handle.c).
+ * A handle closed while calls wait: they get COORD_ECLOSED; whoever frees the handle waits until
+ * the last of them has left (handle.c).
  *
  * Leaves to others: what is asked (request.c).
  * Thread: any but the loop's own, which gets COORD_EDEADLK.

@@ -9,13 +9,15 @@
 
 /* Begin to wait: locks. Errors: as coord__handle_enter, and COORD_EDEADLK, COORD_ECLOSED. */
 int coord__wait_enter(struct coord *c);
-/* Wait until w is done, at most until deadline_ns (UINT64_MAX: for ever), and unlock. The handle may be
- * gone afterwards if it was closed. Return: false when the time is over; then still locked. */
+/* Wait until w is done, at most until deadline_ns (UINT64_MAX: for ever), and unlock. The handle
+ * may be gone afterwards if it was closed. Return: false when the time is over; then still
+ * locked. */
 bool coord__wait(struct coord *c, struct coord__waiter *w, uint64_t deadline_ns);
 /* End a call that did not wait. */
 void coord__wait_leave(struct coord *c);
 
-/* For calls that wait for a callback of their own: may the caller wait? Errors: as coord__wait_enter. */
+/* For calls that wait for a callback of their own: may the caller wait? Errors: as
+ * coord__wait_enter. */
 int coord__wait_check(struct coord *c);
 /* Wait until coord__wait_signal is called, from a callback, for w. */
 void coord__wait_for(struct coord *c, struct coord__waiter *w);

@@ -198,7 +198,7 @@ void coord_close(struct coord *c);
  * and without calling back. Errors: none. Thread: the child's only one. */
 void coord_after_fork_child(struct coord *c);
 
-/* --- driving a loop-driven handle ------------------------------------------------------------ */
+/* --- driving a loop-driven handle ------------------------------------------------------------- */
 
 /* The descriptor to wait for, the same for the life of the handle. Only poll it.
  * Errors: COORD_EINVAL for a threaded handle, COORD_EFORKED. Return: >= 0, or negative. */
@@ -550,8 +550,8 @@ enum coord_state coord_state(const struct coord *c);
  * when threaded. */
 COORD_MUST_CHECK int coord_listen(struct coord *c, coord_state_cb cb, void *arg,
                                   coord_listener_id *ret_listener);
-/* No call comes after this. From another thread than the handle's it waits for one that is under way:
- * do not hold what the callback needs. An unknown number is ignored. */
+/* No call comes after this. From another thread than the handle's it waits for one that is under
+ * way: do not hold what the callback needs. An unknown number is ignored. */
 void coord_unlisten(struct coord *c, coord_listener_id listener);
 
 /* One line for people: which server is connected, or why none is. Writes at most bytes with the
@@ -571,8 +571,8 @@ typedef void (*coord_timer_cb)(struct coord *c, int error, void *arg);
 COORD_MUST_CHECK int coord_after(struct coord *c, uint32_t ms, coord_timer_cb cb, void *arg,
                                  coord_timer_id *ret_timer);
 
-/* Call back with COORD_ECANCELED instead, not from inside this call. An unknown number, or one whose
- * time is over, is ignored. Errors: none. Thread: the handle's; any when threaded. */
+/* Call back with COORD_ECANCELED instead, not from inside this call. An unknown number, or one
+ * whose time is over, is ignored. Errors: none. Thread: the handle's; any when threaded. */
 void coord_cancel_after(struct coord *c, coord_timer_id timer);
 
 /* --- watches ---------------------------------------------------------------------------------- */

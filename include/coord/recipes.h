@@ -95,7 +95,8 @@ COORD_MUST_CHECK int coord_lock_acquire_sync(struct coord *c, const char *name,
                                              struct coord_lock **ret_lock, uint64_t *ret_token);
 
 /* Called when a release is done: 0, also when the lock had been lost before; or the error, after
- * which the library goes on trying; the servers free the lock at the latest when the session ends. */
+ * which the library goes on trying; the servers free the lock at the latest when the session
+ * ends. */
 typedef void (*coord_release_cb)(struct coord *c, int error, void *arg);
 
 /* Give up a lock, or the wait for it (whose callback then tells COORD_ECANCELED, before this one).

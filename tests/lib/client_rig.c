@@ -41,7 +41,7 @@ void rig_finish(struct rig *r)
     r->core = NULL;
 }
 
-/* --- what comes out ------------------------------------------------------------------------ */
+/* --- what comes out --------------------------------------------------------------------------- */
 
 static void note_reply(struct rig *r, struct rig_told *t, const struct coord__out *out)
 {
@@ -126,7 +126,8 @@ static void take_told(struct rig *r)
     }
 }
 
-/* As the shell does: everything that is due. A core that is always due would keep a processor busy. */
+/* As the shell does: everything that is due. A core that is always due would keep a processor
+ * busy. */
 void rig_run(struct rig *r)
 {
     int turns = 0;
@@ -155,7 +156,7 @@ void rig_pass(struct rig *r, uint64_t ms)
     }
 }
 
-/* --- the connection ------------------------------------------------------------------------ */
+/* --- the connection --------------------------------------------------------------------------- */
 
 uint32_t rig_connect(struct rig *r)
 {
@@ -217,7 +218,7 @@ void rig_session(struct rig *r, uint64_t timeout_ms)
     (void)rig_reply(r, id, 0);
 }
 
-/* --- answers ------------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 struct rig_sent *rig_expect(struct rig *r, enum coord_op op)
 {
@@ -301,7 +302,7 @@ void rig_event(struct rig *r, uint64_t watch, uint64_t revision, enum coord_watc
     coord_buf_unref(out);
 }
 
-/* --- requests ------------------------------------------------------------------------------ */
+/* --- requests --------------------------------------------------------------------------------- */
 
 uint64_t rig_submit(struct rig *r, struct coord_request *q, uint32_t timeout_ms, bool fail_fast)
 {
@@ -353,7 +354,7 @@ uint64_t rig_watch(struct rig *r, const char *path, uint32_t flags, uint64_t rev
     return w->id;
 }
 
-/* --- what was told ------------------------------------------------------------------------- */
+/* --- what was told ---------------------------------------------------------------------------- */
 
 static const struct rig_told *next_told(struct rig *r, enum coord__out_kind kind)
 {

@@ -3,8 +3,8 @@
  * client_rig.h: a client core with a scripted server at the other end of its connection and a clock
  * that the test moves. Requests are decoded and answers encoded by the real codec.
  *
- * What the core gives out is copied into a log, in order, when rig_run is called; so are the frames it
- * sends, as decoded requests, in rig->sent.
+ * What the core gives out is copied into a log, in order, when rig_run is called; so are the frames
+ * it sends, as decoded requests, in rig->sent.
  *
  * Thread: one. Misuse aborts the test.
  */
@@ -74,8 +74,8 @@ uint32_t rig_connect(struct rig *r);
 uint32_t rig_greet(struct rig *r, enum coord_session_state state);
 /* Refuse or break the connection. */
 void rig_break(struct rig *r, const char *why);
-/* Connect, greet, and answer the opening of session 77 with timeout_ms, made to happen by a write of
- * "/first", which is answered too. */
+/* Connect, greet, and answer the opening of session 77 with timeout_ms, made to happen by a write
+ * of "/first", which is answered too. */
 void rig_session(struct rig *r, uint64_t timeout_ms);
 
 /* The next request sent, which must be `op`. */

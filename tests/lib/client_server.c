@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * client_server.c: see client_server.h. One thread polls the sockets, feeds the node, and lets it run;
- * its writes are done as soon as they are asked for.
+ * client_server.c: see client_server.h. One thread polls the sockets, feeds the node, and lets it
+ * run; its writes are done as soon as they are asked for.
  *
  * Leaves to others: everything a server decides (server/node).
  * Thread: the server's; `lock` guards the switches that tests turn.
@@ -73,7 +73,7 @@ static uint64_t wall_ms(void)
     return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
 }
 
-/* --- what the node asks for ------------------------------------------------------------------ */
+/* --- what the node asks for ------------------------------------------------------------------- */
 
 static struct server_conn *find(struct client_server *s, uint64_t id)
 {
@@ -263,7 +263,7 @@ static void write_some(struct client_server *s, struct server_conn *c)
     }
 }
 
-/* --- the thread -------------------------------------------------------------------------------- */
+/* --- the thread ------------------------------------------------------------------------------- */
 
 static void run_node(struct client_server *s)
 {
@@ -346,7 +346,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* --- from the tests ------------------------------------------------------------------------------ */
+/* --- from the tests --------------------------------------------------------------------------- */
 
 static void listen_on_loopback(struct client_server *s, bool v6)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * client_server.h: a member of an ensemble in this process, on a loopback port, for tests of the client
- * with real sockets: the real node over a memory that forgets, run by a thread of its own.
+ * client_server.h: a member of an ensemble in this process, on a loopback port, for tests of the
+ * client with real sockets: the real node over a memory that forgets, run by a thread of its own.
  *
  * Thread: the functions any; the server's thread is inside. Misuse aborts the test.
  */
@@ -30,8 +30,8 @@ const char *client_server_address(const struct client_server *s);
 void client_server_kick(struct client_server *s);
 /* Refuse new connections, and close the old ones, until told otherwise. */
 void client_server_hide(struct client_server *s, bool hidden);
-/* Do not read and do not answer, until told otherwise; connections stay. Sessions do not end: a leader
- * that was away gives them their time again. */
+/* Do not read and do not answer, until told otherwise; connections stay. Sessions do not end: a
+ * leader that was away gives them their time again. */
 void client_server_freeze(struct client_server *s, bool frozen);
 /* Drop what clients send, but go on: their sessions run out although they are connected. */
 void client_server_deafen(struct client_server *s, bool deaf);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Goal: each request completes exactly once, with the right outcome; writes are repeated under their
- * number and nothing else is; servers are tried in the right order.
+ * Goal: each request completes exactly once, with the right outcome; writes are repeated under
+ * their number and nothing else is; servers are tried in the right order.
  * Method: a client core against a scripted server (tests/lib/client_rig.h), time moved by the test.
  */
 #include <check.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Goal: no bytes of a server, and no lack of memory, crash the client, make a request complete twice or
- * never, or let a wrong answer pass for a right one.
- * Method: answers cut at every byte, split at every size, with every byte damaged, out of order, too
- * long, at random; and the same conversation with each allocation failing in turn. Run it with
+ * Goal: no bytes of a server, and no lack of memory, crash the client, make a request complete
+ * twice or never, or let a wrong answer pass for a right one.
+ * Method: answers cut at every byte, split at every size, with every byte damaged, out of order,
+ * too long, at random; and the same conversation with each allocation failing in turn. Run it with
  * VARIANT=asan to see reads beyond bounds.
  */
 #include <check.h>
@@ -102,8 +102,8 @@ START_TEST(a_body_cut_short_inside_its_frame)
 }
 END_TEST
 
-/* Each byte of an answer to a write is damaged. Whatever is made of it, the write completes once, and
- * never as applied under another path than the frame says. */
+/* Each byte of an answer to a write is damaged. Whatever is made of it, the write completes once,
+ * and never as applied under another path than the frame says. */
 START_TEST(damage_at_every_byte)
 {
     start(1);
@@ -165,7 +165,8 @@ START_TEST(an_answer_of_another_shape_is_eproto)
 }
 END_TEST
 
-/* A server that always breaks the stream does not keep a request going round until its time is up. */
+/* A server that always breaks the stream does not keep a request going round until its time is
+ * up. */
 START_TEST(broken_streams_are_counted)
 {
     static const uint8_t junk[] = {0, 0, 0, 1, 0xc1};
@@ -244,7 +245,7 @@ START_TEST(random_bytes)
 }
 END_TEST
 
-/* --- memory -------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 static int allocations_left;
 

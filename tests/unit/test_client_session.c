@@ -93,8 +93,8 @@ START_TEST(acknowledged_writes_keep_alive_but_refused_ones_do_not)
 }
 END_TEST
 
-/* A write that was sent twice keeps alive only from when it was first sent: the answer may be the one
- * that was stored then. */
+/* A write that was sent twice keeps alive only from when it was first sent: the answer may be the
+ * one that was stored then. */
 START_TEST(repeated_writes_count_from_the_first_copy)
 {
     start(1, COORD_SESSIONS_LAZY);
@@ -148,8 +148,8 @@ START_TEST(jeopardy_then_lapsed_then_back)
 }
 END_TEST
 
-/* The bound of E2, at random: whatever is answered when, the lease ends before the servers, counting
- * from the arrival of what they acknowledged, may end the session. */
+/* The bound of E2, at random: whatever is answered when, the lease ends before the servers,
+ * counting from the arrival of what they acknowledged, may end the session. */
 START_TEST(the_lease_never_outlives_the_servers)
 {
     uint64_t seed = (uint64_t)_i * 2654435761u + 1;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Goal: a handle keeps what coord.h promises with real sockets: both forms of it, blocking calls from
- * several threads, closing and forking at any moment, servers that vanish, names and addresses.
- * Method: a real node in this process, on a loopback port (tests/lib/client_server.h). Waiting is for
- * conditions, with a deadline far beyond what is needed.
+ * Goal: a handle keeps what coord.h promises with real sockets: both forms of it, blocking calls
+ * from several threads, closing and forking at any moment, servers that vanish, names and
+ * addresses.
+ * Method: a real node in this process, on a loopback port (tests/lib/client_server.h). Waiting is
+ * for conditions, with a deadline far beyond what is needed.
  */
 #include <check.h>
-#include <event2/event.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,12 +14,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <netinet/in.h>
 #include <arpa/inet.h>
 #include <unistd.h>
 #include <coord/coord.h>
 #include "tests/lib/client_server.h"
+
+/* Of libevent, whose headers only shells include: what a program's own loop needs. */
+struct event_base *event_base_new(void);
+void event_base_free(struct event_base *base);
+int event_base_dispatch(struct event_base *base);
+int event_base_loopbreak(struct event_base *base);
+int event_base_got_break(struct event_base *base);
+int event_base_loopexit(struct event_base *base, const struct timeval *after);
 
 static struct client_server *server;
 
@@ -99,7 +108,7 @@ static void note(struct coord *c, const struct coord_reply *reply, void *arg)
     s->done = true;
 }
 
-/* --- both forms ------------------------------------------------------------------------------ */
+/* --- both forms ------------------------------------------------------------------------------- */
 
 START_TEST(every_operation_blocking)
 {
@@ -303,7 +312,7 @@ START_TEST(driven_by_libevent)
 }
 END_TEST
 
-/* --- threads ------------------------------------------------------------------------------------ */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 struct worker {
     struct coord *c;
@@ -380,7 +389,8 @@ START_TEST(callbacks_come_on_the_handles_thread)
 }
 END_TEST
 
-/* --- closing -------------------------------------------------------------------------------------- */
+/* --- closing
+ *   -------------------------------------------------------------------------------------- */
 
 struct closing {
     _Atomic int replies;
@@ -542,7 +552,7 @@ START_TEST(closing_ends_the_session)
 }
 END_TEST
 
-/* --- fork ---------------------------------------------------------------------------------------- */
+/* --- fork ------------------------------------------------------------------------------------- */
 
 START_TEST(fork_is_noticed)
 {
@@ -571,7 +581,8 @@ START_TEST(fork_is_noticed)
 }
 END_TEST
 
-/* --- servers that vanish --------------------------------------------------------------------------- */
+/* --- servers that vanish
+ *   --------------------------------------------------------------------------- */
 
 START_TEST(a_broken_connection_is_not_noticed_by_calls)
 {
@@ -709,7 +720,8 @@ START_TEST(a_minority_refuses_and_serves)
 }
 END_TEST
 
-/* --- the lease ------------------------------------------------------------------------------------- */
+/* --- the lease
+ *   ------------------------------------------------------------------------------------- */
 
 static void record_state(struct coord *c, enum coord_state state, void *arg)
 {
@@ -774,7 +786,8 @@ START_TEST(the_lease_is_kept_and_runs_out)
 }
 END_TEST
 
-/* --- watches, listeners, timers ---------------------------------------------------------------------- */
+/* --- watches, listeners, timers
+ *   ---------------------------------------------------------------------- */
 
 struct watching {
     int ready;

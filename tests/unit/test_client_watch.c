@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Goal: a watch is told each change once, in order of revisions, across any number of connections, or
- * is told GAP; it is told READY first and ENDED last.
+ * Goal: a watch is told each change once, in order of revisions, across any number of connections,
+ * or is told GAP; it is told READY first and ENDED last.
  * Method: a client core against a scripted server (tests/lib/client_rig.h).
  */
 #include <check.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Goal: at most one owner at a time, tokens that grow, first come first served, waiters that wake alone
- * and leave cleanly, owners told in time that they lost; elections, values, observers.
+ * Goal: at most one owner at a time, tokens that grow, first come first served, waiters that wake
+ * alone and leave cleanly, owners told in time that they lost; elections, values, observers.
  * Method: a real node in this process (tests/lib/client_server.h); overlaps are looked for by the
  * owners themselves.
  */
@@ -71,7 +71,7 @@ static size_t in_line(struct coord *c, const char *name)
     return count;
 }
 
-/* --- locks ----------------------------------------------------------------------------------- */
+/* --- locks ------------------------------------------------------------------------------------ */
 
 struct contest {
     struct coord *c;
@@ -192,8 +192,8 @@ static void until(struct coord *c, const _Atomic int *what)
     ck_assert_int_ne(*what, 0);
 }
 
-/* Twenty waiters of one handle, asked for one after the other, are served in that order, each woken by
- * the release of the one in front. */
+/* Twenty waiters of one handle, asked for one after the other, are served in that order, each woken
+ * by the release of the one in front. */
 START_TEST(first_come_first_served)
 {
     enum { COUNT = 20 };
@@ -366,7 +366,7 @@ START_TEST(blocking_in_a_callback_is_refused)
 }
 END_TEST
 
-/* --- loss ---------------------------------------------------------------------------------------- */
+/* --- loss ------------------------------------------------------------------------------------- */
 
 /* The owner is told before the server can give the lock away, although it hears nothing from it. */
 START_TEST(an_owner_without_contact_is_told_in_time)
@@ -521,8 +521,8 @@ START_TEST(close_ends_all_of_them)
 }
 END_TEST
 
-/* Connections break at every moment of the making of a place; whatever answer is lost, no node is left
- * behind and the lock is free afterwards. */
+/* Connections break at every moment of the making of a place; whatever answer is lost, no node is
+ * left behind and the lock is free afterwards. */
 START_TEST(lost_answers_leave_no_node)
 {
     struct coord *c = open_plain(true);
@@ -544,8 +544,8 @@ START_TEST(lost_answers_leave_no_node)
 }
 END_TEST
 
-/* The answer to the making never comes in the request's time: the acquire fails, and the node, which
- * was made all the same, is found and removed. */
+/* The answer to the making never comes in the request's time: the acquire fails, and the node,
+ * which was made all the same, is found and removed. */
 START_TEST(an_unanswered_place_is_reaped)
 {
     struct coord_options co;
@@ -582,7 +582,7 @@ START_TEST(an_unanswered_place_is_reaped)
 }
 END_TEST
 
-/* --- elections ----------------------------------------------------------------------------------- */
+/* --- elections -------------------------------------------------------------------------------- */
 
 struct observed {
     _Atomic int count;
