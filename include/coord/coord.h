@@ -96,7 +96,7 @@ extern "C" {
 
 #define COORD_PATH_MAX           1024  /* bytes of a path, without a NUL */
 #define COORD_SERVERS_MAX        32    /* addresses in options.servers */
-#define COORD_REQUESTS_MAX       65536 /* requests of a handle under way; more: COORD_EBUSY */
+#define COORD_REQUESTS_MAX       65536 /* requests of a handle under way, and 64 MiB; more: EBUSY */
 #define COORD_WATCHES_MAX        10000 /* watches of a handle; more: COORD_ELIMIT */
 #define COORD_STATUS_MEMBERS_MAX 15
 
@@ -153,7 +153,7 @@ struct coord_options {
     uint32_t request_timeout_ms; /* 1 .. 3,600,000. Default 5,000 */
     uint32_t connect_timeout_ms; /* for one server, hello included. Default 2,000 */
     uint32_t backoff_min_ms;     /* pause after a round of all servers failed: drawn from */
-    uint32_t backoff_max_ms;     /* 0 .. min(max, min * 2^rounds). Defaults 20 and 2,000 */
+    uint32_t backoff_max_ms;     /* 0 .. min(max, min * 2^rounds). Defaults 20 and 1,000 */
     enum coord_consistency consistency; /* of reads. Default COORD_LINEARIZABLE */
     uint64_t bound_ms;                  /* for COORD_BOUNDED */
     enum coord_session_policy session;  /* Default COORD_SESSIONS_LAZY */
@@ -195,7 +195,9 @@ COORD_MUST_CHECK int coord_open_threaded(const struct coord_options *o, struct c
 void coord_close(struct coord *c);
 
 /* In the child of a fork: free the handle's memory and descriptors without a word to the servers
- * and without calling back. Errors: none. Thread: the child's only one. */
+ * and without calling back. What a callback under way in another thread held is not freed. If the
+ * handle was attached to an event base, call libevent's event_reinit on that first.
+ * Errors: none. Thread: the child's only one. */
 void coord_after_fork_child(struct coord *c);
 
 /* --- driving a loop-driven handle ------------------------------------------------------------- */
@@ -538,7 +540,7 @@ uint64_t coord_session_timeout_ms(const struct coord *c);
 uint64_t coord_lease_remaining_ms(const struct coord *c);
 /* A descriptor that is readable whenever a session's lease is over, from that moment on and until
  * it is renewed; not before the first session. Only poll it; it is the handle's, and the same for
- * its life. It needs no loop to run. Errors: COORD_EFORKED. Return: >= 0, or negative. */
+ * its life. It needs no loop to run, and may be 10 ms early. Errors: COORD_EFORKED. Return: >= 0, or negative. */
 int coord_lease_fd(const struct coord *c);
 
 /* The state as of now; of a handle whose lease is over without coord_dispatch having run: LAPSED.
