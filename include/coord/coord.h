@@ -540,7 +540,8 @@ uint64_t coord_session_timeout_ms(const struct coord *c);
 uint64_t coord_lease_remaining_ms(const struct coord *c);
 /* A descriptor that is readable whenever a session's lease is over, from that moment on and until
  * it is renewed; not before the first session. Only poll it; it is the handle's, and the same for
- * its life. It needs no loop to run, and may be 10 ms early. Errors: COORD_EFORKED. Return: >= 0, or negative. */
+ * its life. It needs no loop to run, and may be 10 ms early.
+ * Errors: COORD_EINVAL, COORD_EFORKED. Return: >= 0, or negative. */
 int coord_lease_fd(const struct coord *c);
 
 /* The state as of now; of a handle whose lease is over without coord_dispatch having run: LAPSED.
