@@ -24,9 +24,10 @@ endif
 OPT_release := -O2 -g
 OPT_debug   := -O0 -g3
 OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+OPT_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 OPT := $(OPT_$(VARIANT))
 ifeq ($(strip $(OPT)),)
-$(error unknown VARIANT '$(VARIANT)': use release, debug or asan)
+$(error unknown VARIANT '$(VARIANT)': use release, debug, asan or tsan)
 endif
 
 HARDEN := -fstack-protector-strong -fPIC

@@ -3,6 +3,10 @@
  * peer_in.c: connections that peers opened to this member, on which it only receives: accepting, the
  * handshake, frames. A connection is nobody's until it has named itself rightly; then it is the peer's
  * one and only. The loop's thread.
+ *
+ * Strangers cannot keep members out: when all places are taken, the connection that has been nameless
+ * for longest gives way. Out of descriptors the listener rests until the next sweep: it would stay
+ * readable, and the loop would spin.
  */
 #include "server/shell/peer_set.h"
 
@@ -166,14 +170,39 @@ static void in_readable(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-static struct peer_in *in_free_find(struct peer_set *s)
+/* A place for a new connection. There are more places than members, so one without a name exists. */
+static struct peer_in *in_place(struct peer_set *s)
 {
+    struct peer_in *oldest = NULL;
     for (size_t i = 0; i < sizeof(s->ins) / sizeof(s->ins[0]); i++) {
-        if (s->ins[i].fd < 0) {
-            return &s->ins[i];
+        struct peer_in *in = &s->ins[i];
+        if (in->fd < 0) {
+            return in;
+        }
+        if (in->peer == NULL && (oldest == NULL || in->opened_ns < oldest->opened_ns)) {
+            oldest = in;
         }
     }
-    return NULL;
+    assert(oldest != NULL);
+    in_complain(oldest, "too many connections without a handshake");
+    peer_in_close(oldest, "others wait");
+    return oldest;
+}
+
+/* Return: is there no use in trying again before something was closed? */
+static bool descriptors_out(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+static void in_rest(struct peer_set *s, int error)
+{
+    uint32_t kept = 0;
+    (void)event_del(&s->acceptable);
+    s->resting = true;
+    if (log_limit_pass(&s->complaints, PEER_LINES_PER_WINDOW, clock_mono_ns(), &kept)) {
+        log_write(CONF_LOG_ERROR, "members cannot connect: %s", strerror(error));
+    }
 }
 
 static void in_acceptable(evutil_socket_t fd, short what, void *arg)
@@ -183,13 +212,12 @@ static void in_acceptable(evutil_socket_t fd, short what, void *arg)
     (void)what;
     int peer_fd = net_accept(fd, &from);
     if (peer_fd < 0) {
-        return; /* whoever it was tries again; out of descriptors: nothing better can be done here */
+        if (descriptors_out(errno)) {
+            in_rest(s, errno);
+        }
+        return; /* whoever it was tries again */
     }
-    struct peer_in *in = in_free_find(s);
-    if (in == NULL) {
-        (void)close(peer_fd);
-        return;
-    }
+    struct peer_in *in = in_place(s);
     *in = (struct peer_in){.set = s, .fd = peer_fd, .opened_ns = clock_mono_ns()};
     in->reader.header_bytes = FRAME_PEER_HEADER_BYTES;
     in->reader.body_bytes_max = HANDSHAKE_BYTES_MAX;
@@ -216,5 +244,8 @@ void peer_in_sweep(struct peer_set *s, uint64_t now)
             in_complain(in, "no handshake within 5 s");
             peer_in_close(in, "no handshake");
         }
+    }
+    if (s->resting && event_add(&s->acceptable, NULL) == 0) {
+        s->resting = false;
     }
 }

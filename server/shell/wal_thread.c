@@ -268,6 +268,12 @@ static bool retry_wait(struct wal_thread *t)
     return !stop;
 }
 
+/* Is this want of something that may come back: room on the disk, a descriptor for the next segment? */
+static bool error_passes(int rc)
+{
+    return rc == -ENOSPC || rc == -EDQUOT || rc == -EMFILE || rc == -ENFILE;
+}
+
 /* Write one batch. A disk without room for another segment has refused it without any effect: then it
  * is tried again each second, and the core is told meanwhile. Return: 0 or negative. */
 static int batch_write(struct wal_thread *t, const struct wal_queue *q, uint32_t at, uint32_t count)
@@ -282,7 +288,7 @@ static int batch_write(struct wal_thread *t, const struct wal_queue *q, uint32_t
             log_write(CONF_LOG_WARN, "the disk took %" PRIu64 " ms to write %u records of the log",
                       took / CLOCK_NS_PER_MS, (unsigned)count);
         }
-        bool full = (rc == -ENOSPC || rc == -EDQUOT) && !raft_wal_failed(t->wal);
+        bool full = error_passes(rc) && !raft_wal_failed(t->wal);
         if (!full) {
             return rc;
         }

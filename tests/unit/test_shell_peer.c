@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "server/shell/base.h"
@@ -376,6 +377,62 @@ START_TEST(silence_is_closed_after_five_seconds)
 }
 END_TEST
 
+/* More strangers than there are places, before and after the member comes: it gets in, and stays. */
+START_TEST(strangers_keep_no_member_out)
+{
+    int fds[100];
+    ck_assert_int_eq(peer_set_begin(a.set, listener_a), 0);
+    for (int i = 0; i < 100; i++) {
+        fds[i] = dial(port_a);
+        turn(); /* one is accepted a turn */
+    }
+    uint64_t begun = clock_mono_ns();
+    ck_assert_int_eq(peer_set_begin(b.set, listener_b), 0);
+    TURN_UNTIL(a.up && b.up);
+    /* Not only once the strangers have been closed for their silence. */
+    ck_assert_uint_lt(clock_mono_ns() - begun, 4 * CLOCK_NS_PER_S);
+    for (int i = 0; i < 100; i++) {
+        (void)close(fds[i]);
+        fds[i] = dial(port_a);
+        turn();
+    }
+    ck_assert_int_eq(a.downs, 0);
+    message_send(&b, 1, 0, 10);
+    TURN_UNTIL(a.frames == 1);
+    for (int i = 0; i < 100; i++) {
+        (void)close(fds[i]);
+    }
+}
+END_TEST
+
+/* The listener stays readable when nothing can be accepted: that must not keep the loop busy. */
+START_TEST(no_descriptors_is_no_busy_loop)
+{
+    struct rlimit before;
+    int last = dup(0); /* the lowest that is free */
+    ck_assert_int_ge(last, 0);
+    int fd = dial(port_a);
+    ck_assert_int_eq(peer_set_begin(a.set, listener_a), 0);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    (void)close(last);
+    struct rlimit none = {.rlim_cur = (rlim_t)last, .rlim_max = before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int turns = 0;
+    for (uint64_t end = clock_mono_ns() + CLOCK_NS_PER_S / 2; clock_mono_ns() < end; turns++) {
+        base_turn_within(base, 20);
+    }
+    ck_assert_int_lt(turns, 500);
+    struct handshake answer;
+    struct handshake hello = hello_of(3, 1);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    (void)peer_set_sweep(a.set, clock_mono_ns());
+    handshake_send(fd, &hello);
+    ck_assert_int_eq(answer_await(fd, &answer), 1);
+    ck_assert_int_eq(answer.kind, HANDSHAKE_REFUSAL);
+    (void)close(fd);
+}
+END_TEST
+
 START_TEST(second_process_with_the_same_id_is_refused)
 {
     struct handshake h = hello_of(2, 1);
@@ -493,6 +550,8 @@ int main(void)
     tcase_add_loop_test(t, wrong_hello_is_refused_with_the_reason, 0, 7);
     tcase_add_loop_test(t, noise_is_closed_without_an_answer, 0, 4);
     tcase_add_test(t, silence_is_closed_after_five_seconds);
+    tcase_add_test(t, strangers_keep_no_member_out);
+    tcase_add_test(t, no_descriptors_is_no_busy_loop);
     tcase_add_test(t, second_process_with_the_same_id_is_refused);
     tcase_add_loop_test(t, wrong_welcome_is_not_believed, 0, 3);
     tcase_add_test(t, other_run_on_the_way_in_is_no_link);
