@@ -32,7 +32,8 @@ void coord__decoder_init(struct coord_decoder *d, const uint8_t *body, size_t le
                          char *why, size_t why_bytes);
 
 /* Name the value that is read next, for the text of a refusal. */
-void coord__take_enter(struct coord_decoder *d, const char *part, uint32_t place, const char *field);
+void coord__take_enter(struct coord_decoder *d, const char *part, uint32_t place,
+                       const char *field);
 
 /* Write what is wrong at the cursor: "argument 3 (flags) at byte 17: expected ...". Return: d->error. */
 int coord__refuse(const struct coord_decoder *d, const char *what);

@@ -15,48 +15,44 @@
 extern "C" {
 #endif
 
-enum coord_error_class {
-    COORD_NOT_APPLIED = 1,
-    COORD_FAILED = 2,
-    COORD_UNKNOWN = 3
-};
+enum coord_error_class { COORD_NOT_APPLIED = 1, COORD_FAILED = 2, COORD_UNKNOWN = 3 };
 
 /* X(name, number, class, text). Numbers 1..63 come from servers, 64.. from the library itself.
  * A number is never used again for something else. */
-#define COORD_ERRORS(X)                                                                           \
-    X(ENOQUORUM, 1, NOT_APPLIED, "no quorum: a majority of the members cannot be reached")        \
-    X(EINDOUBT, 2, UNKNOWN, "the quorum was lost while the write was under way")                  \
-    X(ETOOSTALE, 3, NOT_APPLIED, "this member's data is older than the read allows")              \
-    X(ENONODE, 4, FAILED, "no such node")                                                         \
-    X(EEXISTS, 5, FAILED, "the node exists already")                                              \
-    X(ECONDITION, 6, FAILED, "the node is not at the expected version")                           \
-    X(ENOTEMPTY, 7, FAILED, "the node has children")                                              \
-    X(EEPHEMERAL, 8, FAILED, "an ephemeral node cannot have children")                            \
-    X(EBADPATH, 9, NOT_APPLIED, "the path is not valid")                                          \
-    X(EBADREQUEST, 10, NOT_APPLIED, "the request is not well formed")                             \
-    X(ETOOBIG, 11, NOT_APPLIED, "the request or its answer is larger than the limit")             \
-    X(EEXPIRED, 12, UNKNOWN, "the session has expired")                                           \
-    X(EMOVED, 13, NOT_APPLIED, "the session has moved to a newer connection")                     \
-    X(ENOSESSION, 14, NOT_APPLIED, "the request needs a session")                                 \
-    X(EAUTH, 15, NOT_APPLIED, "the session secret does not match")                                \
-    X(EBUSY, 16, NOT_APPLIED, "too much is under way; try again")                                 \
-    X(ENOSPACE, 17, NOT_APPLIED, "the disk or the store is full")                                 \
-    X(ELIMIT, 18, NOT_APPLIED, "a limit is reached")                                              \
-    X(EDENIED, 19, NOT_APPLIED, "not allowed")                                                    \
-    X(EVERSION, 20, NOT_APPLIED, "the protocol versions do not match")                            \
-    X(ERESERVED, 21, FAILED, "the path is reserved for the service")                              \
-    X(ESHUTDOWN, 22, NOT_APPLIED, "this member is shutting down")                                 \
-    X(EINVAL, 64, NOT_APPLIED, "an argument is not valid")                                        \
-    X(ENOMEM, 65, NOT_APPLIED, "out of memory")                                                   \
-    X(ETIMEOUT, 66, UNKNOWN, "no answer within the time allowed")                                 \
-    X(ECONNECT, 67, NOT_APPLIED, "no server could be reached")                                    \
-    X(ECLOSED, 68, UNKNOWN, "the handle was closed")                                              \
-    X(EDEADLK, 69, NOT_APPLIED, "a blocking call from inside a callback")                         \
-    X(EFORKED, 70, NOT_APPLIED, "the handle belongs to the parent process")                       \
-    X(EPROTO, 71, UNKNOWN, "the server's answer is not well formed")                              \
-    X(ELOST, 72, FAILED, "the lock or the leadership is lost")                                    \
-    X(ESYSTEM, 73, UNKNOWN, "a call of the operating system failed")                              \
-    X(ECANCELED, 74, UNKNOWN, "the request was cancelled")                                        \
+#define COORD_ERRORS(X)                                                                    \
+    X(ENOQUORUM, 1, NOT_APPLIED, "no quorum: a majority of the members cannot be reached") \
+    X(EINDOUBT, 2, UNKNOWN, "the quorum was lost while the write was under way")           \
+    X(ETOOSTALE, 3, NOT_APPLIED, "this member's data is older than the read allows")       \
+    X(ENONODE, 4, FAILED, "no such node")                                                  \
+    X(EEXISTS, 5, FAILED, "the node exists already")                                       \
+    X(ECONDITION, 6, FAILED, "the node is not at the expected version")                    \
+    X(ENOTEMPTY, 7, FAILED, "the node has children")                                       \
+    X(EEPHEMERAL, 8, FAILED, "an ephemeral node cannot have children")                     \
+    X(EBADPATH, 9, NOT_APPLIED, "the path is not valid")                                   \
+    X(EBADREQUEST, 10, NOT_APPLIED, "the request is not well formed")                      \
+    X(ETOOBIG, 11, NOT_APPLIED, "the request or its answer is larger than the limit")      \
+    X(EEXPIRED, 12, UNKNOWN, "the session has expired")                                    \
+    X(EMOVED, 13, NOT_APPLIED, "the session has moved to a newer connection")              \
+    X(ENOSESSION, 14, NOT_APPLIED, "the request needs a session")                          \
+    X(EAUTH, 15, NOT_APPLIED, "the session secret does not match")                         \
+    X(EBUSY, 16, NOT_APPLIED, "too much is under way; try again")                          \
+    X(ENOSPACE, 17, NOT_APPLIED, "the disk or the store is full")                          \
+    X(ELIMIT, 18, NOT_APPLIED, "a limit is reached")                                       \
+    X(EDENIED, 19, NOT_APPLIED, "not allowed")                                             \
+    X(EVERSION, 20, NOT_APPLIED, "the protocol versions do not match")                     \
+    X(ERESERVED, 21, FAILED, "the path is reserved for the service")                       \
+    X(ESHUTDOWN, 22, NOT_APPLIED, "this member is shutting down")                          \
+    X(EINVAL, 64, NOT_APPLIED, "an argument is not valid")                                 \
+    X(ENOMEM, 65, NOT_APPLIED, "out of memory")                                            \
+    X(ETIMEOUT, 66, UNKNOWN, "no answer within the time allowed")                          \
+    X(ECONNECT, 67, NOT_APPLIED, "no server could be reached")                             \
+    X(ECLOSED, 68, UNKNOWN, "the handle was closed")                                       \
+    X(EDEADLK, 69, NOT_APPLIED, "a blocking call from inside a callback")                  \
+    X(EFORKED, 70, NOT_APPLIED, "the handle belongs to the parent process")                \
+    X(EPROTO, 71, UNKNOWN, "the server's answer is not well formed")                       \
+    X(ELOST, 72, FAILED, "the lock or the leadership is lost")                             \
+    X(ESYSTEM, 73, UNKNOWN, "a call of the operating system failed")                       \
+    X(ECANCELED, 74, UNKNOWN, "the request was cancelled")                                 \
     X(EAGAIN, 75, NOT_APPLIED, "not now: held by another")
 
 enum coord_error {

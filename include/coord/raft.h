@@ -56,22 +56,22 @@ typedef uint64_t raft_seq; /* number of a leader's request, monotone within its 
 typedef uint64_t raft_ns;  /* nanoseconds on the host's monotonic clock */
 typedef uint32_t raft_id;  /* a member's id, never used again for another; 0 is "none" */
 
-#define RAFT_NODES_MAX    15 /* members of a configuration, learners included */
+#define RAFT_NODES_MAX    15  /* members of a configuration, learners included */
 #define RAFT_INFLIGHT_MAX 256 /* APPEND messages under way to one peer */
-#define RAFT_CONFIGS_MAX  8  /* configurations after the snapshot, the snapshot's own included */
+#define RAFT_CONFIGS_MAX  8   /* configurations after the snapshot, the snapshot's own included */
 #define RAFT_IO_MAX       256 /* persist actions under way */
 
 /* ------------------------------------------------------------------------------------------- */
 /* Errors of this library: negative, returned by raft_step and raft_init.                       */
 
-#define RAFT_ERRORS(X)                                                                            \
-    X(EINVAL, -1, "an argument or option is out of range")                                        \
-    X(ENOTLEADER, -2, "this member is not the leader")                                            \
-    X(ETRANSFER, -3, "leadership is being handed over")                                           \
-    X(EFULL, -4, "the log or the uncommitted window is full")                                     \
-    X(ENOSPACE, -5, "the disk is nearly full")                                                    \
-    X(EBUSY, -6, "another such request is under way")                                             \
-    X(EFAULTED, -7, "this member has stopped after a fault")                                      \
+#define RAFT_ERRORS(X)                                        \
+    X(EINVAL, -1, "an argument or option is out of range")    \
+    X(ENOTLEADER, -2, "this member is not the leader")        \
+    X(ETRANSFER, -3, "leadership is being handed over")       \
+    X(EFULL, -4, "the log or the uncommitted window is full") \
+    X(ENOSPACE, -5, "the disk is nearly full")                \
+    X(EBUSY, -6, "another such request is under way")         \
+    X(EFAULTED, -7, "this member has stopped after a fault")  \
     X(ENOTREADY, -8, "no entry of this term is committed yet")
 
 enum raft_error {
@@ -151,20 +151,20 @@ struct raft_options {
     raft_ns election_min; /* default 500 ms; a follower waits election_min .. election_max */
     raft_ns election_max; /* default 2 x election_min */
     raft_ns heartbeat;    /* default 50 ms; at most election_min / 3 */
-    raft_ns disk_stall;   /* default election_min: a leader whose oldest write is older steps down */
-    raft_ns link_hint;    /* default 10 ms: pre-vote within 1 .. 2 times this after the link to the
+    raft_ns disk_stall; /* default election_min: a leader whose oldest write is older steps down */
+    raft_ns link_hint;  /* default 10 ms: pre-vote within 1 .. 2 times this after the link to the
                              leader broke; 0 ignores broken links */
-    uint32_t inflight_msgs_max;     /* default 64; 1 .. RAFT_INFLIGHT_MAX */
-    uint32_t inflight_bytes_max;    /* default 8 MiB, per peer */
-    uint32_t msg_bytes_max;         /* default 1 MiB of payload in one APPEND (one entry may exceed) */
-    uint32_t msg_entries_max;       /* default 4096 */
+    uint32_t inflight_msgs_max;  /* default 64; 1 .. RAFT_INFLIGHT_MAX */
+    uint32_t inflight_bytes_max; /* default 8 MiB, per peer */
+    uint32_t msg_bytes_max;      /* default 1 MiB of payload in one APPEND (one entry may exceed) */
+    uint32_t msg_entries_max;    /* default 4096 */
     uint64_t uncommitted_bytes_max; /* default 64 MiB: more answers RAFT_EFULL */
-    uint32_t log_slots;             /* default 262144: entries kept after the snapshot; power of 2 */
-    uint32_t reads_max;             /* default 64: READ events waiting; more answer RAFT_EBUSY */
-    uint32_t chunk_bytes;           /* default 256 KiB of a snapshot file per message */
-    uint32_t chunks_inflight_max;   /* default 4 */
-    uint32_t priority;    /* default 1; n multiplies the election wait by n: a larger waits longer */
-    uint32_t trace;       /* default 0; 1 fills actions.trace */
+    uint32_t log_slots;           /* default 262144: entries kept after the snapshot; power of 2 */
+    uint32_t reads_max;           /* default 64: READ events waiting; more answer RAFT_EBUSY */
+    uint32_t chunk_bytes;         /* default 256 KiB of a snapshot file per message */
+    uint32_t chunks_inflight_max; /* default 4 */
+    uint32_t priority; /* default 1; n multiplies the election wait by n: a larger waits longer */
+    uint32_t trace;    /* default 0; 1 fills actions.trace */
 };
 
 /* Fill in the defaults. Ownership: none. Errors: none. Thread: any. Return: none. */
@@ -205,14 +205,14 @@ struct raft_msg {
     raft_id to;
     uint32_t count; /* APPEND: entries behind the header. SNAPSHOT: bytes of the chunk */
     raft_term term;
-    raft_seq seq;        /* of a leader's request; a reply repeats it. READ: the asker's number.
+    raft_seq seq;       /* of a leader's request; a reply repeats it. READ: the asker's number.
                             (PRE)VOTE: of the campaign. HEARTBEAT 0: tells commit, wants no reply */
-    raft_index index;    /* APPEND: previous. VOTE: last. APPEND_REPLY: matched (durably) or rejected
+    raft_index index;   /* APPEND: previous. VOTE: last. APPEND_REPLY: matched (durably) or rejected
                             previous. HEARTBEAT_REPLY: matched (durably).
                             SNAPSHOT: its index. READ_REPLY: the read index. TIMEOUT_NOW: last */
-    raft_term log_term;  /* term of the entry at index */
-    raft_index commit;   /* of the leader, at most what this peer is known to hold in HEARTBEAT */
-    raft_index hint;     /* rejecting APPEND_REPLY: where the logs may meet. Other APPEND_REPLY and
+    raft_term log_term; /* term of the entry at index */
+    raft_index commit;  /* of the leader, at most what this peer is known to hold in HEARTBEAT */
+    raft_index hint;    /* rejecting APPEND_REPLY: where the logs may meet. Other APPEND_REPLY and
                             HEARTBEAT_REPLY: agrees with the leader through here, durable or not */
     raft_term hint_term; /* rejecting APPEND_REPLY: the own term at hint */
     uint64_t snap_id;    /* SNAPSHOT and its reply */
@@ -225,18 +225,19 @@ struct raft_msg {
 
 enum raft_event_type {
     /* Boot, in this order; nothing else before BOOT_DONE. */
-    RAFT_EV_BOOT_SNAPSHOT = 1, /* snapshot; for a fresh member index 0 with the first configuration */
-    RAFT_EV_BOOT_HARDSTATE,    /* hardstate, as found on disk (all zero when fresh) */
-    RAFT_EV_BOOT_ENTRIES,      /* entries first .. first + count - 1, and their configurations; may
+    RAFT_EV_BOOT_SNAPSHOT =
+        1,                  /* snapshot; for a fresh member index 0 with the first configuration */
+    RAFT_EV_BOOT_HARDSTATE, /* hardstate, as found on disk (all zero when fresh) */
+    RAFT_EV_BOOT_ENTRIES,   /* entries first .. first + count - 1, and their configurations; may
                                   begin before the snapshot; accept says which of them are the log */
     RAFT_EV_BOOT_DONE,
 
-    RAFT_EV_TICK,     /* time passed; due at raft_deadline */
-    RAFT_EV_RECV,     /* a message from a peer */
-    RAFT_EV_PROPOSE,  /* count entries of type COMMAND; only `bytes` of each is read */
-    RAFT_EV_TRANSFER, /* hand leadership to `peer`, or to the best one when 0 (thesis 3.10) */
-    RAFT_EV_READ,     /* a linearizable read waits; answered in actions.reads by `cookie` */
-    RAFT_EV_CAMPAIGN, /* stand for election now */
+    RAFT_EV_TICK,      /* time passed; due at raft_deadline */
+    RAFT_EV_RECV,      /* a message from a peer */
+    RAFT_EV_PROPOSE,   /* count entries of type COMMAND; only `bytes` of each is read */
+    RAFT_EV_TRANSFER,  /* hand leadership to `peer`, or to the best one when 0 (thesis 3.10) */
+    RAFT_EV_READ,      /* a linearizable read waits; answered in actions.reads by `cookie` */
+    RAFT_EV_CAMPAIGN,  /* stand for election now */
     RAFT_EV_PEER_LINK, /* the connection to `peer` is up (value 1) or broke (value 0) */
 
     RAFT_EV_IO_DONE,   /* everything through io_seq is durable */
@@ -244,9 +245,9 @@ enum raft_event_type {
     RAFT_EV_DISK,      /* value: 1 there is room for more entries, 0 there is not */
     RAFT_EV_APPLIED,   /* the host has applied through index */
 
-    RAFT_EV_SNAP_TAKEN,     /* snapshot: durable, with file; entries <= `index` may go (index at most
+    RAFT_EV_SNAP_TAKEN,  /* snapshot: durable, with file; entries <= `index` may go (index at most
                                the snapshot's: what is kept spares slow followers a transfer) */
-    RAFT_EV_SNAP_STORED,    /* a received chunk is stored: snap_id through offset */
+    RAFT_EV_SNAP_STORED, /* a received chunk is stored: snap_id through offset */
     RAFT_EV_SNAP_INSTALLED, /* snapshot: the state machine now stands there, and it is durable */
     RAFT_EV_SNAP_REJECTED   /* snap_id failed its verification; the leader begins again */
 };
@@ -272,10 +273,10 @@ struct raft_event {
     uint64_t offset;
 
     const struct raft_msg *msg;
-    raft_index first;                      /* BOOT_ENTRIES */
-    const struct raft_entry *entries;      /* BOOT_ENTRIES, PROPOSE, RECV of APPEND */
-    uint32_t count;                        /* of entries; RECV: msg->count */
-    const struct raft_config_at *configs;  /* decoded configurations among the entries; for RECV
+    raft_index first;                     /* BOOT_ENTRIES */
+    const struct raft_entry *entries;     /* BOOT_ENTRIES, PROPOSE, RECV of APPEND */
+    uint32_t count;                       /* of entries; RECV: msg->count */
+    const struct raft_config_at *configs; /* decoded configurations among the entries; for RECV
                                               of SNAPSHOT exactly one, the snapshot's own */
     uint32_t configs_count;
 };
@@ -295,8 +296,8 @@ struct raft_accept {
 
 enum raft_persist_kind {
     RAFT_PERSIST_HARDSTATE = 1, /* term, vote, commit */
-    RAFT_PERSIST_ENTRIES = 2,   /* first .. first + count - 1; discards what was at or after first */
-    RAFT_PERSIST_SNAPMARK = 3   /* the log now begins after index (snapshot installed or taken) */
+    RAFT_PERSIST_ENTRIES = 2, /* first .. first + count - 1; discards what was at or after first */
+    RAFT_PERSIST_SNAPMARK = 3 /* the log now begins after index (snapshot installed or taken) */
 };
 
 /* In order; IO_DONE{io_seq} says that this one and all before it are durable. */
@@ -304,7 +305,8 @@ struct raft_persist {
     uint64_t io_seq;
     enum raft_persist_kind kind;
     raft_id vote;
-    raft_term term; /* HARDSTATE: the term. SNAPMARK: of the snapshot. If the log on disk has no entry
+    raft_term
+        term; /* HARDSTATE: the term. SNAPMARK: of the snapshot. If the log on disk has no entry
                        of this term at its index, all entries on disk are void */
     raft_index commit;
     raft_index first; /* ENTRIES: first entry. SNAPMARK: index of the snapshot */
@@ -414,12 +416,12 @@ raft_ns raft_deadline(const struct raft *r);
 
 struct raft_peer_status {
     raft_id id;
-    uint32_t roles;      /* enum raft_member_role */
-    raft_index match;    /* leader only */
-    raft_index next;     /* leader only */
-    raft_ns last_heard;  /* when anything of the current term came from it; 0 never */
-    int link_up;         /* by PEER_LINK */
-    int active;          /* leader: acknowledged a request sent within election_min */
+    uint32_t roles;     /* enum raft_member_role */
+    raft_index match;   /* leader only */
+    raft_index next;    /* leader only */
+    raft_ns last_heard; /* when anything of the current term came from it; 0 never */
+    int link_up;        /* by PEER_LINK */
+    int active;         /* leader: acknowledged a request sent within election_min */
 };
 
 struct raft_status {
@@ -427,19 +429,19 @@ struct raft_status {
     enum raft_role role;
     raft_term term;
     raft_id vote;
-    raft_id leader; /* 0: none known */
-    raft_index first;    /* of the log; last + 1 when it is empty */
+    raft_id leader;   /* 0: none known */
+    raft_index first; /* of the log; last + 1 when it is empty */
     raft_index last;
     raft_index commit;
     raft_index applied;
-    raft_index stable;   /* durable here */
-    raft_index snapshot; /* index of the newest */
-    raft_id transfer_to; /* 0: none under way */
-    int leader_ready;    /* an entry of this term is committed */
+    raft_index stable;      /* durable here */
+    raft_index snapshot;    /* index of the newest */
+    raft_id transfer_to;    /* 0: none under way */
+    int leader_ready;       /* an entry of this term is committed */
     raft_ns quorum_contact; /* when a quorum, this member included, was last known to be in touch:
                                leader: acknowledged; follower: heard from a leader. Drives NO_QUORUM */
-    uint64_t ignored;    /* messages that made no sense */
-    const char *fault;   /* why FAULTED, static text; NULL otherwise */
+    uint64_t ignored;       /* messages that made no sense */
+    const char *fault;      /* why FAULTED, static text; NULL otherwise */
     uint32_t peers_count;
     struct raft_peer_status peers[RAFT_NODES_MAX]; /* the newest configuration, this member too */
 };

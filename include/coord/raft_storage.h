@@ -34,13 +34,13 @@ extern "C" {
 #endif
 
 /* Numbers below -1000, so that they never collide with a negative errno. */
-#define RAFT_STORE_ERRORS(X)                                                                      \
-    X(EFAILED, -1001, "an earlier write or sync failed; the log takes no more")                   \
-    X(ECORRUPT, -1002, "the data on disk is damaged")                                             \
-    X(EFOREIGN, -1003, "the data belongs to another cluster or member")                           \
-    X(EVERSION, -1004, "the data was written by a newer version")                                 \
-    X(ELOCKED, -1005, "another process uses this data directory")                                 \
-    X(ENOENT, -1006, "there is no such entry or snapshot")                                        \
+#define RAFT_STORE_ERRORS(X)                                                    \
+    X(EFAILED, -1001, "an earlier write or sync failed; the log takes no more") \
+    X(ECORRUPT, -1002, "the data on disk is damaged")                           \
+    X(EFOREIGN, -1003, "the data belongs to another cluster or member")         \
+    X(EVERSION, -1004, "the data was written by a newer version")               \
+    X(ELOCKED, -1005, "another process uses this data directory")               \
+    X(ENOENT, -1006, "there is no such entry or snapshot")                      \
     X(ETOOBIG, -1007, "an entry does not fit into a segment")
 
 enum raft_store_error {
@@ -102,12 +102,12 @@ void raft_fs_posix_close(struct raft_fs *fs);
 /* The write-ahead log                                                                           */
 
 struct raft_wal_options {
-    const struct raft_fs *fs;   /* outlives the WAL */
-    uint64_t cluster_id;        /* both are written into every file and checked */
+    const struct raft_fs *fs; /* outlives the WAL */
+    uint64_t cluster_id;      /* both are written into every file and checked */
     raft_id node_id;
-    uint64_t segment_bytes;     /* default 16 MiB */
-    uint32_t segments_ready;    /* default 2: empty segments kept ahead of need */
-    uint64_t salt_seed;         /* random; makes the bytes of recycled segments distinguishable */
+    uint64_t segment_bytes;  /* default 16 MiB */
+    uint32_t segments_ready; /* default 2: empty segments kept ahead of need */
+    uint64_t salt_seed;      /* random; makes the bytes of recycled segments distinguishable */
 };
 
 /* Fill in the defaults; fs, ids and salt_seed are the caller's. */
@@ -132,7 +132,7 @@ struct raft_wal_state {
     raft_index first; /* entries first .. first + count - 1 */
     uint32_t count;
     const struct raft_entry *entries;
-    uint32_t torn_entries; /* readable entry headers beyond the cut */
+    uint32_t torn_entries;   /* readable entry headers beyond the cut */
     raft_index repair_index; /* REPAIR: the highest index known to have been in the log; else 0 */
 };
 
@@ -148,22 +148,18 @@ int raft_wal_open(const struct raft_wal_options *o, struct raft_wal **ret_wal, c
 /* What raft_wal_open found. Ownership: wal's. Errors: none. Return: never NULL. */
 const struct raft_wal_state *raft_wal_state(const struct raft_wal *wal);
 
-enum raft_wal_op_kind {
-    RAFT_WAL_HARDSTATE = 1,
-    RAFT_WAL_ENTRY = 2,
-    RAFT_WAL_SNAPMARK = 3
-};
+enum raft_wal_op_kind { RAFT_WAL_HARDSTATE = 1, RAFT_WAL_ENTRY = 2, RAFT_WAL_SNAPMARK = 3 };
 
 /* One record. ENTRY at index i discards every entry at or after i that was written before it. */
 struct raft_wal_op {
     enum raft_wal_op_kind kind;
-    raft_id vote;          /* HARDSTATE */
-    raft_term term;        /* all */
-    raft_index index;      /* HARDSTATE: commit. ENTRY: its own. SNAPMARK: of the snapshot */
-    uint8_t type;          /* ENTRY: enum raft_entry_type */
-    uint32_t bytes;        /* ENTRY: of data */
-    const void *data;      /* ENTRY */
-    uint64_t digest[2];    /* SNAPMARK: of the snapshot file */
+    raft_id vote;       /* HARDSTATE */
+    raft_term term;     /* all */
+    raft_index index;   /* HARDSTATE: commit. ENTRY: its own. SNAPMARK: of the snapshot */
+    uint8_t type;       /* ENTRY: enum raft_entry_type */
+    uint32_t bytes;     /* ENTRY: of data */
+    const void *data;   /* ENTRY */
+    uint64_t digest[2]; /* SNAPMARK: of the snapshot file */
 };
 
 /* Write a batch: all of ops in order as one write and one fdatasync (more only when a segment ends
@@ -236,7 +232,8 @@ void raft_snap_abort(struct raft_snap_writer *w);
 /* Every intact-looking snapshot, newest first (header read, chunks not verified). Their names are
  * durable on return: a member may boot from one and mark its log with it.
  * Return: how many were put into metas (at most max), or negative errno. */
-int raft_snap_list(const struct raft_fs *fs, uint64_t cluster_id, struct raft_snap_meta *metas, int max);
+int raft_snap_list(const struct raft_fs *fs, uint64_t cluster_id, struct raft_snap_meta *metas,
+                   int max);
 
 /* Open one by term and index; the whole file is verified against its checksums first.
  * Errors: RAFT_STORE_ENOENT, ECORRUPT, EFOREIGN, EVERSION, negative errno. */
@@ -260,8 +257,9 @@ int raft_snap_prune(const struct raft_fs *fs, uint64_t cluster_id, int keep);
 /* Receiving a file from a peer: begin (or go on), store raw bytes, then verify and rename.
  * raft_snap_recv_open returns through *ret_offset how many bytes are already there. */
 struct raft_snap_recv;
-int raft_snap_recv_open(const struct raft_fs *fs, uint64_t cluster_id, raft_term term, raft_index index,
-                        uint64_t total_bytes, struct raft_snap_recv **ret_recv, uint64_t *ret_offset);
+int raft_snap_recv_open(const struct raft_fs *fs, uint64_t cluster_id, raft_term term,
+                        raft_index index, uint64_t total_bytes, struct raft_snap_recv **ret_recv,
+                        uint64_t *ret_offset);
 /* Bytes that are there already are skipped. Errors: -EINVAL when offset leaves a gap. */
 int raft_snap_recv_write(struct raft_snap_recv *s, uint64_t offset, const void *data, size_t len);
 /* The receiver is gone either way; a file that fails its verification is deleted.

@@ -253,7 +253,7 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-    int walks = argc > 1 ? atoi(argv[1]) : 12;
+    int walks = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 12;
     Suite *s = suite_create("raft_chaos");
     TCase *t = tcase_create("walks");
     tcase_set_timeout(t, 60);
