@@ -214,6 +214,7 @@ static void session_ended(struct node *n, uint64_t session)
         c->lost = true;
         c->session = 0;
         c->epoch = 0;
+        c->touch_batch = 0; /* what was noted was the old session's */
         node__conn_ready(n, c);
     }
 }
