@@ -462,6 +462,9 @@ void node__sessions_run(struct node *n);
 void node__sessions_applied(struct node *n, const struct machine_outcome *o, struct request *r);
 /* Compare all connections with the state after it was replaced. */
 void node__sessions_reconcile(struct node *n);
+/* r, a write that was not applied (or not seen to be), ends with error. When the connection's session was
+ * to be settled by it, what waited for that is answered too. */
+void node__write_end(struct node *n, struct request *r, int error);
 /* The answer to a HELLO or SESSION_OPEN that was applied. */
 void node__session_answer(struct node *n, struct request *r, const struct machine_outcome *o);
 

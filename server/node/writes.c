@@ -351,7 +351,7 @@ static void refuse_first(struct node *n, int error)
     if (item->entry != NULL) {
         node__forward_refuse(n, item->peer, item->cookie, error);
     } else if (r != NULL) {
-        node__answer_error(n, r, error, NULL);
+        node__write_end(n, r, error);
     }
     node__queue_pop(n, 1);
 }
@@ -457,7 +457,7 @@ void node__writes_unsure(struct node *n)
     for (uint64_t cookie = w->base; cookie < w->next && w->sent_count > 0; cookie++) {
         struct request *r = node__write_find(n, cookie);
         if (r != NULL && r->stage == REQUEST_SENT) {
-            node__noquorum_answer(n, r, COORD_EINDOUBT);
+            node__write_end(n, r, COORD_EINDOUBT);
         }
     }
 }
