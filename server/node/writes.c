@@ -449,6 +449,17 @@ void node__writes_lost(struct node *n)
     NODE_ASSERT(n->writes.sent_count == 0);
 }
 
+void node__writes_doubt(struct node *n)
+{
+    const struct writes *w = &n->writes;
+    for (uint64_t cookie = w->base; cookie < w->next && w->sent_count > 0; cookie++) {
+        struct request *r = node__write_find(n, cookie);
+        if (r != NULL && r->stage == REQUEST_SENT) {
+            r->unsure = true;
+        }
+    }
+}
+
 void node__writes_unsure(struct node *n)
 {
     struct writes *w = &n->writes;
