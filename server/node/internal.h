@@ -66,6 +66,7 @@ struct request {
     uint64_t touch;        /* number of the TOUCH that carries it */
     uint64_t placed_at;
     raft_index after; /* answer once applied through here */
+    raft_index shown; /* the receipt shows at most this revision; 0: any */
 
     /* DONE */
     bool written; /* the reply is in the output already */
