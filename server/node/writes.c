@@ -374,6 +374,9 @@ static void propose(struct node *n)
             accepted(n, &b, &accept);
         } else if (rv == RAFT_EFULL) {
             count_max = b.count / 2; /* fewer may fit; none: wait until something is committed */
+        } else if (rv == RAFT_ENOSPACE && n->outbox_count == NODE_OUTBOX_MAX) {
+            n->again = true; /* who forwarded it could not be told: after what is there has left */
+            return;
         } else if (rv == RAFT_ENOSPACE) {
             refuse_first(n, COORD_ENOSPACE);
         } else {

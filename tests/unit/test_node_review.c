@@ -248,6 +248,24 @@ START_TEST(a_hello_refused_by_a_full_disk_may_be_said_again)
 }
 END_TEST
 
+/* However many writes are refused at once, each is told. */
+START_TEST(every_refused_write_hears_of_it)
+{
+    begin();
+    struct cluster_client *c = greeted(follower);
+    struct coord_request q[400];
+    struct coord_result res;
+    node_disk_room(cluster_node(cl, leader), false, cluster_now(cl));
+    for (int i = 0; i < 400; i++) {
+        q[i] = create_request("/x", COORD_F_SEQUENTIAL);
+        (void)client_send(c, &q[i]);
+    }
+    for (int i = 0; i < 400; i++) {
+        ck_assert_int_eq(client_wait(c, q[i].number, q[i].op, &res, CLUSTER_S), COORD_ENOSPACE);
+    }
+}
+END_TEST
+
 /* SESSION_OPEN may be inside a snapshot that was installed: in doubt, and the connection goes on. */
 START_TEST(a_session_in_doubt_leaves_nothing_waiting)
 {
@@ -463,6 +481,7 @@ int main(void)
     tcase_add_test(t, a_ping_counts_for_the_session_it_is_of);
     tcase_add_test(t, a_session_refused_by_a_full_disk_may_be_asked_for_again);
     tcase_add_test(t, a_hello_refused_by_a_full_disk_may_be_said_again);
+    tcase_add_test(t, every_refused_write_hears_of_it);
     tcase_add_test(t, a_session_in_doubt_leaves_nothing_waiting);
     tcase_add_test(t, a_write_inside_a_snapshot_is_not_called_moved);
     tcase_add_test(t, a_write_inside_a_snapshot_is_not_called_refused);
