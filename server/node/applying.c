@@ -69,7 +69,8 @@ static void apply_one(struct node *n, raft_index index)
     }
     n->applied_term = meta->term;
     n->snaps.entries++;
-    if (meta->type != RAFT_ENTRY_COMMAND) {
+    if (meta->type != RAFT_ENTRY_COMMAND || meta->bytes == 0) {
+        /* One without a byte is no entry of the machine's, and no member proposes it. */
         machine_skip(n->machine, index);
         n->applied = index;
         return;

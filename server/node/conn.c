@@ -113,6 +113,10 @@ static void seen(struct conn *c, const struct coord_receipt *receipt)
 void node__answer(struct node *n, struct request *r, struct coord_result *res)
 {
     struct conn *c = r->conn;
+    if (r->unsure && res->error != 0 && coord_errclass(res->error) == COORD_NOT_APPLIED) {
+        node__noquorum_answer(n, r, COORD_EINDOUBT); /* it may have been applied before */
+        return;
+    }
     settle(n, r);
     node__receipt(n, r, &r->receipt);
     r->error = res->error;
@@ -147,7 +151,9 @@ void node__answer_error(struct node *n, struct request *r, int error, const char
 
 void node__answer_body(struct node *n, struct request *r, int error, struct coord_buf *body)
 {
-    if (body == NULL && error != 0) {
+    /* The machine looks at the attachment and the number before it knows a write again. */
+    bool moved = r->unsure && (error == COORD_EMOVED || error == COORD_EBADREQUEST);
+    if ((body == NULL && error != 0) || moved) {
         node__answer_error(n, r, error, NULL);
         return;
     }

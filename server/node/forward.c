@@ -172,7 +172,7 @@ void node__forward_refused(struct node *n, const struct peer_notice *m)
     }
     struct request *r = node__write_find(n, m->a);
     if (r != NULL && r->stage == REQUEST_SENT) {
-        node__answer_error(n, r, -(int)m->b, NULL);
+        node__write_end(n, r, -(int)m->b);
     }
 }
 

@@ -52,6 +52,7 @@ struct request {
     struct coord_request q;  /* its bytes are borrowed from the frame; writes use numbers only */
     enum request_stage stage;
     bool shared; /* entry has other holders: its bytes do not change any more */
+    bool unsure; /* was SENT when a snapshot was installed, which may contain it */
     uint32_t bytes;
     uint64_t arrived; /* ns */
     uint64_t cookie;  /* writes: 0 before QUEUED */
@@ -65,6 +66,7 @@ struct request {
     uint64_t touch;        /* number of the TOUCH that carries it */
     uint64_t placed_at;
     raft_index after; /* answer once applied through here */
+    raft_index shown; /* the receipt shows at most this revision; 0: any */
 
     /* DONE */
     bool written; /* the reply is in the output already */
@@ -384,8 +386,10 @@ void node__write_forget(struct node *n, struct request *r);
 /* An entry of a later term than what is SENT is being applied: what was not applied is lost for sure
  * and is sent again. */
 void node__writes_lost(struct node *n);
-/* A snapshot replaced the state: what is SENT may be in it. Those of sessions are sent again, the
- * others are answered EINDOUBT. */
+/* A snapshot replaced the state: what is SENT may be in it. From now on none of that is answered with an
+ * error that says that it was not applied: EINDOUBT takes its place. */
+void node__writes_doubt(struct node *n);
+/* Then: those of sessions are sent again, the others are answered EINDOUBT. */
 void node__writes_unsure(struct node *n);
 /* Forget what other members forwarded: they send it to the next leader. */
 void node__writes_drop_foreign(struct node *n);
@@ -462,6 +466,9 @@ void node__sessions_run(struct node *n);
 void node__sessions_applied(struct node *n, const struct machine_outcome *o, struct request *r);
 /* Compare all connections with the state after it was replaced. */
 void node__sessions_reconcile(struct node *n);
+/* r, a write that was not applied (or not seen to be), ends with error. When the connection's session was
+ * to be settled by it, what waited for that is answered too. */
+void node__write_end(struct node *n, struct request *r, int error);
 /* The answer to a HELLO or SESSION_OPEN that was applied. */
 void node__session_answer(struct node *n, struct request *r, const struct machine_outcome *o);
 

@@ -270,8 +270,17 @@ static void force(struct node *n, struct request *r)
     case COORD_OP_WATCH:
         (void)node__watch_try(n, r); /* always answers */
         return;
+    case COORD_OP_SYNC:
+        execute(n, r);
+        return;
+    case COORD_OP_PING:
+        if (r->shown == 0) {
+            r->shown = n->applied; /* it waits on, but answers behind it have this revision */
+        }
+        return;
     default:
-        return; /* its answer does not depend on the order */
+        (void)node__request_try(n, r); /* needs no state: UNWATCH keeps its place among WATCHes */
+        return;
     }
 }
 

@@ -279,4 +279,7 @@ void node__receipt(const struct node *n, const struct request *r, struct coord_r
     if (r != NULL && coord_op_kind(r->q.op) == COORD_KIND_READ) {
         ret->level = r->q.level;
     }
+    if (r != NULL && r->shown != 0 && r->shown < ret->revision) {
+        ret->revision = r->shown; /* revisions on a connection never go back (X3) */
+    }
 }

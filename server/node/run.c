@@ -127,8 +127,8 @@ static void pass(struct node *n)
 {
     n->again = false;
     if (n->fault[0] == '\0') {
+        node__touch_run(n); /* what has come counts before anybody is judged */
         node__sessions_run(n);
-        node__touch_run(n);
         node__writes_run(n);
         node__forward_timers(n);
         node__reads_run(n);
@@ -161,5 +161,8 @@ void node_run(struct node *n, uint64_t now, uint64_t wall_ms, bool *ret_more)
     node__peers_flush(n);
     node__conns_flush(n);
     n->deadline = deadline(n);
+    if (n->deadline < n->now) {
+        n->deadline = n->now; /* due at once; how late we are then counts from here */
+    }
     *ret_more = n->again;
 }

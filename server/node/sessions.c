@@ -214,6 +214,7 @@ static void session_ended(struct node *n, uint64_t session)
         c->lost = true;
         c->session = 0;
         c->epoch = 0;
+        c->touch_batch = 0; /* what was noted was the old session's */
         node__conn_ready(n, c);
     }
 }
@@ -292,6 +293,32 @@ void node__session_answer(struct node *n, struct request *r, const struct machin
     }
     node__answer_body(n, r, error, o->body);
     node__requests_release(n, c, error);
+}
+
+/* The session of c is not settled: nothing that was sent in the belief that it is may be carried out. */
+static void refuse_behind(struct node *n, struct conn *c, int error)
+{
+    for (struct request *r = c->head; r != NULL; r = r->next) {
+        bool waits = r->stage == REQUEST_WAITING && (r->q.op == COORD_OP_PING || !c->greeted);
+        if (waits || r->stage == REQUEST_HELD) {
+            node__answer_error(n, r, error, NULL);
+        }
+    }
+}
+
+void node__write_end(struct node *n, struct request *r, int error)
+{
+    struct conn *c = r->conn;
+    bool settles = r->q.op == COORD_OP_HELLO || r->q.op == COORD_OP_SESSION_OPEN;
+    if (error == COORD_EINDOUBT) {
+        node__noquorum_answer(n, r, error);
+    } else {
+        node__answer_error(n, r, error, NULL);
+    }
+    if (settles) {
+        c->settling = false; /* it may be asked for again */
+        refuse_behind(n, c, error == COORD_EINDOUBT ? COORD_EBUSY : error);
+    }
 }
 
 void node__sessions_reconcile(struct node *n)

@@ -166,6 +166,7 @@ static void stand_on(struct node *n, const struct raft_snapshot *meta)
               (unsigned long long)meta->index, (unsigned long long)meta->term,
               (unsigned long long)meta->bytes);
     watch_reset(n->hub, meta->index);
+    node__writes_doubt(n);
     node__sessions_reconcile(n);
     if (n->writes.sent_count > 0) {
         node__writes_unsure(n);

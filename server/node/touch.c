@@ -15,7 +15,8 @@
  *   PING at the leader:   note activity -> join a read round -> round done, applied >= expire_index
  *   PING at a follower:   TOUCH(round k) -> leader notes, joins a read round -> done -> TOUCHED(k, index)
  *                         -> applied >= index
- * When the leader changes, or a TOUCH seems lost, waiting PINGs begin again.
+ * When the leader changes, or a TOUCH seems lost, waiting PINGs begin again. Each TOUCH carries the sessions of
+ * all PINGs that wait, so an answer to a later one speaks for them whichever was lost.
  *
  * Invariant: an answered PING's activity was taken by the leader of that term before it gave up the
  * session, hence the session lives one timeout from then on.
@@ -105,12 +106,40 @@ static uint32_t unplaced(struct node *n)
         if (r->placed && !r->heard && n->now - r->placed_at >= touch_retry(n)) {
             r->placed = false;
         }
-        if (!r->placed && r->conn->session != 0) {
-            gather(n, r->conn);
-            count++;
-        }
+        count += !r->placed && r->conn->session != 0;
     }
     return count;
+}
+
+/* A TOUCH goes out: it carries the session of every PING without an answer, those of earlier ones that are
+ * under way too. So TOUCHED(k) speaks for all PINGs placed up to k although an earlier TOUCH was lost. */
+static void gather_pings(struct node *n)
+{
+    for (struct node_link *l = n->touch.pings.next; l != &n->touch.pings; l = l->next) {
+        struct request *r = NODE_CONTAINER(l, struct request, ping);
+        if (!r->heard) {
+            gather(n, r->conn);
+        }
+    }
+}
+
+static void place_pings(struct node *n)
+{
+    struct touch *t = &n->touch;
+    for (struct node_link *l = t->pings.next; l != &t->pings; l = l->next) {
+        struct request *r = NODE_CONTAINER(l, struct request, ping);
+        if (r->heard) {
+            continue;
+        }
+        if (r->conn->touch_batch != t->batch) {
+            r->placed = false; /* it found no room */
+        } else if (!r->placed) {
+            r->placed = true;
+            r->round = 0;
+            r->touch = t->round;
+            r->placed_at = n->now;
+        }
+    }
 }
 
 static void run_leader(struct node *n)
@@ -128,6 +157,7 @@ static void run_leader(struct node *n)
         r->placed = true;
         r->heard = true;
         r->placed_at = n->now;
+        node__sessions_heard(n, r->conn->session); /* also where gathering it found no memory */
         r->round = node__read_round(n);
         r->after = t->expire_index;
     }
@@ -141,6 +171,7 @@ static void run_follower(struct node *n)
     if ((pings == 0 && !due) || node__peer(n, n->st.leader) == NULL) {
         return;
     }
+    gather_pings(n);
     struct peer_touch m = {.term = n->st.term,
                            .nonce = n->writes.nonce,
                            .round = ++t->round,
@@ -151,16 +182,7 @@ static void run_follower(struct node *n)
     }
     node__peer_send(n, n->st.leader, b);
     coord_buf_unref(b);
-    for (struct node_link *l = t->pings.next; l != &t->pings; l = l->next) {
-        struct request *r = NODE_CONTAINER(l, struct request, ping);
-        if (!r->placed && r->conn->touch_batch == t->batch) {
-            r->placed = true;
-            r->heard = false;
-            r->round = 0;
-            r->touch = t->round;
-            r->placed_at = n->now;
-        }
-    }
+    place_pings(n);
     gathered(t);
 }
 

@@ -351,7 +351,7 @@ static void refuse_first(struct node *n, int error)
     if (item->entry != NULL) {
         node__forward_refuse(n, item->peer, item->cookie, error);
     } else if (r != NULL) {
-        node__answer_error(n, r, error, NULL);
+        node__write_end(n, r, error);
     }
     node__queue_pop(n, 1);
 }
@@ -374,6 +374,9 @@ static void propose(struct node *n)
             accepted(n, &b, &accept);
         } else if (rv == RAFT_EFULL) {
             count_max = b.count / 2; /* fewer may fit; none: wait until something is committed */
+        } else if (rv == RAFT_ENOSPACE && n->outbox_count == NODE_OUTBOX_MAX) {
+            n->again = true; /* who forwarded it could not be told: after what is there has left */
+            return;
         } else if (rv == RAFT_ENOSPACE) {
             refuse_first(n, COORD_ENOSPACE);
         } else {
@@ -449,6 +452,17 @@ void node__writes_lost(struct node *n)
     NODE_ASSERT(n->writes.sent_count == 0);
 }
 
+void node__writes_doubt(struct node *n)
+{
+    const struct writes *w = &n->writes;
+    for (uint64_t cookie = w->base; cookie < w->next && w->sent_count > 0; cookie++) {
+        struct request *r = node__write_find(n, cookie);
+        if (r != NULL && r->stage == REQUEST_SENT) {
+            r->unsure = true;
+        }
+    }
+}
+
 void node__writes_unsure(struct node *n)
 {
     struct writes *w = &n->writes;
@@ -457,7 +471,7 @@ void node__writes_unsure(struct node *n)
     for (uint64_t cookie = w->base; cookie < w->next && w->sent_count > 0; cookie++) {
         struct request *r = node__write_find(n, cookie);
         if (r != NULL && r->stage == REQUEST_SENT) {
-            node__noquorum_answer(n, r, COORD_EINDOUBT);
+            node__write_end(n, r, COORD_EINDOUBT);
         }
     }
 }

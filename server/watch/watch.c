@@ -104,8 +104,9 @@ static void *room(void *items, uint32_t count, uint32_t *cap, size_t item_bytes)
 
 /* --- telling ----------------------------------------------------------------------------------- */
 
-/* Hand a frame to a watch. A one-shot watch is gone after it, unless it was but a progress mark. */
-static void tell(struct watch_hub *h, struct watch *w, struct frame *f)
+/* Hand a frame to a watch. A one-shot watch is gone after one with changes: a gap tells of none, and the
+ * client waits on. Return: whether it is gone. */
+static bool tell(struct watch_hub *h, struct watch *w, struct frame *f)
 {
     struct coord_buf *frame = frame_for(f, w->number);
     assert(frame != NULL);
@@ -114,12 +115,14 @@ static void tell(struct watch_hub *h, struct watch *w, struct frame *f)
     coord_buf_unref(frame);
     if (f->event.state == COORD_EVENT_PROGRESS) {
         w->heard = false;
-        return;
+        return false;
     }
     w->heard = true;
-    if (w->once) {
-        registry_remove(&h->registry, w);
+    if (!w->once || f->event.state != COORD_EVENT_CHANGES) {
+        return false;
     }
+    registry_remove(&h->registry, w);
+    return true;
 }
 
 /* Add a change to those selected, as far as the flags of a group ask. */
@@ -215,7 +218,7 @@ static void group_tell(struct watch_hub *h, struct group *g, uint64_t revision,
     struct watch *next;
     for (struct watch *w = g->first; w != NULL; w = next) {
         next = w->group_next;
-        tell(h, w, &f);
+        (void)tell(h, w, &f); /* gone or not, the next one is known */
     }
     frame_finish(&f);
 }
@@ -251,7 +254,7 @@ static void tell_all(struct watch_hub *h, uint64_t revision, enum coord_watch_st
             w->heard = false;
             continue;
         }
-        tell(h, w, &f);
+        (void)tell(h, w, &f); /* neither state ends a watch */
     }
     frame_finish(&f);
 }
@@ -274,7 +277,6 @@ static void replay(struct watch_hub *h, struct watch *w, uint64_t from)
 {
     const struct group *g = w->group;
     uint32_t at = history_seek(&h->history, from);
-    bool once = w->once;
     while (at < h->history.count) {
         struct coord_change c;
         uint64_t revision = history_at(&h->history, at, &c);
@@ -287,10 +289,10 @@ static void replay(struct watch_hub *h, struct watch *w, uint64_t from)
         if (count > 0) {
             struct frame f;
             frame_of_selected(h, revision, count, &f);
-            tell(h, w, &f);
+            bool gone = tell(h, w, &f);
             frame_finish(&f);
-            if (once) {
-                return; /* w is gone */
+            if (gone) {
+                return;
             }
         }
     }

@@ -679,10 +679,11 @@ START_TEST(a_revision_too_long_for_a_frame_is_a_gap)
             expect_state(i, ev.watch == 1 ? 1 : 2, ev.watch, 11, COORD_EVENT_GAP);
         }
     }
-    ck_assert_uint_eq(watch_count(h), 2); /* the one-shot had its event */
+    ck_assert_uint_eq(watch_count(h), 3); /* the one-shot was told of no change yet */
     forget();
     watch_publish(h, 12, c, 1);
-    ck_assert_uint_eq(got_count, 2);
+    ck_assert_uint_eq(got_count, 3);
+    ck_assert_uint_eq(watch_count(h), 2);
     hub_close(h);
 }
 END_TEST
@@ -758,7 +759,7 @@ START_TEST(after_a_reset_everybody_has_a_gap)
     ck_assert_uint_eq(got_count, 2);
     expect_state(0, 1, 1, 100, COORD_EVENT_GAP);
     expect_state(1, 1, 2, 100, COORD_EVENT_GAP);
-    ck_assert_uint_eq(watch_count(h), 1);
+    ck_assert_uint_eq(watch_count(h), 2);
     forget();
     q.watch = 3;
     q.revision = 99;
@@ -769,6 +770,11 @@ START_TEST(after_a_reset_everybody_has_a_gap)
     ck_assert(!gap);
     publish(h, 101, COORD_CHANGE_CHANGED, "/a");
     ck_assert_uint_eq(got_count, 2);
+    publish(h, 102, COORD_CHANGE_CHANGED,
+            "/b"); /* a gap is no change: the one-shot fires still, once */
+    publish(h, 103, COORD_CHANGE_CHANGED, "/b");
+    ck_assert_uint_eq(got_count, 3);
+    ck_assert_uint_eq(watch_count(h), 2);
     hub_close(h);
 }
 END_TEST
