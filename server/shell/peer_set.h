@@ -82,7 +82,7 @@ struct peer_set {
     uint64_t rng;
     int listener;
     struct event acceptable;
-    bool resting; /* the listener, until the next sweep */
+    bool resting;                      /* the listener, until the next sweep */
     bool cut_wanted[CONF_MEMBERS_MAX]; /* by place in peers */
     bool cut_changed;
     bool told;
