@@ -12,6 +12,8 @@
  *   2. Events are written when they are published, so they stand before every reply written later (W8).
  *   3. A request leaves the queue answered, or the connection is gone.
  *   4. A connection is freed by node_conn_closed or at the end of node_run, never inside a pass.
+ *   5. A client that does not read makes us keep no more than what env->conn_full allows, one answer
+ *      and conn_bytes_max of answers: reads behind that are not carried out before there is room.
  */
 #include "server/node/internal.h"
 
@@ -74,6 +76,7 @@ static void pop(struct node *n, struct conn *c)
     NODE_ASSERT(c->count > 0);
     c->count--;
     c->bytes -= r->bytes;
+    c->kept -= r->body != NULL ? r->body->len : 0;
     node__request_free(n, r);
 }
 
@@ -131,6 +134,7 @@ void node__answer(struct node *n, struct request *r, struct coord_result *res)
     if (coord_body_encode(r->q.op, res, &r->body) != 0) {
         node__conn_close(n, c, "out of memory");
     }
+    c->kept += r->body != NULL ? r->body->len : 0;
 }
 
 void node__answer_error(struct node *n, struct request *r, int error, const char *format, ...)
@@ -161,6 +165,7 @@ void node__answer_body(struct node *n, struct request *r, int error, struct coor
     node__receipt(n, r, &r->receipt);
     r->error = error;
     r->body = coord_buf_ref(body);
+    r->conn->kept += body != NULL ? body->len : 0;
     /* The usual case, and then nothing needs to be kept: it is its connection's turn. */
     if (r->conn->head == r) {
         node__conn_advance(n, r->conn);
@@ -195,10 +200,19 @@ static void pause_or_go(struct node *n, struct conn *c)
     }
 }
 
+/* Is there no room for another answer? Asked again only when something was handed over since. */
+static bool full(struct node *n, struct conn *c)
+{
+    if (!c->full && c->out == NULL && n->env.conn_full != NULL) {
+        c->full = n->env.conn_full(n->env.ctx, c->id);
+    }
+    return c->full;
+}
+
 void node__conn_advance(struct node *n, struct conn *c)
 {
     node__list_remove(&c->blocked);
-    while (c->head != NULL && c->close_why == NULL) {
+    while (c->head != NULL && c->close_why == NULL && !full(n, c)) {
         struct request *r = c->head;
         if (r->stage == REQUEST_WAITING && !node__request_try(n, r)) {
             node__list_add(&n->blocked, &c->blocked);
@@ -374,6 +388,16 @@ void node_conn_bad(struct node *n, uint64_t conn, const char *why, uint64_t now)
     node__log_fault(n, "bad frame: conn=%llu source=%s why=\"%s\"", (unsigned long long)conn,
                     c->source, why);
     node__conn_abandon(n, c, COORD_EBADREQUEST, why, "bad frame");
+}
+
+void node_conn_drained(struct node *n, uint64_t conn, uint64_t now)
+{
+    n->now = now > n->now ? now : n->now;
+    struct conn *c = node__map_get(&n->conns, conn);
+    if (c != NULL) {
+        c->full = false;
+        node__conn_ready(n, c);
+    }
 }
 
 /* Decode the frame of r. Return: false when the connection cannot go on. */

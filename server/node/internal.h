@@ -95,6 +95,8 @@ struct conn {
     uint32_t count;
     uint32_t waiting; /* of these, WAITING */
     uint64_t bytes;   /* of their frames */
+    uint64_t kept;    /* bytes of answers that wait for their turn */
+    bool full;        /* env->conn_full: its answers wait until node_conn_drained */
     struct coord_buf *out;
     const char *close_why; /* to be closed when its output is handed over */
 };

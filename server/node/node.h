@@ -54,6 +54,9 @@ struct node_env {
     void (*conn_close)(void *ctx, uint64_t conn, const char *why);
     /* Stop (true) or go on (false) reading from conn: back-pressure. */
     void (*conn_pause)(void *ctx, uint64_t conn, bool paused);
+    /* Does so much wait to be sent to conn that no answer should be added now? After true the node is
+     * told by node_conn_drained, or by node_conn_closed. NULL: never. */
+    bool (*conn_full)(void *ctx, uint64_t conn);
 
     /* Send one message made of parts, in order, or drop it when the link is down or full. */
     void (*peer_send)(void *ctx, raft_id peer, struct coord_buf *const *parts, uint32_t count);
@@ -136,6 +139,8 @@ void node_conn_frame(struct node *n, uint64_t conn, struct coord_buf *buf, uint6
 /* The stream cannot be read any further (bad length): told to the client, then closed. */
 void node_conn_bad(struct node *n, uint64_t conn, const char *why, uint64_t now);
 void node_conn_closed(struct node *n, uint64_t conn, uint64_t now);
+/* What env->conn_full said is over. */
+void node_conn_drained(struct node *n, uint64_t conn, uint64_t now);
 
 /* --- peers ------------------------------------------------------------------------------------- */
 

@@ -259,6 +259,11 @@ static void force(struct node *n, struct request *r)
     case COORD_OP_EXISTS:
     case COORD_OP_STAT:
     case COORD_OP_LIST:
+        if (r->conn->kept > n->o.conn_bytes_max) {
+            node__answer_error(n, r, COORD_EBUSY,
+                               "too many large reads are under way in front of a write");
+            return;
+        }
         node__reads_fresh(n, r->arrived);
         if ((r->q.level == COORD_LEVEL_SESSION && n->applied < r->q.level_arg) ||
             (r->q.level == COORD_LEVEL_BOUNDED && node__age_ms(n) > r->q.level_arg)) {

@@ -33,6 +33,12 @@ static void env_conn_pause(void *ctx, uint64_t conn, bool paused)
     conn_set_pause(s->conns, conn, paused);
 }
 
+static bool env_conn_full(void *ctx, uint64_t conn)
+{
+    struct shell *s = ctx;
+    return conn_set_full(s->conns, conn);
+}
+
 static void env_peer_send(void *ctx, raft_id peer, struct coord_buf *const *parts, uint32_t count)
 {
     struct shell *s = ctx;
@@ -130,6 +136,7 @@ void bridge_env(struct shell *s, struct node_env *ret_env)
                                  .conn_send = env_conn_send,
                                  .conn_close = env_conn_close,
                                  .conn_pause = env_conn_pause,
+                                 .conn_full = env_conn_full,
                                  .peer_send = env_peer_send,
                                  .peer_send_chunk = env_peer_send_chunk,
                                  .peer_cut = env_peer_cut,
@@ -179,13 +186,20 @@ static void host_peer_frame(void *ctx, raft_id peer, struct coord_buf *buf)
     node_peer_frame(s->node, peer, buf, shell_now(s));
 }
 
+static void host_drained(void *ctx, uint64_t conn)
+{
+    struct shell *s = ctx;
+    node_conn_drained(s->node, conn, shell_now(s));
+}
+
 void bridge_conn_host(struct shell *s, struct conn_host *ret_host)
 {
     *ret_host = (struct conn_host){.ctx = s,
                                    .opened = host_opened,
                                    .frame = host_frame,
                                    .bad = host_bad,
-                                   .closed = host_closed};
+                                   .closed = host_closed,
+                                   .drained = host_drained};
 }
 
 void bridge_peer_host(struct shell *s, struct peer_host *ret_host)

@@ -97,9 +97,16 @@ static int inbox_push(struct conn_inbox *in, struct coord_buf *buf)
     return 0;
 }
 
+/* Are more answers than there should be waiting for this connection's socket? */
+static bool conn_is_full(const struct conn *c)
+{
+    return c->out.bytes >= CONN_QUEUE_HIGH ||
+           (c->out.bytes > 0 && c->set->queued_bytes >= CONN_TOTAL_HIGH);
+}
+
 static bool conn_may_deliver(const struct conn *c)
 {
-    return c->state == CONN_OPEN && !c->paused && c->credit > 0 && c->out.bytes < CONN_QUEUE_HIGH;
+    return c->state == CONN_OPEN && !c->paused && c->credit > 0 && !conn_is_full(c);
 }
 
 /* Put c into the list of those with an inbox, and read no more until that is empty. */
@@ -307,7 +314,14 @@ static void conn_flush(struct conn *c)
     s->queued_bytes -= before - c->out.bytes;
     if (rc < 0) {
         conn_fail(c, strerror(-rc));
-    } else if (rc == 0) {
+        return;
+    }
+    if (c->full && c->state == CONN_OPEN && !conn_is_full(c)) {
+        c->full = false;
+        s->told = true;
+        s->o.host.drained(s->o.host.ctx, c->id);
+    }
+    if (rc == 0) {
         (void)event_add(&c->writable, NULL);
     } else {
         conn_sent(c);
@@ -370,6 +384,16 @@ void conn_set_pause(struct conn_set *s, uint64_t conn, bool paused)
     if (!paused && !c->held) {
         (void)event_add(&c->readable, NULL);
     }
+}
+
+bool conn_set_full(struct conn_set *s, uint64_t conn)
+{
+    struct conn *c = conn_find(s, conn);
+    if (c == NULL || c->state != CONN_OPEN || !(c->overflow || conn_is_full(c))) {
+        return false;
+    }
+    c->full = true;
+    return true;
 }
 
 bool conn_set_flush(struct conn_set *s)

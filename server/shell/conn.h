@@ -22,7 +22,8 @@
  *   4. Bounds: connections in all and per address, bytes of output that earlier turns left unsent
  *      (beyond: closed), 5 s to the first frame, 1 KiB/s inside a frame.
  *   5. Frames are handed over in order, a limited number a turn, and none while more than 1 MiB of
- *      answers is unsent: a client that asks faster than it reads is slowed down, not closed.
+ *      answers is unsent (less when all clients together leave 128 MiB): a client that asks faster than
+ *      it reads is slowed down, not closed.
  * Thread: the loop's.
  */
 #ifndef COORD_SERVER_SHELL_CONN_H
@@ -43,6 +44,7 @@ struct conn_host {
     void (*frame)(void *ctx, uint64_t conn, struct coord_buf *buf); /* takes the reference over */
     void (*bad)(void *ctx, uint64_t conn, const char *why);
     void (*closed)(void *ctx, uint64_t conn);
+    void (*drained)(void *ctx, uint64_t conn); /* after conn_set_full said true */
 };
 
 struct conn_options {
@@ -71,6 +73,9 @@ uint64_t conn_set_adopt(struct conn_set *s, int fd, const char *source);
 void conn_set_send(struct conn_set *s, uint64_t conn, struct coord_buf *frames);
 void conn_set_close(struct conn_set *s, uint64_t conn, const char *why);
 void conn_set_pause(struct conn_set *s, uint64_t conn, bool paused);
+/* Does so much wait to be sent that nothing should be added that can wait? After true the host's
+ * drained (or closed) is called. */
+bool conn_set_full(struct conn_set *s, uint64_t conn);
 
 /* Hand over frames that earlier turns held back; before the host's turn. */
 void conn_set_resume(struct conn_set *s);
