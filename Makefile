@@ -59,6 +59,7 @@ CLI_SRC      := $(filter-out client/cli/main.c,$(wildcard client/cli/*.c))
 EXAMPLE_SRC  := $(wildcard client/examples/*.c)
 TESTLIB_SRC  := $(wildcard tests/lib/*.c tests/sim/disk*.c)
 SIM_SRC      := $(wildcard tests/sim/*.c)
+MC_SRC       := $(wildcard tests/mc/*.c)
 UNIT_SRC     := $(wildcard tests/unit/test_*.c)
 
 LIB_RAFT     := $(B)/libcoord-raft.a
@@ -71,6 +72,7 @@ LIB_CLIENT_SO := $(B)/libcoord.so
 COORDD   := $(B)/coordd
 COORDCTL := $(B)/coordctl
 SIM      := $(B)/sim
+MC       := $(B)/mc
 EXAMPLES := $(patsubst client/examples/%.c,$(B)/examples/%,$(EXAMPLE_SRC))
 HELPERS  := $(patsubst tests/integration/%.c,$(B)/integration/%,$(wildcard tests/integration/*.c))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
@@ -122,6 +124,8 @@ $(B)/examples/%: $(B)/client/examples/%.o $(LIB_CLIENT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CLIENT) $(LIBS_PROTO)
 $(SIM): $(call obj,$(SIM_SRC)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
+$(MC): $(call obj,$(MC_SRC)) $(LIB_RAFT)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(B)/unit/%: $(B)/tests/unit/%.o $(call obj,$(TESTLIB_SRC)) $(LIB_SERVER) $(LIB_CLI) $(LIB_CLIENT) $(LIB_PROTO) $(LIB_RAFT)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_SERVER) $(LIBS_CLIENT) $(LIBS_PROTO) $(LIBS_RAFT) $(LIBS_CHECK)
@@ -136,13 +140,16 @@ $(B)/integration/%: $(B)/tests/integration/%.o $(LIB_CLIENT)
 SEED ?= 1
 N    ?= 200
 
-.PHONY: unit unit-build sim sim-build integration test format tidy clean install
+.PHONY: unit unit-build sim sim-build mc mc-build integration test format tidy clean install
 unit-build: $(UNITS)
 sim-build: $(SIM)
+mc-build: $(MC)
 unit: $(UNITS)  ## run the unit tests (T=name runs one)
 	@scripts/run-units.sh $(if $(T),$(B)/unit/$(T),$(UNITS))
 sim: $(SIM)  ## run the simulator: SEED= first seed, N= how many
 	$(SIM) --seed $(SEED) --count $(N)
+mc: $(MC)  ## search small worlds exhaustively (tests/mc/README.md), about a minute
+	$(MC)
 integration: all $(HELPERS)  ## run the tests with real processes (T=name runs one)
 	@tests/integration/run.sh $(B) $(T)
 test: unit sim integration  ## unit tests, a batch of seeds, real processes

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * start.c: worlds to begin a search from, so that it need not spend its depth on the first election.
+ *
+ * Each start is a list of ordinary actions, taken by the same code as the search and checked by the
+ * same rules; a trace that is printed begins with them. What they use is not counted.
+ * Thread: one.
+ */
+#include "tests/mc/mc.h"
+
+#include <string.h>
+
+struct start {
+    const struct mc_scope *s;
+    struct mc_world *w;
+    struct mc_result *result;
+    const char *broken;
+    uint32_t keep; /* bit t: messages of type t stay in the network */
+    uint8_t deaf;  /* bit i: messages to member i + 1 are lost */
+};
+
+static int act(struct start *t, enum mc_kind kind, unsigned node, uint32_t argument)
+{
+    struct mc_action a = {(uint8_t)kind, (uint8_t)node, argument};
+    if (t->broken != NULL || t->result->steps_count == MC_STEPS_MAX) {
+        return 0;
+    }
+    if (!mc_world_apply(t->s, t->w, &a, &t->broken)) {
+        return 0;
+    }
+    t->result->steps[t->result->steps_count++] = a;
+    return 1;
+}
+
+static void lose(struct start *t, unsigned at)
+{
+    t->w->net_count--;
+    memmove(t->w->net + at, t->w->net + at + 1, (t->w->net_count - at) * sizeof(t->w->net[0]));
+    t->w->net[t->w->net_count] = 0;
+}
+
+/* Deliver the first message that may be. Return: 0 when there is none. */
+static int deliver_one(struct start *t)
+{
+    for (unsigned i = 0; i < t->w->net_count; i++) {
+        uint32_t number = t->w->net[i];
+        const struct raft_msg *m = &mc_msg_at(number)->head;
+        if ((t->keep >> m->type & 1) != 0) {
+            continue;
+        }
+        if ((t->deaf >> (m->to - 1) & 1) != 0 || !act(t, MC_RECV, m->to - 1, number)) {
+            lose(t, i);
+        }
+        return 1;
+    }
+    return 0;
+}
+
+/* Deliver and write until nothing is left to do. */
+static void settle(struct start *t)
+{
+    int busy = 1;
+    while (busy && t->broken == NULL) {
+        busy = deliver_one(t);
+        for (unsigned i = 0; i < t->s->nodes; i++) {
+            while (mc_view_at(t->w->member[i])->writes_count > 0 && act(t, MC_WRITTEN, i, 1)) {
+                busy = 1;
+            }
+        }
+    }
+}
+
+static void lead(struct start *t)
+{
+    (void)act(t, MC_TICK, 0, 0);
+    settle(t);
+}
+
+/* Members 1 and 2 go on without 3, take a snapshot, and find out that 3 needs it. */
+static void leave_behind(struct start *t)
+{
+    t->deaf = 4;
+    (void)act(t, MC_PROPOSE, 0, 10);
+    settle(t);
+    (void)act(t, MC_SNAP, 0, 0);
+    settle(t);
+    t->deaf = 0;
+    t->keep = (uint32_t)1 << RAFT_MSG_SNAPSHOT;
+    (void)act(t, MC_TICK, 0, 0);
+    settle(t);
+}
+
+/* Member 1 writes entries that reach nobody, and nobody feels bound to it any more. */
+static void diverge(struct start *t)
+{
+    t->deaf = 6;
+    (void)act(t, MC_PROPOSE, 0, 10);
+    (void)act(t, MC_PROPOSE, 0, 11);
+    settle(t);
+    (void)act(t, MC_ELAPSE, 1, 0);
+    (void)act(t, MC_ELAPSE, 2, 0);
+}
+
+const char *mc_world_start(const struct mc_scope *s, struct mc_world *ret_world,
+                           struct mc_result *result)
+{
+    struct start t = {.s = s, .w = ret_world, .result = result};
+    memset(ret_world, 0, sizeof(*ret_world));
+    for (unsigned i = 0; i < s->nodes; i++) {
+        ret_world->member[i] = mc_member_fresh(i + 1);
+    }
+    for (unsigned i = 0; i < s->nodes; i++) {
+        (void)act(&t, MC_START, i, 0);
+    }
+    if (s->start != MC_FRESH) {
+        lead(&t);
+    }
+    if (s->start == MC_BEHIND) {
+        leave_behind(&t);
+    } else if (s->start == MC_DIVERGED) {
+        diverge(&t);
+    }
+    memset(ret_world->used, 0, sizeof(ret_world->used));
+    result->start_count = result->steps_count;
+    return t.broken;
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * world.c: members and messages together: what may happen next, and what comes of it.
+ *
+ * The network keeps every message until it is delivered, in no order. A message that is never
+ * delivered is a lost one, so loss needs no choice of its own and no bound. Two reductions, both
+ * exact for what is checked here (rules about what is reached, not about what must happen):
+ *
+ *   - A delivery that changes nothing is not a step: the world without that message can do nothing
+ *     that the world with it cannot.
+ *   - A reply is removed once its receiver's disk is in a later term: whatever the receiver goes
+ *     through, it will ignore it.
+ *
+ * Thread: one.
+ */
+#include "tests/mc/mc.h"
+
+#include <string.h>
+
+static uint64_t cuts;
+static uint64_t losses;
+
+uint64_t mc_world_cuts(void)
+{
+    return cuts;
+}
+
+uint64_t mc_world_losses(void)
+{
+    return losses;
+}
+
+/* --- the network ---------------------------------------------------------------------------- */
+
+static void net_add(struct mc_world *w, uint32_t message)
+{
+    if (w->net_count == MC_NET_MAX) {
+        losses++;
+        return;
+    }
+    unsigned at = w->net_count++;
+    while (at > 0 && w->net[at - 1] > message) {
+        w->net[at] = w->net[at - 1];
+        at--;
+    }
+    w->net[at] = message;
+}
+
+static void net_remove(struct mc_world *w, unsigned at)
+{
+    w->net_count--;
+    memmove(w->net + at, w->net + at + 1, (w->net_count - at) * sizeof(w->net[0]));
+    w->net[w->net_count] = 0;
+}
+
+/* 1 when the receiver will ignore it, whatever happens: its disk is in a later term. */
+static int is_void(const struct mc_world *w, const struct raft_msg *m)
+{
+    raft_term disk = mc_view_at(w->member[m->to - 1])->disk_term;
+    switch (m->type) {
+    case RAFT_MSG_PREVOTE_REPLY:
+        return m->term <= disk;
+    case RAFT_MSG_VOTE_REPLY:
+    case RAFT_MSG_APPEND_REPLY:
+    case RAFT_MSG_HEARTBEAT_REPLY:
+    case RAFT_MSG_SNAPSHOT_REPLY:
+    case RAFT_MSG_READ_REPLY:
+    case RAFT_MSG_TIMEOUT_NOW:
+        return m->term < disk;
+    default:
+        return 0;
+    }
+}
+
+static void net_purge(struct mc_world *w)
+{
+    unsigned i = 0;
+    while (i < w->net_count) {
+        if (is_void(w, &mc_msg_at(w->net[i])->head)) {
+            net_remove(w, i);
+        } else {
+            i++;
+        }
+    }
+}
+
+/* --- choices -------------------------------------------------------------------------------- */
+
+struct choices {
+    const struct mc_scope *s;
+    const struct mc_world *w;
+    struct mc_action *list;
+    unsigned count;
+};
+
+static int left(const struct choices *c, enum mc_budget b)
+{
+    return c->w->used[b] < c->s->budget[b];
+}
+
+static void add(struct choices *c, enum mc_kind kind, unsigned node, uint32_t argument)
+{
+    if (c->count == MC_ACTIONS_MAX) {
+        mc_die("more choices than the list holds");
+    }
+    c->list[c->count++] = (struct mc_action){(uint8_t)kind, (uint8_t)node, argument};
+}
+
+static int allowed(uint8_t mask, unsigned node)
+{
+    return mask == 0 || (mask >> node & 1) != 0;
+}
+
+static void time_choices(struct choices *c, unsigned i, const struct mc_view *v)
+{
+    if (v->role == RAFT_LEADER) {
+        if (left(c, MC_B_BEAT)) {
+            add(c, MC_TICK, i, 0);
+        }
+        if (left(c, MC_B_PAUSE)) {
+            add(c, MC_PAUSE, i, 0);
+        }
+        return;
+    }
+    if (left(c, MC_B_TIMEOUT) && allowed(c->s->may_timeout, i)) {
+        add(c, MC_TICK, i, 0);
+    }
+    if (left(c, MC_B_CAMPAIGN) && allowed(c->s->may_timeout, i)) {
+        add(c, MC_CAMPAIGN, i, 0);
+    }
+    if (v->loyal && left(c, MC_B_ELAPSE)) {
+        add(c, MC_ELAPSE, i, 0);
+    }
+}
+
+static void disk_choices(struct choices *c, unsigned i, const struct mc_view *v)
+{
+    if (v->writes_count > 0) {
+        add(c, MC_WRITTEN, i, 1);
+    }
+    if (v->writes_count > 1) {
+        add(c, MC_WRITTEN, i, v->writes_count);
+    }
+    if (v->install) {
+        add(c, MC_INSTALL, i, 0);
+    }
+    if (v->install && left(c, MC_B_REJECT)) {
+        add(c, MC_REJECT, i, 0);
+    }
+    if (v->applied > v->snap_index && left(c, MC_B_SNAP)) {
+        add(c, MC_SNAP, i, 0);
+        if (v->applied > 1) {
+            add(c, MC_SNAP, i, 1);
+        }
+    }
+    if (!left(c, MC_B_CRASH) || !allowed(c->s->may_crash, i)) {
+        return;
+    }
+    for (unsigned k = 0; k <= v->records; k++) {
+        add(c, MC_CRASH, i, k);
+        if (v->install) {
+            add(c, MC_CRASH, i, k | 256u);
+        }
+    }
+}
+
+static void client_choices(struct choices *c, unsigned i, const struct mc_view *v)
+{
+    if (v->role == RAFT_LEADER && left(c, MC_B_PROPOSE) && allowed(c->s->may_propose, i)) {
+        add(c, MC_PROPOSE, i, c->w->used[MC_B_PROPOSE] + 1u);
+    }
+    if (left(c, MC_B_READ)) {
+        add(c, MC_READ, i, c->w->used[MC_B_READ] + 1u);
+    }
+    for (unsigned to = 0; to < c->s->nodes; to++) {
+        if (to == i) {
+            continue;
+        }
+        if (v->role == RAFT_LEADER && left(c, MC_B_TRANSFER)) {
+            add(c, MC_TRANSFER, i, to + 1);
+        }
+        if (left(c, MC_B_LINK)) {
+            add(c, MC_LINK_DOWN, i, to + 1);
+            add(c, MC_LINK_UP, i, to + 1);
+        }
+    }
+}
+
+static void net_choices(struct choices *c)
+{
+    const struct mc_world *w = c->w;
+    for (unsigned i = 0; i < w->net_count; i++) {
+        const struct raft_msg *m = &mc_msg_at(w->net[i])->head;
+        unsigned to = m->to - 1;
+        if ((i > 0 && w->net[i] == w->net[i - 1]) || !mc_view_at(w->member[to])->up) {
+            continue;
+        }
+        add(c, MC_RECV, to, w->net[i]);
+        if (left(c, MC_B_DUP)) {
+            add(c, MC_RECV_DUP, to, w->net[i]);
+        }
+        if (left(c, MC_B_HOLD) && m->type != RAFT_MSG_SNAPSHOT) {
+            add(c, MC_RECV_HOLD, to, w->net[i]);
+        }
+    }
+}
+
+unsigned mc_world_actions(const struct mc_scope *s, const struct mc_world *w,
+                          struct mc_action *ret_actions)
+{
+    struct choices c = {s, w, ret_actions, 0};
+    net_choices(&c);
+    for (unsigned i = 0; i < s->nodes; i++) {
+        const struct mc_view *v = mc_view_at(w->member[i]);
+        if (!v->up) {
+            add(&c, MC_START, i, 0);
+            continue;
+        }
+        if (v->unpolled) {
+            add(&c, MC_POLL, i, 0);
+        }
+        time_choices(&c, i, v);
+        disk_choices(&c, i, v);
+        client_choices(&c, i, v);
+    }
+    return c.count;
+}
+
+/* --- steps ---------------------------------------------------------------------------------- */
+
+/* What an action uses up; MC_BUDGETS for nothing. */
+static enum mc_budget price(const struct mc_world *w, const struct mc_action *a)
+{
+    switch (a->kind) {
+    case MC_TICK:
+        return mc_view_at(w->member[a->node])->role == RAFT_LEADER ? MC_B_BEAT : MC_B_TIMEOUT;
+    case MC_PAUSE:
+        return MC_B_PAUSE;
+    case MC_ELAPSE:
+        return MC_B_ELAPSE;
+    case MC_CAMPAIGN:
+        return MC_B_CAMPAIGN;
+    case MC_CRASH:
+        return MC_B_CRASH;
+    case MC_RECV_DUP:
+        return MC_B_DUP;
+    case MC_RECV_HOLD:
+        return MC_B_HOLD;
+    case MC_PROPOSE:
+        return MC_B_PROPOSE;
+    case MC_READ:
+        return MC_B_READ;
+    case MC_TRANSFER:
+        return MC_B_TRANSFER;
+    case MC_SNAP:
+        return MC_B_SNAP;
+    case MC_REJECT:
+        return MC_B_REJECT;
+    case MC_LINK_UP:
+    case MC_LINK_DOWN:
+        return MC_B_LINK;
+    default:
+        return MC_BUDGETS;
+    }
+}
+
+static void net_take(struct mc_world *w, uint32_t message)
+{
+    for (unsigned i = 0; i < w->net_count; i++) {
+        if (w->net[i] == message) {
+            net_remove(w, i);
+            return;
+        }
+    }
+}
+
+int mc_world_apply(const struct mc_scope *s, struct mc_world *w, const struct mc_action *a,
+                   const char **ret_broken)
+{
+    enum mc_budget b = price(w, a);
+    const struct mc_outcome *out = mc_event(w->member[a->node], (enum mc_kind)a->kind, a->argument);
+    if (out->broken != NULL) {
+        *ret_broken = out->broken;
+        return 1;
+    }
+    if (out->same || out->cut) {
+        cuts += out->cut;
+        return 0;
+    }
+    if (a->kind == MC_RECV || a->kind == MC_RECV_HOLD) {
+        net_take(w, a->argument);
+    }
+    if (a->kind == MC_READ) {
+        w->read_state[a->argument - 1] = 1;
+        w->read_floor[a->argument - 1] = mc_chain_at(mc_committed(w))->index;
+    }
+    if (b != MC_BUDGETS) {
+        w->used[b]++;
+    }
+    w->member[a->node] = out->member;
+    for (unsigned i = 0; i < out->sends_count; i++) {
+        net_add(w, out->sends[i]);
+    }
+    net_purge(w);
+    *ret_broken = mc_rules(s, w, a->node, out);
+    return 1;
+}
