@@ -370,19 +370,19 @@ static void create_node(struct client_server *s, const struct client_server_opti
 {
     struct node_options n;
     node_options_init(&n);
-    struct node_env env = {s,
-                           env_send,
-                           env_close,
-                           env_pause,
-                           env_peer_send,
-                           env_peer_chunk,
-                           env_peer_cut,
-                           env_persist,
-                           env_snapshot_save,
-                           env_snapshot_store,
-                           env_snapshot_load,
-                           env_random,
-                           env_log};
+    struct node_env env = {.ctx = s,
+                           .conn_send = env_send,
+                           .conn_close = env_close,
+                           .conn_pause = env_pause,
+                           .peer_send = env_peer_send,
+                           .peer_send_chunk = env_peer_chunk,
+                           .peer_cut = env_peer_cut,
+                           .persist = env_persist,
+                           .snapshot_save = env_snapshot_save,
+                           .snapshot_store = env_snapshot_store,
+                           .snapshot_load = env_snapshot_load,
+                           .random = env_random,
+                           .log = env_log};
     struct node_boot boot = {.first = 1};
     char why[256] = "";
     n.raft.id = 1;
