@@ -291,6 +291,39 @@ START_TEST(a_session_in_doubt_leaves_nothing_waiting)
 }
 END_TEST
 
+/* The entry of a HELLO stands behind a snapshot that is installed: whatever is answered, no second entry
+ * of it throws the connection out of its own session. */
+START_TEST(a_hello_behind_a_snapshot_attaches_once)
+{
+    small_logs();
+    begin();
+    uint8_t secret[COORD_SECRET_BYTES];
+    struct cluster_client *c = client_connect(cl, leader);
+    uint64_t session = client_open_session(c, 30000, secret);
+    client_close(c);
+    deafen();
+    fill(leader);
+    struct cluster_client *d = client_connect(cl, third);
+    struct coord_request hello = {.op = COORD_OP_HELLO,
+                                  .version = COORD_PROTOCOL_VERSION,
+                                  .session = session,
+                                  .secret = {secret, COORD_SECRET_BYTES}};
+    struct coord_result res;
+    (void)client_send(d, &hello);
+    cluster_run(cl, 10 * CLUSTER_MS);
+    cluster_heal(cl);
+    int error = client_wait(d, hello.number, hello.op, &res, 2 * CLUSTER_S);
+    ck_assert_uint_ge(cluster_log_count(cl, third, "snapshot installed"), 1);
+    if (error != 0) {
+        ck_assert_int_eq(coord_errclass(error), COORD_UNKNOWN);
+        ck_assert_int_eq(client_resume(d, session, secret, NULL), 0);
+    }
+    cluster_run(cl, CLUSTER_S);
+    ck_assert(d->open);
+    ck_assert_int_eq(client_ping(d), 0);
+}
+END_TEST
+
 /* --- errors that say "not applied" ------------------------------------------------------------ */
 
 /* Its session moved while the member saw nothing: what it had sent was applied all the same. */
@@ -483,6 +516,7 @@ int main(void)
     tcase_add_test(t, a_hello_refused_by_a_full_disk_may_be_said_again);
     tcase_add_test(t, every_refused_write_hears_of_it);
     tcase_add_test(t, a_session_in_doubt_leaves_nothing_waiting);
+    tcase_add_test(t, a_hello_behind_a_snapshot_attaches_once);
     tcase_add_test(t, a_write_inside_a_snapshot_is_not_called_moved);
     tcase_add_test(t, a_write_inside_a_snapshot_is_not_called_refused);
     tcase_add_test(t, a_write_does_not_turn_watches_around);
