@@ -414,6 +414,30 @@ START_TEST(a_write_does_not_turn_watches_around)
 }
 END_TEST
 
+/* Likewise when the write waits to be sent again while its first entry is applied. */
+START_TEST(a_read_does_not_see_a_write_behind_it)
+{
+    small_logs();
+    begin();
+    struct cluster_client *c = client_connect(cl, third);
+    ck_assert_uint_ne(client_open_session(c, 30000, NULL), 0);
+    deafen();
+    fill(leader);
+    struct coord_request q[2] = {get_request("/w", COORD_LEVEL_LINEARIZABLE, 0),
+                                 create_request("/w", 0)};
+    struct coord_result res;
+    (void)client_send(c, &q[0]);
+    (void)client_send(c, &q[1]);
+    cluster_run(cl, 10 * CLUSTER_MS);
+    cluster_heal(cl);
+    node_peer_link(cluster_node(cl, third), leader, false, cluster_now(cl));
+    ck_assert(cluster_run_until(cl, installed, NULL, 2 * CLUSTER_S));
+    ck_assert_int_eq(client_wait(c, q[0].number, q[0].op, &res, 2 * CLUSTER_S), COORD_ENONODE);
+    node_peer_link(cluster_node(cl, third), leader, true, cluster_now(cl));
+    ck_assert_int_eq(client_wait(c, q[1].number, q[1].op, &res, 2 * CLUSTER_S), 0);
+}
+END_TEST
+
 /* The revisions of replies never go back, also where a write overtakes what was asked before it. */
 START_TEST(revisions_on_a_connection_never_go_back)
 {
@@ -520,6 +544,7 @@ int main(void)
     tcase_add_test(t, a_write_inside_a_snapshot_is_not_called_moved);
     tcase_add_test(t, a_write_inside_a_snapshot_is_not_called_refused);
     tcase_add_test(t, a_write_does_not_turn_watches_around);
+    tcase_add_test(t, a_read_does_not_see_a_write_behind_it);
     tcase_add_test(t, revisions_on_a_connection_never_go_back);
     tcase_add_test(t, a_gap_does_not_use_up_a_watch);
     tcase_add_test(t, an_empty_entry_stops_nobody);
