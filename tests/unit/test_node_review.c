@@ -197,6 +197,31 @@ START_TEST(a_ping_counts_for_the_session_it_is_of)
 }
 END_TEST
 
+/* A member that has stopped has nothing to be in time for. */
+START_TEST(a_faulted_member_rests)
+{
+    begin();
+    struct cluster_client *c = client_connect(cl, follower);
+    ck_assert_uint_ne(client_open_session(c, 10000, NULL), 0);
+    struct coord_request q[3] = {get_request("/", COORD_LEVEL_LOCAL, 0),
+                                 create_request("/a", 0),
+                                 get_request("/", COORD_LEVEL_LINEARIZABLE, 0)};
+    for (int i = 0; i < 3; i++) {
+        (void)client_send(c, &q[i]);
+    }
+    cluster_run(cl, 0);
+    node_io_failed(cluster_node(cl, follower), "fdatasync: Input/output error", cluster_now(cl));
+    uint64_t now = cluster_now(cl);
+    for (int i = 0; i < 20; i++) {
+        bool more = false;
+        now += 100 * CLUSTER_MS;
+        node_run(cluster_node(cl, follower), now, 1, &more);
+        ck_assert(!more);
+        ck_assert_uint_gt(node_deadline(cluster_node(cl, follower)), now);
+    }
+}
+END_TEST
+
 /* --- connections whose session could not be settled ------------------------------------------- */
 
 /* SESSION_OPEN and writes behind it, refused for want of room: all are answered, and the connection goes
@@ -536,6 +561,7 @@ int main(void)
     tcase_add_test(t, what_came_in_time_counts_first);
     tcase_add_test(t, a_lost_touch_is_not_confirmed_by_the_next);
     tcase_add_test(t, a_ping_counts_for_the_session_it_is_of);
+    tcase_add_test(t, a_faulted_member_rests);
     tcase_add_test(t, a_session_refused_by_a_full_disk_may_be_asked_for_again);
     tcase_add_test(t, a_hello_refused_by_a_full_disk_may_be_said_again);
     tcase_add_test(t, every_refused_write_hears_of_it);
