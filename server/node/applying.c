@@ -40,12 +40,12 @@ static void apply_command(struct node *n, raft_index index, const struct coord_b
     struct entry e;
     if (entry_decode(buf->data, buf->len, &e) && e.origin == n->o.raft.id) {
         r = node__write_find(n, e.cookie);
-        if (r != NULL && r->stage != REQUEST_SENT) {
-            r = NULL;
-        }
     }
     if (r != NULL && r->conn->waiting > 0) {
         node__reads_force(n, r->conn, r);
+    }
+    if (r != NULL && r->stage != REQUEST_SENT) {
+        r = NULL; /* it waits to be sent again, and hears then what becomes of it here */
     }
     machine_apply(n->machine, index, buf->data, buf->len, &o);
     n->applied = index;

@@ -426,8 +426,8 @@ static void requeue(struct node *n, bool session_only)
         if (r == NULL || r->stage != REQUEST_SENT) {
             continue;
         }
-        if (session_only && r->conn->session == 0 && r->q.op != COORD_OP_HELLO) {
-            continue;
+        if (session_only && r->conn->session == 0) {
+            continue; /* a HELLO too: a second attachment would throw its own connection out */
         }
         if (queue_room(w) != 0) {
             (void)node__must_alloc(NULL);

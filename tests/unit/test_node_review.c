@@ -197,6 +197,31 @@ START_TEST(a_ping_counts_for_the_session_it_is_of)
 }
 END_TEST
 
+/* A member that has stopped has nothing to be in time for. */
+START_TEST(a_faulted_member_rests)
+{
+    begin();
+    struct cluster_client *c = client_connect(cl, follower);
+    ck_assert_uint_ne(client_open_session(c, 10000, NULL), 0);
+    struct coord_request q[3] = {get_request("/", COORD_LEVEL_LOCAL, 0),
+                                 create_request("/a", 0),
+                                 get_request("/", COORD_LEVEL_LINEARIZABLE, 0)};
+    for (int i = 0; i < 3; i++) {
+        (void)client_send(c, &q[i]);
+    }
+    cluster_run(cl, 0);
+    node_io_failed(cluster_node(cl, follower), "fdatasync: Input/output error", cluster_now(cl));
+    uint64_t now = cluster_now(cl);
+    for (int i = 0; i < 20; i++) {
+        bool more = false;
+        now += 100 * CLUSTER_MS;
+        node_run(cluster_node(cl, follower), now, 1, &more);
+        ck_assert(!more);
+        ck_assert_uint_gt(node_deadline(cluster_node(cl, follower)), now);
+    }
+}
+END_TEST
+
 /* --- connections whose session could not be settled ------------------------------------------- */
 
 /* SESSION_OPEN and writes behind it, refused for want of room: all are answered, and the connection goes
@@ -291,6 +316,39 @@ START_TEST(a_session_in_doubt_leaves_nothing_waiting)
 }
 END_TEST
 
+/* The entry of a HELLO stands behind a snapshot that is installed: whatever is answered, no second entry
+ * of it throws the connection out of its own session. */
+START_TEST(a_hello_behind_a_snapshot_attaches_once)
+{
+    small_logs();
+    begin();
+    uint8_t secret[COORD_SECRET_BYTES];
+    struct cluster_client *c = client_connect(cl, leader);
+    uint64_t session = client_open_session(c, 30000, secret);
+    client_close(c);
+    deafen();
+    fill(leader);
+    struct cluster_client *d = client_connect(cl, third);
+    struct coord_request hello = {.op = COORD_OP_HELLO,
+                                  .version = COORD_PROTOCOL_VERSION,
+                                  .session = session,
+                                  .secret = {secret, COORD_SECRET_BYTES}};
+    struct coord_result res;
+    (void)client_send(d, &hello);
+    cluster_run(cl, 10 * CLUSTER_MS);
+    cluster_heal(cl);
+    int error = client_wait(d, hello.number, hello.op, &res, 2 * CLUSTER_S);
+    ck_assert_uint_ge(cluster_log_count(cl, third, "snapshot installed"), 1);
+    if (error != 0) {
+        ck_assert_int_eq(coord_errclass(error), COORD_UNKNOWN);
+        ck_assert_int_eq(client_resume(d, session, secret, NULL), 0);
+    }
+    cluster_run(cl, CLUSTER_S);
+    ck_assert(d->open);
+    ck_assert_int_eq(client_ping(d), 0);
+}
+END_TEST
+
 /* --- errors that say "not applied" ------------------------------------------------------------ */
 
 /* Its session moved while the member saw nothing: what it had sent was applied all the same. */
@@ -378,6 +436,30 @@ START_TEST(a_write_does_not_turn_watches_around)
     ck_assert(client_event(c, 2, &ev, NULL));
     ck_assert_uint_eq(ev.watch, 7);
     ck_assert_uint_eq(ev.revision, res.receipt.revision);
+}
+END_TEST
+
+/* Likewise when the write waits to be sent again while its first entry is applied. */
+START_TEST(a_read_does_not_see_a_write_behind_it)
+{
+    small_logs();
+    begin();
+    struct cluster_client *c = client_connect(cl, third);
+    ck_assert_uint_ne(client_open_session(c, 30000, NULL), 0);
+    deafen();
+    fill(leader);
+    struct coord_request q[2] = {get_request("/w", COORD_LEVEL_LINEARIZABLE, 0),
+                                 create_request("/w", 0)};
+    struct coord_result res;
+    (void)client_send(c, &q[0]);
+    (void)client_send(c, &q[1]);
+    cluster_run(cl, 10 * CLUSTER_MS);
+    cluster_heal(cl);
+    node_peer_link(cluster_node(cl, third), leader, false, cluster_now(cl));
+    ck_assert(cluster_run_until(cl, installed, NULL, 2 * CLUSTER_S));
+    ck_assert_int_eq(client_wait(c, q[0].number, q[0].op, &res, 2 * CLUSTER_S), COORD_ENONODE);
+    node_peer_link(cluster_node(cl, third), leader, true, cluster_now(cl));
+    ck_assert_int_eq(client_wait(c, q[1].number, q[1].op, &res, 2 * CLUSTER_S), 0);
 }
 END_TEST
 
@@ -479,13 +561,16 @@ int main(void)
     tcase_add_test(t, what_came_in_time_counts_first);
     tcase_add_test(t, a_lost_touch_is_not_confirmed_by_the_next);
     tcase_add_test(t, a_ping_counts_for_the_session_it_is_of);
+    tcase_add_test(t, a_faulted_member_rests);
     tcase_add_test(t, a_session_refused_by_a_full_disk_may_be_asked_for_again);
     tcase_add_test(t, a_hello_refused_by_a_full_disk_may_be_said_again);
     tcase_add_test(t, every_refused_write_hears_of_it);
     tcase_add_test(t, a_session_in_doubt_leaves_nothing_waiting);
+    tcase_add_test(t, a_hello_behind_a_snapshot_attaches_once);
     tcase_add_test(t, a_write_inside_a_snapshot_is_not_called_moved);
     tcase_add_test(t, a_write_inside_a_snapshot_is_not_called_refused);
     tcase_add_test(t, a_write_does_not_turn_watches_around);
+    tcase_add_test(t, a_read_does_not_see_a_write_behind_it);
     tcase_add_test(t, revisions_on_a_connection_never_go_back);
     tcase_add_test(t, a_gap_does_not_use_up_a_watch);
     tcase_add_test(t, an_empty_entry_stops_nobody);
