@@ -444,6 +444,7 @@ int mc_host_event(struct mc_run *run, enum mc_kind kind, uint32_t argument)
     case MC_RECV:
     case MC_RECV_HOLD:
     case MC_RECV_DUP:
+    case MC_RECV_EARLY:
         receive(run, argument);
         return 1;
     case MC_POLL:

@@ -25,15 +25,27 @@ static void report(const struct mc_scope *s, const struct mc_result *r)
                  "%u members, %" PRIu64 " core runs%s\n",
                  s->name, r->states, r->transitions, r->depth, r->seconds, mc_members_count(),
                  mc_outcomes_count(), r->complete ? "" : ", bounded");
+    if (mc_tally.cuts + mc_tally.losses > 0) {
+        (void)printf("%14s%" PRIu64 " events out of bounds, %" PRIu64
+                     " messages lost for a full network\n",
+                     "", mc_tally.cuts, mc_tally.losses);
+    }
     (void)fflush(stdout);
 }
 
 /* Return: 0, or 1 when a rule is broken. */
-static int search(const struct mc_scope *s, struct mc_result *r)
+static int search(const struct mc_scope *s, struct mc_result *r, int verbose)
 {
     mc_search(s, r);
     report(s, r);
+    if (r->missed != 0 && r->broken == NULL) {
+        (void)printf("%s never reaches goals 0x%x: it proves nothing\n", s->name, r->missed);
+        return 1;
+    }
     if (r->broken == NULL) {
+        if (verbose) {
+            mc_show(s, r); /* how it begins */
+        }
         return 0;
     }
     (void)printf("BROKEN in %s: %s\n", s->name, r->broken);
@@ -55,6 +67,7 @@ static int self_test(struct mc_result *r, int verbose)
     for (unsigned i = 0; i < mc_mutants_count; i++) {
         const struct mc_scope *s = &mc_mutants[i];
         mc_search(s, r);
+        (void)fflush(stdout);
         (void)printf("self-test: %-14s %s after %" PRIu64 " states, depth %u, %.2f s: %s\n",
                      s->name, r->broken == NULL ? "NOT FOUND" : "found", r->states, r->depth,
                      r->seconds, r->broken == NULL ? s->what : r->broken);
@@ -99,7 +112,7 @@ int main(int argc, char **argv)
             failed |= self_test(r, verbose);
             chosen = 1;
         } else if (strcmp(argv[i], "--scenario") == 0 && s != NULL) {
-            failed |= search(s, r);
+            failed |= search(s, r, verbose);
             chosen = 1;
             i++;
         } else {
@@ -111,7 +124,7 @@ int main(int argc, char **argv)
     if (!chosen) {
         failed = self_test(r, verbose);
         for (unsigned i = 0; i < mc_scopes_count && !failed; i++) {
-            failed |= search(&mc_scopes[i], r);
+            failed |= search(&mc_scopes[i], r, verbose);
         }
     }
     (void)printf("%s; peak memory %ld MiB\n", failed ? "FAILED" : "all rules hold", peak_mib());

@@ -100,9 +100,11 @@ enum mc_budget {
     MC_B_READ,
     MC_B_TRANSFER,
     MC_B_SNAP,
-    MC_B_REJECT, /* received snapshots that fail their verification */
-    MC_B_LINK,   /* broken or new connections as a host reports them */
-    MC_B_HOLD,   /* events after which the host does not poll yet */
+    MC_B_REJECT,   /* received snapshots that fail their verification */
+    MC_B_LINK,     /* broken or new connections as a host reports them */
+    MC_B_HOLD,     /* events after which the host does not poll yet */
+    MC_B_OVERTAKE, /* ordered scopes: messages that arrive before earlier ones of their link */
+    MC_B_LOSE,     /* ordered scopes: first messages of a link that are lost */
     MC_BUDGETS
 };
 
@@ -125,6 +127,21 @@ enum mc_start {
     MC_DIVERGED, /* member 1 has entries of term 1 that nobody else has; nobody heard of it since */
 };
 
+/* What a scope is meant to reach. */
+enum mc_goal {
+    MC_G_ELECTED,   /* somebody leads a term that nobody led at the start */
+    MC_G_COMMITTED, /* and commits in it */
+    MC_G_TRUNCATED, /* entries were superseded */
+    MC_G_RESTARTED,
+    MC_G_READ, /* a read was answered with an index */
+    MC_G_READ_FOLLOWER,
+    MC_G_TRANSFERRED, /* the target of a transfer leads */
+    MC_G_INSTALLED,   /* a snapshot was received and loaded */
+    MC_G_PROPOSED,    /* a proposal was committed */
+    MC_G_STALLED,     /* a leader stepped down within its term */
+    MC_GOALS
+};
+
 struct mc_scope {
     const char *name;
     const char *what;
@@ -136,6 +153,8 @@ struct mc_scope {
     uint8_t may_propose;
     uint32_t mute;     /* bit t: messages of type t are always lost */
     uint8_t split;     /* unfinished ENTRIES writes may leave some of their entries */
+    uint8_t ordered;   /* links keep their order: what comes first blocks the rest */
+    uint32_t goals;    /* bit g: a search that never reaches g proves nothing */
     uint8_t stall;     /* disks may count as stalled */
     uint8_t no_speech; /* leave out the check of durability before speech */
     enum mc_mutant mutant;
@@ -201,7 +220,9 @@ struct mc_member {
 enum mc_kind {
     MC_RECV = 1, /* argument: number of the message */
     MC_RECV_HOLD,
-    MC_RECV_DUP,
+    MC_RECV_DUP,   /* it stays in the network */
+    MC_RECV_EARLY, /* it overtakes others of its link */
+    MC_LOSE,       /* it is lost */
     MC_POLL,
     MC_TICK,   /* time passes until the next timer */
     MC_PAUSE,  /* time passes beyond all timers */
@@ -358,8 +379,14 @@ unsigned mc_world_actions(const struct mc_scope *s, const struct mc_world *w,
 /* Let it happen. Return: 1; 0 when nothing comes of it or it leads out of bounds. */
 int mc_world_apply(const struct mc_scope *s, struct mc_world *w, const struct mc_action *a,
                    const char **ret_broken);
-uint64_t mc_world_cuts(void);
-uint64_t mc_world_losses(void);
+/* Of all worlds since the last reset: events that led out of bounds; messages that found the network
+ * full and were lost; goals reached. */
+struct mc_tally {
+    uint64_t cuts;
+    uint64_t losses;
+    uint32_t goals;
+};
+extern struct mc_tally mc_tally;
 
 /* Rules between members, after an event at one of them. Return: the broken one, or NULL. */
 const char *mc_rules(const struct mc_scope *s, struct mc_world *w, unsigned node,
@@ -371,8 +398,9 @@ struct mc_result {
     const char *broken; /* NULL: all rules hold */
     uint64_t states;
     uint64_t transitions;
-    unsigned depth; /* events from the start to the farthest state, or to the broken rule */
-    int complete;   /* nothing was left out but by the scope's bounds */
+    unsigned depth;  /* events from the start to the farthest state, or to the broken rule */
+    uint32_t missed; /* goals of the scope that were not reached */
+    int complete;    /* nothing was left out but by the scope's bounds */
     double seconds;
     unsigned steps_count; /* the shortest way to the broken rule */
     struct mc_action steps[MC_STEPS_MAX];

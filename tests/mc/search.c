@@ -216,8 +216,10 @@ void mc_search(const struct mc_scope *s, struct mc_result *ret_result)
     mc_members_reset(s);
     ret_result->broken = mc_world_start(s, &start, ret_result);
     if (ret_result->broken == NULL) {
+        memset(&mc_tally, 0, sizeof(mc_tally)); /* the start reached what it is for */
         search_levels(&x, &start);
     }
+    ret_result->missed = s->goals & ~mc_tally.goals;
     ret_result->states = x.count;
     ret_result->seconds = seconds() - begun;
     free(x.prints);

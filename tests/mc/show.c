@@ -52,6 +52,8 @@ static void show_action(const struct mc_action *a)
         [MC_RECV] = "receives",
         [MC_RECV_HOLD] = "receives, does not poll yet:",
         [MC_RECV_DUP] = "receives, not for the last time:",
+        [MC_RECV_EARLY] = "receives early:",
+        [MC_LOSE] = "never gets",
         [MC_POLL] = "polls",
         [MC_TICK] = "its timer runs out",
         [MC_PAUSE] = "sleeps past all timers",
@@ -74,6 +76,8 @@ static void show_action(const struct mc_action *a)
     case MC_RECV:
     case MC_RECV_HOLD:
     case MC_RECV_DUP:
+    case MC_RECV_EARLY:
+    case MC_LOSE:
         (void)printf(" ");
         show_message(a->argument);
         break;
@@ -131,6 +135,7 @@ static void show_member(const struct mc_view *v)
 
 void mc_show(const struct mc_scope *s, const struct mc_result *r)
 {
+    static const struct mc_outcome nothing;
     struct mc_world w;
     memset(&w, 0, sizeof(w));
     for (unsigned i = 0; i < s->nodes; i++) {
@@ -139,10 +144,11 @@ void mc_show(const struct mc_scope *s, const struct mc_result *r)
     for (unsigned i = 0; i < r->steps_count; i++) {
         const struct mc_action *a = &r->steps[i];
         const char *broken = NULL;
-        const struct mc_outcome *out =
-            mc_event(w.member[a->node], (enum mc_kind)a->kind, a->argument);
         (void)printf("%4d  ", (int)i - (int)r->start_count + 1);
         show_action(a);
+        const struct mc_outcome *out =
+            a->kind == MC_LOSE ? &nothing
+                               : mc_event(w.member[a->node], (enum mc_kind)a->kind, a->argument);
         if (!mc_world_apply(s, &w, a, &broken)) {
             (void)printf("      (does not apply: the way is not a way)\n");
             return;

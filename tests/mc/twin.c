@@ -44,6 +44,10 @@ static const char *step(struct walk *k, const struct mc_action *a)
 {
     struct mc_outcome raw;
     const char *broken = NULL;
+    if (a->kind == MC_LOSE) {
+        (void)mc_world_apply(k->s, &k->w, a, &broken);
+        return broken;
+    }
     const struct mc_outcome *out =
         mc_event(k->w.member[a->node], (enum mc_kind)a->kind, a->argument);
     if (out->cut || out->broken != NULL) {

@@ -17,29 +17,26 @@
 
 #include <string.h>
 
-static uint64_t cuts;
-static uint64_t losses;
-
-uint64_t mc_world_cuts(void)
-{
-    return cuts;
-}
-
-uint64_t mc_world_losses(void)
-{
-    return losses;
-}
+struct mc_tally mc_tally;
 
 /* --- the network ---------------------------------------------------------------------------- */
 
-static void net_add(struct mc_world *w, uint32_t message)
+static unsigned link_of(uint32_t message)
+{
+    const struct raft_msg *m = &mc_msg_at(message)->head;
+    return m->from * 4 + m->to;
+}
+
+/* Kept by number, or in order of links and of sending. */
+static void net_add(const struct mc_scope *s, struct mc_world *w, uint32_t message)
 {
     if (w->net_count == MC_NET_MAX) {
-        losses++;
+        mc_tally.losses++;
         return;
     }
     unsigned at = w->net_count++;
-    while (at > 0 && w->net[at - 1] > message) {
+    while (at > 0 &&
+           (s->ordered ? link_of(w->net[at - 1]) > link_of(message) : w->net[at - 1] > message)) {
         w->net[at] = w->net[at - 1];
         at--;
     }
@@ -186,21 +183,36 @@ static void client_choices(struct choices *c, unsigned i, const struct mc_view *
     }
 }
 
+static void message_choices(struct choices *c, uint32_t number)
+{
+    const struct raft_msg *m = &mc_msg_at(number)->head;
+    unsigned to = m->to - 1;
+    add(c, MC_RECV, to, number);
+    if (left(c, MC_B_DUP)) {
+        add(c, MC_RECV_DUP, to, number);
+    }
+    if (left(c, MC_B_HOLD) && m->type != RAFT_MSG_SNAPSHOT) {
+        add(c, MC_RECV_HOLD, to, number);
+    }
+    if (left(c, MC_B_LOSE)) {
+        add(c, MC_LOSE, to, number);
+    }
+}
+
 static void net_choices(struct choices *c)
 {
     const struct mc_world *w = c->w;
     for (unsigned i = 0; i < w->net_count; i++) {
-        const struct raft_msg *m = &mc_msg_at(w->net[i])->head;
-        unsigned to = m->to - 1;
-        if ((i > 0 && w->net[i] == w->net[i - 1]) || !mc_view_at(w->member[to])->up) {
+        unsigned to = mc_msg_at(w->net[i])->head.to - 1;
+        int same = i > 0 && w->net[i] == w->net[i - 1];
+        int waits = i > 0 && c->s->ordered && link_of(w->net[i]) == link_of(w->net[i - 1]);
+        if (same || !mc_view_at(w->member[to])->up) {
             continue;
         }
-        add(c, MC_RECV, to, w->net[i]);
-        if (left(c, MC_B_DUP)) {
-            add(c, MC_RECV_DUP, to, w->net[i]);
-        }
-        if (left(c, MC_B_HOLD) && m->type != RAFT_MSG_SNAPSHOT) {
-            add(c, MC_RECV_HOLD, to, w->net[i]);
+        if (!waits) {
+            message_choices(c, w->net[i]);
+        } else if (left(c, MC_B_OVERTAKE)) {
+            add(c, MC_RECV_EARLY, to, w->net[i]);
         }
     }
 }
@@ -246,6 +258,10 @@ static enum mc_budget price(const struct mc_world *w, const struct mc_action *a)
         return MC_B_DUP;
     case MC_RECV_HOLD:
         return MC_B_HOLD;
+    case MC_RECV_EARLY:
+        return MC_B_OVERTAKE;
+    case MC_LOSE:
+        return MC_B_LOSE;
     case MC_PROPOSE:
         return MC_B_PROPOSE;
     case MC_READ:
@@ -274,20 +290,70 @@ static void net_take(struct mc_world *w, uint32_t message)
     }
 }
 
+static void note_goals(const struct mc_world *w, const struct mc_view *before,
+                       const struct mc_action *a, const struct mc_outcome *out)
+{
+    const struct mc_view *v = mc_view_at(out->member);
+    int leads = v->up && v->role == RAFT_LEADER;
+    uint32_t g = 0;
+    g |= (uint32_t)(leads && before->role != RAFT_LEADER) << MC_G_ELECTED;
+    g |= (uint32_t)(leads && before->role == RAFT_LEADER && v->commit > before->commit &&
+                    mc_chain_at(v->log.chain[v->commit])->term == v->term)
+         << MC_G_COMMITTED;
+    g |=
+        (uint32_t)(v->up && before->up && v->log.last >= before->log.last &&
+                   !mc_chain_within(before->log.chain[before->log.last], v->log.chain[v->log.last]))
+        << MC_G_TRUNCATED;
+    g |= (uint32_t)(a->kind == MC_START && v->boots > 1) << MC_G_RESTARTED;
+    g |= (uint32_t)(leads && v->term > 0 && w->used[MC_B_TRANSFER] > 0 &&
+                    before->role != RAFT_LEADER)
+         << MC_G_TRANSFERRED;
+    g |= (uint32_t)(a->kind == MC_INSTALL) << MC_G_INSTALLED;
+    g |= (uint32_t)(w->used[MC_B_PROPOSE] > 0 && v->commit > before->commit &&
+                    mc_chain_at(v->log.chain[v->commit])->value == 1)
+         << MC_G_PROPOSED;
+    g |= (uint32_t)(before->role == RAFT_LEADER && v->up && !leads && v->term == before->term)
+         << MC_G_STALLED;
+    for (unsigned i = 0; i < out->answers_count; i++) {
+        if (out->answers[i].result == RAFT_READ_OK) {
+            g |= (uint32_t)1 << (leads ? MC_G_READ : MC_G_READ_FOLLOWER);
+        }
+    }
+    mc_tally.goals |= g;
+}
+
+/* A message leaves the network without an effect. */
+static int pass_over(const struct mc_scope *s, struct mc_world *w, const struct mc_action *a)
+{
+    int blocks = s->ordered && (a->kind == MC_RECV || a->kind == MC_RECV_EARLY);
+    if (!blocks && a->kind != MC_LOSE) {
+        return 0;
+    }
+    net_take(w, a->argument);
+    if (price(w, a) != MC_BUDGETS) {
+        w->used[price(w, a)]++;
+    }
+    return 1;
+}
+
 int mc_world_apply(const struct mc_scope *s, struct mc_world *w, const struct mc_action *a,
                    const char **ret_broken)
 {
+    if (a->kind == MC_LOSE) {
+        return pass_over(s, w, a);
+    }
     enum mc_budget b = price(w, a);
-    const struct mc_outcome *out = mc_event(w->member[a->node], (enum mc_kind)a->kind, a->argument);
+    uint32_t number = w->member[a->node];
+    const struct mc_outcome *out = mc_event(number, (enum mc_kind)a->kind, a->argument);
     if (out->broken != NULL) {
         *ret_broken = out->broken;
         return 1;
     }
     if (out->same || out->cut) {
-        cuts += out->cut;
-        return 0;
+        mc_tally.cuts += out->cut;
+        return out->same && pass_over(s, w, a);
     }
-    if (a->kind == MC_RECV || a->kind == MC_RECV_HOLD) {
+    if (a->kind == MC_RECV || a->kind == MC_RECV_HOLD || a->kind == MC_RECV_EARLY) {
         net_take(w, a->argument);
     }
     if (a->kind == MC_READ) {
@@ -299,9 +365,10 @@ int mc_world_apply(const struct mc_scope *s, struct mc_world *w, const struct mc
     }
     w->member[a->node] = out->member;
     for (unsigned i = 0; i < out->sends_count; i++) {
-        net_add(w, out->sends[i]);
+        net_add(s, w, out->sends[i]);
     }
     net_purge(w);
+    note_goals(w, mc_view_at(number), a, out); /* views move while mc_event runs */
     *ret_broken = mc_rules(s, w, a->node, out);
     return 1;
 }
