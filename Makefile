@@ -73,12 +73,13 @@ COORDD   := $(B)/coordd
 COORDCTL := $(B)/coordctl
 SIM      := $(B)/sim
 MC       := $(B)/mc
+COUNTER  := $(B)/raft-counter
 EXAMPLES := $(patsubst client/examples/%.c,$(B)/examples/%,$(EXAMPLE_SRC))
 HELPERS  := $(patsubst tests/integration/%.c,$(B)/integration/%,$(wildcard tests/integration/*.c))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 
 .PHONY: all
-all: $(LIB_RAFT) $(LIB_CLIENT) $(LIB_CLIENT_SO) $(COORDD) $(COORDCTL) $(EXAMPLES)  ## build libraries, coordd, coordctl and the examples
+all: $(LIB_RAFT) $(LIB_CLIENT) $(LIB_CLIENT_SO) $(COORDD) $(COORDCTL) $(COUNTER) $(EXAMPLES)  ## build libraries, coordd, coordctl and the examples
 
 .PHONY: help
 help:  ## list the targets
@@ -122,6 +123,8 @@ $(COORDCTL): $(call obj,client/cli/main.c) $(LIB_CLI) $(LIB_CLIENT)
 $(B)/examples/%: $(B)/client/examples/%.o $(LIB_CLIENT)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CLIENT) $(LIBS_PROTO)
+$(COUNTER): $(call obj,$(wildcard raft/example/*.c)) $(LIB_RAFT)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(SIM): $(call obj,$(SIM_SRC)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(MC): $(call obj,$(MC_SRC)) $(LIB_RAFT)
