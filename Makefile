@@ -4,6 +4,12 @@
 #   make VARIANT=asan test
 # DEV=1 turns warnings into errors; CC=clang builds with clang.
 
+# Fuzzing has a variant and a compiler of its own.
+ifneq ($(filter fuzz fuzz-build fuzz-keep,$(MAKECMDGOALS)),)
+VARIANT := fuzz
+CC      := clang
+endif
+
 VARIANT ?= release
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -25,9 +31,10 @@ OPT_release := -O2 -g
 OPT_debug   := -O0 -g3
 OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+OPT_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT := $(OPT_$(VARIANT))
 ifeq ($(strip $(OPT)),)
-$(error unknown VARIANT '$(VARIANT)': use release, debug, asan or tsan)
+$(error unknown VARIANT '$(VARIANT)': use release, debug, asan or tsan (fuzz: make fuzz))
 endif
 
 HARDEN := -fstack-protector-strong -fPIC
@@ -61,6 +68,7 @@ TESTLIB_SRC  := $(wildcard tests/lib/*.c tests/sim/disk*.c)
 SIM_SRC      := $(wildcard tests/sim/*.c)
 MC_SRC       := $(wildcard tests/mc/*.c)
 UNIT_SRC     := $(wildcard tests/unit/test_*.c)
+FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
 
 LIB_RAFT     := $(B)/libcoord-raft.a
 LIB_PROTO    := $(B)/libcoord-protocol.a
@@ -77,6 +85,8 @@ COUNTER  := $(B)/raft-counter
 EXAMPLES := $(patsubst client/examples/%.c,$(B)/examples/%,$(EXAMPLE_SRC))
 HELPERS  := $(patsubst tests/integration/%.c,$(B)/integration/%,$(wildcard tests/integration/*.c))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/fuzz/%,$(FUZZ_SRC))
+REPLAYS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/replay/%,$(FUZZ_SRC))
 
 .PHONY: all
 all: $(LIB_RAFT) $(LIB_CLIENT) $(LIB_CLIENT_SO) $(COORDD) $(COORDCTL) $(COUNTER) $(EXAMPLES)  ## build libraries, coordd, coordctl and the examples
@@ -135,6 +145,13 @@ $(B)/unit/%: $(B)/tests/unit/%.o $(call obj,$(TESTLIB_SRC)) $(LIB_SERVER) $(LIB_
 $(B)/integration/%: $(B)/tests/integration/%.o $(LIB_CLIENT)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CLIENT) $(LIBS_PROTO)
+FUZZ_OBJ := $(call obj,$(wildcard tests/fuzz/lib_*.c tests/sim/disk*.c))
+$(B)/fuzz/%: $(B)/tests/fuzz/fuzz_%.o $(FUZZ_OBJ) $(LIB_SERVER) $(LIB_CLIENT) $(LIB_PROTO) $(LIB_RAFT)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS_SERVER) $(LIBS_CLIENT) $(LIBS_PROTO) $(LIBS_RAFT)
+$(B)/replay/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(FUZZ_OBJ) $(LIB_SERVER) $(LIB_CLIENT) $(LIB_PROTO) $(LIB_RAFT)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_SERVER) $(LIBS_CLIENT) $(LIBS_PROTO) $(LIBS_RAFT)
 
 .SECONDARY:
 
@@ -155,7 +172,16 @@ mc: $(MC)  ## search small worlds exhaustively (tests/mc/README.md), about a min
 	$(MC)
 integration: all $(HELPERS)  ## run the tests with real processes (T=name runs one)
 	@tests/integration/run.sh $(B) $(T)
-test: unit sim integration  ## unit tests, a batch of seeds, real processes
+SECS ?= 60
+.PHONY: fuzz fuzz-build fuzz-keep fuzz-replay
+fuzz-build: $(FUZZERS)
+fuzz: $(if $(F),$(B)/fuzz/$(F),$(FUZZERS))  ## look for inputs that break a decoder (F=name one, SECS= of each)
+	@tests/fuzz/run.sh search $(B) $(SECS) $(F)
+fuzz-keep: $(B)/fuzz/$(F)  ## add to the corpus of F=name what its searches found that reaches new code
+	@tests/fuzz/run.sh keep $(B) $(F)
+fuzz-replay: $(REPLAYS)  ## run every kept fuzzing input (any VARIANT, any compiler)
+	@for r in $(REPLAYS); do $$r tests/fuzz/corpus/$${r##*/} || exit 1; done
+test: unit sim fuzz-replay integration  ## unit tests, a batch of seeds, real processes
 
 # --- upkeep ----------------------------------------------------------------------------------
 
