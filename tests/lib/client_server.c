@@ -374,6 +374,7 @@ static void create_node(struct client_server *s, const struct client_server_opti
                            env_send,
                            env_close,
                            env_pause,
+                           NULL, /* conn_full: memory has room for all */
                            env_peer_send,
                            env_peer_chunk,
                            env_peer_cut,
@@ -396,8 +397,8 @@ static void create_node(struct client_server *s, const struct client_server_opti
     n.members_count = o->no_quorum ? 3 : 1;
     for (uint32_t i = 0; i < n.members_count; i++) {
         n.members[i].id = i + 1;
-        (void)snprintf(n.members[i].peer_address, sizeof(n.members[i].peer_address),
-                       "127.0.0.1:%u", i + 1);
+        (void)snprintf(n.members[i].peer_address, sizeof(n.members[i].peer_address), "127.0.0.1:%u",
+                       i + 1);
         (void)snprintf(n.members[i].client_address, sizeof(n.members[i].client_address), "%s",
                        s->address);
         boot.snapshot.config.members[i] = (struct raft_member){i + 1, RAFT_VOTER};
