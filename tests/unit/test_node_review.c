@@ -203,8 +203,7 @@ START_TEST(a_faulted_member_rests)
     begin();
     struct cluster_client *c = client_connect(cl, follower);
     ck_assert_uint_ne(client_open_session(c, 10000, NULL), 0);
-    struct coord_request q[3] = {get_request("/", COORD_LEVEL_LOCAL, 0),
-                                 create_request("/a", 0),
+    struct coord_request q[3] = {get_request("/", COORD_LEVEL_LOCAL, 0), create_request("/a", 0),
                                  get_request("/", COORD_LEVEL_LINEARIZABLE, 0)};
     for (int i = 0; i < 3; i++) {
         (void)client_send(c, &q[i]);
