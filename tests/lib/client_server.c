@@ -370,7 +370,6 @@ static void create_node(struct client_server *s, const struct client_server_opti
 {
     struct node_options n;
     node_options_init(&n);
-<<<<<<< HEAD
     struct node_env env = {.ctx = s,
                            .conn_send = env_send,
                            .conn_close = env_close,
@@ -384,22 +383,6 @@ static void create_node(struct client_server *s, const struct client_server_opti
                            .snapshot_load = env_snapshot_load,
                            .random = env_random,
                            .log = env_log};
-=======
-    struct node_env env = {s,
-                           env_send,
-                           env_close,
-                           env_pause,
-                           NULL, /* conn_full: memory has room for all */
-                           env_peer_send,
-                           env_peer_chunk,
-                           env_peer_cut,
-                           env_persist,
-                           env_snapshot_save,
-                           env_snapshot_store,
-                           env_snapshot_load,
-                           env_random,
-                           env_log};
->>>>>>> refs/heads/torture
     struct node_boot boot = {.first = 1};
     char why[256] = "";
     n.raft.id = 1;
