@@ -12,6 +12,8 @@
  *   1. A stream belongs to one term; the leader takes nothing that was forwarded in another. It ends
  *      early when writes of it are to be sent anew (after a snapshot was installed).
  *   2. Within a stream a cookie is queued by the leader at most once.
+ *   3. Every cookie of a message that was taken is queued or refused; where there is no room for another
+ *      refusal, taking ends, and the rest is asked for again.
  *
  *   follower, sent_count > 0 and nothing heard for a while: an empty message at `to` asks whether
  *   there is a gap (node__forward_timers).
@@ -238,26 +240,32 @@ static bool entry_allowed(const struct peer *p, const uint8_t *bytes, uint32_t l
             ret_e->kind == ENTRY_ATTACH);
 }
 
-static void take_entry(struct node *n, struct peer *p, const uint8_t *bytes, uint32_t len)
+/* Return: false when it cannot be taken, nor its sender be told so now: it is asked for again. */
+static bool take_entry(struct node *n, struct peer *p, const uint8_t *bytes, uint32_t len)
 {
     struct entry e;
     if (!entry_allowed(p, bytes, len, &e)) {
         node__log_fault(n, "forwarded write refused: peer=%u bytes=%u is no entry of its clients",
                         p->id, len);
-        return;
+        return true;
     }
     if (e.cookie < p->next) {
-        return; /* taken before */
+        return true; /* taken before */
+    }
+    if (n->outbox_count == NODE_OUTBOX_MAX) {
+        p->next = e.cookie;
+        return false;
     }
     struct coord_buf *copy = coord_buf_copy(bytes, len);
     int rv = copy == NULL ? COORD_ENOMEM : node__write_foreign(n, p->id, e.cookie, copy);
     if (rv != 0) {
         node__forward_refuse(n, p->id, e.cookie, rv == COORD_ENOMEM ? COORD_EBUSY : rv);
-        return;
+        return true;
     }
     if (e.session != 0) {
         node__sessions_heard(n, e.session);
     }
+    return true;
 }
 
 void node__forward_receive(struct node *n, struct peer *p, struct coord_buf *buf)
@@ -273,7 +281,9 @@ void node__forward_receive(struct node *n, struct peer *p, struct coord_buf *buf
     const uint8_t *at = f.entries;
     for (uint32_t i = 0; i < f.count; i++) {
         uint32_t bytes = peer_forward_size(&f, i);
-        take_entry(n, p, at, bytes);
+        if (!take_entry(n, p, at, bytes)) {
+            return;
+        }
         at += bytes;
     }
     if (f.to > p->next) {

@@ -290,6 +290,50 @@ START_TEST(every_refused_write_hears_of_it)
 }
 END_TEST
 
+static uint64_t send_sized(struct cluster_client *c, const uint8_t *data, uint32_t bytes)
+{
+    struct coord_request q = create_request("/x", COORD_F_SEQUENTIAL);
+    q.data = (struct coord_bytes){data, bytes};
+    return client_send(c, &q);
+}
+
+/* Likewise when the leader has no room for more of what others forward: what is refused is told so, and what
+ * is taken is applied once room is made. */
+START_TEST(every_write_too_many_hears_of_it)
+{
+    static uint8_t data[1000000];
+    options.node.raft.disk_stall = 60 * CLUSTER_S;
+    options.node.raft.uncommitted_bytes_max = 1u << 20;
+    begin();
+    struct cluster_client *c = greeted(follower);
+    uint64_t numbers[400];
+    uint32_t applied = 0;
+    struct coord_result res;
+    for (raft_id id = 1; id <= 3; id++) {
+        cluster_stall_disk(cl, id, true);
+    }
+    for (uint32_t bytes = sizeof(data); bytes >= 1000; bytes /= 10) {
+        for (int i = 0; i < 70; i++) {
+            (void)send_sized(c, data, bytes);
+        }
+        cluster_run(cl, 5 * CLUSTER_MS);
+    }
+    for (int i = 0; i < 400; i++) {
+        numbers[i] = send_sized(c, data, 1000);
+    }
+    cluster_run(cl, 400 * CLUSTER_MS);
+    for (raft_id id = 1; id <= 3; id++) {
+        cluster_stall_disk(cl, id, false);
+    }
+    for (int i = 0; i < 400; i++) {
+        int error = client_wait(c, numbers[i], COORD_OP_CREATE, &res, 2 * CLUSTER_S);
+        ck_assert_msg(error == 0 || error == COORD_EBUSY, "%d: %s", i, coord_errname(error));
+        applied += error == 0;
+    }
+    ck_assert_uint_lt(applied, 400);
+}
+END_TEST
+
 /* SESSION_OPEN may be inside a snapshot that was installed: in doubt, and the connection goes on. */
 START_TEST(a_session_in_doubt_leaves_nothing_waiting)
 {
@@ -564,6 +608,7 @@ int main(void)
     tcase_add_test(t, a_session_refused_by_a_full_disk_may_be_asked_for_again);
     tcase_add_test(t, a_hello_refused_by_a_full_disk_may_be_said_again);
     tcase_add_test(t, every_refused_write_hears_of_it);
+    tcase_add_test(t, every_write_too_many_hears_of_it);
     tcase_add_test(t, a_session_in_doubt_leaves_nothing_waiting);
     tcase_add_test(t, a_hello_behind_a_snapshot_attaches_once);
     tcase_add_test(t, a_write_inside_a_snapshot_is_not_called_moved);
