@@ -114,6 +114,12 @@ all_addresses() {
 
 # --- configuration and processes ---------------------------------------------------------------
 
+# yaml_text TEXT: as a quoted scalar.
+yaml_text() {
+    local text=${1//\\/\\\\}
+    printf '"%s"' "${text//\"/\\\"}"
+}
+
 # ensemble_configure [LINE...]: write member-N.yaml for every member; LINEs are added to each.
 ensemble_configure() {
     local i j
@@ -121,8 +127,8 @@ ensemble_configure() {
     for i in $(seq "$ENSEMBLE_SIZE"); do
         {
             echo "id: $i"
-            echo "data_dir: $ENSEMBLE/data-$i"
-            echo "cluster: $(basename "$ENSEMBLE")"
+            echo "data_dir: $(yaml_text "$ENSEMBLE/data-$i")"
+            echo "cluster: $(basename "$ENSEMBLE" | tr -c 'A-Za-z0-9_.\n-' _)"
             echo "members:"
             for j in $(seq "$ENSEMBLE_SIZE"); do
                 echo "  - {id: $j, peer: \"127.0.0.1:$(($(client_port "$j") + 1))\", client: \"$(client_address "$j")\"}"
@@ -207,7 +213,8 @@ ensemble_start() {
     local i
     for i in $(seq "$ENSEMBLE_SIZE"); do member_start "$i"; done
     for i in $(seq "$ENSEMBLE_SIZE"); do
-        wait_until 10 "member $i answers" member_answers "$i" || {
+        wait_until 10 "member $i answers" answers_or_gone "$i" && member_answers "$i" || {
+            member_pid "$i" >/dev/null || echo "member $i has ended; the last it said:" >&2
             tail -n 5 "$ENSEMBLE/member-$i.log" >&2
             return 1
         }
@@ -215,9 +222,13 @@ ensemble_start() {
     wait_until 10 "the members agree on a leader" ensemble_ready
 }
 
-# member_answers N: true when it answers, and fails for good when its process is gone.
 member_answers() {
     [ -n "$(member_status "$1" role)" ]
+}
+
+# answers_or_gone N: true when there is nothing more to wait for.
+answers_or_gone() {
+    process_gone "$(cat "$ENSEMBLE/member-$1.pid")" || member_answers "$1"
 }
 
 ensemble_stop() {

@@ -9,35 +9,61 @@
 # Options: --dir DIR (data and configuration; default .quickstart in this folder, or $COORD_QUICKSTART_DIR)
 #          --port N  (member I answers at N + 10 (I - 1); default 7410, or what the last start used)
 set -euo pipefail
+called_from=$PWD
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
-ENSEMBLE=${COORD_QUICKSTART_DIR:-$ROOT/.quickstart}
+default_dir=$ROOT/.quickstart
+[ -z "${COORD_QUICKSTART_DIR:-}" ] || default_dir=$(cd "$called_from" && realpath -m -- "$COORD_QUICKSTART_DIR")
+ENSEMBLE=$default_dir
 ENSEMBLE_SIZE=3
 ENSEMBLE_DETACH=1
 ENSEMBLE_PORT=
 tour=1
 command=start
 
+# Word for word what leads back to this ensemble: scripts/quickstart.sh, with --dir when it is not the default one.
+myself() {
+    printf 'scripts/quickstart.sh'
+    [ "$ENSEMBLE" = "$default_dir" ] || printf ' --dir %q' "$ENSEMBLE"
+}
+
 usage() {
     sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' scripts/quickstart.sh
+}
+
+mistake() {
+    printf 'quickstart.sh: %s\n\n' "$*" >&2
+    usage >&2
+    exit 2
 }
 
 while [ $# -gt 0 ]; do
     case "$1" in
     stop | status) command=$1 ;;
     --no-tour) tour=0 ;;
-    --dir) ENSEMBLE=$(mkdir -p "${2:?--dir needs a directory}" && cd "$2" && pwd) && shift ;;
-    --port) ENSEMBLE_PORT=${2:?--port needs a number} && shift ;;
+    --dir)
+        [ -n "${2:-}" ] || mistake "--dir needs a directory"
+        ENSEMBLE=$(cd "$called_from" && realpath -m -- "$2")
+        shift
+        ;;
+    --port)
+        case "${2:-}" in '' | *[!0-9]* | ??????*) mistake "--port needs a number, not '${2:-}'" ;; esac
+        ENSEMBLE_PORT=$2
+        shift
+        ;;
     -h | --help) usage && exit 0 ;;
-    *) usage >&2 && exit 2 ;;
+    *) mistake "there is no '$1'" ;;
     esac
     shift
 done
 
 remember_port() {
     [ -n "$ENSEMBLE_PORT" ] || ENSEMBLE_PORT=$(cat "$ENSEMBLE/port" 2>/dev/null || echo 7410)
-    case "$ENSEMBLE_PORT" in *[!0-9]*) die "--port: '$ENSEMBLE_PORT' is not a number" ;; esac
+    # The last member's peers reach it at the highest port.
+    if [ "$ENSEMBLE_PORT" -lt 1 ] || [ $(($(client_port $ENSEMBLE_SIZE) + 1)) -gt 65535 ]; then
+        die "--port: $ENSEMBLE_PORT is not between 1 and $((65534 - 10 * (ENSEMBLE_SIZE - 1)))"
+    fi
 }
 
 # The ports have to be free for members that are not running yet.
@@ -47,7 +73,7 @@ check_ports() {
         member_pid "$i" >/dev/null && continue
         for p in "$(client_port "$i")" $(($(client_port "$i") + 1)); do
             port_free "$p" || die "port $p on 127.0.0.1 is in use by another program.
-Stop that program, or choose other ports:  scripts/quickstart.sh --port 8410"
+Stop that program, or choose other ports:  $(myself) --port 8410"
         done
     done
 }
@@ -61,11 +87,12 @@ running_members() {
 }
 
 start() {
+    mkdir -p "$ENSEMBLE"
     packages_install $PACKAGES_BUILD
     echo "Building (make -j$(nproc)) ..."
     make -s -j"$(nproc)" all
     if [ "$(running_members)" != 0 ] && [ "$ENSEMBLE_PORT" != "$(cat "$ENSEMBLE/port")" ]; then
-        die "members are running on port $(cat "$ENSEMBLE/port") already; stop them first: scripts/quickstart.sh stop"
+        die "members are running on port $(cat "$ENSEMBLE/port") already; stop them first: $(myself) stop"
     fi
     check_ports
     # lab opens the demonstration gate, so that the tour can cut the ensemble in two.
@@ -82,7 +109,7 @@ The ensemble is running: three members in $ENSEMBLE
   talk to it   $COORDCTL -s $(all_addresses) ls /
   or           export COORDCTL_SERVERS=$(all_addresses)
                $COORDCTL status
-  stop it      scripts/quickstart.sh stop
+  stop it      $(myself) stop
 END
 }
 
@@ -96,8 +123,12 @@ start)
 stop)
     remember_port
     n=$(running_members)
-    ensemble_stop
-    echo "stopped $n members; their data stays in $ENSEMBLE"
+    if [ "$n" = 0 ]; then
+        echo "no member was running in $ENSEMBLE"
+    else
+        ensemble_stop
+        echo "stopped $n members; their data stays in $ENSEMBLE"
+    fi
     ;;
 status)
     remember_port

@@ -9,7 +9,12 @@ cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
 quick=0
-[ "${1:-}" = --quick ] && quick=1
+case "$*" in
+'') ;;
+--quick) quick=1 ;;
+-h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' scripts/test.sh && exit 0 ;;
+*) die "unknown argument '$*' (try --help)" ;;
+esac
 
 # shellcheck disable=SC2086
 packages_install $PACKAGES_BUILD $PACKAGES_TEST

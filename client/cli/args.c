@@ -55,6 +55,14 @@ bool args_duration(const char *text, uint64_t *ret_ms)
     return false;
 }
 
+/* The names of the global options, to recognise them where they do not belong. */
+static const struct arg global_names[] = {
+    {"servers", 's', ARG_TEXT, NULL, NULL},   {"namespace", 'n', ARG_TEXT, NULL, NULL},
+    {"output", 'o', ARG_TEXT, NULL, NULL},    {"consistency", 0, ARG_TEXT, NULL, NULL},
+    {"timeout", 0, ARG_DURATION, NULL, NULL},
+};
+#define GLOBALS_COUNT ((int)(sizeof global_names / sizeof global_names[0]))
+
 /* Put the text of an option where its table row says. */
 static int store(const char *command, const struct arg *a, const char *text)
 {
@@ -103,6 +111,47 @@ static const struct arg *lookup(const struct arg *table, int count, const char *
     return NULL;
 }
 
+/* Several letters behind one dash, as in "-lr": each must be a flag. Nothing is set unless all are.
+ * Return: false when the word is no such bundle. */
+static bool bundle(const char *command, const struct arg *table, int count, const char *word)
+{
+    char one[3] = "-";
+    const char *value = NULL;
+
+    if (word[1] == '-' || word[1] == '\0' || word[2] == '\0') {
+        return false;
+    }
+    for (int pass = 0; pass < 2; pass++) {
+        for (const char *letter = word + 1; *letter != '\0'; letter++) {
+            one[1] = *letter;
+            const struct arg *a = lookup(table, count, one, &value);
+            if (a == NULL || a->kind != ARG_FLAG) {
+                return false;
+            }
+            if (pass == 1) {
+                (void)store(command, a, ""); /* a flag cannot fail */
+            }
+        }
+    }
+    return true;
+}
+
+/* Say that a command has no such option, and what was probably meant. Return: EXIT_USAGE. */
+static int unknown_option(const char *command, const char *word)
+{
+    const char *value = NULL;
+
+    if (lookup(global_names, GLOBALS_COUNT, word, &value) != NULL) {
+        return cli_usage(command, "%s stands in front of the command: coordctl %s ... %s ...", word,
+                         word, command);
+    }
+    if (word[1] >= '0' && word[1] <= '9') {
+        return cli_usage(
+            command, "unknown option '%s'; a value that begins with '-' stands behind --", word);
+    }
+    return cli_usage(command, "unknown option '%s'", word);
+}
+
 /* One option at argv[*i]; moves *i over a value of its own. */
 static int option(int argc, char **argv, int *i, const struct arg *table, int count)
 {
@@ -110,7 +159,8 @@ static int option(int argc, char **argv, int *i, const struct arg *table, int co
     const struct arg *a = lookup(table, count, argv[*i], &value);
 
     if (a == NULL) {
-        return cli_usage(argv[0], "unknown option '%s'", argv[*i]);
+        return bundle(argv[0], table, count, argv[*i]) ? EXIT_DONE
+                                                       : unknown_option(argv[0], argv[*i]);
     }
     if (a->kind != ARG_FLAG && value == NULL) {
         if (*i + 1 >= argc) {
@@ -178,9 +228,16 @@ static int bad(const char *what, const char *text, const char *expected)
     return EXIT_USAGE;
 }
 
+/* The name to call a global option by: the variable when its value came from there. */
+static const char *source(const char *text, const char *variable, const char *option)
+{
+    return text == getenv(variable) ? variable : option;
+}
+
 static int set_consistency(struct cli *cli, const char *text)
 {
-    static const char expected[] = "linearizable, session, bounded:DURATION or local";
+    static const char expected[] = "linearizable, session, bounded:500ms (any duration) or local";
+    const char *what = source(text, "COORDCTL_CONSISTENCY", "--consistency");
 
     if (strcmp(text, "linearizable") == 0) {
         cli->call.consistency = COORD_LINEARIZABLE;
@@ -191,10 +248,10 @@ static int set_consistency(struct cli *cli, const char *text)
     } else if (strncmp(text, "bounded:", 8) == 0) {
         cli->call.consistency = COORD_BOUNDED;
         if (!args_duration(text + 8, &cli->call.bound_ms)) {
-            return bad("--consistency", text, expected);
+            return bad(what, text, expected);
         }
     } else {
-        return bad("--consistency", text, expected);
+        return bad(what, text, expected);
     }
     return EXIT_DONE;
 }
@@ -208,7 +265,7 @@ static int set_format(struct cli *cli, const char *text)
     } else if (strcmp(text, "raw") == 0) {
         cli->format = FORMAT_RAW;
     } else {
-        return bad("--output", text, "table, json or raw");
+        return bad(source(text, "COORDCTL_OUTPUT", "--output"), text, "table, json or raw");
     }
     return EXIT_DONE;
 }
@@ -260,7 +317,8 @@ static int apply_globals(struct cli *cli, const struct globals *g)
         cli->options.servers = g->servers;
     }
     if (g->timeout_ms == 0 || g->timeout_ms > 3600000) {
-        return bad("--timeout", "0 or more than 1h", "possible");
+        fprintf(stderr, "coordctl: --timeout: not between 1ms and 1h\n");
+        return EXIT_USAGE;
     }
     cli->options.prefix = g->prefix;
     cli->options.name = "coordctl";

@@ -58,6 +58,13 @@ int cli_exit_code(int error);
  * reply: with its text and quorum detail, may be NULL. Return: the exit code. */
 int cli_fail(const struct cli *cli, const char *what, int error, const struct coord_reply *reply);
 
+/* The same; when the path is not valid and the reply does not say why, which rule it breaks. */
+int cli_fail_path(const struct cli *cli, const char *what, const char *path, int error,
+                  const struct coord_reply *reply);
+
+/* The same for calls that return no reply: without a quorum the server is asked for the detail. */
+int cli_fail_asking(const struct cli *cli, struct coord *c, const char *what, int error);
+
 /* Open a loop-driven handle with the global options. On error says so.
  * Return: 0 or an exit code; *ret_c is the caller's on 0. */
 int cli_open(struct cli *cli, struct coord **ret_c);

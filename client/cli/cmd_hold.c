@@ -48,7 +48,7 @@ static int list_queue(struct cli *cli, enum hold_kind kind, int argc, char **arg
     int error = kind == HOLD_LOCK ? coord_lock_list_sync(c, a.values[1], &cli->call, &queue)
                                   : coord_election_list_sync(c, a.values[1], &cli->call, &queue);
     if (error != 0) {
-        rc = cli_fail(cli, a.values[1], error, NULL);
+        rc = cli_fail_asking(cli, c, a.values[1], error);
     } else {
         for (size_t i = 0; i < queue->count; i++) {
             const char *first = kind == HOLD_LOCK ? "holds" : "leads";
@@ -90,6 +90,9 @@ static int hold_command(struct cli *cli, enum hold_kind kind, int argc, char **a
     }
     if (waits) {
         q.wait_ms = wait < COORD_WAIT_FOREVER ? (uint32_t)wait : COORD_WAIT_FOREVER;
+    }
+    if (a.values[0][0] == '\0') {
+        return cli_usage(argv[0], "the name is empty");
     }
     q.name = a.values[0];
     q.run = a.run;
@@ -158,7 +161,7 @@ static int observe(struct cli *cli, int argc, char **argv)
     if (error == 0 && o.error == 0) {
         coord_observer_stop(observer);
     } else {
-        rc = cli_fail(cli, a.values[1], error != 0 ? error : o.error, NULL);
+        rc = cli_fail_asking(cli, c, a.values[1], error != 0 ? error : o.error);
     }
     cli_close(c);
     run_finish(&r);

@@ -127,7 +127,14 @@ static int status_all(struct cli *cli)
     char address[ADDRESS_BYTES_MAX];
     const char *rest = cli->options.servers;
     int answered = 0, rc = EXIT_DONE;
+    struct coord *all = NULL;
 
+    /* A mistake anywhere in the list is told before the first row. */
+    rc = cli_open(cli, &all);
+    if (rc != EXIT_DONE) {
+        return rc;
+    }
+    coord_close(all);
     if (cli->format != FORMAT_JSON) {
         printf("%-4s %-12s %6s %6s %10s %10s  %-9s  %s\n", "id", "role", "term", "leader", "commit",
                "applied", "reachable", "address");

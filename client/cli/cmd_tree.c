@@ -65,8 +65,9 @@ static int finish(struct cli *cli, struct coord *c, const char *command, const c
     int rc = EXIT_DONE;
 
     if (error != 0) {
-        (void)snprintf(what, sizeof what, "%s %s", command, path);
-        rc = cli_fail(cli, what, error, r);
+        (void)snprintf(what, sizeof what, "%s%s%s", command, path[0] != '\0' ? " " : "", path);
+        rc = r == NULL && error == COORD_ENOQUORUM ? cli_fail_asking(cli, c, what, error)
+                                                   : cli_fail_path(cli, what, path, error, r);
     } else if (how != NULL) {
         how(cli, r);
     }
@@ -117,6 +118,9 @@ int cmd_create(struct cli *cli, int argc, char **argv)
     }
     if ((ephemeral ? 1 : 0) + (container ? 1 : 0) + (ttl ? 1 : 0) > 1) {
         return cli_usage("create", "--ephemeral, --container and --ttl exclude each other");
+    }
+    if (ttl && call.ttl_ms == 0) {
+        return cli_usage("create", "--ttl: 0s is no time to live");
     }
     call.flags = (ephemeral ? COORD_EPHEMERAL : 0u) | (sequential ? COORD_SEQUENTIAL : 0u) |
                  (parents ? COORD_PARENTS : 0u) | (container ? COORD_CONTAINER : 0u) |
@@ -336,6 +340,30 @@ static int delete_below(struct cli *cli, struct coord *c, const char *path,
     return error;
 }
 
+/* Before a subtree goes: do the conditions hold now? The deletion of its root checks them again.
+ * Return: 0 or an error, *ret_r its reply. */
+static int check_conditions(struct coord *c, const char *path, const struct coord_call *call,
+                            struct coord_reply **ret_r)
+{
+    struct coord_call latest = *call;
+
+    if (call->conditions == 0) {
+        return 0;
+    }
+    latest.consistency = COORD_LINEARIZABLE;
+    int error = coord_stat_sync(c, path, &latest, ret_r);
+    if (error != 0) {
+        return error;
+    }
+    const struct coord_stat *s = &(*ret_r)->stat;
+    bool hold =
+        ((call->conditions & COORD_IF_VERSION) == 0 || s->version == call->version) &&
+        ((call->conditions & COORD_IF_MODIFIED) == 0 || s->modify_revision == call->modified);
+    coord_reply_free(*ret_r);
+    *ret_r = NULL;
+    return hold ? 0 : COORD_ECONDITION;
+}
+
 int cmd_delete(struct cli *cli, int argc, char **argv)
 {
     struct coord_call call = cli->call;
@@ -350,6 +378,10 @@ int cmd_delete(struct cli *cli, int argc, char **argv)
     struct coord_reply *r = NULL;
     int error = 0;
     int rc = args_parse(argc, argv, table, 3, false, 1, 1, &a);
+    if (rc == EXIT_DONE && strcmp(a.values[0], "/") == 0 && cli->options.prefix == NULL) {
+        /* It would fail in the end too, but only after everything below was gone. */
+        return cli_usage("delete", "/ cannot be deleted; name what stands below it");
+    }
     if (rc == EXIT_DONE) {
         rc = cli_open(cli, &c);
     }
@@ -358,6 +390,9 @@ int cmd_delete(struct cli *cli, int argc, char **argv)
     }
     call.conditions = condition_flags(&given);
     if (recursive) {
+        error = check_conditions(c, a.values[0], &call, &r);
+    }
+    if (recursive && error == 0) {
         error = delete_below(cli, c, a.values[0], &r);
     }
     if (error == 0) {

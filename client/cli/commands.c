@@ -28,7 +28,7 @@ const struct command cli_commands[] = {
      "  coordctl set --version 3 /app/db \"host=10.0.0.8\"\n",
      cmd_set},
     {"delete", "delete [-r] [--version N] [--if-revision N] PATH", "delete a node",
-     "  -r, --recursive    everything below it first, node by node\n"
+     "  -r, --recursive    everything below it first, node by node: not atomic\n"
      "  --version N        only if the node is at this version\n"
      "  --if-revision N    only if it was last modified at this revision\n\n"
      "  coordctl delete -r /app\n",
@@ -57,13 +57,16 @@ const struct command cli_commands[] = {
      "  coordctl watch -r /app -- sh -c 'echo $COORD_PATH is now $(cat)'\n",
      cmd_watch},
     {"lock",
-     "lock [--ttl 10s] [--wait 10s] [--on-lost term|kill|stop] NAME [-- CMD...] | lock ls NAME",
+     "lock [--ttl 10s] [--wait 10s] [--on-lost term|kill|stop] [--label DATA] NAME [-- CMD...] | "
+     "lock ls NAME",
      "run a command while holding a lock, or hold it until interrupted",
      "  --ttl DURATION     session timeout: how long the lock outlives a dead holder\n"
      "  --wait DURATION    give up with exit code 6 after so long; 0s: do not wait\n"
      "  --on-lost HOW      what is done to CMD before the lock could be given to another:\n"
      "                     term (default; kill follows), kill, or stop\n"
-     "  CMD                finds the fencing token in COORD_FENCE; its exit code is passed on\n"
+     "  --label DATA       what `lock ls` shows of this holder\n"
+     "  CMD                finds the fencing token in COORD_FENCE and the lock's node in\n"
+     "                     COORD_NODE; its exit code is passed on\n"
      "  ls NAME            who holds it and who waits\n\n"
      "  coordctl lock --wait 1m nightly -- ./backup.sh\n",
      cmd_lock},

@@ -229,6 +229,23 @@ static int hold_for_command(struct run *r, const struct hold_request *q, const s
 
 /* --- all of it --------------------------------------------------------------------------------- */
 
+/* It was not got: say why. Return: the exit code. */
+static int fail_to_get(const struct cli *cli, struct run *r, const struct hold_request *q,
+                       const char *what, int error)
+{
+    struct coord_reply said = {.text = NULL};
+    char text[96];
+
+    if (error != COORD_ETIMEOUT) {
+        return cli_fail_asking(cli, r->c, what, error);
+    }
+    (void)snprintf(text, sizeof text,
+                   "not got within %" PRIu32 " ms; `coordctl %s ls` tells who has it", q->wait_ms,
+                   q->kind == HOLD_LOCK ? "lock" : "elect");
+    said.text = text;
+    return cli_fail(cli, what, error, &said);
+}
+
 /* Wait for the end of the acquire. Return: EXIT_DONE when it is held, else an exit code. */
 static int await_decision(struct cli *cli, struct run *r, const struct hold_request *q,
                           struct held *h)
@@ -247,7 +264,7 @@ static int await_decision(struct cli *cli, struct run *r, const struct hold_requ
     if (h->error != 0) {
         (void)snprintf(what, sizeof what, "%s %s", q->kind == HOLD_LOCK ? "lock" : "elect",
                        q->name);
-        return cli_fail(cli, what, h->error, NULL);
+        return fail_to_get(cli, r, q, what, h->error);
     }
     return EXIT_DONE;
 }
@@ -286,6 +303,10 @@ int hold(struct cli *cli, const struct hold_request *q)
     if (!run_init(&r, c)) {
         coord_close(c);
         return EXIT_OTHER;
+    }
+    if (q->on_lost == ON_LOST_STOP) {
+        r.orphan_signal =
+            SIGSTOP; /* a stopped command stays stopped when this process has said so and ends */
     }
     rc = hold_in_run(cli, &r, q);
     cli_close(c);

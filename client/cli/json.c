@@ -137,6 +137,17 @@ void json_numbers(struct json *j, const char *key, const uint32_t *n, size_t cou
     fputc(']', j->out);
 }
 
+void json_texts(struct json *j, const char *key, const char *const *texts, size_t count)
+{
+    put_key(j, key, "");
+    fputc('[', j->out);
+    for (size_t i = 0; i < count; i++) {
+        fputs(i > 0 ? ", " : "", j->out);
+        put_string(j->out, (const unsigned char *)texts[i], strlen(texts[i]));
+    }
+    fputc(']', j->out);
+}
+
 void json_open(struct json *j, const char *key)
 {
     put_key(j, key, "");

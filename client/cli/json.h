@@ -24,6 +24,7 @@ void json_text(struct json *j, const char *key, const char *text);
 /* Bytes: a string when they are UTF-8, else under KEY_base64; null when bytes is NULL. */
 void json_bytes(struct json *j, const char *key, const void *bytes, size_t n);
 void json_numbers(struct json *j, const char *key, const uint32_t *n, size_t count);
+void json_texts(struct json *j, const char *key, const char *const *texts, size_t count);
 /* An object inside: json_open(j, key), members, json_close(j). */
 void json_open(struct json *j, const char *key);
 void json_close(struct json *j);

@@ -36,27 +36,48 @@ static void print_help(FILE *out)
 static int wants_help(int argc, char **argv)
 {
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strcmp(argv[i], "--help") == 0) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             return 1;
         }
     }
     return 0;
 }
 
-static int run_command(struct cli *cli, int argc, char **argv)
+/* The command of that name; says so when there is none. */
+static const struct command *command_named(const char *name)
 {
-    const struct command *c = cli_find(argv[0]);
+    const struct command *c = cli_find(name);
 
     if (c == NULL) {
-        fprintf(stderr, "coordctl: there is no command '%s'; did you mean '%s'?\n", argv[0],
-                cli_nearest(argv[0])->name);
-        return EXIT_USAGE;
+        fprintf(stderr, "coordctl: there is no command '%s'; did you mean '%s'?\n", name,
+                cli_nearest(name)->name);
     }
-    if (wants_help(argc, argv)) {
-        printf("%s: %s\n\nusage: coordctl %s\n\n%s", c->name, c->summary, c->usage, c->help);
+    return c;
+}
+
+static int print_command_help(const struct command *c)
+{
+    printf("%s: %s\n\nusage: coordctl %s\n\n%s", c->name, c->summary, c->usage, c->help);
+    return EXIT_DONE;
+}
+
+static int run_command(struct cli *cli, int argc, char **argv)
+{
+    const struct command *c = NULL;
+
+    if (strcmp(argv[0], "help") == 0 && argc == 1) {
+        print_help(stdout);
         return EXIT_DONE;
     }
-    return c->run(cli, argc, argv);
+    if (strcmp(argv[0], "help") == 0) {
+        c = command_named(argv[1]);
+        return c != NULL ? print_command_help(c) : EXIT_USAGE;
+    }
+    c = command_named(argv[0]);
+    if (c == NULL) {
+        return EXIT_USAGE;
+    }
+    return wants_help(argc, argv) ? print_command_help(c) : c->run(cli, argc, argv);
 }
 
 int main(int argc, char **argv)

@@ -169,11 +169,13 @@ int cli_exit_code(int error)
     }
 }
 
+static const enum coord_consistency all_levels[] = {COORD_LINEARIZABLE, COORD_SESSION,
+                                                    COORD_BOUNDED, COORD_LOCAL};
+#define LEVELS_COUNT (sizeof all_levels / sizeof all_levels[0])
+
 /* Which members are reachable, how many are needed, since when, and what still works. */
 static void quorum_table(const struct coord_quorum_detail *q)
 {
-    static const enum coord_consistency levels[] = {COORD_LINEARIZABLE, COORD_SESSION,
-                                                    COORD_BOUNDED, COORD_LOCAL};
     char age[32];
     bool first = true;
 
@@ -184,10 +186,10 @@ static void quorum_table(const struct coord_quorum_detail *q)
     fprintf(stderr, " (%" PRIu32 " of the %" PRIu32 " needed), for %s, in term %" PRIu64 "\n",
             q->reachable_count, q->needed, output_age(q->since_ms, age, sizeof age), q->term);
     fputs("  still served here: ", stderr);
-    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
-        if ((q->levels & (1u << levels[i])) != 0) {
+    for (size_t i = 0; i < LEVELS_COUNT; i++) {
+        if ((q->levels & (1u << all_levels[i])) != 0) {
             fprintf(stderr, "%s--consistency %s", first ? "" : ", ",
-                    coord_consistency_name(levels[i]));
+                    coord_consistency_name(all_levels[i]));
             first = false;
         }
     }
@@ -196,10 +198,19 @@ static void quorum_table(const struct coord_quorum_detail *q)
 
 static void quorum_json(struct json *j, const struct coord_quorum_detail *q)
 {
+    const char *levels[LEVELS_COUNT];
+    size_t count = 0;
+
     json_numbers(j, "reachable", q->reachable, q->reachable_count);
     json_number(j, "needed", q->needed);
     json_number(j, "since_ms", q->since_ms);
     json_number(j, "term", q->term);
+    for (size_t i = 0; i < LEVELS_COUNT; i++) {
+        if ((q->levels & (1u << all_levels[i])) != 0) {
+            levels[count++] = coord_consistency_name(all_levels[i]);
+        }
+    }
+    json_texts(j, "levels", levels, count);
 }
 
 static const char *class_name(int error)
@@ -244,6 +255,67 @@ int cli_fail(const struct cli *cli, const char *what, int error, const struct co
     return cli_exit_code(error);
 }
 
+/* Which rule a path breaks, as far as a person is likely to break it. */
+static const char *path_problem(const char *path)
+{
+    size_t n = strlen(path);
+
+    if (path[0] != '/') {
+        return "a path begins with '/'";
+    }
+    if (n > COORD_PATH_MAX) {
+        return "a path has at most 1024 bytes";
+    }
+    if (n > 1 && path[n - 1] == '/') {
+        return "a path does not end with '/'";
+    }
+    for (const char *part = path + 1; n > 1; part++) {
+        size_t bytes = strcspn(part, "/");
+        if (bytes == 0) {
+            return "nothing stands between two '/'";
+        }
+        if (bytes <= 2 && strspn(part, ".") >= bytes) {
+            return "'.' and '..' are no names";
+        }
+        if (bytes > 255) {
+            return "a name has at most 255 bytes";
+        }
+        part += bytes;
+        if (*part == '\0') {
+            break;
+        }
+    }
+    return "a path is UTF-8 without control characters";
+}
+
+int cli_fail_path(const struct cli *cli, const char *what, const char *path, int error,
+                  const struct coord_reply *reply)
+{
+    struct coord_reply said = {.text = NULL};
+    char text[128];
+
+    if (error != COORD_EBADPATH || (reply != NULL && reply->text != NULL)) {
+        return cli_fail(cli, what, error, reply);
+    }
+    (void)snprintf(text, sizeof text, "%s: %s", coord_strerror(error), path_problem(path));
+    said.text = text;
+    return cli_fail(cli, what, error, &said);
+}
+
+int cli_fail_asking(const struct cli *cli, struct coord *c, const char *what, int error)
+{
+    struct coord_reply *r = NULL;
+    struct coord_call brief = cli->call;
+
+    if (error == COORD_ENOQUORUM && coord_sync_sync(c, &brief, &r) != COORD_ENOQUORUM) {
+        coord_reply_free(r); /* it came back meanwhile: nothing to add */
+        r = NULL;
+    }
+    int rc = cli_fail(cli, what, error, r);
+    coord_reply_free(r);
+    return rc;
+}
+
 int cli_open(struct cli *cli, struct coord **ret_c)
 {
     char why[256] = "";
@@ -252,7 +324,7 @@ int cli_open(struct cli *cli, struct coord **ret_c)
     if (rc == 0) {
         return EXIT_DONE;
     }
-    fprintf(stderr, "coordctl: %s%s%s\n", why, why[0] != '\0' ? ": " : "", coord_strerror(rc));
+    fprintf(stderr, "coordctl: %s\n", why[0] != '\0' ? why : coord_strerror(rc));
     return rc == COORD_EINVAL || rc == COORD_EBADPATH ? EXIT_USAGE : EXIT_OTHER;
 }
 

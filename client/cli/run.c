@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@ bool run_init(struct run *r, struct coord *c)
 
     memset(r, 0, sizeof *r);
     r->c = c;
+    r->orphan_signal = SIGKILL;
     (void)sigemptyset(&set); /* these four cannot fail with valid signals */
     (void)sigaddset(&set, SIGINT);
     (void)sigaddset(&set, SIGTERM);
@@ -73,9 +75,14 @@ int run_turn(struct run *r, int timeout_ms)
 
 /* In the child: become a group, take the terminal, run. Never returns; an errno goes to the pipe. */
 static void child_exec(const struct run *r, char *const *argv, const char *const *environment,
-                       bool terminal, int report)
+                       bool terminal, int report, pid_t guard)
 {
     (void)setpgid(0, 0); /* the parent does the same; one of the two is first */
+    /* If its guard is killed, nobody stops the command in time any more: it ends with the guard. What it has
+     * started itself goes on; that is what the fencing token is for. */
+    if (prctl(PR_SET_PDEATHSIG, r->orphan_signal) != 0 || getppid() != guard) {
+        _exit(EXIT_FORK);
+    }
     if (terminal) {
         /* SIGTTOU is what a background group gets for this call; it is blocked meanwhile. */
         sigset_t ttou;
@@ -110,9 +117,10 @@ int child_start(struct run *r, char *const *argv, const char *const *environment
         return EXIT_FORK;
     }
     (void)fflush(stdout); /* else the child would write it too; main checks stdout at the end */
+    pid_t guard = getpid();
     child.pid = fork();
     if (child.pid == 0) {
-        child_exec(r, argv, environment, child.has_terminal, report[1]);
+        child_exec(r, argv, environment, child.has_terminal, report[1], guard);
     }
     (void)close(report[1]);
     if (child.pid < 0) {

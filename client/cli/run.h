@@ -19,6 +19,7 @@ struct run {
     sigset_t before;    /* the mask to give a child */
     int stopped_by;     /* SIGINT, SIGTERM or SIGHUP once it came, else 0 */
     bool child_changed; /* SIGCHLD came; whoever looks clears it */
+    int orphan_signal;  /* what a child gets when this process dies under it: SIGKILL by default */
 };
 
 /* Return: false on failure (said). */

@@ -11,9 +11,11 @@ ENSEMBLE=$WORK/ensemble
 HELPERS=$BUILD/integration
 CHILDREN=""
 
+# A test that has more to put away than CHILDREN and the ensemble defines before_cleanup.
 cleanup() {
     local status=$? pid
     trap - EXIT
+    if declare -F before_cleanup >/dev/null; then before_cleanup || true; fi
     for pid in $CHILDREN; do kill -9 "$pid" 2>/dev/null || true; done
     if [ -n "${ENSEMBLE_SIZE:-}" ]; then
         [ $status -eq 0 ] || tail -n 15 "$ENSEMBLE"/member-*.log 2>/dev/null || true

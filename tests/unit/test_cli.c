@@ -58,15 +58,17 @@ static int parse(char *words, bool dashes_run, struct args *ret_args, bool *ret_
                  uint64_t *ret_n)
 {
     static char *argv[16];
+    static bool given;
     const struct arg table[] = {{"flag", 'f', ARG_FLAG, ret_flag, NULL},
-                                {"number", 'n', ARG_NUMBER, ret_n, NULL}};
+                                {"number", 'n', ARG_NUMBER, ret_n, NULL},
+                                {"given", 'g', ARG_FLAG, &given, NULL}};
     int argc = 0;
 
     for (char *w = words; *w != '\0' && argc < 15; w += strlen(w) + 1) {
         argv[argc++] = w;
     }
     argv[argc] = NULL;
-    return args_parse(argc, argv, table, 2, dashes_run, 1, 2, ret_args);
+    return args_parse(argc, argv, table, 3, dashes_run, 1, 2, ret_args);
 }
 
 START_TEST(command_lines)
@@ -93,6 +95,11 @@ START_TEST(command_lines)
     ck_assert(a.count == 1 && a.run_count == 2);
     ck_assert_str_eq(a.run[0], "sh");
     ck_assert_ptr_null(a.run[2]);
+
+    char bundle[] = "get\0-gf\0one\0";
+    flag = false;
+    ck_assert_int_eq(parse(bundle, false, &a, &flag, &n), EXIT_DONE);
+    ck_assert(flag && a.count == 1);
 }
 END_TEST
 
@@ -111,6 +118,12 @@ START_TEST(command_line_mistakes)
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         ck_assert_int_eq(parse(lines[i], false, &a, &flag, &n), EXIT_USAGE);
     }
+    /* A bundle holds flags only, and sets nothing when it holds anything else. */
+    char with_value[] = "get\0-fn\0x\0";
+    char with_unknown[] = "get\0-fz\0x\0";
+    ck_assert_int_eq(parse(with_value, false, &a, &flag, &n), EXIT_USAGE);
+    ck_assert_int_eq(parse(with_unknown, false, &a, &flag, &n), EXIT_USAGE);
+    ck_assert(!flag);
     char no_command[] = "get\0x\0--\0";
     ck_assert_int_eq(parse(no_command, true, &a, &flag, &n), EXIT_USAGE);
 }
@@ -159,6 +172,22 @@ START_TEST(json_values)
 }
 END_TEST
 
+START_TEST(json_lists)
+{
+    static const char *const levels[] = {"session", "a\"b"};
+    static char text[64];
+    FILE *f = fmemopen(text, sizeof text, "w");
+
+    ck_assert_ptr_nonnull(f);
+    struct json j = json_begin(f);
+    json_texts(&j, "none", NULL, 0);
+    json_texts(&j, "two", levels, 2);
+    json_end(&j);
+    fclose(f);
+    ck_assert_str_eq(text, "{\"none\": [], \"two\": [\"session\", \"a\\\"b\"]}\n");
+}
+END_TEST
+
 START_TEST(histogram_is_close)
 {
     static const double shares[] = {0.01, 0.5, 0.9, 0.99, 0.999};
@@ -193,6 +222,7 @@ int main(void)
     tcase_add_test(t, command_line_mistakes);
     tcase_add_test(t, misspelt_commands);
     tcase_add_test(t, json_values);
+    tcase_add_test(t, json_lists);
     tcase_add_test(t, histogram_is_close);
     suite_add_tcase(s, t);
     srunner_run_all(r, CK_NORMAL);

@@ -1,0 +1,88 @@
+# Goal: the mistakes of a beginner meet words that help, the right exit code, and no damage; help is everywhere.
+. "$(dirname "$0")/lib.sh"
+start_ensemble 3 "lab: true"
+
+# Help: of the whole and of every command, in each form.
+expect_exit 0 ctl --help
+commands=$(printf '%s\n' "$OUT" | sed -n '/^Commands/,/^$/s/^  \([a-z]*\) .*/\1/p')
+expect_match "$commands" "elect" "the commands"
+for c in $commands; do
+    for form in "$c --help" "$c -h" "help $c"; do
+        # shellcheck disable=SC2086
+        expect_exit 0 ctl $form
+        expect_match "$OUT" "usage: coordctl $c" "coordctl $form"
+        expect_match "$OUT" "  coordctl .*$c" "an example in coordctl $form"
+    done
+done
+expect_exit 2 ctl help gte
+expect_match "$ERR" "did you mean 'get'" "help for a misspelt command"
+
+# A path says which rule it breaks.
+rule() {
+    expect_exit 2 ctl get "$1"
+    expect_match "$ERR" "$2" "the rule that '$1' breaks"
+}
+rule "app" "begins with '/'"
+rule "" "begins with '/'"
+rule "/app/" "does not end with '/'"
+rule "/app//db" "nothing stands between"
+rule "/app/../db" "'\.' and '\.\.'"
+rule "/$(printf 'n%.0s' $(seq 256))" "at most 255"
+rule "$(printf 'a\tb' | sed 's|^|/|')" "control characters"
+rule "/$(printf '\xff')" "UTF-8"
+
+# Options: bundled flags, a value that begins with '-', global options behind the command.
+expect_exit 0 ctl create -sp /a/b/job- "x"
+expect_equal "$OUT" "/a/b/job-0000000000" "bundled flags"
+expect_exit 0 ctl ls -lr /a
+expect_match "$OUT" "persistent .* b/job-0000000000" "ls -lr"
+expect_exit 2 ctl ls -lx /a
+expect_exit 2 ctl create /minus -5
+expect_match "$ERR" "behind --" "how to give a negative number"
+expect_exit 0 ctl create -- /minus -5
+expect_exit 0 ctl get /minus
+expect_equal "$OUT" "-5" "a value that begins with '-'"
+expect_exit 2 ctl get /minus -o json
+expect_match "$ERR" "in front of the command" "a global option that came late"
+expect_exit 2 ctl --timeout 0s get /minus
+expect_match "$ERR" "1ms and 1h" "the timeout's range"
+expect_exit 2 env COORDCTL_OUTPUT=xml "$COORDCTL" get /minus
+expect_match "$ERR" "COORDCTL_OUTPUT" "where the bad value came from"
+expect_exit 2 ctl create --ttl 0s /brief
+expect_match "$ERR" "--ttl" "the argument is named"
+expect_exit 2 ctl lock "" -- true
+expect_match "$ERR" "empty" "the name is named"
+expect_exit 2 "$COORDCTL" -s "127.0.0.1:1,127.0.0.1:x" status
+expect_equal "$OUT" "" "no row after a mistake in the list"
+
+# Nothing is lost by a deletion that is refused.
+expect_exit 2 ctl delete -r /
+expect_exit 4 ctl delete -r --version 7 /a
+expect_exit 0 ctl get /a/b/job-0000000000
+expect_exit 0 ctl delete -r --version 0 /a
+expect_exit 3 ctl get /a
+
+# A lock that is not got in time; the holder is killed and its command does not survive it.
+in_background "$COORDCTL" -s "$(all_addresses)" lock --ttl 2s --label "first" guarded -- sh -c "echo \$\$ >'$WORK/command'; exec sleep 100"
+holder=$LAST_PID
+wait_until 10 "the command runs" test -s "$WORK/command"
+command_pid=$(cat "$WORK/command")
+expect_exit 6 ctl lock --wait 300ms guarded -- true
+expect_match "$ERR" "within 300 ms" "how long it waited"
+expect_exit 0 ctl lock ls guarded
+expect_match "$OUT" "holds .*first" "the label of the holder"
+kill -KILL "$holder"
+wait_until 2 "the command ends with its guard" process_gone "$command_pid"
+expect_exit 0 ctl lock guarded -- true
+
+# Without a quorum everything refuses with the same detail.
+ctl partition 1 / 2,3 >/dev/null
+for c in "set /minus 1" "get /minus" "exists /minus" "ls /" "sync" "lock l -- true" "elect e -- true" "lock ls l"; do
+    # shellcheck disable=SC2086
+    expect_exit 5 ctl_on 1 $c
+    expect_below "$TOOK" 2000 "the time of the refusal of $c"
+    expect_match "$ERR" "reachable: 1 \(1 of the 2 needed\), for [0-9.]+ m?s" "the detail of $c"
+done
+expect_exit 5 ctl_on 1 -o json get /minus
+expect_match "$ERR" '"reachable": \[1\], "needed": 2, "since_ms": [0-9]+, "term": [0-9]+, "levels": \[.*"local"\]' "in JSON"
+ctl partition heal >/dev/null
