@@ -21,7 +21,7 @@ static long peak_mib(void)
 
 static void report(const struct mc_scope *s, const struct mc_result *r)
 {
-    (void)printf("%-12s %9" PRIu64 " states %10" PRIu64 " steps, depth %2u, %6.2f s, "
+    (void)printf("%-18s %9" PRIu64 " states %10" PRIu64 " steps, depth %2u, %6.2f s, "
                  "%u members, %" PRIu64 " core runs%s\n",
                  s->name, r->states, r->transitions, r->depth, r->seconds, mc_members_count(),
                  mc_outcomes_count(), r->complete ? "" : ", bounded");
@@ -84,18 +84,31 @@ static void usage(void)
 {
     (void)printf("mc [--self-test] [--verbose] [--scenario NAME]...\n");
     for (unsigned i = 0; i < mc_scopes_count; i++) {
-        (void)printf("  %-12s %s\n", mc_scopes[i].name, mc_scopes[i].what);
+        (void)printf("  %-18s %s\n", mc_scopes[i].name, mc_scopes[i].what);
     }
 }
 
-static const struct mc_scope *find(const char *name)
+/* 1 when `group` is the scope's name or the part of it before a dash. */
+static int named(const struct mc_scope *s, const char *group)
 {
+    size_t n = strlen(group);
+    return strncmp(s->name, group, n) == 0 && (s->name[n] == '\0' || s->name[n] == '-');
+}
+
+/* Search the scopes of a group, all when it is NULL. Return: 0, 1 broken, 2 no such group. */
+static int search_group(const char *group, struct mc_result *r, int verbose)
+{
+    int found = 0;
     for (unsigned i = 0; i < mc_scopes_count; i++) {
-        if (strcmp(mc_scopes[i].name, name) == 0) {
-            return &mc_scopes[i];
+        if (group != NULL && !named(&mc_scopes[i], group)) {
+            continue;
+        }
+        found = 1;
+        if (search(&mc_scopes[i], r, verbose) != 0) {
+            return 1;
         }
     }
-    return NULL;
+    return found ? 0 : 2;
 }
 
 int main(int argc, char **argv)
@@ -105,29 +118,26 @@ int main(int argc, char **argv)
     int verbose = 0;
     int chosen = 0;
     for (int i = 1; i < argc && !failed; i++) {
-        const struct mc_scope *s = i + 1 < argc ? find(argv[i + 1]) : NULL;
         if (strcmp(argv[i], "--verbose") == 0) {
             verbose = 1;
         } else if (strcmp(argv[i], "--self-test") == 0) {
-            failed |= self_test(r, verbose);
+            failed = self_test(r, verbose);
             chosen = 1;
-        } else if (strcmp(argv[i], "--scenario") == 0 && s != NULL) {
-            failed |= search(s, r, verbose);
+        } else if (strcmp(argv[i], "--scenario") == 0 && i + 1 < argc) {
+            failed = search_group(argv[++i], r, verbose);
             chosen = 1;
-            i++;
         } else {
-            usage();
-            free(r);
-            return 2;
+            failed = 2;
         }
     }
-    if (!chosen) {
-        failed = self_test(r, verbose);
-        for (unsigned i = 0; i < mc_scopes_count && !failed; i++) {
-            failed |= search(&mc_scopes[i], r, verbose);
-        }
+    if (!chosen && !failed) {
+        failed = self_test(r, verbose) != 0 ? 1 : search_group(NULL, r, verbose);
     }
-    (void)printf("%s; peak memory %ld MiB\n", failed ? "FAILED" : "all rules hold", peak_mib());
+    if (failed == 2) {
+        usage();
+    } else {
+        (void)printf("%s; peak memory %ld MiB\n", failed ? "FAILED" : "all rules hold", peak_mib());
+    }
     mc_members_reset(&mc_scopes[0]);
     free(r);
     return failed;

@@ -125,6 +125,7 @@ enum mc_start {
     MC_LED,      /* member 1 leads term 1, its first entry is committed everywhere */
     MC_BEHIND,   /* the same; then members 1 and 2 took a proposal and a snapshot without 3 */
     MC_DIVERGED, /* member 1 has entries of term 1 that nobody else has; nobody heard of it since */
+    MC_FORKED, /* then member 2 leads term 2, has compacted its log, and member 1 needs that snapshot */
 };
 
 /* What a scope is meant to reach. */

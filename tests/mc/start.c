@@ -101,6 +101,23 @@ static void diverge(struct start *t)
     (void)act(t, MC_ELAPSE, 2, 0);
 }
 
+/* Member 2 leads then, commits, and compacts what the former leader would need. */
+static void fork_off(struct start *t)
+{
+    diverge(t);
+    t->deaf = 1;
+    (void)act(t, MC_TICK, 1, 0);
+    settle(t);
+    (void)act(t, MC_SNAP, 1, 0);
+    settle(t);
+    t->deaf = 0;
+    t->keep = (uint32_t)1 << RAFT_MSG_SNAPSHOT;
+    for (int beats = 0; beats < 4 && t->w->net_count == 0; beats++) {
+        (void)act(t, MC_TICK, 1, 0); /* finds out that member 1 needs it */
+        settle(t);
+    }
+}
+
 const char *mc_world_start(const struct mc_scope *s, struct mc_world *ret_world,
                            struct mc_result *result)
 {
@@ -119,6 +136,8 @@ const char *mc_world_start(const struct mc_scope *s, struct mc_world *ret_world,
         leave_behind(&t);
     } else if (s->start == MC_DIVERGED) {
         diverge(&t);
+    } else if (s->start == MC_FORKED) {
+        fork_off(&t);
     }
     memset(ret_world->used, 0, sizeof(ret_world->used));
     result->start_count = result->steps_count;
