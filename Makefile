@@ -71,12 +71,13 @@ COORDD   := $(B)/coordd
 COORDCTL := $(B)/coordctl
 SIM      := $(B)/sim
 COUNTER  := $(B)/raft-counter
+RAFT_WAL := $(B)/raft-wal
 EXAMPLES := $(patsubst client/examples/%.c,$(B)/examples/%,$(EXAMPLE_SRC))
 HELPERS  := $(patsubst tests/integration/%.c,$(B)/integration/%,$(wildcard tests/integration/*.c))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 
 .PHONY: all
-all: $(LIB_RAFT) $(LIB_CLIENT) $(LIB_CLIENT_SO) $(COORDD) $(COORDCTL) $(COUNTER) $(EXAMPLES)  ## build libraries, coordd, coordctl and the examples
+all: $(LIB_RAFT) $(LIB_CLIENT) $(LIB_CLIENT_SO) $(COORDD) $(COORDCTL) $(COUNTER) $(RAFT_WAL) $(EXAMPLES)  ## build libraries, coordd, coordctl and the examples
 
 .PHONY: help
 help:  ## list the targets
@@ -122,6 +123,8 @@ $(B)/examples/%: $(B)/client/examples/%.o $(LIB_CLIENT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CLIENT) $(LIBS_PROTO)
 $(COUNTER): $(call obj,$(wildcard raft/example/*.c)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
+$(RAFT_WAL): $(call obj,$(wildcard raft/tools/*.c)) $(LIB_RAFT)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(SIM): $(call obj,$(SIM_SRC)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(B)/unit/%: $(B)/tests/unit/%.o $(call obj,$(TESTLIB_SRC)) $(LIB_SERVER) $(LIB_CLI) $(LIB_CLIENT) $(LIB_PROTO) $(LIB_RAFT)
@@ -161,7 +164,7 @@ clean:  ## remove everything built
 
 install: all  ## install to PREFIX (default /usr/local), under DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/coord
-	install -m 755 $(COORDD) $(COORDCTL) $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(COORDD) $(COORDCTL) $(RAFT_WAL) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(LIB_CLIENT) $(LIB_RAFT) $(DESTDIR)$(PREFIX)/lib
 	install -m 755 $(LIB_CLIENT_SO) $(DESTDIR)$(PREFIX)/lib/libcoord.so.$(VERSION)
 	ln -sf libcoord.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libcoord.so.0
