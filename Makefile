@@ -72,6 +72,7 @@ COORDCTL := $(B)/coordctl
 SIM      := $(B)/sim
 COUNTER  := $(B)/raft-counter
 RAFT_WAL := $(B)/raft-wal
+BENCH_RAFT := $(B)/bench_raft
 EXAMPLES := $(patsubst client/examples/%.c,$(B)/examples/%,$(EXAMPLE_SRC))
 HELPERS  := $(patsubst tests/integration/%.c,$(B)/integration/%,$(wildcard tests/integration/*.c))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
@@ -125,6 +126,8 @@ $(COUNTER): $(call obj,$(wildcard raft/example/*.c)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(RAFT_WAL): $(call obj,$(wildcard raft/tools/*.c)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
+$(BENCH_RAFT): $(call obj,$(wildcard raft/bench/*.c)) $(LIB_RAFT)
+	$(CC) $(LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc -o $@ $^ $(LIBS_RAFT)
 $(SIM): $(call obj,$(SIM_SRC)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(B)/unit/%: $(B)/tests/unit/%.o $(call obj,$(TESTLIB_SRC)) $(LIB_SERVER) $(LIB_CLI) $(LIB_CLIENT) $(LIB_PROTO) $(LIB_RAFT)
@@ -141,7 +144,7 @@ $(B)/integration/%: $(B)/tests/integration/%.o $(LIB_CLIENT)
 SEED ?= 1
 N    ?= 200
 
-.PHONY: unit unit-build sim sim-build integration test format tidy clean install
+.PHONY: bench-raft unit unit-build sim sim-build integration test format tidy clean install
 unit-build: $(UNITS)
 sim-build: $(SIM)
 unit: $(UNITS)  ## run the unit tests (T=name runs one)
@@ -150,6 +153,8 @@ sim: $(SIM)  ## run the simulator: SEED= first seed, N= how many
 	$(SIM) --seed $(SEED) --count $(N)
 integration: all $(HELPERS)  ## run the tests with real processes (T=name runs one)
 	@tests/integration/run.sh $(B) $(T)
+bench-raft: $(BENCH_RAFT)  ## measure the Raft library (D=directory for the log's part)
+	$(BENCH_RAFT) $(D)
 test: unit sim integration  ## unit tests, a batch of seeds, real processes
 
 # --- upkeep ----------------------------------------------------------------------------------
