@@ -82,6 +82,8 @@ COORDCTL := $(B)/coordctl
 SIM      := $(B)/sim
 MC       := $(B)/mc
 COUNTER  := $(B)/raft-counter
+RAFT_WAL := $(B)/raft-wal
+BENCH_RAFT := $(B)/bench_raft
 EXAMPLES := $(patsubst client/examples/%.c,$(B)/examples/%,$(EXAMPLE_SRC))
 HELPERS  := $(patsubst tests/integration/%.c,$(B)/integration/%,$(wildcard tests/integration/*.c))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
@@ -89,7 +91,7 @@ FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 REPLAYS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/replay/%,$(FUZZ_SRC))
 
 .PHONY: all
-all: $(LIB_RAFT) $(LIB_CLIENT) $(LIB_CLIENT_SO) $(COORDD) $(COORDCTL) $(COUNTER) $(EXAMPLES)  ## build libraries, coordd, coordctl and the examples
+all: $(LIB_RAFT) $(LIB_CLIENT) $(LIB_CLIENT_SO) $(COORDD) $(COORDCTL) $(COUNTER) $(RAFT_WAL) $(EXAMPLES)  ## build libraries, coordd, coordctl and the examples
 
 .PHONY: help
 help:  ## list the targets
@@ -135,6 +137,10 @@ $(B)/examples/%: $(B)/client/examples/%.o $(LIB_CLIENT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CLIENT) $(LIBS_PROTO)
 $(COUNTER): $(call obj,$(wildcard raft/example/*.c)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
+$(RAFT_WAL): $(call obj,$(wildcard raft/tools/*.c)) $(LIB_RAFT)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
+$(BENCH_RAFT): $(call obj,$(wildcard raft/bench/*.c)) $(LIB_RAFT)
+	$(CC) $(LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc -o $@ $^ $(LIBS_RAFT)
 $(SIM): $(call obj,$(SIM_SRC)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(MC): $(call obj,$(MC_SRC)) $(LIB_RAFT)
@@ -160,7 +166,7 @@ $(B)/replay/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(FUZZ_OBJ) $(L
 SEED ?= 1
 N    ?= 200
 
-.PHONY: unit unit-build sim sim-build mc mc-build integration test format tidy clean install
+.PHONY: unit unit-build sim sim-build mc mc-build bench-raft integration test format tidy clean install
 unit-build: $(UNITS)
 sim-build: $(SIM)
 mc-build: $(MC)
@@ -181,7 +187,9 @@ fuzz-keep: $(B)/fuzz/$(F)  ## add to the corpus of F=name what its searches foun
 	@tests/fuzz/run.sh keep $(B) $(F)
 fuzz-replay: $(REPLAYS)  ## run every kept fuzzing input (any VARIANT, any compiler)
 	@for r in $(REPLAYS); do $$r tests/fuzz/corpus/$${r##*/} || exit 1; done
-test: unit sim fuzz-replay integration  ## unit tests, a batch of seeds, real processes
+test: unit sim mc fuzz-replay integration  ## unit tests, a batch of seeds, real processes
+bench-raft: $(BENCH_RAFT)  ## measure the Raft library (D=directory for the log's part)
+	$(BENCH_RAFT) $(D)
 
 # --- upkeep ----------------------------------------------------------------------------------
 
@@ -195,7 +203,7 @@ clean:  ## remove everything built
 
 install: all  ## install to PREFIX (default /usr/local), under DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/coord
-	install -m 755 $(COORDD) $(COORDCTL) $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(COORDD) $(COORDCTL) $(RAFT_WAL) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(LIB_CLIENT) $(LIB_RAFT) $(DESTDIR)$(PREFIX)/lib
 	install -m 755 $(LIB_CLIENT_SO) $(DESTDIR)$(PREFIX)/lib/libcoord.so.$(VERSION)
 	ln -sf libcoord.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libcoord.so.0

@@ -26,13 +26,15 @@ step() {
 }
 
 step "build with gcc, warnings are errors"
-make -s -j"$jobs" DEV=1 CC=gcc all sim-build unit-build
+make -s -j"$jobs" DEV=1 CC=gcc all sim-build mc-build unit-build
 step "house rules"
 make -s tidy
 step "unit tests"
 make -s DEV=1 CC=gcc unit
 step "simulator"
 make -s DEV=1 CC=gcc sim SEED=1 N="$([ $quick = 1 ] && echo 200 || echo 1000)"
+step "model checker"
+make -s DEV=1 CC=gcc mc
 step "integration tests"
 make -s DEV=1 CC=gcc integration
 
