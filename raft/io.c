@@ -39,11 +39,8 @@ static struct raft_persist *issue(struct raft *r, uint32_t n, enum raft_persist_
     io->term = r->term;
     io->vote = r->vote;
     io->at = r->now;
-    struct raft_persist *p = &r->persist[n];
-    memset(p, 0, sizeof(*p));
-    p->io_seq = io->seq;
-    p->kind = kind;
-    return p;
+    r->persist[n] = (struct raft_persist){.io_seq = io->seq, .kind = kind};
+    return &r->persist[n];
 }
 
 static uint32_t issue_hardstate(struct raft *r, uint32_t n)
