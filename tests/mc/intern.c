@@ -31,7 +31,7 @@ static struct {
 void mc_die(const char *why)
 {
     (void)fprintf(stderr, "mc: %s\n", why);
-    exit(2); // NOLINT: nothing to clean up, and nobody above could go on
+    exit(2); /* there is nothing to clean up, and nobody above could go on */
 }
 
 void *mc_grow(void *old, size_t bytes)

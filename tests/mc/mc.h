@@ -152,6 +152,7 @@ struct mc_scope {
     uint8_t may_timeout; /* bit i: member i + 1 may let its election timer run out; 0: all */
     uint8_t may_crash;
     uint8_t may_propose;
+    uint8_t may_read;
     uint32_t mute;     /* bit t: messages of type t are always lost */
     uint8_t split;     /* unfinished ENTRIES writes may leave some of their entries */
     uint8_t ordered;   /* links keep their order: what comes first blocks the rest */

@@ -166,7 +166,7 @@ static void client_choices(struct choices *c, unsigned i, const struct mc_view *
     if (v->role == RAFT_LEADER && left(c, MC_B_PROPOSE) && allowed(c->s->may_propose, i)) {
         add(c, MC_PROPOSE, i, c->w->used[MC_B_PROPOSE] + 1u);
     }
-    if (left(c, MC_B_READ)) {
+    if (left(c, MC_B_READ) && allowed(c->s->may_read, i)) {
         add(c, MC_READ, i, c->w->used[MC_B_READ] + 1u);
     }
     for (unsigned to = 0; to < c->s->nodes; to++) {
