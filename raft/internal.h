@@ -80,7 +80,7 @@ struct raft__peer {
     uint32_t inflight_head;
     uint32_t inflight_count;
     uint32_t snap_open; /* the receiver answered: the window may fill */
-    uint32_t stalled;   /* it said that its disk is behind */
+    uint32_t stalled;   /* it said that its disk is behind or full */
     uint32_t vote_due;  /* a (PRE)VOTE is to be sent to it */
     uint32_t beat_due;  /* a HEARTBEAT is to be sent to it */
     uint32_t appended;  /* scratch of one round: an APPEND went to it */

@@ -226,6 +226,15 @@ static void yield_stalled(struct raft *r)
     begin_transfer(r, to);
 }
 
+/* The disk is full: lead on, for reads, unless somebody who has room can. */
+static void yield_full(struct raft *r)
+{
+    raft_id to = r->transfer_to != 0 ? 0 : best_target(r);
+    if (to != 0) {
+        begin_transfer(r, to);
+    }
+}
+
 void raft__leader_tick(struct raft *r)
 {
     RAFT_INVARIANT(r->role == RAFT_LEADER);
@@ -243,6 +252,9 @@ void raft__leader_tick(struct raft *r)
         if (r->role != RAFT_LEADER) {
             return;
         }
+    }
+    if (r->disk_full && may_yield(r)) {
+        yield_full(r);
     }
     if (r->now >= r->beat_at) {
         r->beat_at = raft__after(r->now, r->o.heartbeat);

@@ -193,7 +193,7 @@ enum raft_msg_type {
 enum raft_msg_flag {
     RAFT_FLAG_REJECT = 1,   /* of a reply */
     RAFT_FLAG_TRANSFER = 2, /* (PRE)VOTE: told to by the leader; stickiness does not apply */
-    RAFT_FLAG_STALLED = 4,  /* APPEND_REPLY, HEARTBEAT_REPLY: this member's disk is behind */
+    RAFT_FLAG_STALLED = 4,  /* APPEND_REPLY, HEARTBEAT_REPLY: this member's disk is behind or full */
     RAFT_FLAG_LAST = 8      /* SNAPSHOT: the last chunk */
 };
 

@@ -77,6 +77,43 @@ static int directory_open(const struct conf *c, struct boot *b, char err[BOOT_ER
 
 /* --- the log ----------------------------------------------------------------------------------- */
 
+struct suffix_seen {
+    const char *suffix;
+    bool seen;
+};
+
+static int suffix_visit(void *arg, const char *name)
+{
+    struct suffix_seen *s = arg;
+    size_t len = strlen(name);
+    size_t tail = strlen(s->suffix);
+    s->seen = len > tail && strcmp(name + len - tail, s->suffix) == 0;
+    return s->seen;
+}
+
+/* Return: is there a file of this kind? A directory that is missing has none. */
+static bool file_exists(const struct boot *b, const char *dir, const char *suffix)
+{
+    struct suffix_seen s = {.suffix = suffix};
+    (void)b->fs.list(b->fs.ctx, dir, suffix_visit, &s);
+    return s.seen;
+}
+
+/* With a lost log nothing may be believed. Looked at before the log is opened: that makes its first
+ * file, and the next start would take what it finds then for a log. */
+static int log_lost_check(const struct conf *c, const struct boot *b, char err[BOOT_ERROR_BYTES])
+{
+    if (file_exists(b, "snap", ".snap") && !file_exists(b, "wal", ".seg")) {
+        (void)snprintf(
+            err, BOOT_ERROR_BYTES,
+            "data_dir %.300s: there are snapshots but no log: the log was lost, and with it "
+            "this member's votes",
+            c->data_dir);
+        return -1;
+    }
+    return 0;
+}
+
 static int wal_open(const struct conf *c, struct boot *b, char err[BOOT_ERROR_BYTES])
 {
     struct raft_wal_options o;
@@ -160,18 +197,10 @@ static int snapshot_pick(const struct conf *c, struct boot *b, char err[BOOT_ERR
     return 0;
 }
 
-/* Without a snapshot the log must begin at 1, and with a lost log nothing may be believed. */
+/* Without a snapshot the log must begin at 1. */
 static int history_check(const struct conf *c, const struct boot *b, char err[BOOT_ERROR_BYTES])
 {
     const struct raft_wal_state *w = raft_wal_state(b->wal);
-    if (w->fresh && b->snapshots_count > 0) {
-        (void)snprintf(
-            err, BOOT_ERROR_BYTES,
-            "data_dir %.300s: there are snapshots but no log: the log was lost, and with it "
-            "this member's votes",
-            c->data_dir);
-        return -1;
-    }
     if (b->node.snapshot.index == 0 && w->first > 1) {
         (void)snprintf(err, BOOT_ERROR_BYTES,
                        "data_dir %.300s: the log begins at index %" PRIu64
@@ -288,8 +317,8 @@ static int entries_read(const struct conf *c, struct boot *b, char err[BOOT_ERRO
 int boot_open(const struct conf *c, struct boot *b, char err[BOOT_ERROR_BYTES])
 {
     *b = (struct boot){.cluster_id = conf_cluster_id(c)};
-    if (directory_open(c, b, err) < 0 || wal_open(c, b, err) < 0 || snapshot_pick(c, b, err) < 0 ||
-        history_check(c, b, err) < 0) {
+    if (directory_open(c, b, err) < 0 || log_lost_check(c, b, err) < 0 || wal_open(c, b, err) < 0 ||
+        snapshot_pick(c, b, err) < 0 || history_check(c, b, err) < 0) {
         boot_close(b);
         return -1;
     }

@@ -153,6 +153,51 @@ START_TEST(reads_go_on_during_a_transfer)
 }
 END_TEST
 
+static void disk_full(struct ens *c, raft_id id, int is_full)
+{
+    struct raft_event ev = {.type = RAFT_EV_DISK, .value = is_full ? 0 : 1};
+    ck_assert_int_eq(ens_step(c, id, ev), 0);
+}
+
+/* faults.md D6: two members with room can serve writes, so one of them leads. */
+START_TEST(full_disk_hands_over_to_one_with_room)
+{
+    struct ens *c = led_by_1(3);
+    disk_full(c, 2, 1);
+    ens_run(c, 200 * ENS_MS); /* it tells the leader with its next answer */
+    disk_full(c, 1, 1);
+    ens_run(c, 200 * ENS_MS);
+    ck_assert_uint_eq(ens_leader(c), 3);
+    ck_assert_int_eq(ens_propose(c, 3, 5), 0);
+    disk_full(c, 1, 0);
+    disk_full(c, 2, 0);
+    ens_run(c, 500 * ENS_MS);
+    ens_assert_equal(c);
+    ens_free(c);
+}
+END_TEST
+
+START_TEST(full_everywhere_leads_on)
+{
+    struct ens *c = led_by_1(3);
+    raft_term term = ens_status(c, 1).term;
+    disk_full(c, 2, 1);
+    disk_full(c, 3, 1);
+    ens_run(c, 200 * ENS_MS);
+    disk_full(c, 1, 1);
+    ens_run(c, 3000 * ENS_MS);
+    ck_assert_uint_eq(ens_leader(c), 1);
+    ck_assert_uint_eq(ens_status(c, 1).term, term);
+    ck_assert_int_eq(ens_propose(c, 1, 1), RAFT_ENOSPACE);
+    disk_full(c, 1, 0);
+    disk_full(c, 2, 0);
+    ck_assert_int_eq(ens_propose(c, 1, 5), 0);
+    ens_run(c, 200 * ENS_MS);
+    ck_assert_uint_eq(ens_leader(c), 1);
+    ens_free(c);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("raft_transfer");
@@ -164,6 +209,8 @@ int main(void)
     tcase_add_test(t, order_beyond_the_own_disk_is_ignored);
     tcase_add_test(t, failed_transfer_ends_and_the_leader_goes_on);
     tcase_add_test(t, lost_order_is_repeated);
+    tcase_add_test(t, full_disk_hands_over_to_one_with_room);
+    tcase_add_test(t, full_everywhere_leads_on);
     tcase_add_test(t, reads_go_on_during_a_transfer);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
