@@ -19,7 +19,8 @@ static int boot_snapshot(struct raft *r, const struct raft_event *ev)
 {
     const struct raft_snapshot *s = ev->snapshot;
     if (r->boot != RAFT__BOOT_NEW || s == NULL || !raft__config_valid(&s->config) ||
-        s->config_index > s->index || (s->index == 0) != (s->term == 0)) {
+        s->config_index > s->index || (s->index == 0) != (s->term == 0) ||
+        s->index > RAFT__INDEX_MAX || s->term > RAFT__TERM_MAX) {
         return RAFT_EINVAL;
     }
     memcpy(&r->snapshot, s, sizeof(*s));
@@ -33,7 +34,7 @@ static int boot_snapshot(struct raft *r, const struct raft_event *ev)
 
 static int boot_hardstate(struct raft *r, const struct raft_event *ev)
 {
-    if (r->boot != RAFT__BOOT_SNAPSHOT) {
+    if (r->boot != RAFT__BOOT_SNAPSHOT || ev->hardstate.term > RAFT__TERM_MAX) {
         return RAFT_EINVAL;
     }
     r->term = r->issued_term = r->durable_term = ev->hardstate.term;
@@ -83,7 +84,7 @@ static int boot_entries(struct raft *r, const struct raft_event *ev, struct raft
     for (uint32_t i = skip; i < ev->count; i++) {
         const struct raft_entry *e = &ev->entries[i];
         raft_index index = r->last + 1;
-        if (e->term < r->last_term || e->term == 0) {
+        if (e->term < r->last_term || e->term == 0 || e->term > RAFT__TERM_MAX) {
             return RAFT_EINVAL;
         }
         raft__log_append(r, e->term, e->bytes, e->type);

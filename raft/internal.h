@@ -21,6 +21,7 @@
 
 #define RAFT__NEVER         UINT64_MAX
 #define RAFT__TERM_MAX      (UINT64_MAX / 2) /* a peer cannot bring us near the end of counting */
+#define RAFT__INDEX_MAX     (UINT64_MAX / 2) /* nor a snapshot near the end of indexes */
 #define RAFT__SENDS_MAX     128u             /* messages in one round of actions */
 #define RAFT__REPLIES_MAX   96u              /* of these, what events may queue before the round */
 #define RAFT__PERSIST_MAX   4u               /* HARDSTATE, install mark, ENTRIES, compaction mark */

@@ -201,7 +201,8 @@ static int have_file(const struct raft *r)
 
 static void send_probe(struct raft *r, struct raft__peer *p)
 {
-    const struct limits few = {RAFT__PROBE_ENTRIES, RAFT__PROBE_BYTES, 0};
+    const struct limits few = {(uint32_t)raft__min(RAFT__PROBE_ENTRIES, r->o.msg_entries_max),
+                               raft__min(RAFT__PROBE_BYTES, r->o.msg_bytes_max), 0};
     const struct limits none = {0, 0, 0};
     if (r->now < p->retry_at) {
         return;
@@ -214,7 +215,7 @@ static void send_probe(struct raft *r, struct raft__peer *p)
         raft__peer_snapshot(r, p);
         return;
     }
-    int small = r->last - (p->next - 1) <= RAFT__PROBE_ENTRIES;
+    int small = r->last - (p->next - 1) <= few.entries;
     if (send_append(r, p, small ? few : none)) {
         p->retry_at = raft__after(r->now, raft__retry_ns(r));
     }

@@ -27,7 +27,8 @@
 
 int raft__snapshot_valid(const struct raft_snapshot *s)
 {
-    return s != NULL && s->index > 0 && s->term > 0 && s->config_index <= s->index &&
+    return s != NULL && s->index > 0 && s->index <= RAFT__INDEX_MAX && s->term > 0 &&
+           s->term <= RAFT__TERM_MAX && s->config_index <= s->index &&
            raft__config_valid(&s->config);
 }
 
@@ -161,10 +162,11 @@ static int chunk_sane(const struct raft_event *ev)
 {
     const struct raft_msg *m = ev->msg;
     int last = (m->flags & RAFT_FLAG_LAST) != 0;
-    return m->index > 0 && m->log_term > 0 && m->log_term <= m->term && m->snap_id != 0 &&
-           m->count > 0 && m->total > 0 && m->offset < m->total &&
-           m->count <= m->total - m->offset && (m->offset + m->count == m->total) == last &&
-           ev->configs_count == 1 && ev->configs != NULL && ev->configs[0].index <= m->index &&
+    return m->index > 0 && m->index <= RAFT__INDEX_MAX && m->log_term > 0 &&
+           m->log_term <= m->term && m->snap_id != 0 && m->count > 0 && m->total > 0 &&
+           m->offset < m->total && m->count <= m->total - m->offset &&
+           (m->offset + m->count == m->total) == last && ev->configs_count == 1 &&
+           ev->configs != NULL && ev->configs[0].index <= m->index &&
            raft__config_valid(&ev->configs[0].config);
 }
 

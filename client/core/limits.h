@@ -19,6 +19,9 @@
 /* The largest frame believed before a server told its limit: a hello and its errors are far
  * smaller. */
 #define COORD__HELLO_FRAME_BYTES (64u * 1024)
+/* A server whose limit is smaller is not spoken to: everything that the core asks for itself, and a
+ * request with the longest path but no data, must fit, or it would be tried again without end. */
+#define COORD__FRAME_BYTES_LEAST (4u * 1024)
 /* What is believed of a server's limit at most, and what is added for receipts and headers. */
 #define COORD__FRAME_BYTES_MAX   (64u * 1024 * 1024)
 #define COORD__FRAME_BYTES_SLACK (64u * 1024)

@@ -277,6 +277,10 @@ void coord__link_hello(struct coord__core *k, const struct coord_result *res)
         coord__link_end(k, COORD__END_FAILED, coord_strerror(COORD_EVERSION));
         return;
     }
+    if (res->limits.frame_bytes < COORD__FRAME_BYTES_LEAST) {
+        coord__link_end(k, COORD__END_FAILED, "the server takes only frames that are too small");
+        return;
+    }
     k->limits = res->limits;
     l->member = res->member;
     l->state = COORD__LINK_READY;

@@ -41,7 +41,9 @@ void coord__session_open(struct coord__core *k)
     assert(k->session.id == 0 && k->link.state == COORD__LINK_READY && !k->link.barrier);
     assert(k->o.policy != COORD_SESSIONS_OFF);
     if (coord__send_own(k, COORD__OPEN, &q) == 0) {
-        k->link.barrier = true; /* without memory the next pump tries again */
+        k->link.barrier = true;
+    } else { /* without memory: a later pump tries again */
+        k->session.ping_at = k->now + k->o.backoff_min_ms * COORD__NS_PER_MS;
     }
 }
 
@@ -168,8 +170,10 @@ void coord__session_tick(struct coord__core *k)
     }
     if (probe_due(k)) {
         struct coord_request probe = {.op = COORD_OP_STATUS};
-        (void)coord__send_own(k, COORD__PROBE,
-                              &probe); /* without memory the next tick tries again */
+        int err = coord__send_own(k, COORD__PROBE, &probe);
+        if (err != 0) {
+            coord__link_end(k, COORD__END_FAILED, coord_strerror(err)); /* the next after a pause */
+        }
         return;
     }
     if (!k->link.attached) {

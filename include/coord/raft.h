@@ -193,8 +193,8 @@ enum raft_msg_type {
 enum raft_msg_flag {
     RAFT_FLAG_REJECT = 1,   /* of a reply */
     RAFT_FLAG_TRANSFER = 2, /* (PRE)VOTE: told to by the leader; stickiness does not apply */
-    RAFT_FLAG_STALLED = 4,  /* APPEND_REPLY, HEARTBEAT_REPLY: this member's disk is behind or full */
-    RAFT_FLAG_LAST = 8      /* SNAPSHOT: the last chunk */
+    RAFT_FLAG_STALLED = 4, /* APPEND_REPLY, HEARTBEAT_REPLY: this member's disk is behind or full */
+    RAFT_FLAG_LAST = 8     /* SNAPSHOT: the last chunk */
 };
 
 struct raft_msg {

@@ -135,6 +135,21 @@ uint32_t raft__segment_header_encode(uint8_t *page, const struct segment_header 
     return first_chain(h);
 }
 
+/* A well-formed header that says what no writer writes is damage all the same. */
+static int header_possible(const struct segment_header *h)
+{
+    const uint64_t numbers[] = {h->seq,           h->first_index, h->first_batch, h->durable_batch,
+                                h->prev_batch,    h->term,        h->commit,      h->snapshot_index,
+                                h->snapshot_term, h->damage_index};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        if (numbers[i] > SEGMENT_NUMBER_MAX) {
+            return 0;
+        }
+    }
+    return h->seq != 0 && h->prev_seq < h->seq && h->bytes >= SEGMENT_BYTES_MIN &&
+           h->bytes <= SEGMENT_BYTES_MAX && h->first_batch != 0 && h->first_index != 0;
+}
+
 static int header_decode_copy(const uint8_t *p, struct segment_header *h, uint32_t *ret_chain)
 {
     uint32_t bytes = get_u32(p + 12);
@@ -174,11 +189,7 @@ static int header_decode_copy(const uint8_t *p, struct segment_header *h, uint32
     h->damage_offset = get_u64(p + 160);
     h->damage_index = get_u64(p + 168);
     *ret_chain = first_chain(h);
-    /* A well-formed header that says what no writer writes is damage all the same. */
-    return h->seq == 0 || h->prev_seq >= h->seq || h->bytes < SEGMENT_BYTES_MIN ||
-                   h->bytes > SEGMENT_BYTES_MAX || h->first_batch == 0 || h->first_index == 0
-               ? RAFT_STORE_ECORRUPT
-               : 0;
+    return header_possible(h) ? 0 : RAFT_STORE_ECORRUPT;
 }
 
 int raft__segment_header_decode(const uint8_t *page, struct segment_header *ret_h,
@@ -275,7 +286,8 @@ uint64_t raft__record_verify(const uint8_t *p, const uint8_t *body, uint64_t sal
                        .index = get_u64(p + 16),
                        .term = get_u64(p + 24),
                        .body = body};
-    if (record_crc(p, r.body, r.len, salt) != r.crc) {
+    if (r.index > SEGMENT_NUMBER_MAX || r.term > SEGMENT_NUMBER_MAX ||
+        record_crc(p, r.body, r.len, salt) != r.crc) {
         return 0;
     }
     *ret_r = r;
@@ -318,5 +330,5 @@ uint64_t raft__segment_parse(const char *name)
             return 0;
         }
     }
-    return strcmp(name + 16, ".seg") == 0 ? seq : 0;
+    return strcmp(name + 16, ".seg") == 0 && seq <= SEGMENT_NUMBER_MAX ? seq : 0;
 }

@@ -21,6 +21,9 @@
 #define RECORD_HARDSTATE_BODY 8u
 #define RECORD_SNAPMARK_BODY  16u
 #define RECORD_END_BODY       16u
+/* No index, term or number of a batch or segment comes near the end of counting; one that does is
+ * damage. Counts of 32 bits can be added to those below without a look. */
+#define SEGMENT_NUMBER_MAX (UINT64_MAX - UINT32_MAX)
 /* Kept free in every segment: a batch that holds only END. */
 #define SEGMENT_END_BYTES (RECORD_BATCH_BYTES + RECORD_HEADER_BYTES + RECORD_END_BODY)
 

@@ -181,6 +181,9 @@ static int check_op(const struct raft_wal *w, struct outlook *o, const struct ra
                     uint32_t at)
 {
     const struct raft_wal_op *op = &ops[at];
+    if (op->index > SEGMENT_NUMBER_MAX || op->term > SEGMENT_NUMBER_MAX) {
+        return -EINVAL; /* could not be read again */
+    }
     switch (op->kind) {
     case RAFT_WAL_HARDSTATE:
         return 0;

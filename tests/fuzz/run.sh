@@ -13,7 +13,7 @@ common=(-timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0)
 
 search() { # NAME SECONDS
     local name=$1 found=$build/fuzz-found/$1 args=("${common[@]}") log
-    mkdir -p "$found"
+    mkdir -p "$found" "tests/fuzz/corpus/$name"
     log=$found.log
     [ ! -e "tests/fuzz/$name.dict" ] || args+=("-dict=tests/fuzz/$name.dict")
     [ ! -e "tests/fuzz/$name.options" ] || mapfile -t -O ${#args[@]} args <"tests/fuzz/$name.options"
@@ -29,7 +29,8 @@ search() { # NAME SECONDS
 
 keep() { # NAME
     local name=$1
-    "$build/fuzz/$name" "${common[@]}" -merge=1 "tests/fuzz/corpus/$name" "$build/fuzz-found/$name" 2>&1 | grep -E 'MERGE-OUTER.*new' || true
+    # By edges alone, not by how often each is passed: tens of files, not hundreds.
+    "$build/fuzz/$name" "${common[@]}" -merge=1 -use_counters=0 "tests/fuzz/corpus/$name" "$build/fuzz-found/$name" 2>&1 | grep -E 'MERGE-OUTER.*new' || true
     du -sh --apparent-size "tests/fuzz/corpus/$name"
 }
 

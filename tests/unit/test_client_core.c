@@ -387,7 +387,7 @@ START_TEST(limits_are_kept)
     start(1);
     rig_connect(&rig);
     struct coord_result res = {.version = 1, .member = 1};
-    res.limits = (struct coord_limits){60, 40, 2, 100, 2000, 60000, 1000};
+    res.limits = (struct coord_limits){4096, 40, 2, 100, 2000, 60000, 1000};
     rig_answer(&rig, rig_expect(&rig, COORD_OP_HELLO), &res);
     rig_state(&rig, COORD_CONNECTED);
     uint64_t ids[4];
@@ -402,10 +402,10 @@ START_TEST(limits_are_kept)
     rig_reply(&rig, ids[0], 0);
     rig_expect(&rig, COORD_OP_GET);
     rig_expect_nothing(&rig);
-    char path[101];
+    char path[5001];
     memset(path, 'x', sizeof(path));
     path[0] = '/';
-    path[100] = 0;
+    path[5000] = 0;
     struct rig_sent *second = first + 1;
     uint64_t big = rig_get(&rig, path, COORD_LEVEL_LOCAL, 1000);
     rig_answer(&rig, second, &data);
@@ -413,6 +413,22 @@ START_TEST(limits_are_kept)
     rig_answer(&rig, second + 1, &data);
     rig_reply(&rig, ids[2], 0);
     ck_assert_int_eq(rig_reply(&rig, big, COORD_ETOOBIG)->outcome, COORD_OUTCOME_NOT_APPLIED);
+    stop();
+}
+END_TEST
+
+/* Into such frames not even the client's own questions fit, and it would ask them again and again. */
+START_TEST(a_server_of_tiny_frames_is_left)
+{
+    start(1);
+    rig_connect(&rig);
+    struct coord_result res = {.version = 1, .member = 1};
+    res.limits = (struct coord_limits){100, 40, 2, 100, 2000, 60000, 1000};
+    rig_answer(&rig, rig_expect(&rig, COORD_OP_HELLO), &res);
+    ck_assert_uint_eq(rig.link, 0);
+    rig_told_nothing(&rig); /* as when it is refused */
+    ck_assert_ptr_nonnull(strstr(coord__core_why(rig.core), "too small"));
+    ck_assert_uint_gt(coord__core_deadline(rig.core), rig.now);
     stop();
 }
 END_TEST
@@ -522,6 +538,7 @@ int main(void)
     tcase_add_test(t, lost_writes_are_sent_again_under_their_numbers);
     tcase_add_test(t, time_outs_say_what_is_known);
     tcase_add_test(t, limits_are_kept);
+    tcase_add_test(t, a_server_of_tiny_frames_is_left);
     tcase_add_test(t, too_much_under_way_is_busy);
     tcase_add_test(t, close_completes_everything);
     tcase_add_test(t, without_sessions_a_broken_write_is_not_repeated);
