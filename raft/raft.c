@@ -521,8 +521,9 @@ static void keep_rest(struct raft *r)
     memmove(results, results + r->results_given, r->results_count * sizeof(results[0]));
 }
 
-/* No pointer stays in the block between two rounds. */
-static void forget_pointers(struct raft_actions *a)
+/* No pointer stays in the block between two rounds, nor anything else of the last one: members that are in
+ * the same state are the same bytes. */
+static void forget_actions(struct raft_actions *a)
 {
     a->persist = NULL;
     a->sends = NULL;
@@ -531,6 +532,14 @@ static void forget_pointers(struct raft_actions *a)
     a->trace = NULL;
     a->snap_chunk = NULL;
     a->snap_install = NULL;
+    a->persist_count = 0;
+    a->sends_count = 0;
+    a->reads_count = 0;
+    a->drops_count = 0;
+    a->trace_count = 0;
+    a->commit = 0;
+    a->state_changed = 0;
+    a->more = 0;
 }
 
 void raft_done(struct raft *r)
@@ -548,8 +557,7 @@ void raft_done(struct raft *r)
     r->sends_given = r->drops_given = r->trace_given = r->results_given = 0;
     r->chunk_out.type = 0;
     r->install_out.index = 0;
-    forget_pointers(&r->actions);
-    r->actions.persist_count = 0;
+    forget_actions(&r->actions);
     r->polled = 0;
 }
 
