@@ -246,6 +246,8 @@ struct raft {
 
     /* Everything above decides the future; raft_hash covers it. Below: what is being said. */
     uint32_t polled;
+    uint32_t quiet; /* the last round was empty and nothing happened since: so is the next */
+    uint32_t reserved;
     uint32_t seen_role;
     raft_term seen_term;
     raft_id seen_leader;
