@@ -156,8 +156,3 @@ int raft__io_stalled(const struct raft *r)
 {
     return r->now >= raft__io_stall_at(r);
 }
-
-int raft__term_durable(const struct raft *r)
-{
-    return r->durable_term == r->term;
-}
