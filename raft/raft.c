@@ -479,10 +479,19 @@ static void build_round(struct raft *r)
     r->quiet = 1;
     if (r->role != RAFT_FAULTED && r->boot == RAFT__BOOT_DONE) {
         a->persist_count = raft__io_issue(r);
-        raft__election_round(r);
-        raft__follower_round(r);
-        raft__rx_round(r);
-        raft__reads_round(r);
+        /* Each of these asks again whether there is anything; most rounds are about entries only. */
+        if (r->grant_to != 0 || r->role == RAFT_PRECANDIDATE || r->role == RAFT_CANDIDATE) {
+            raft__election_round(r);
+        }
+        if (r->role == RAFT_FOLLOWER) {
+            raft__follower_round(r);
+        }
+        if ((r->rx.phase | r->rx.chunk_due | r->rx.done_to) != 0) {
+            raft__rx_round(r);
+        }
+        if (r->reads_fresh != 0) {
+            raft__reads_round(r);
+        }
         if (r->role == RAFT_LEADER) {
             raft__leader_round(r);
         }
