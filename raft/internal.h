@@ -246,6 +246,8 @@ struct raft {
 
     /* Everything above decides the future; raft_hash covers it. Below: what is being said. */
     uint32_t polled;
+    uint32_t quiet; /* the last round was empty and nothing happened since: so is the next */
+    uint32_t reserved;
     uint32_t seen_role;
     raft_term seen_term;
     raft_id seen_leader;
@@ -331,11 +333,29 @@ int raft__boot_step(struct raft *r, const struct raft_event *ev, struct raft_acc
 /* --- log.c ---------------------------------------------------------------------------------- */
 
 /* Term of the entry at index; base <= index <= last. */
-raft_term raft__log_term(const struct raft *r, raft_index index);
+static inline raft_term raft__log_term(const struct raft *r, raft_index index)
+{
+    RAFT_INVARIANT(index >= r->base);
+    RAFT_INVARIANT(index <= r->last);
+    return index == r->base ? r->base_term : raft__entry(r, index)->term;
+}
+
 /* Slots that are free. */
-uint32_t raft__log_room(const struct raft *r);
+static inline uint32_t raft__log_room(const struct raft *r)
+{
+    return r->o.log_slots - (uint32_t)(r->last - r->base);
+}
+
 /* Put one entry after the last; there is room. */
-void raft__log_append(struct raft *r, raft_term term, uint32_t bytes, uint8_t type);
+static inline void raft__log_append(struct raft *r, raft_term term, uint32_t bytes, uint8_t type)
+{
+    RAFT_INVARIANT(term >= r->last_term);
+    RAFT_INVARIANT(r->last - r->base < r->o.log_slots);
+    struct raft_entry *e = raft__slot(r, ++r->last);
+    *e = (struct raft_entry){.term = term, .bytes = bytes, .type = type};
+    r->last_term = term;
+}
+
 /* Remove from .. last; from is above the commit index. Own proposals among them become drops,
  * pending writes are clipped, configurations fall back. */
 void raft__log_truncate(struct raft *r, raft_index from);
@@ -363,7 +383,10 @@ raft_ns raft__io_stall_at(const struct raft *r);
 /* 1 when it does now. */
 int raft__io_stalled(const struct raft *r);
 /* 1 when the current term is on disk. */
-int raft__term_durable(const struct raft *r);
+static inline int raft__term_durable(const struct raft *r)
+{
+    return r->durable_term == r->term;
+}
 
 /* --- membership.c --------------------------------------------------------------------------- */
 
@@ -382,7 +405,15 @@ void raft__configs_restore(struct raft *r, const struct raft_snapshot *s, int ke
 /* The newest one. */
 const struct raft_config_at *raft__config(const struct raft *r);
 /* Slot of a member of the newest configuration. Return: the peer, or NULL. */
-struct raft__peer *raft__peer_find(struct raft *r, raft_id id);
+static inline struct raft__peer *raft__peer_find(struct raft *r, raft_id id)
+{
+    for (uint32_t i = 0; i < r->peers_count; i++) {
+        if (r->peers[i].id == id) {
+            return &r->peers[i];
+        }
+    }
+    return NULL;
+}
 static inline uint32_t raft__slot_of(const struct raft *r, const struct raft__peer *p)
 {
     return (uint32_t)(p - r->peers);
@@ -508,7 +539,13 @@ struct raft__note {
     raft_id peer;
     uint64_t a, b, c;
 };
+void raft__trace_keep(struct raft *r, enum raft_trace_code code, struct raft__note note);
 /* Keep a trace record, when the options ask for it. */
-void raft__trace(struct raft *r, enum raft_trace_code code, struct raft__note note);
+static inline void raft__trace(struct raft *r, enum raft_trace_code code, struct raft__note note)
+{
+    if (r->o.trace) {
+        raft__trace_keep(r, code, note);
+    }
+}
 
 #endif

@@ -100,6 +100,10 @@ uint32_t raft__io_issue(struct raft *r)
     if (RAFT_IO_MAX - r->io_count < RAFT__PERSIST_MAX) {
         return 0; /* the disk is far behind: what waits leaves as one batch later */
     }
+    if (r->persist_next > r->last && r->term == r->issued_term && r->vote == r->issued_vote &&
+        (r->mark_install | r->mark_taken) == 0) {
+        return 0; /* the usual case: the disk has been told everything */
+    }
     if (r->mark_install) {
         n = issue_install(r, n); /* before the hard state, which may count on it: invariant 3 */
     }
@@ -155,9 +159,4 @@ raft_ns raft__io_stall_at(const struct raft *r)
 int raft__io_stalled(const struct raft *r)
 {
     return r->now >= raft__io_stall_at(r);
-}
-
-int raft__term_durable(const struct raft *r)
-{
-    return r->durable_term == r->term;
 }

@@ -12,30 +12,6 @@
  */
 #include "raft/internal.h"
 
-raft_term raft__log_term(const struct raft *r, raft_index index)
-{
-    RAFT_INVARIANT(index >= r->base);
-    RAFT_INVARIANT(index <= r->last);
-    return index == r->base ? r->base_term : raft__entry(r, index)->term;
-}
-
-uint32_t raft__log_room(const struct raft *r)
-{
-    return r->o.log_slots - (uint32_t)(r->last - r->base);
-}
-
-void raft__log_append(struct raft *r, raft_term term, uint32_t bytes, uint8_t type)
-{
-    RAFT_INVARIANT(term >= r->last_term);
-    RAFT_INVARIANT(r->last - r->base < r->o.log_slots);
-    struct raft_entry *e = raft__slot(r, ++r->last);
-    e->term = term;
-    e->bytes = bytes;
-    e->type = type;
-    e->reserved[0] = e->reserved[1] = e->reserved[2] = 0;
-    r->last_term = term;
-}
-
 int raft__log_find(const struct raft *r, raft_index hi, raft_term term, raft_index *ret_index)
 {
     RAFT_INVARIANT(hi <= r->last);

@@ -184,16 +184,6 @@ void raft__configs_restore(struct raft *r, const struct raft_snapshot *s, int ke
     sync_peers(r);
 }
 
-struct raft__peer *raft__peer_find(struct raft *r, raft_id id)
-{
-    for (uint32_t i = 0; i < r->peers_count; i++) {
-        if (r->peers[i].id == id) {
-            return &r->peers[i];
-        }
-    }
-    return NULL;
-}
-
 static int majority(uint32_t slots, uint32_t voters)
 {
     return __builtin_popcount(slots & voters) * 2 > __builtin_popcount(voters);

@@ -64,6 +64,7 @@ void raft__peer_probe(struct raft *r, struct raft__peer *p, raft_index next, raf
     p->next = raft__max(next, p->match + 1);
     p->min_seq = r->seq + 1;
     p->retry_at = retry_at;
+    r->quiet = 0; /* within a round: the probe may have to wait for the next */
 }
 
 void raft__peer_replicate(struct raft *r, struct raft__peer *p, raft_index next)

@@ -448,6 +448,7 @@ int raft_step(struct raft *r, const struct raft_event *ev, struct raft_accept *a
     if (r->role == RAFT_FAULTED) {
         return RAFT_EFAULTED;
     }
+    r->quiet = 0;
     r->now = ev->now > r->now ? ev->now : r->now;
     if (r->boot == RAFT__BOOT_DONE) {
         rv = step_running(r, ev, &taken);
@@ -462,16 +463,35 @@ int raft_step(struct raft *r, const struct raft_event *ev, struct raft_accept *a
 
 /* --- actions -------------------------------------------------------------------------------- */
 
+/* 1 when the round that was just built asks the host for nothing. */
+static int round_is_empty(const struct raft *r)
+{
+    const struct raft_actions *a = &r->actions;
+    return (a->persist_count | r->sends_given | r->drops_given | r->trace_given | r->results_given |
+            r->more) == 0 &&
+           !a->state_changed && r->chunk_out.type == 0 && r->install_out.index == 0;
+}
+
 static void build_round(struct raft *r)
 {
     struct raft_actions *a = &r->actions;
     r->more = 0;
+    r->quiet = 1;
     if (r->role != RAFT_FAULTED && r->boot == RAFT__BOOT_DONE) {
         a->persist_count = raft__io_issue(r);
-        raft__election_round(r);
-        raft__follower_round(r);
-        raft__rx_round(r);
-        raft__reads_round(r);
+        /* Each of these asks again whether there is anything; most rounds are about entries only. */
+        if (r->grant_to != 0 || r->role == RAFT_PRECANDIDATE || r->role == RAFT_CANDIDATE) {
+            raft__election_round(r);
+        }
+        if (r->role == RAFT_FOLLOWER) {
+            raft__follower_round(r);
+        }
+        if ((r->rx.phase | r->rx.chunk_due | r->rx.done_to) != 0) {
+            raft__rx_round(r);
+        }
+        if (r->reads_fresh != 0) {
+            raft__reads_round(r);
+        }
         if (r->role == RAFT_LEADER) {
             raft__leader_round(r);
         }
@@ -488,13 +508,16 @@ static void build_round(struct raft *r)
     r->seen_term = r->term;
     r->seen_leader = r->leader;
     r->seen_fault = r->fault;
+    r->quiet = r->quiet && round_is_empty(r);
 }
 
 const struct raft_actions *raft_poll(struct raft *r)
 {
     struct raft_actions *a = &r->actions;
     if (!r->polled) {
-        build_round(r);
+        if (!r->quiet) { /* else the last round is this one: empty, with the same commit index */
+            build_round(r);
+        }
         r->polled = 1;
     }
     a->persist = r->persist;

@@ -277,7 +277,7 @@ static void peer_round(struct raft *r, struct raft__peer *p)
 
 void raft__leader_round(struct raft *r)
 {
-    if (raft__reads_want_round(r)) {
+    if (r->reads_count > 0 && raft__reads_want_round(r)) {
         uint32_t voters = r->voters | r->voters_old;
         r->round_seq = r->seq;
         for (uint32_t i = 0; i < r->peers_count; i++) {
@@ -289,5 +289,7 @@ void raft__leader_round(struct raft *r)
             peer_round(r, &r->peers[i]);
         }
     }
-    raft__transfer_round(r);
+    if (r->transfer_to != 0) {
+        raft__transfer_round(r);
+    }
 }

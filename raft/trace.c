@@ -7,9 +7,9 @@
  */
 #include "raft/internal.h"
 
-void raft__trace(struct raft *r, enum raft_trace_code code, struct raft__note note)
+void raft__trace_keep(struct raft *r, enum raft_trace_code code, struct raft__note note)
 {
-    if (!r->o.trace || r->trace_count == RAFT__TRACE_MAX) {
+    if (r->trace_count == RAFT__TRACE_MAX) {
         return;
     }
     struct raft_trace *t = &r->trace[r->trace_count++];
