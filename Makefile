@@ -12,6 +12,7 @@ endif
 
 VARIANT ?= release
 PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
 DESTDIR ?=
 DEV     ?= 0
 B       := build/$(VARIANT)
@@ -201,13 +202,25 @@ tidy:  ## check layout, includes, banned calls and headers
 clean:  ## remove everything built
 	rm -rf build
 
-install: all  ## install to PREFIX (default /usr/local), under DESTDIR
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include/coord
+# A pkg-config file from its template.
+define pkgconfig
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' $(1) >$(DESTDIR)$(LIBDIR)/pkgconfig/$(notdir $(1:.in=))
+	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/$(notdir $(1:.in=))
+endef
+
+install: all  ## install to PREFIX (default /usr/local), LIBDIR (PREFIX/lib), under DESTDIR
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include/coord $(DESTDIR)$(PREFIX)/share/doc/coord/conf
 	install -m 755 $(COORDD) $(COORDCTL) $(RAFT_WAL) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 $(LIB_CLIENT) $(LIB_RAFT) $(DESTDIR)$(PREFIX)/lib
-	install -m 755 $(LIB_CLIENT_SO) $(DESTDIR)$(PREFIX)/lib/libcoord.so.$(VERSION)
-	ln -sf libcoord.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libcoord.so.0
-	ln -sf libcoord.so.0 $(DESTDIR)$(PREFIX)/lib/libcoord.so
+	install -m 644 $(LIB_CLIENT) $(LIB_RAFT) $(DESTDIR)$(LIBDIR)
+	install -m 755 $(LIB_CLIENT_SO) $(DESTDIR)$(LIBDIR)/libcoord.so.$(VERSION)
+	ln -sf libcoord.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libcoord.so.0
+	ln -sf libcoord.so.0 $(DESTDIR)$(LIBDIR)/libcoord.so
 	install -m 644 include/coord/*.h $(DESTDIR)$(PREFIX)/include/coord
+	$(call pkgconfig,client/libcoord.pc.in)
+	$(call pkgconfig,raft/libcoord-raft.pc.in)
+	install -m 644 README.md LICENSE $(filter-out docs/README.md,$(wildcard docs/*.md)) $(DESTDIR)$(PREFIX)/share/doc/coord
+	install -m 644 conf/*.yaml $(DESTDIR)$(PREFIX)/share/doc/coord/conf
+	sed 's|/usr/local/bin|$(PREFIX)/bin|' conf/coordd.service >$(DESTDIR)$(PREFIX)/share/doc/coord/conf/coordd.service
+	chmod 644 $(DESTDIR)$(PREFIX)/share/doc/coord/conf/coordd.service
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
