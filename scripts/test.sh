@@ -35,6 +35,8 @@ step "simulator"
 make -s DEV=1 CC=gcc sim SEED=1 N="$([ $quick = 1 ] && echo 200 || echo 1000)"
 step "model checker"
 make -s DEV=1 CC=gcc mc
+step "kept fuzzing inputs"
+make -s -j"$jobs" DEV=1 CC=gcc fuzz-replay
 step "integration tests"
 make -s DEV=1 CC=gcc integration
 
@@ -47,6 +49,8 @@ if [ $quick = 0 ]; then
     make -s DEV=1 CC=gcc VARIANT=asan unit
     step "simulator under the sanitizers"
     make -s DEV=1 CC=gcc VARIANT=asan sim SEED=100001 N=200
+    step "kept fuzzing inputs under the sanitizers"
+    make -s -j"$jobs" DEV=1 CC=gcc VARIANT=asan fuzz-replay
     step "integration tests under the sanitizers"
     make -s DEV=1 CC=gcc VARIANT=asan integration
 fi
