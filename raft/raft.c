@@ -515,7 +515,9 @@ const struct raft_actions *raft_poll(struct raft *r)
 {
     struct raft_actions *a = &r->actions;
     if (!r->polled) {
-        if (!r->quiet) { /* else the last round is this one: empty, with the same commit index */
+        if (r->quiet) { /* nothing happened since the last round: an empty one */
+            a->commit = r->commit;
+        } else {
             build_round(r);
         }
         r->polled = 1;

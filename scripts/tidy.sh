@@ -38,6 +38,8 @@ hits '#include <(stdio|stdlib|errno|inttypes)\.h' $core | complain "the core use
 hits '\b(sprintf|vsprintf|strcpy|strcat|strncpy|strncat|gets|atoi|atol|rand|srand|strtok|alloca|signal) *\(' $sources | complain "banned call"
 hits '\b(FIXME|XXX|HACK|TODO)\b' $sources | complain "unfinished"
 
+git grep -nE '^(<<<<<<<|>>>>>>>) ' -- . ':!scripts/tidy.sh' | complain "a merge was not settled"
+
 # 4. Every file says what it is; no file and no function outgrows its reader.
 for f in $sources; do
     head -n 1 "$f" | grep -q 'SPDX-License-Identifier: Apache-2.0' || echo "$f:1: no SPDX line"

@@ -217,7 +217,8 @@ static void feed_frame(struct run *f, struct coord_buf *b)
 {
     uint8_t spoil = fuzz_u8(&f->in);
     if (spoil >= 224) {
-        b->data[fuzz_u8(&f->in) % b->len] = fuzz_u8(&f->in);
+        uint8_t value = fuzz_u8(&f->in);
+        b->data[fuzz_u8(&f->in) % b->len] = value;
     }
     size_t cut = spoil & 1 ? spoil % b->len : b->len;
     feed(f, b->data, cut);

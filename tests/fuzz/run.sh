@@ -30,7 +30,7 @@ search() { # NAME SECONDS
 keep() { # NAME
     local name=$1
     # By edges alone, not by how often each is passed: tens of files, not hundreds.
-    "$build/fuzz/$name" "${common[@]}" -merge=1 -use_counters=0 "tests/fuzz/corpus/$name" "$build/fuzz-found/$name" 2>&1 | grep -E 'MERGE-OUTER.*new' || true
+    "$build/fuzz/$name" "${common[@]}" -set_cover_merge=1 -use_counters=0 "tests/fuzz/corpus/$name" "$build/fuzz-found/$name" 2>&1 | grep -E 'MERGE-OUTER.*new' || true
     du -sh --apparent-size "tests/fuzz/corpus/$name"
 }
 
