@@ -301,7 +301,7 @@ static void note_goals(const struct mc_world *w, const struct mc_view *before,
                     mc_chain_at(v->log.chain[v->commit])->term == v->term)
          << MC_G_COMMITTED;
     g |=
-        (uint32_t)(v->up && before->up && v->log.last >= before->log.last &&
+        (uint32_t)(v->up && before->up &&
                    !mc_chain_within(before->log.chain[before->log.last], v->log.chain[v->log.last]))
         << MC_G_TRUNCATED;
     g |= (uint32_t)(a->kind == MC_START && v->boots > 1) << MC_G_RESTARTED;
