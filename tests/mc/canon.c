@@ -211,6 +211,7 @@ void mc_canon(struct raft *r, uint64_t rng)
     r->grant_seq = r->grant_to == 0 ? 0 : r->grant_seq;
     r->rng = rng;
     r->ignored = 0;
+    r->quiet = 0; /* only saves building a round that would be empty */
     r->now = MC_NOW;
     r->seen_role = 0;
     r->seen_term = 0;
