@@ -38,6 +38,10 @@ static int search(const struct mc_scope *s, struct mc_result *r, int verbose)
 {
     mc_search(s, r);
     report(s, r);
+    if (!r->complete && s->states_max == 0) {
+        (void)printf("%s does not end: members talk without end, or it is too large\n", s->name);
+        return 1;
+    }
     if (r->missed != 0 && r->broken == NULL) {
         (void)printf("%s never reaches goals 0x%x: it proves nothing\n", s->name, r->missed);
         return 1;

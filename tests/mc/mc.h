@@ -20,11 +20,12 @@
 #include <coord/raft.h>
 
 #define MC_NODES      3
-#define MC_LOG_MAX    14 /* indexes 1 .. 14 */
-#define MC_WRITES_MAX 8  /* writes under way at one member */
-#define MC_NET_MAX    26 /* messages in the network; what is sent beyond is lost */
-#define MC_SENDS_MAX  24 /* messages and read answers out of one event */
-#define MC_TERMS      8  /* terms 0 .. 7 */
+#define MC_LOG_MAX    14     /* indexes 1 .. 14 */
+#define MC_WRITES_MAX 8      /* writes under way at one member */
+#define MC_NET_MAX    26     /* messages in the network; what is sent beyond is lost */
+#define MC_SENDS_MAX  24     /* messages and read answers out of one event */
+#define MC_TERMS      8      /* terms 0 .. 7 */
+#define MC_STATES_MAX 12000u /* thousands of worlds: a scope that has more does not end */
 #define MC_STEPS_MAX  512
 #define MC_READS      2   /* reads of one world */
 #define MC_UNIT       32u /* nanoseconds of the models' clock: timers are small multiples of it */
@@ -160,7 +161,7 @@ struct mc_scope {
     uint8_t stall;     /* disks may count as stalled */
     uint8_t no_speech; /* leave out the check of durability before speech */
     enum mc_mutant mutant;
-    unsigned states_max; /* in thousands; 0: no bound */
+    unsigned states_max; /* in thousands; 0: MC_STATES_MAX, and more is an error */
 };
 
 extern const struct mc_scope mc_scopes[];

@@ -166,7 +166,7 @@ static int run_level(struct search *x, uint32_t first)
 {
     struct mc_world w;
     uint32_t number = first;
-    uint64_t max = x->s->states_max == 0 ? UINT32_MAX / 4 : (uint64_t)x->s->states_max * 1000;
+    uint64_t max = (x->s->states_max == 0 ? MC_STATES_MAX : x->s->states_max) * (uint64_t)1000;
     for (size_t at = 0; at < x->now.used; number++) {
         at = level_get(&x->now, at, &w);
         if (expand(x, number, &w)) {
