@@ -54,6 +54,7 @@ struct wal_thread {
     uint64_t upkeep_ns;    /* the thread's: when raft_wal_idle ran last */
     bool upkeep_due;       /* the thread's: something was written since, or it failed */
     bool upkeep_failed;
+    int upkeep_error; /* of the last one that failed */
 
     _Atomic uint64_t durable;
     _Atomic bool failed; /* set after why */
@@ -228,6 +229,7 @@ static void thread_upkeep(struct wal_thread *t)
     watch_end(&t->mark);
     t->upkeep_ns = clock_mono_ns();
     t->upkeep_failed = rc < 0;
+    t->upkeep_error = rc < 0 ? rc : t->upkeep_error;
     t->upkeep_due = rc < 0;
     if (rc < 0 && raft_wal_failed(t->wal)) {
         t->upkeep_due = false;
@@ -325,6 +327,9 @@ static void work_write(struct wal_thread *t)
         }
         at += count;
         t->upkeep_due = true;
+        if (t->upkeep_failed && raft_wal_room(t->wal) < t->room_min_bytes) {
+            thread_room_set(t, false, t->upkeep_error); /* a second from now may be too late */
+        }
     }
     for (uint32_t i = 0; i < q->count; i++) {
         coord_buf_unref(q->notes[i].payload);
