@@ -92,6 +92,14 @@ static int match_entries(const struct raft *r, const struct raft_event *ev, uint
     return 0;
 }
 
+/* Is there a place for e? A full disk keeps a reserve for entries without a payload: the first of a
+ * leader must be committed before it can even serve reads. */
+static int fits(const struct raft *r, const struct raft_entry *e)
+{
+    return (!r->disk_full || e->bytes == 0) &&
+           (e->type != RAFT_ENTRY_CONFIG || raft__configs_room(r) > 0);
+}
+
 /* Append entries[same ..] as far as there is room, after cutting what conflicts.
  * Return: how many. */
 static uint32_t take_entries(struct raft *r, const struct raft_event *ev, uint32_t same,
@@ -100,7 +108,7 @@ static uint32_t take_entries(struct raft *r, const struct raft_event *ev, uint32
     const struct raft_msg *m = ev->msg;
     raft_index first = m->index + 1 + same;
     uint32_t taken = 0;
-    if (same == m->count || r->disk_full) {
+    if (same == m->count || !fits(r, &ev->entries[same])) {
         return 0;
     }
     if (first <= r->last) {
@@ -110,7 +118,7 @@ static uint32_t take_entries(struct raft *r, const struct raft_event *ev, uint32
     uint32_t room = raft__log_room(r);
     while (same + taken < m->count && taken < room) {
         const struct raft_entry *e = &ev->entries[same + taken];
-        if (e->type == RAFT_ENTRY_CONFIG && raft__configs_room(r) == 0) {
+        if (!fits(r, e)) {
             break;
         }
         raft__log_append(r, e->term, e->bytes, e->type);

@@ -176,6 +176,7 @@ struct raft {
     uint32_t mark_taken;   /* or after the entries of the next round */
     uint32_t configs_count;
     uint32_t disk_full;
+    raft_ns full_at;                                 /* since when disk_full */
     struct raft_config_at configs[RAFT_CONFIGS_MAX]; /* ascending; [0] is in force at base */
 
     /* Persist actions under way (io.c). */

@@ -226,9 +226,13 @@ static void yield_stalled(struct raft *r)
     begin_transfer(r, to);
 }
 
-/* The disk is full: lead on, for reads, unless somebody who has room can. */
+/* The disk is full: lead on, for reads, unless somebody who has room can. Not at once: disks that fill
+ * up do so together, and who else is full is known from the next answers only. */
 static void yield_full(struct raft *r)
 {
+    if (r->now < raft__after(r->full_at, r->o.election_min)) {
+        return;
+    }
     raft_id to = r->transfer_to != 0 ? 0 : best_target(r);
     if (to != 0) {
         begin_transfer(r, to);

@@ -424,6 +424,7 @@ static int step_running(struct raft *r, const struct raft_event *ev, struct raft
         raft__fail(r, RAFT__FAULT_DISK);
         return 0;
     case RAFT_EV_DISK:
+        r->full_at = r->disk_full ? r->full_at : r->now;
         r->disk_full = ev->value == 0;
         return 0;
     case RAFT_EV_APPLIED:

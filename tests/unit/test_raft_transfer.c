@@ -167,11 +167,30 @@ START_TEST(full_disk_hands_over_to_one_with_room)
     ens_run(c, 200 * ENS_MS); /* it tells the leader with its next answer */
     disk_full(c, 1, 1);
     ens_run(c, 200 * ENS_MS);
+    ck_assert_uint_eq(ens_leader(c), 1); /* others may be about to say the same */
+    ens_run(c, 800 * ENS_MS);
     ck_assert_uint_eq(ens_leader(c), 3);
     ck_assert_int_eq(ens_propose(c, 3, 5), 0);
     disk_full(c, 1, 0);
     disk_full(c, 2, 0);
     ens_run(c, 500 * ENS_MS);
+    ens_assert_equal(c);
+    ens_free(c);
+}
+END_TEST
+
+/* A leader's first entry needs no more than the reserve: without it there would be no reads either. */
+START_TEST(full_everywhere_a_new_leader_serves_reads)
+{
+    struct ens *c = led_by_1(3);
+    disk_full(c, 1, 1);
+    disk_full(c, 2, 1);
+    disk_full(c, 3, 1);
+    ck_assert_int_eq(transfer(c, 1, 2), 0);
+    ens_run(c, 300 * ENS_MS);
+    ck_assert_uint_eq(ens_leader(c), 2);
+    ck_assert(ens_status(c, 2).leader_ready);
+    ck_assert_int_eq(ens_propose(c, 2, 1), RAFT_ENOSPACE);
     ens_assert_equal(c);
     ens_free(c);
 }
@@ -211,6 +230,7 @@ int main(void)
     tcase_add_test(t, lost_order_is_repeated);
     tcase_add_test(t, full_disk_hands_over_to_one_with_room);
     tcase_add_test(t, full_everywhere_leads_on);
+    tcase_add_test(t, full_everywhere_a_new_leader_serves_reads);
     tcase_add_test(t, reads_go_on_during_a_transfer);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
