@@ -13,7 +13,7 @@ COORDD=${COORDD:-$BUILD/coordd}
 COORDCTL=${COORDCTL:-$BUILD/coordctl}
 
 PACKAGES_BUILD="gcc make pkg-config libc6-dev libevent-dev libmsgpack-dev libyaml-dev libxxhash-dev"
-PACKAGES_TEST="check libsubunit-dev clang clang-format git"
+PACKAGES_TEST="check libsubunit-dev clang clang-format git strace"
 
 die() {
     printf '%s: %s\n' "$(basename "$0")" "$*" >&2

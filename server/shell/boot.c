@@ -77,26 +77,41 @@ static int directory_open(const struct conf *c, struct boot *b, char err[BOOT_ER
 
 /* --- the log ----------------------------------------------------------------------------------- */
 
-struct suffix_seen {
+struct file_search {
+    const struct raft_fs *fs;
+    const char *dir;
     const char *suffix;
-    bool seen;
+    bool found;
 };
 
-static int suffix_visit(void *arg, const char *name)
+static int file_visit(void *arg, const char *name)
 {
-    struct suffix_seen *s = arg;
+    struct file_search *s = arg;
     size_t len = strlen(name);
     size_t tail = strlen(s->suffix);
-    s->seen = len > tail && strcmp(name + len - tail, s->suffix) == 0;
-    return s->seen;
+    char path[64];
+    uint8_t begin[8] = {0};
+    int fd = -1;
+    if (len <= tail || strcmp(name + len - tail, s->suffix) != 0 ||
+        snprintf(path, sizeof(path), "%s/%s", s->dir, name) >= (int)sizeof(path) ||
+        s->fs->open(s->fs->ctx, path, RAFT_FS_READ, &fd) < 0) {
+        return 0;
+    }
+    (void)s->fs->pread(s->fs->ctx, fd, begin, sizeof(begin), 0); /* what is not there stays 0 */
+    (void)s->fs->close(s->fs->ctx, fd);
+    for (size_t i = 0; i < sizeof(begin); i++) {
+        s->found = s->found || begin[i] != 0;
+    }
+    return s->found;
 }
 
-/* Return: is there a file of this kind? A directory that is missing has none. */
+/* Return: is there a file of this kind with anything in it? A segment that is empty, or zeros, was only
+ * prepared for the log. A directory that is missing has none. */
 static bool file_exists(const struct boot *b, const char *dir, const char *suffix)
 {
-    struct suffix_seen s = {.suffix = suffix};
-    (void)b->fs.list(b->fs.ctx, dir, suffix_visit, &s);
-    return s.seen;
+    struct file_search s = {.fs = &b->fs, .dir = dir, .suffix = suffix};
+    (void)b->fs.list(b->fs.ctx, dir, file_visit, &s);
+    return s.found;
 }
 
 /* With a lost log nothing may be believed. Looked at before the log is opened: that makes its first

@@ -9,11 +9,13 @@ WORK=${WORK:-$(mktemp -d "${TMPDIR:-/tmp}/coord-test.XXXXXX")}
 mkdir -p "$WORK"
 ENSEMBLE=$WORK/ensemble
 HELPERS=$BUILD/integration
+export TSAN_OPTIONS=suppressions=$ROOT/tests/tsan.supp
 CHILDREN=""
+MOUNTS=""
 
 # A test that has more to put away than CHILDREN and the ensemble defines before_cleanup.
 cleanup() {
-    local status=$? pid
+    local status=$? pid dir
     trap - EXIT
     if declare -F before_cleanup >/dev/null; then before_cleanup || true; fi
     for pid in $CHILDREN; do kill -9 "$pid" 2>/dev/null || true; done
@@ -22,6 +24,7 @@ cleanup() {
         no_sanitizer_reports || status=1
         ensemble_kill 2>/dev/null || true
     fi
+    for dir in $MOUNTS; do umount "$dir" 2>/dev/null || true; done
     rm -rf "$WORK"
     exit $status
 }
@@ -29,12 +32,30 @@ trap cleanup EXIT
 
 # A member that a sanitizer stopped wrote a report: that fails the test whatever it looked at.
 no_sanitizer_reports() {
-    ! grep -lE 'ERROR: (Address|Leak)Sanitizer|runtime error:' "$ENSEMBLE"/member-*.log "$WORK"/*.err 2>/dev/null
+    ! grep -lE 'ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:' "$ENSEMBLE"/member-*.log "$WORK"/*.err 2>/dev/null
 }
 
 fail() {
     printf 'FAILED: %s\n' "$*" >&2
     exit 1
+}
+
+# skip WHY: this machine cannot run the test; run.sh says so.
+skip() {
+    printf 'SKIPPED: %s\n' "$*"
+    exit 77
+}
+
+# strace_usable: can faults be injected into calls of the system here?
+strace_usable() {
+    command -v strace >/dev/null && strace -f -qq -o /dev/null -e trace=fdatasync -e inject=fdatasync:error=EIO true 2>/dev/null
+}
+
+# inject N WHAT: let calls of member N fail or wait from now on, as `strace -e inject=WHAT` says. The end of the
+# member is the end of it.
+inject() {
+    in_background strace -f -qq -p "$(member_pid "$1")" -o "$WORK/strace.$1" -e "trace=${2%%:*}" -e "inject=$2"
+    wait_until 5 "strace holds member $1" grep -q '^TracerPid:[[:space:]]*[1-9]' "/proc/$(member_pid "$1")/status"
 }
 
 # start_ensemble SIZE [LINE...]: configure, start, wait for a leader.

@@ -381,6 +381,14 @@ START_TEST(snapshot_without_a_log_is_refused)
     globfree(&found);
     refusal_expect("there are snapshots but no log");
     refusal_expect("there are snapshots but no log"); /* the refusal has made none */
+    (void)snprintf(path, sizeof(path), "%s/wal/0000000000000001.seg", conf.data_dir);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    ck_assert_int_ge(fd, 0);
+    refusal_expect("there are snapshots but no log"); /* an empty file is none */
+    ck_assert_int_eq(ftruncate(fd, 1 << 20), 0);
+    ck_assert_int_eq(close(fd), 0);
+    refusal_expect("there are snapshots but no log"); /* nor is one of zeros */
+    refusal_expect("there are snapshots but no log");
 }
 END_TEST
 
