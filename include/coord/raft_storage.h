@@ -108,6 +108,7 @@ struct raft_wal_options {
     uint64_t segment_bytes;  /* default 16 MiB */
     uint32_t segments_ready; /* default 2: empty segments kept ahead of need */
     uint64_t salt_seed;      /* random; makes the bytes of recycled segments distinguishable */
+    int must_exist;          /* 1: no log is an error, and none is begun */
 };
 
 /* Fill in the defaults; fs, ids and salt_seed are the caller's. */
@@ -140,8 +141,9 @@ struct raft_wal;
 
 /* Open the log in fs, or begin one, and recover it.
  * Ownership: release with raft_wal_close.
- * Errors:    RAFT_STORE_EFOREIGN, EVERSION, ECORRUPT (beyond what REPAIR can express; nothing is
- *            changed on disk), negative errno; why (n bytes) then says file, offset and reason.
+ * Errors:    RAFT_STORE_EFOREIGN, EVERSION, ENOENT (must_exist), ECORRUPT (beyond what REPAIR can
+ *            express; nothing is changed on disk), negative errno; why (n bytes) then says file,
+ *            offset and reason.
  * Thread:    any one. Return: 0 or negative; *ret_wal is set on 0 only. */
 int raft_wal_open(const struct raft_wal_options *o, struct raft_wal **ret_wal, char *why, size_t n);
 

@@ -105,6 +105,10 @@ int raft_wal_open(const struct raft_wal_options *o, struct raft_wal **ret_wal, c
         return rc;
     }
     rc = raft__wal_recover(&rec);
+    if (rc == 0 && rec.fresh && o->must_exist) {
+        raft__wal_say(&rec.why, "there is no log");
+        rc = RAFT_STORE_ENOENT;
+    }
     if (rc == 0) {
         rc = raft__wal_resume(&rec);
     }

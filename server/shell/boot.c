@@ -77,56 +77,21 @@ static int directory_open(const struct conf *c, struct boot *b, char err[BOOT_ER
 
 /* --- the log ----------------------------------------------------------------------------------- */
 
-struct file_search {
-    const struct raft_fs *fs;
-    const char *dir;
-    const char *suffix;
-    bool found;
-};
-
-static int file_visit(void *arg, const char *name)
+static int snapshot_visit(void *arg, const char *name)
 {
-    struct file_search *s = arg;
+    static const char suffix[] = ".snap";
     size_t len = strlen(name);
-    size_t tail = strlen(s->suffix);
-    char path[64];
-    uint8_t begin[8] = {0};
-    int fd = -1;
-    if (len <= tail || strcmp(name + len - tail, s->suffix) != 0 ||
-        snprintf(path, sizeof(path), "%s/%s", s->dir, name) >= (int)sizeof(path) ||
-        s->fs->open(s->fs->ctx, path, RAFT_FS_READ, &fd) < 0) {
-        return 0;
-    }
-    (void)s->fs->pread(s->fs->ctx, fd, begin, sizeof(begin), 0); /* what is not there stays 0 */
-    (void)s->fs->close(s->fs->ctx, fd);
-    for (size_t i = 0; i < sizeof(begin); i++) {
-        s->found = s->found || begin[i] != 0;
-    }
-    return s->found;
+    bool *found = arg;
+    *found = len >= sizeof(suffix) && strcmp(name + len - (sizeof(suffix) - 1), suffix) == 0;
+    return *found;
 }
 
-/* Return: is there a file of this kind with anything in it? A segment that is empty, or zeros, was only
- * prepared for the log. A directory that is missing has none. */
-static bool file_exists(const struct boot *b, const char *dir, const char *suffix)
+/* Return: are there snapshots, whole or not? Then there was a log. */
+static bool snapshots_exist(const struct boot *b)
 {
-    struct file_search s = {.fs = &b->fs, .dir = dir, .suffix = suffix};
-    (void)b->fs.list(b->fs.ctx, dir, file_visit, &s);
-    return s.found;
-}
-
-/* With a lost log nothing may be believed. Looked at before the log is opened: that makes its first
- * file, and the next start would take what it finds then for a log. */
-static int log_lost_check(const struct conf *c, const struct boot *b, char err[BOOT_ERROR_BYTES])
-{
-    if (file_exists(b, "snap", ".snap") && !file_exists(b, "wal", ".seg")) {
-        (void)snprintf(
-            err, BOOT_ERROR_BYTES,
-            "data_dir %.300s: there are snapshots but no log: the log was lost, and with it "
-            "this member's votes",
-            c->data_dir);
-        return -1;
-    }
-    return 0;
+    bool found = false;
+    (void)b->fs.list(b->fs.ctx, "snap", snapshot_visit, &found); /* no directory: there are none */
+    return found;
 }
 
 static int wal_open(const struct conf *c, struct boot *b, char err[BOOT_ERROR_BYTES])
@@ -138,7 +103,18 @@ static int wal_open(const struct conf *c, struct boot *b, char err[BOOT_ERROR_BY
     o.cluster_id = b->cluster_id;
     o.node_id = c->id;
     clock_random(&o.salt_seed, sizeof(o.salt_seed));
+    /* Without its votes and entries nothing may be believed; nor may an empty log be made now, which
+     * the next start would take for this member's. */
+    o.must_exist = snapshots_exist(b);
     int rc = raft_wal_open(&o, &b->wal, why, sizeof(why));
+    if (rc == RAFT_STORE_ENOENT && o.must_exist) {
+        (void)snprintf(
+            err, BOOT_ERROR_BYTES,
+            "data_dir %.300s: there are snapshots but no log: the log was lost, and with it "
+            "this member's votes",
+            c->data_dir);
+        return -1;
+    }
     if (rc < 0) {
         (void)snprintf(err, BOOT_ERROR_BYTES, "data_dir %.300s: %s%s%s", c->data_dir,
                        raft_store_strerror(rc), why[0] != '\0' ? ": " : "", why);
@@ -332,8 +308,8 @@ static int entries_read(const struct conf *c, struct boot *b, char err[BOOT_ERRO
 int boot_open(const struct conf *c, struct boot *b, char err[BOOT_ERROR_BYTES])
 {
     *b = (struct boot){.cluster_id = conf_cluster_id(c)};
-    if (directory_open(c, b, err) < 0 || log_lost_check(c, b, err) < 0 || wal_open(c, b, err) < 0 ||
-        snapshot_pick(c, b, err) < 0 || history_check(c, b, err) < 0) {
+    if (directory_open(c, b, err) < 0 || wal_open(c, b, err) < 0 || snapshot_pick(c, b, err) < 0 ||
+        history_check(c, b, err) < 0) {
         boot_close(b);
         return -1;
     }
