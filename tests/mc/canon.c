@@ -9,8 +9,9 @@
  *   1. The clock shows MC_NOW; times move with it. A time longer ago than any option counts becomes
  *      "long ago". 0 (never) and the end of time stay.
  *   2. Write numbers begin after 0. Rings begin at slot 0, unused slots are zero.
- *   3. Fields that are set before they are read again are zero: a leader's while it does not lead, a
- *      campaign's while there is none, those of a transfer that is over, and statistics.
+ *   3. Fields that are set before they are read again hold one value: a leader's while it does not
+ *      lead, a campaign's while there is none, those of a transfer that is over, and statistics. What
+ *      a leader must reset holds a harmful one, so that the rules notice if it does not.
  *   4. The random generator stands where the caller says (the member's boot), so that one draw more
  *      or less makes no other member. The options leave it nothing that matters for safety.
  *
@@ -19,6 +20,8 @@
  */
 #include "raft/internal.h"
 #include "tests/mc/mc.h"
+
+#define POISON ((uint64_t)1 << 40)
 
 /* Member of time: 0 and the end stay. */
 static raft_ns moved(const struct raft *r, raft_ns at)
@@ -147,6 +150,10 @@ static void canon_peer(struct raft *r, struct raft__peer *p, int leads)
     p->link = kept.link;
     p->lane = kept.lane;
     p->vote_due = r->role == RAFT_FOLLOWER ? 0 : kept.vote_due;
+    p->match = p->next = p->sent_commit = p->stream_from = POISON;
+    p->min_seq = p->append_seq = p->acked_seq = POISON;
+    p->contact = MC_NOW;
+    p->stalled = 1;
     turn_window(r, p);
 }
 
@@ -158,14 +165,14 @@ static void canon_role(struct raft *r)
         canon_peer(r, &r->peers[i], leads);
     }
     if (!leads) {
-        r->seq = r->round_seq = 0;
-        r->lead_since = 0;
+        r->seq = r->round_seq = POISON;
+        r->lead_since = MC_NOW;
         r->beat_at = RAFT__NEVER;
-        r->leader_ready = 0;
+        r->leader_ready = 1;
         r->transfer_to = 0;
-        r->transfer_stall = 0;
+        r->transfer_stall = 1;
         r->samples_count = 0;
-        r->uncommitted_bytes = 0;
+        r->uncommitted_bytes = POISON;
     } else {
         r->beat_at = moved(r, r->beat_at);
         r->lead_since = moved(r, r->lead_since);

@@ -242,4 +242,7 @@ void mc_boot(struct mc_run *run)
                NULL);
     boot_entries(run);
     boot_event(run, (struct raft_event){.type = RAFT_EV_BOOT_DONE}, NULL);
+    if (raft_check(mc_core(m), NULL, 0) != 0) {
+        mc_broken(run, "raft_check, after boot");
+    }
 }

@@ -126,6 +126,7 @@ enum mc_start {
     MC_LED,      /* member 1 leads term 1, its first entry is committed everywhere */
     MC_BEHIND,   /* the same; then members 1 and 2 took a proposal and a snapshot without 3 */
     MC_DIVERGED, /* member 1 has entries of term 1 that nobody else has; nobody heard of it since */
+    MC_FORGOTTEN, /* led; member 1 lost its newest entry in a crash, and member 3 alone has it on disk */
     MC_FORKED, /* then member 2 leads term 2, has compacted its log, and member 1 needs that snapshot */
 };
 
@@ -259,7 +260,8 @@ struct mc_view {
     uint8_t last, disk_term, writes_count, records; /* records: of the writes under way */
     uint8_t install, loyal, unpolled, snap_index;
     uint8_t vote, stable, boots, transfer_to;
-    struct mc_log log; /* in memory, or on disk while it is down */
+    uint8_t match[MC_NODES]; /* of a leader: what it believes durable at each */
+    struct mc_log log;       /* in memory, or on disk while it is down */
     struct mc_disk disk;
 };
 

@@ -148,6 +148,9 @@ static void look(const struct mc_member *m, struct mc_view *v)
     v->vote = (uint8_t)s.vote;
     v->stable = (uint8_t)s.stable;
     v->transfer_to = (uint8_t)s.transfer_to;
+    for (uint32_t i = 0; i < s.peers_count && i < MC_NODES; i++) {
+        v->match[i] = (uint8_t)s.peers[i].match;
+    }
     v->loyal = (uint8_t)mc_loyal(mc_core_of(m));
 }
 

@@ -10,6 +10,7 @@
  *       majority of disks.
  *   W5  A read answers with an index not before anything that was committed when it began, and not
  *       beyond what is committed.
+ *   W6  What a leader believes durable at a member is on its disk, unless that is in a later term.
  *
  * The history that these rules speak of is part of the world. Thread: one.
  */
@@ -96,6 +97,26 @@ static const char *check_commit(const struct mc_scope *s, struct mc_world *w,
     return s->no_speech ? NULL : check_quorum(s, w, own);
 }
 
+static const char *check_match(const struct mc_scope *s, const struct mc_world *w,
+                               const struct mc_view *v)
+{
+    if (!v->up || v->role != RAFT_LEADER || s->no_speech) {
+        return NULL;
+    }
+    for (unsigned i = 0; i < s->nodes; i++) {
+        const struct mc_view *peer = mc_view_at(w->member[i]);
+        if (v->match[i] == 0 || peer->disk_term > v->term) {
+            continue;
+        }
+        if (v->match[i] > v->log.last ||
+            mc_disk_prefix(&peer->disk, v->match[i]) !=
+                mc_chain_prefix(v->log.chain[v->log.last], v->match[i])) {
+            return "W6: a leader believes durable at a member what is not";
+        }
+    }
+    return NULL;
+}
+
 static const char *check_answers(struct mc_world *w, const struct mc_outcome *out)
 {
     for (unsigned i = 0; i < out->answers_count; i++) {
@@ -124,6 +145,7 @@ const char *mc_rules(const struct mc_scope *s, struct mc_world *w, unsigned node
     for (unsigned i = 0; i < s->nodes && broken == NULL; i++) {
         const struct mc_view *other = mc_view_at(w->member[i]);
         broken = check_leader(w, other);
+        broken = broken != NULL ? broken : check_match(s, w, other);
         if (broken == NULL && i != node) {
             broken = check_matching(v, other);
         }

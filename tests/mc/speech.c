@@ -83,6 +83,10 @@ void mc_check_speech(struct mc_run *run, const struct raft_msg *m)
         if (m->offset < 2) {
             break; /* of a chunk: promises nothing. Files of this model have two */
         }
+        if (!rejects && mc_chain_prefix(run->m->log.chain[run->m->log.last], (unsigned)m->index) !=
+                            (mc_chain)m->snap_id) {
+            mc_broken(run, "S1: a snapshot is acknowledged that the log does not contain");
+        }
         /* fallthrough */
     case RAFT_MSG_APPEND_REPLY:
     case RAFT_MSG_HEARTBEAT_REPLY:

@@ -101,6 +101,22 @@ static void diverge(struct start *t)
     (void)act(t, MC_ELAPSE, 2, 0);
 }
 
+/* Member 1 proposes, member 3 alone has it on disk when member 1 crashes. */
+static void forget(struct start *t)
+{
+    t->deaf = 2;
+    (void)act(t, MC_PROPOSE, 0, 10);
+    while (deliver_one(t)) {
+    }
+    (void)act(t, MC_WRITTEN, 2, 1);
+    (void)act(t, MC_CRASH, 0, 0);
+    (void)act(t, MC_START, 0, 0);
+    (void)act(t, MC_ELAPSE, 0, 0);
+    t->deaf = 7;
+    settle(t);
+    t->deaf = 0;
+}
+
 /* Member 2 leads then, commits, and compacts what the former leader would need. */
 static void fork_off(struct start *t)
 {
@@ -136,6 +152,8 @@ const char *mc_world_start(const struct mc_scope *s, struct mc_world *ret_world,
         leave_behind(&t);
     } else if (s->start == MC_DIVERGED) {
         diverge(&t);
+    } else if (s->start == MC_FORGOTTEN) {
+        forget(&t);
     } else if (s->start == MC_FORKED) {
         fork_off(&t);
     }

@@ -8,8 +8,8 @@
  *
  *   - A delivery that changes nothing is not a step: the world without that message can do nothing
  *     that the world with it cannot.
- *   - A reply is removed once its receiver's disk is in a later term: whatever the receiver goes
- *     through, it will ignore it.
+ *   - A reply that its receiver ignores is removed once the receiver's disk is in a later term:
+ *     whatever the receiver goes through, it will not come back to the term of the reply.
  *
  * Thread: one.
  */
@@ -50,30 +50,37 @@ static void net_remove(struct mc_world *w, unsigned at)
     w->net[w->net_count] = 0;
 }
 
-/* 1 when the receiver will ignore it, whatever happens: its disk is in a later term. */
-static int is_void(const struct mc_world *w, const struct raft_msg *m)
+/* 1 when the receiver will ignore it, whatever happens: its disk is in a later term, and the core
+ * does ignore it as it stands. */
+static int is_void(const struct mc_world *w, uint32_t number)
 {
-    raft_term disk = mc_view_at(w->member[m->to - 1])->disk_term;
+    const struct raft_msg *m = &mc_msg_at(number)->head;
+    uint32_t to = w->member[m->to - 1];
+    const struct mc_view *v = mc_view_at(to);
+    int late = 0;
     switch (m->type) {
     case RAFT_MSG_PREVOTE_REPLY:
-        return m->term <= disk;
+        late = m->term <= v->disk_term;
+        break;
     case RAFT_MSG_VOTE_REPLY:
     case RAFT_MSG_APPEND_REPLY:
     case RAFT_MSG_HEARTBEAT_REPLY:
     case RAFT_MSG_SNAPSHOT_REPLY:
     case RAFT_MSG_READ_REPLY:
     case RAFT_MSG_TIMEOUT_NOW:
-        return m->term < disk;
+        late = m->term < v->disk_term;
+        break;
     default:
-        return 0;
+        break;
     }
+    return late && v->up && !v->unpolled && mc_event(to, MC_RECV, number)->same;
 }
 
 static void net_purge(struct mc_world *w)
 {
     unsigned i = 0;
     while (i < w->net_count) {
-        if (is_void(w, &mc_msg_at(w->net[i])->head)) {
+        if (is_void(w, w->net[i])) {
             net_remove(w, i);
         } else {
             i++;
