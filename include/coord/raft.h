@@ -101,11 +101,15 @@ struct raft_entry {
 };
 
 /* Roles of a member in a configuration: a set of bits. A configuration is joint (Raft section 6)
- * while any member has RAFT_VOTER_OLD. */
+ * while any member has RAFT_VOTER_OLD. The marks say what the next step of a change under way will make
+ * of the member, so that any later leader can go on with it; they count for nothing else. */
 enum raft_member_role {
     RAFT_VOTER = 1,     /* votes in the new (or only) configuration */
     RAFT_VOTER_OLD = 2, /* votes in the outgoing one */
-    RAFT_LEARNER = 4    /* receives the log, counts for nothing */
+    RAFT_LEARNER = 4,   /* receives the log, counts for nothing */
+    RAFT_PROMOTE = 8,   /* mark of a learner: becomes a voter once it has caught up */
+    RAFT_DEMOTE = 16,   /* mark of a voter (old or new): becomes a learner */
+    RAFT_REMOVE = 32    /* mark: leaves */
 };
 
 struct raft_member {
@@ -117,6 +121,11 @@ struct raft_config {
     uint32_t count;
     struct raft_member members[RAFT_NODES_MAX]; /* ascending by id */
 };
+
+/* Bytes in which raft_config_encode (raft_storage.h) writes a configuration. The core makes CONFIG
+ * entries by itself, as it makes NOOP entries, and counts options.config_bytes for each: a host whose
+ * payload has more than the roles (addresses, say) sets that option and pads to it. */
+#define RAFT_CONFIG_BYTES 128
 
 /* A configuration and the index of the entry that carries it. */
 struct raft_config_at {
@@ -164,7 +173,12 @@ struct raft_options {
     uint32_t chunk_bytes;         /* default 256 KiB of a snapshot file per message */
     uint32_t chunks_inflight_max; /* default 4 */
     uint32_t priority; /* default 1; n multiplies the election wait by n: a larger waits longer */
-    uint32_t trace;    /* default 0; 1 fills actions.trace */
+    uint32_t config_bytes; /* default RAFT_CONFIG_BYTES: what each CONFIG entry counts, see there */
+    uint32_t
+        lease_drift_ppm; /* default 0: no lease. Else clocks of members run apart by at most this
+                                 much, and a READ may ask for the lease; needs link_hint 0, for a
+                                 member that lost its link no longer waits for the leader's lease */
+    uint32_t trace;      /* default 0; 1 fills actions.trace */
 };
 
 /* Fill in the defaults. Ownership: none. Errors: none. Thread: any. Return: none. */
@@ -194,7 +208,8 @@ enum raft_msg_flag {
     RAFT_FLAG_REJECT = 1,   /* of a reply */
     RAFT_FLAG_TRANSFER = 2, /* (PRE)VOTE: told to by the leader; stickiness does not apply */
     RAFT_FLAG_STALLED = 4, /* APPEND_REPLY, HEARTBEAT_REPLY: this member's disk is behind or full */
-    RAFT_FLAG_LAST = 8     /* SNAPSHOT: the last chunk */
+    RAFT_FLAG_LAST = 8,    /* SNAPSHOT: the last chunk */
+    RAFT_FLAG_ASK = 16 /* PREVOTE: of a member under repair that asks for terms; never granted */
 };
 
 struct raft_msg {
@@ -230,15 +245,23 @@ enum raft_event_type {
     RAFT_EV_BOOT_HARDSTATE, /* hardstate, as found on disk (all zero when fresh) */
     RAFT_EV_BOOT_ENTRIES,   /* entries first .. first + count - 1, and their configurations; may
                                   begin before the snapshot; accept says which of them are the log */
+    RAFT_EV_BOOT_DAMAGE,    /* only if so: value: enum raft_damage; index and hardstate.term: the
+                                  furthest entry known to have been in the log, 0 unknown */
     RAFT_EV_BOOT_DONE,
 
-    RAFT_EV_TICK,      /* time passed; due at raft_deadline */
-    RAFT_EV_RECV,      /* a message from a peer */
-    RAFT_EV_PROPOSE,   /* count entries of type COMMAND; only `bytes` of each is read */
-    RAFT_EV_TRANSFER,  /* hand leadership to `peer`, or to the best one when 0 (thesis 3.10) */
-    RAFT_EV_READ,      /* a linearizable read waits; answered in actions.reads by `cookie` */
-    RAFT_EV_CAMPAIGN,  /* stand for election now */
-    RAFT_EV_PEER_LINK, /* the connection to `peer` is up (value 1) or broke (value 0) */
+    RAFT_EV_TICK,           /* time passed; due at raft_deadline */
+    RAFT_EV_RECV,           /* a message from a peer */
+    RAFT_EV_PROPOSE,        /* count entries of type COMMAND; only `bytes` of each is read */
+    RAFT_EV_PROPOSE_CONFIG, /* config: who is to vote and who is to learn in the end (roles VOTER and
+                               LEARNER only). The core takes the steps: new voters learn first, then
+                               a joint configuration, then the target. accept says where the first
+                               CONFIG entry stands; its payload is the host's encoding of
+                               raft_config_at(index), as for those that follow by themselves */
+    RAFT_EV_TRANSFER,       /* hand leadership to `peer`, or to the best one when 0 (thesis 3.10) */
+    RAFT_EV_READ,           /* a linearizable read waits; answered in actions.reads by `cookie`.
+                          value 1: a leader may answer by its lease, if it has one */
+    RAFT_EV_CAMPAIGN,       /* stand for election now */
+    RAFT_EV_PEER_LINK,      /* the connection to `peer` is up (value 1) or broke (value 0) */
 
     RAFT_EV_IO_DONE,   /* everything through io_seq is durable */
     RAFT_EV_IO_FAILED, /* a write or sync failed: final, the member is FAULTED */
@@ -250,6 +273,18 @@ enum raft_event_type {
     RAFT_EV_SNAP_STORED, /* a received chunk is stored: snap_id through offset */
     RAFT_EV_SNAP_INSTALLED, /* snapshot: the state machine now stands there, and it is durable */
     RAFT_EV_SNAP_REJECTED   /* snap_id failed its verification; the leader begins again */
+};
+
+/* What recovery found missing: a set of bits. A member that may have forgotten what it promised neither
+ * votes nor stands for election until its log is whole again (status.repairing), which comes about by
+ * itself; the host then calls raft_wal_repaired. */
+enum raft_damage {
+    RAFT_DAMAGE_TAIL =
+        1, /* an unacknowledged tail was cut: for two election_max after boot, votes go
+                             only to members that hold at least `index`. Protects against disks that
+                             lie about a sync, and gives way so that a group can always start */
+    RAFT_DAMAGE_HOLE = 2, /* acknowledged entries are lost */
+    RAFT_DAMAGE_VOTE = 4  /* and perhaps a term and vote: it asks every voter for its term first */
 };
 
 /* A tagged union in one struct: each event reads the fields its line above names. Everything is
@@ -269,6 +304,7 @@ struct raft_event {
         raft_index commit;
     } hardstate;
     const struct raft_snapshot *snapshot;
+    const struct raft_config *config; /* PROPOSE_CONFIG */
     uint64_t snap_id;
     uint64_t offset;
 
@@ -390,10 +426,13 @@ size_t raft_size(const struct raft_options *o);
 struct raft *raft_init(void *mem, size_t len, const struct raft_options *o);
 
 /* Take one event.
- * accept:    may be NULL but for PROPOSE and for RECV.
+ * accept:    may be NULL but for PROPOSE, PROPOSE_CONFIG and for RECV.
  * Ownership: everything in ev stays the caller's.
  * Errors:    RAFT_EINVAL for an event that its host may not send now (boot order, unknown io_seq);
  *            PROPOSE: RAFT_ENOTLEADER, RAFT_ETRANSFER, RAFT_EFULL, RAFT_ENOSPACE;
+ *            PROPOSE_CONFIG: those, RAFT_ENOTREADY (nothing of this term is committed), RAFT_EBUSY (a
+ *            change is not committed yet, or joint), RAFT_EINVAL (no voter, ids not ascending, other
+ *            roles, or what is in force already);
  *            READ: RAFT_EBUSY; TRANSFER: RAFT_ENOTLEADER, RAFT_EBUSY, RAFT_EINVAL (no such voter);
  *            RAFT_EFAULTED for all once faulted. RECV never fails for what a peer sent: nonsense is
  *            counted in status and ignored.
@@ -434,10 +473,14 @@ struct raft_status {
     raft_index last;
     raft_index commit;
     raft_index applied;
-    raft_index stable;      /* durable here */
-    raft_index snapshot;    /* index of the newest */
-    raft_id transfer_to;    /* 0: none under way */
-    int leader_ready;       /* an entry of this term is committed */
+    raft_index stable;   /* durable here */
+    raft_index snapshot; /* index of the newest */
+    raft_id transfer_to; /* 0: none under way */
+    int leader_ready;    /* an entry of this term is committed */
+    int repairing;       /* neither votes nor stands: its log lost what it had acknowledged */
+    int joint;           /* the newest configuration is joint */
+    raft_index config;   /* index of the newest configuration; committed when <= commit */
+    raft_ns lease_until; /* leader with lease_drift_ppm: reads need no round before this; 0 none */
     raft_ns quorum_contact; /* when a quorum, this member included, was last known to be in touch:
                                leader: acknowledged; follower: heard from a leader. Drives NO_QUORUM */
     uint64_t ignored;       /* messages that made no sense */

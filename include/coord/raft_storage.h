@@ -54,6 +54,17 @@ enum raft_store_error {
 const char *raft_store_strerror(int error);
 
 /* ------------------------------------------------------------------------------------------- */
+/* Configurations as payloads                                                                    */
+
+/* Write c as the payload of a CONFIG entry: RAFT_CONFIG_BYTES, little-endian, unused members zero.
+ * Ownership: buf stays the caller's. Errors: none; c->count is at most RAFT_NODES_MAX. Thread: any. */
+void raft_config_encode(const struct raft_config *c, void *buf);
+
+/* Read it again. Errors: RAFT_STORE_ECORRUPT when len is less than RAFT_CONFIG_BYTES or the bytes are no
+ * configuration. Thread: any. Return: 0 or negative; *ret_c is written on 0 only. */
+int raft_config_decode(const void *buf, size_t len, struct raft_config *ret_c);
+
+/* ------------------------------------------------------------------------------------------- */
 /* The file system                                                                               */
 
 enum raft_fs_open {
