@@ -20,23 +20,23 @@
 #include "raft/invariant.h"
 #include "raft/trace.h"
 
-#define RAFT__NEVER         UINT64_MAX
-#define RAFT__TERM_MAX      (UINT64_MAX / 2) /* a peer cannot bring us near the end of counting */
-#define RAFT__INDEX_MAX     (UINT64_MAX / 2) /* nor a snapshot near the end of indexes */
-#define RAFT__SENDS_MAX     128u             /* messages in one round of actions */
-#define RAFT__REPLIES_MAX   96u              /* of these, what events may queue before the round */
-#define RAFT__PERSIST_MAX   4u               /* HARDSTATE, install mark, ENTRIES, compaction mark */
-#define RAFT__DROPS_MAX     64u              /* lost proposal ranges in one round */
-#define RAFT__TRACE_MAX     128u             /* trace records in one round; more are not kept */
-#define RAFT__SAMPLES       64u           /* times at which requests left, for the contact rule */
-#define RAFT__PROBE_ENTRIES 8u            /* a probe takes along so few entries ... */
-#define RAFT__PROBE_BYTES   (64u * 1024u) /* ... of so few bytes */
-#define RAFT__LOG_SLOTS_MIN 16u
-#define RAFT__LOG_RESERVE   8u /* slots that proposals leave to the entries of elections */
-#define RAFT__MSG_CONFIGS   4u /* CONFIG entries in one APPEND: a receiver remembers few */
-#define RAFT__READS_MAX     65536u
+#define RAFT__NEVER            UINT64_MAX
+#define RAFT__TERM_MAX         (UINT64_MAX / 2) /* a peer cannot bring us near the end of counting */
+#define RAFT__INDEX_MAX        (UINT64_MAX / 2) /* nor a snapshot near the end of indexes */
+#define RAFT__SENDS_MAX        128u             /* messages in one round of actions */
+#define RAFT__REPLIES_MAX      96u  /* of these, what events may queue before the round */
+#define RAFT__PERSIST_MAX      4u   /* HARDSTATE, install mark, ENTRIES, compaction mark */
+#define RAFT__DROPS_MAX        64u  /* lost proposal ranges in one round */
+#define RAFT__TRACE_MAX        128u /* trace records in one round; more are not kept */
+#define RAFT__SAMPLES          64u  /* times at which requests left, for the contact rule */
+#define RAFT__PROBE_ENTRIES    8u   /* a probe takes along so few entries ... */
+#define RAFT__PROBE_BYTES      (64u * 1024u) /* ... of so few bytes */
+#define RAFT__LOG_SLOTS_MIN    16u
+#define RAFT__LOG_RESERVE      8u /* slots that proposals leave to the entries of elections */
+#define RAFT__MSG_CONFIGS      4u /* CONFIG entries in one APPEND: a receiver remembers few */
+#define RAFT__READS_MAX        65536u
 #define RAFT__CONFIG_BYTES_MAX (64u * 1024u) /* a CONFIG entry stays small beside others */
-#define RAFT__NO_SLOT       0xffu
+#define RAFT__NO_SLOT          0xffu
 
 enum raft__peer_state { RAFT__PROBE = 1, RAFT__REPLICATE = 2, RAFT__SNAPSHOT = 3 };
 enum raft__link { RAFT__LINK_UNKNOWN = 0, RAFT__LINK_UP = 1, RAFT__LINK_DOWN = 2 };
@@ -74,8 +74,8 @@ struct raft__peer {
     raft_index snap_index;
     raft_term snap_term;
     uint64_t snap_total;
-    uint64_t snap_next;  /* offset of the next chunk to send */
-    uint64_t snap_acked; /* stored there through here */
+    uint64_t snap_next;    /* offset of the next chunk to send */
+    uint64_t snap_acked;   /* stored there through here */
     raft_index round_goal; /* to be promoted: what it is to hold, and since when it is asked to; */
     raft_ns round_at;
     raft_id id;
@@ -200,7 +200,8 @@ struct raft {
     uint32_t voters_old; /* and in the outgoing one while joint; 0 otherwise */
     uint32_t unsettled;  /* a leader has something to do about the newest one (change.c) */
     uint32_t reserved0;
-    raft_index removed_at; /* a voter said that the configuration committed here, which this log does
+    raft_index
+        removed_at; /* a voter said that the configuration committed here, which this log does
                               not reach, has no such member; 0 none */
     struct raft__peer peers[RAFT_NODES_MAX];
 

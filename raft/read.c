@@ -78,8 +78,8 @@ static void push(struct raft *r, uint64_t cookie, raft_id from)
 raft_ns raft__lease_until(const struct raft *r)
 {
     if (r->o.lease_drift_ppm == 0 || r->role != RAFT_LEADER || !r->leader_ready ||
-        r->transfer_to != 0 || r->transfer_sent || r->voters_old != 0 ||
-        r->self == RAFT__NO_SLOT || (r->voters >> r->self & 1) == 0) {
+        r->transfer_to != 0 || r->transfer_sent || r->voters_old != 0 || r->self == RAFT__NO_SLOT ||
+        (r->voters >> r->self & 1) == 0) {
         return 0;
     }
     raft_ns heard = raft__quorum_heard(r);

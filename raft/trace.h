@@ -14,7 +14,7 @@
     X(PRECANDIDATE, 2, "a: term; b: last index; c: campaign")                   \
     X(CANDIDATE, 3, "a: term; b: last index; c: campaign")                      \
     X(LEADER, 4, "a: term; b: last index before its own entry")                 \
-    X(STEP_DOWN, 5, "a: term; b: 1 quorum lost, 2 disk stalled, 3 no voter")     \
+    X(STEP_DOWN, 5, "a: term; b: 1 quorum lost, 2 disk stalled, 3 no voter")    \
     X(VOTE_GRANTED, 6, "peer: to whom; a: term")                                \
     X(TRUNCATE, 7, "a: first index removed; b: last index removed")             \
     X(COMMIT, 8, "a: from; b: to")                                              \
