@@ -191,8 +191,9 @@ void raft__handle_vote(struct raft *r, const struct raft_msg *m)
     if (m->term > r->term && (ordered || !raft__leader_heard(r))) {
         raft__become_follower(r, m->term, 0);
     }
-    int grant = m->term == r->term && (r->vote == m->from || (r->vote == 0 && r->leader == 0)) &&
-                up_to_date(r, m);
+    /* The term may be this member's own already, brought by a stranger: patience holds all the same. */
+    int grant = m->term == r->term && (ordered || !raft__leader_heard(r)) &&
+                (r->vote == m->from || (r->vote == 0 && r->leader == 0)) && up_to_date(r, m);
     if (!grant) {
         struct raft_msg *reply = raft__reply(r, RAFT_MSG_VOTE_REPLY, m->from);
         if (reply != NULL) {
