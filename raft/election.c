@@ -158,8 +158,13 @@ static int up_to_date(const struct raft *r, const struct raft_msg *m)
 
 void raft__handle_prevote(struct raft *r, const struct raft_msg *m)
 {
+    if ((m->flags & RAFT_FLAG_ASK) != 0) {
+        raft__repair_answer(r, m);
+        return;
+    }
     /* m->term is the term it would campaign in. */
-    int grant = m->term > r->term && !leader_heard(r) && up_to_date(r, m);
+    int grant =
+        m->term > r->term && !leader_heard(r) && up_to_date(r, m) && raft__repair_may_grant(r, m);
     struct raft_msg *reply = raft__reply(r, RAFT_MSG_PREVOTE_REPLY, m->from);
     if (reply != NULL) {
         reply->seq = m->seq;
@@ -180,7 +185,7 @@ void raft__handle_vote(struct raft *r, const struct raft_msg *m)
         raft__become_follower(r, m->term, 0);
     }
     int grant = m->term == r->term && (r->vote == m->from || (r->vote == 0 && r->leader == 0)) &&
-                up_to_date(r, m);
+                up_to_date(r, m) && raft__repair_may_grant(r, m);
     if (!grant) {
         struct raft_msg *reply = raft__reply(r, RAFT_MSG_VOTE_REPLY, m->from);
         if (reply != NULL) {
@@ -231,6 +236,10 @@ void raft__handle_prevote_reply(struct raft *r, const struct raft_msg *m)
 {
     int refused = (m->flags & RAFT_FLAG_REJECT) != 0;
     struct raft__peer *p = raft__peer_find(r, m->from);
+    if ((m->flags & RAFT_FLAG_ASK) != 0) {
+        raft__repair_told(r, m);
+        return;
+    }
     if (refused && m->term > r->term) {
         /* Adopt it, or this member could never be heard again (the longest log may sit here). */
         raft__become_follower(r, m->term, 0);

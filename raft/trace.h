@@ -25,7 +25,8 @@
     X(COMPACT, 13, "a: new base; b: old base")                                  \
     X(TRANSFER, 14, "peer: target; a: 1 begun, 2 TIMEOUT_NOW sent, 3 given up") \
     X(FAULT, 15, "a: reason")                                                   \
-    X(CONFIG, 16, "a: index in force now; b: members")
+    X(CONFIG, 16, "a: index in force now; b: members")                          \
+    X(REPAIRED, 17, "peer: leader; a: whole through; b: index of the damage")
 
 enum raft_trace_code {
 #define X(name, value, text) RAFT_TRACE_##name = value,
