@@ -74,6 +74,7 @@ static void pop(struct raft *r, enum raft_read_result result, raft_index index)
     if (reply != NULL) {
         reply->seq = read.cookie;
         reply->index = index;
+        reply->hint = r->last;
         reply->flags = result == RAFT_READ_OK ? 0 : RAFT_FLAG_REJECT;
     }
 }
@@ -149,6 +150,9 @@ void raft__handle_read_reply(struct raft *r, const struct raft_msg *m)
         r->ignored++;
         return;
     }
+    if (raft__repairing(r)) {
+        raft__repair_read(r, m);
+    }
     /* A later question was answered: that holds for the earlier ones just as well. */
     while (r->reads_count > r->reads_fresh && raft__read_at(r, 0)->mark <= m->seq) {
         pop(r, refused ? RAFT_READ_RETRY : RAFT_READ_OK, m->index);
@@ -200,6 +204,14 @@ int raft__reads_want_round(const struct raft *r)
     return ring[tail].mark > r->round_seq;
 }
 
+uint64_t raft__read_question(struct raft *r)
+{
+    if (r->read_number == 0) {
+        r->read_number = raft__random(r) >> 1; /* half the range is left to count in */
+    }
+    return ++r->read_number;
+}
+
 void raft__reads_round(struct raft *r)
 {
     if (r->role != RAFT_FOLLOWER || r->reads_fresh == 0) {
@@ -210,10 +222,7 @@ void raft__reads_round(struct raft *r)
     if (s == NULL) {
         return;
     }
-    if (r->read_number == 0) {
-        r->read_number = raft__random(r) >> 1; /* half the range is left to count in */
-    }
-    s->msg.seq = ++r->read_number;
+    s->msg.seq = raft__read_question(r);
     for (uint32_t i = r->reads_count - r->reads_fresh; i < r->reads_count; i++) {
         raft__read_at(r, i)->mark = r->read_number;
     }

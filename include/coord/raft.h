@@ -212,7 +212,9 @@ enum raft_msg_flag {
     RAFT_FLAG_TRANSFER = 2, /* (PRE)VOTE: told to by the leader; stickiness does not apply */
     RAFT_FLAG_STALLED = 4, /* APPEND_REPLY, HEARTBEAT_REPLY: this member's disk is behind or full */
     RAFT_FLAG_LAST = 8,    /* SNAPSHOT: the last chunk */
-    RAFT_FLAG_ASK = 16 /* PREVOTE: of a member under repair that asks for terms; never granted */
+    RAFT_FLAG_ASK =
+        16 /* PREVOTE and its reply: of a member under repair that asks for terms; always
+                          refused, without any effect */
 };
 
 struct raft_msg {
@@ -227,11 +229,13 @@ struct raft_msg {
                             (PRE)VOTE: of the campaign. HEARTBEAT 0: tells commit, wants no reply */
     raft_index index;   /* APPEND: previous. VOTE: last. APPEND_REPLY: matched (durably) or rejected
                             previous. HEARTBEAT_REPLY: matched (durably).
-                            SNAPSHOT: its index. READ_REPLY: the read index. TIMEOUT_NOW: last */
+                            SNAPSHOT: its index. READ_REPLY: the read index. TIMEOUT_NOW: last.
+                            PREVOTE_REPLY to RAFT_FLAG_ASK: of the newest configuration */
     raft_term log_term; /* term of the entry at index */
     raft_index commit;  /* of the leader, at most what this peer is known to hold in HEARTBEAT */
     raft_index hint;    /* rejecting APPEND_REPLY: where the logs may meet. Other APPEND_REPLY and
-                            HEARTBEAT_REPLY: agrees with the leader through here, durable or not */
+                            HEARTBEAT_REPLY: agrees with the leader through here, durable or not.
+                            READ_REPLY: the last entry of the leader */
     raft_term hint_term; /* rejecting APPEND_REPLY: the own term at hint */
     uint64_t snap_id;    /* SNAPSHOT and its reply */
     uint64_t offset;     /* SNAPSHOT: of the chunk. Reply: stored through here */

@@ -36,11 +36,16 @@ static void note_progress(struct world *w)
 }
 
 /* The members that take part; 0 when too few are left to go on. */
+static int is_out(const struct world *w, const struct node *n)
+{
+    return n->state == HOST_OUT || check_repair_stuck(w, n);
+}
+
 static uint32_t members_in(const struct world *w)
 {
     uint32_t in = 0;
     for (raft_id id = 1; id <= w->k.nodes; id++) {
-        in += w->nodes[id].state != HOST_OUT;
+        in += !is_out(w, &w->nodes[id]);
     }
     return in * 2 > w->k.nodes ? in : 0;
 }
@@ -60,7 +65,7 @@ static struct node *one_leader(struct world *w)
     for (raft_id id = 1; id <= w->k.nodes && leader != NULL; id++) {
         struct node *n = world_node(w, id);
         if (n->state == HOST_DOWN || n->paused ||
-            (n->state == HOST_UP && n->st.leader != leader->id)) {
+            (n->state == HOST_UP && n->st.leader != leader->id && !is_out(w, n))) {
             return NULL;
         }
     }
@@ -71,10 +76,10 @@ static int all_equal(struct world *w, const struct node *leader)
 {
     for (raft_id id = 1; id <= w->k.nodes; id++) {
         const struct node *n = world_node(w, id);
-        if (n->state == HOST_OUT) {
+        if (is_out(w, n)) {
             continue;
         }
-        if (n->st.last != leader->st.last || n->st.commit != leader->st.last ||
+        if (n->st.repairing || n->st.last != leader->st.last || n->st.commit != leader->st.last ||
             n->machine.applied != leader->st.last || n->machine.chain != leader->machine.chain ||
             n->st.applied != n->st.commit || n->install.active) {
             return 0;
@@ -116,7 +121,7 @@ static void start_probe(struct world *w, struct node *leader)
     }
     for (raft_id id = 1; id <= w->k.nodes && !w->failed; id++) {
         struct node *n = world_node(w, id);
-        if (n->state != HOST_UP) {
+        if (n->state != HOST_UP || is_out(w, n)) {
             continue;
         }
         uint64_t cookie = w->probe_cookie[id];
@@ -135,7 +140,8 @@ static int probe_done(struct world *w)
     }
     for (raft_id id = 1; id <= w->k.nodes; id++) {
         uint64_t cookie = w->probe_cookie[id];
-        if (w->nodes[id].state == HOST_UP && (cookie == 0 || !w->client.reads[cookie].done)) {
+        if (w->nodes[id].state == HOST_UP && !is_out(w, &w->nodes[id]) &&
+            (cookie == 0 || !w->client.reads[cookie].done)) {
             return 0;
         }
     }

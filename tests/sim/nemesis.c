@@ -77,6 +77,7 @@ static void rot(struct world *w, struct node *n)
         return;
     }
     n->rotted = 1;
+    n->spoiled = 1;
     uint64_t at = rng_below(&w->rng_disk, bytes);
     /* More than one bit could take a record and the one that attests it together. */
     if (v.dir[0] == 'w' || rng_chance(&w->rng_disk, 500)) {
@@ -117,8 +118,9 @@ static void crash(struct world *w, enum sim_fault kind)
         return;
     }
     if (kind == FAULT_ROT) {
-        /* A record is attested by a later one: only then can damage be told from a torn tail. */
-        if (!n->rotted && (w->nemesis.nodes_out == 0 || !n->sealed || n->flight_active)) {
+        /* A record is attested by a later one: only then can damage be told from a torn tail. That
+         * holds for every rot of a member, not for its first one only. */
+        if (!n->sealed || n->flight_active || (!n->rotted && w->nemesis.nodes_out == 0)) {
             return;
         }
         w->nemesis.nodes_out -= !n->rotted;
