@@ -74,7 +74,8 @@ static int all_equal(struct world *w, const struct node *leader)
         }
         if (n->st.last != leader->st.last || n->st.commit != leader->st.last ||
             n->machine.applied != leader->st.last || n->machine.chain != leader->machine.chain ||
-            n->st.applied != n->st.commit || n->install.active) {
+            n->st.applied != n->st.commit || n->st.stable != n->st.last || n->install.active ||
+            n->flight_active) {
             return 0;
         }
     }
@@ -106,11 +107,11 @@ static void explain(struct world *w, const char *what)
         const struct node *n = world_node(w, id);
         int got = snprintf(text + at, sizeof(text) - at,
                            " n%u:%s role %d term %" PRIu64 " %" PRIu64 "..%" PRIu64
-                           " commit %" PRIu64 " applied %" PRIu64 ";",
+                           " commit %" PRIu64 " applied %" PRIu64 " of n%u%s;",
                            id,
                            state_name(n->state),
                            (int)n->st.role, n->st.term, n->st.first, n->st.last, n->st.commit,
-                           n->machine.applied);
+                           n->machine.applied, n->st.leader, n->paused ? " paused" : "");
         at += got > 0 ? (size_t)got : 0;
     }
     sim_fail(w, "%" PRIu64 " s after it was healed the group %s (R14):%s",
@@ -180,7 +181,7 @@ static void finish(struct world *w)
     check_load(w);
     const struct node *leader = one_leader(w);
     if (leader == NULL || leader->st.term != w->quiet_term) {
-        sim_fail(w, "the quiet group changed its leader");
+        explain(w, "has changed its leader while nothing happened");
     }
     enter(w, PHASE_DONE);
 }

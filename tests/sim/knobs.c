@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static const struct {
     uint32_t permille;
@@ -19,6 +20,16 @@ static const struct {
 const char *fault_name(enum sim_fault f)
 {
     return f < FAULT_END ? fault_table[f].name : "?";
+}
+
+enum sim_fault fault_of(const char *name, size_t len)
+{
+    int f = 0;
+    while (f < FAULT_END &&
+           (strlen(fault_table[f].name) != len || memcmp(fault_table[f].name, name, len) != 0)) {
+        f++;
+    }
+    return (enum sim_fault)f;
 }
 
 static uint32_t pick(struct rng *r, const uint32_t *values, uint64_t count)
@@ -106,7 +117,7 @@ static void draw_members(struct knobs *k, struct rng *r)
     k->nodes = knobs_has(k, FAULT_MEMBER) ? SIM_NODES_MAX : k->voters + k->learners;
 }
 
-void knobs_draw(struct knobs *k, struct rng *r)
+void knobs_draw(struct knobs *k, uint64_t without, struct rng *r)
 {
     *k = (struct knobs){0};
     k->chaos_ns = PICK(r, 4, 8, 12, 20) * SIM_SEC;
@@ -116,6 +127,7 @@ void knobs_draw(struct knobs *k, struct rng *r)
             k->faults |= (uint64_t)1 << f;
         }
     }
+    k->faults &= ~without;
     k->nemesis_ns = PICK(r, 100, 300, 700, 1500) * SIM_MS;
     draw_raft(k, r);
     draw_host(k, r);

@@ -99,8 +99,11 @@ static inline int knobs_has(const struct knobs *k, enum sim_fault f)
     return (k->faults >> f & 1) != 0;
 }
 
-void knobs_draw(struct knobs *k, struct rng *r);
+/* without: faults that are left out whatever is drawn. */
+void knobs_draw(struct knobs *k, uint64_t without, struct rng *r);
 void knobs_print(const struct knobs *k);
 const char *fault_name(enum sim_fault f);
+/* Return: FAULT_END for a name that is none. */
+enum sim_fault fault_of(const char *name, size_t len);
 
 #endif

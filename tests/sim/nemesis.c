@@ -239,7 +239,8 @@ static void break_disk(struct world *w, struct node *n, enum sim_fault kind)
         }
     } else if (kind == FAULT_FREEZE) {
         MARK(w, DISK_FROZEN);
-        n->stall_until = w->now + (5 + rng_below(&w->rng_nemesis, 10)) * w->k.raft.election_max;
+        uint64_t until = w->now + (5 + rng_below(&w->rng_nemesis, 10)) * w->k.raft.election_max;
+        n->stall_until = until < w->k.chaos_ns ? until : w->k.chaos_ns;
     } else if (kind == FAULT_SLOW) {
         MARK(w, DISK_SLOW);
         n->slow_until = w->now + duration(w);

@@ -196,7 +196,7 @@ static struct world *world_create(const struct world_run *run, struct marks *m)
     w->trace.live = run->trace;
     w->phase = PHASE_CHAOS;
     rng_init(&r, run->seed, STREAM_KNOBS);
-    knobs_draw(&w->k, &r);
+    knobs_draw(&w->k, run->without, &r);
     rng_init(&w->rng_tie, run->seed, STREAM_TIE);
     rng_init(&w->rng_net, run->seed, STREAM_NET);
     rng_init(&w->rng_disk, run->seed, STREAM_DISK);
