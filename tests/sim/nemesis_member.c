@@ -118,9 +118,14 @@ static void draw_target(struct world *w, const struct node *leader, struct targe
     }
 }
 
+static uint32_t never_back(const struct world *w)
+{
+    return ids_in(w, HOST_GONE) | ids_in(w, HOST_OUT);
+}
+
 static uint32_t lost_ids(const struct world *w)
 {
-    uint32_t lost = ids_in(w, HOST_GONE) | ids_in(w, HOST_OUT);
+    uint32_t lost = never_back(w);
     for (raft_id id = 1; id <= w->k.nodes; id++) {
         lost |= w->nodes[id].rotted ? cfg_bit(id) : 0;
     }
@@ -164,8 +169,28 @@ static void start_joiners(struct world *w, const struct target *t)
     }
 }
 
+static int same_target(const struct target *a, const struct target *b)
+{
+    return a->voters == b->voters && a->learners == b->learners;
+}
+
+static int has_marks(const struct raft_config *c)
+{
+    return cfg_who(c, RAFT_PROMOTE | RAFT_DEMOTE | RAFT_REMOVE) != 0;
+}
+
+/* The core keeps so many configurations behind its newest snapshot. */
+static int stack_full(const struct node *n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n->cfgs.count; i++) {
+        kept += n->cfgs.v[i].index > n->log.base;
+    }
+    return kept + 2 >= RAFT_CONFIGS_MAX;
+}
+
 /* Is this what the answer may be? before: status and newest configuration when it was asked. */
-static int right_answer(int result, const struct raft_status *before,
+static int right_answer(int result, const struct node *n, const struct raft_status *before,
                         const struct raft_config *config, const struct target *t)
 {
     struct target now = target_of(config);
@@ -176,13 +201,14 @@ static int right_answer(int result, const struct raft_status *before,
     case RAFT_ENOTLEADER:
         return before->role != RAFT_LEADER;
     case RAFT_EBUSY:
-        return before->joint || before->config > before->commit;
+        return before->joint || before->config > before->commit || stack_full(n) ||
+               (has_marks(config) && same_target(&now, t));
     case RAFT_ENOTREADY:
         return !before->leader_ready;
     case RAFT_ETRANSFER:
         return before->transfer_to != 0;
     case RAFT_EINVAL:
-        return now.voters == t->voters && now.learners == t->learners;
+        return same_target(&now, t);
     case RAFT_EFULL:
     case RAFT_ENOSPACE:
     case RAFT_EFAULTED:
@@ -200,7 +226,7 @@ static void mark_answer(struct world *w, int result, const struct raft_config *c
         MARK(w, CONFIG_NOT_READY);
     } else if (result == 0) {
         MARK(w, CONFIG_TAKEN);
-        if (cfg_who(config, RAFT_PROMOTE | RAFT_DEMOTE | RAFT_REMOVE) != 0) {
+        if (has_marks(config)) {
             MARK(w, CONFIG_SUPERSEDED);
         }
     }
@@ -230,7 +256,7 @@ static int propose(struct world *w, struct node *n, const struct target *t)
                                              .b = t->voters >> 1,
                                              .c = t->learners >> 1,
                                              .d = acc.first});
-    if (!right_answer(result, &before, &config, t)) {
+    if (!right_answer(result, n, &before, &config, t)) {
         sim_fail(w, "n%u: PROPOSE_CONFIG answered %d (%s)", n->id, result, raft_strerror(result));
     } else if (result == 0 && (acc.first != expected || acc.term != before.term)) {
         sim_fail(w, "n%u: configuration accepted at %" PRIu64 ", expected at %" PRIu64, n->id,
@@ -330,7 +356,7 @@ void member_wipe(struct world *w)
 void member_settle(struct world *w, struct node *leader)
 {
     struct target t = target_of(&cfg_newest(leader)->config);
-    uint32_t gone = ids_in(w, HOST_GONE);
+    uint32_t gone = never_back(w);
     const struct raft_status *st = &leader->st;
     if (((t.voters | t.learners) & gone) == 0 || st->joint || st->config > st->commit ||
         !st->leader_ready || st->transfer_to != 0) {
@@ -345,6 +371,5 @@ int member_settled(const struct world *w, const struct node *leader)
 {
     const struct raft_config_at *c = cfg_newest(leader);
     return c->index <= leader->st.commit && !cfg_joint(&c->config) &&
-           cfg_who(&c->config, RAFT_PROMOTE | RAFT_DEMOTE | RAFT_REMOVE) == 0 &&
-           (cfg_who(&c->config, UINT32_MAX) & ids_in(w, HOST_GONE)) == 0;
+           !has_marks(&c->config) && (cfg_who(&c->config, UINT32_MAX) & never_back(w)) == 0;
 }
