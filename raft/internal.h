@@ -581,6 +581,8 @@ raft_ns raft__reads_deadline(const struct raft *r);
 /* --- snapshot.c ----------------------------------------------------------------------------- */
 
 int raft__snap_taken(struct raft *r, const struct raft_event *ev);
+/* When the log is nearly full, what the snapshot covers goes with this round, kept or not. */
+void raft__snap_make_room(struct raft *r);
 int raft__snap_stored(struct raft *r, const struct raft_event *ev);
 int raft__snap_installed(struct raft *r, const struct raft_event *ev);
 int raft__snap_rejected(struct raft *r, const struct raft_event *ev);

@@ -497,6 +497,7 @@ static void build_round(struct raft *r)
     r->more = 0;
     r->quiet = 1;
     if (r->role != RAFT_FAULTED && r->boot == RAFT__BOOT_DONE) {
+        raft__snap_make_room(r);
         a->persist_count = raft__io_issue(r);
         /* Each of these asks again whether there is anything; most rounds are about entries only. */
         if (r->grant_to != 0 || r->role == RAFT_PRECANDIDATE || r->role == RAFT_CANDIDATE) {
