@@ -378,6 +378,32 @@ START_TEST(snapshot_that_is_here_is_not_answered_in_a_later_term)
 }
 END_TEST
 
+/* A request of an earlier term is refused in the present one, which its sender may lead by now. Taken
+ * for the answer to a request of this term, the refusal would confirm a read, though nothing of it
+ * was asked after the read began. */
+START_TEST(refusal_of_an_earlier_term_has_no_number)
+{
+    struct solo *s = boot((struct disk){.term = 1});
+    receive(s, beat(2, 3, 1));
+    disk_done(s);
+    receive(s, beat(2, 2, 500));
+    const struct raft_msg *m = sent(s, RAFT_MSG_HEARTBEAT_REPLY);
+    ck_assert_ptr_nonnull(m);
+    ck_assert_uint_eq(m->term, 3);
+    ck_assert_uint_eq(m->flags & RAFT_FLAG_REJECT, RAFT_FLAG_REJECT);
+    expect_no_reply(s);
+    receive(s, chunk(2, 2, 501, 8));
+    m = sent(s, RAFT_MSG_SNAPSHOT_REPLY);
+    ck_assert_ptr_nonnull(m);
+    ck_assert_uint_eq(m->seq, 0);
+    receive(s, (struct raft_msg){.type = RAFT_MSG_APPEND, .from = 2, .term = 2, .seq = 502});
+    m = sent(s, RAFT_MSG_APPEND_REPLY);
+    ck_assert_ptr_nonnull(m);
+    ck_assert_uint_eq(m->seq, 0);
+    solo_free(s);
+}
+END_TEST
+
 /* --- boot ----------------------------------------------------------------------------------- */
 
 /* The disk knows of term 3 by a snapshot or by entries, its hard state is of term 1 with a vote. The
@@ -450,6 +476,7 @@ int main(void)
     tcase_add_test(numbers, snapshot_loaded_in_a_later_term_is_not_answered);
     tcase_add_test(numbers, snapshot_durable_in_a_later_term_is_not_answered);
     tcase_add_test(numbers, snapshot_that_is_here_is_not_answered_in_a_later_term);
+    tcase_add_test(numbers, refusal_of_an_earlier_term_has_no_number);
     suite_add_tcase(suite, numbers);
     TCase *boots = tcase_create("boot");
     tcase_add_test(boots, snapshot_of_a_later_term_is_booted_from);
