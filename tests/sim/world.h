@@ -172,7 +172,9 @@ struct node {
     int rotted;  /* its disk may have lost what was acknowledged */
     int spoiled; /* a part of it rotted since it was read last */
     struct image durable;
-    uint32_t damage; /* enum raft_damage: what its log said at this boot */
+    uint32_t damage;  /* enum raft_damage: what its log said at this boot */
+    uint32_t verdict; /* of the log alone, but for its tail */
+    int doubts;       /* and the host doubts the vote as well */
     raft_index damage_index;
     raft_term damage_term;
     int whole;          /* its core has made that good, */
@@ -425,6 +427,7 @@ struct world {
     uint64_t healed_at;
     uint64_t converged_ns; /* how long it took */
     uint64_t progress;     /* a number that grows with everything achieved since */
+    uint64_t progress_stored;
     uint64_t progress_at;
     uint64_t quiet_from;
     uint64_t quiet_sent;
