@@ -61,15 +61,28 @@ int raft__snap_taken(struct raft *r, const struct raft_event *ev)
     if (s->index < r->snapshot.index) {
         return 0; /* a newer one was installed while this was being written */
     }
+    /* What was in force there may be forgotten, when it took long and many changes followed. */
     const struct raft_config_at *c = raft_config_at(r, s->index);
-    if (raft__log_term(r, s->index) != s->term || c == NULL || c->index != s->config_index ||
-        !same_config(&c->config, &s->config)) {
+    if (raft__log_term(r, s->index) != s->term ||
+        (c != NULL && (c->index != s->config_index || !same_config(&c->config, &s->config)))) {
         return RAFT_EINVAL; /* a snapshot that forgets a member would split the group later */
     }
     memcpy(&r->snapshot, s, sizeof(*s));
     r->compact_to = raft__max(r->compact_to, raft__min(ev->index, s->index));
     r->mark_taken = 1;
     return 0;
+}
+
+void raft__snap_make_room(struct raft *r)
+{
+    if (raft__log_room(r) > RAFT__LOG_RESERVE || r->snapshot.index <= r->base ||
+        raft__rx_installing(r)) {
+        return;
+    }
+    /* Entries kept behind the snapshot only spare slow followers a transfer. With nothing more to
+     * commit no newer snapshot would come, and a group of full logs never commit again. */
+    r->compact_to = r->snapshot.index;
+    r->mark_taken = 1;
 }
 
 /* --- sending -------------------------------------------------------------------------------- */

@@ -68,8 +68,8 @@ int check_repair_stuck(const struct world *w, const struct node *n)
     }
     for (raft_id id = 1; id <= w->k.nodes; id++) {
         const struct node *m = &w->nodes[id];
-        if (m != n &&
-            (m->state == HOST_OUT || (m->st.repairing && (m->damage & RAFT_DAMAGE_VOTE) != 0))) {
+        if (m != n && (m->state == HOST_OUT || m->state == HOST_GONE ||
+                       (m->st.repairing && (m->damage & RAFT_DAMAGE_VOTE) != 0))) {
             return 1;
         }
     }
