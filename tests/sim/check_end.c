@@ -26,13 +26,16 @@ static uint64_t idle_bound(const struct world *w)
 static void note_progress(struct world *w)
 {
     uint64_t sum = (uint64_t)w->phase << 48;
+    uint64_t stored = 0;
     for (raft_id id = 1; id <= w->k.nodes; id++) {
         sum += w->nodes[id].machine.applied + w->nodes[id].st.stable;
+        stored += w->nodes[id].recv_stored;
     }
-    if (sum > w->progress) {
-        w->progress = sum;
+    if (sum > w->progress || stored > w->progress_stored) {
         w->progress_at = w->now;
     }
+    w->progress = sum > w->progress ? sum : w->progress;
+    w->progress_stored = stored; /* a snapshot that arrives in small pieces */
 }
 
 /* Does it take part in the group that this leader leads, now that everything is healed? Removed members
