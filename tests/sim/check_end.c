@@ -25,7 +25,7 @@ static uint64_t idle_bound(const struct world *w)
 /* A group with one message of one entry under way needs its time: what counts is that it moves. */
 static void note_progress(struct world *w)
 {
-    uint64_t sum = (uint64_t)w->phase << 48;
+    uint64_t sum = ((uint64_t)w->phase << 48) + w->chunks_stored;
     for (raft_id id = 1; id <= w->k.nodes; id++) {
         sum += w->nodes[id].machine.applied + w->nodes[id].st.stable;
     }
@@ -105,13 +105,12 @@ static void explain(struct world *w, const char *what)
     size_t at = 0;
     for (raft_id id = 1; id <= w->k.nodes && at < sizeof(text); id++) {
         const struct node *n = world_node(w, id);
-        int got = snprintf(text + at, sizeof(text) - at,
-                           " n%u:%s role %d term %" PRIu64 " %" PRIu64 "..%" PRIu64
-                           " commit %" PRIu64 " applied %" PRIu64 " of n%u%s;",
-                           id,
-                           state_name(n->state),
-                           (int)n->st.role, n->st.term, n->st.first, n->st.last, n->st.commit,
-                           n->machine.applied, n->st.leader, n->paused ? " paused" : "");
+        int got =
+            snprintf(text + at, sizeof(text) - at,
+                     " n%u:%s role %d term %" PRIu64 " %" PRIu64 "..%" PRIu64 " commit %" PRIu64
+                     " applied %" PRIu64 " of n%u%s;",
+                     id, state_name(n->state), (int)n->st.role, n->st.term, n->st.first, n->st.last,
+                     n->st.commit, n->machine.applied, n->st.leader, n->paused ? " paused" : "");
         at += got > 0 ? (size_t)got : 0;
     }
     sim_fail(w, "%" PRIu64 " s after it was healed the group %s (R14):%s",

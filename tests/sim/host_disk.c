@@ -116,7 +116,8 @@ uint64_t disk_latency(struct world *w, struct node *n)
         wait *= 20;
     }
     if (n->slow_until > w->now) {
-        wait *= n->slow_factor;
+        uint64_t most = 3 * w->k.raft.election_max;
+        wait = wait * n->slow_factor < most ? wait * n->slow_factor : most;
     }
     if (n->stall_until > w->now) {
         wait += n->stall_until - w->now;
