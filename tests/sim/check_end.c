@@ -41,6 +41,7 @@ static int takes_part(const struct world *w, const struct node *leader, raft_id 
 {
     enum host_state state = w->nodes[id].state;
     return state != HOST_OUT && state != HOST_GONE && state != HOST_ABSENT &&
+           !check_repair_stuck(w, &w->nodes[id]) &&
            cfg_roles(&cfg_newest(leader)->config, id) != 0;
 }
 
@@ -72,7 +73,7 @@ static int all_equal(struct world *w, const struct node *leader)
         if (!takes_part(w, leader, id)) {
             continue;
         }
-        if (n->st.last != leader->st.last || n->st.commit != leader->st.last ||
+        if (n->st.repairing || n->st.last != leader->st.last || n->st.commit != leader->st.last ||
             n->machine.applied != leader->st.last || n->machine.chain != leader->machine.chain ||
             n->st.applied != n->st.commit || n->st.stable != n->st.last || n->install.active ||
             n->flight_active) {
