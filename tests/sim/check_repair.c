@@ -24,7 +24,7 @@ void check_repair(struct world *w, struct node *n)
         return;
     }
     if (st->repairing) {
-        if (st->role != RAFT_FOLLOWER) {
+        if (st->role != RAFT_FOLLOWER && st->role != RAFT_FAULTED) {
             sim_fail(w, "n%u: under repair and in role %d (R11)", n->id, (int)st->role);
         }
         return;

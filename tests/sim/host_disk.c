@@ -389,7 +389,7 @@ static void adopt_damaged(struct world *w, struct node *n, const struct raft_wal
 /* What the log is believed to be worth. Return: 0 when the test has failed. */
 static int note_verdict(struct world *w, struct node *n, const struct raft_wal_state *found)
 {
-    uint32_t before = n->repaired ? 0 : n->damage & ~(uint32_t)RAFT_DAMAGE_TAIL;
+    uint32_t before = n->repaired ? 0 : n->verdict;
     uint32_t now = found->damage & ~(uint32_t)RAFT_DAMAGE_TAIL;
     if (!n->spoiled && now != before) {
         sim_fail(w, "n%u: the verdict on its log was %u and is %u: %s", n->id, before, now,
@@ -401,14 +401,18 @@ static int note_verdict(struct world *w, struct node *n, const struct raft_wal_s
     }
     if (found->health == RAFT_WAL_REPAIR && n->spoiled) {
         MARK(w, LOG_REPAIR);
-        if ((now & RAFT_DAMAGE_VOTE) != 0) {
-            MARK(w, VOTE_IN_DOUBT);
-        }
     }
     if (found->health == RAFT_WAL_TORN) {
         MARK(w, TORN_TAIL_CUT);
     }
+    n->verdict = now;
     n->damage = found->damage;
+    /* A host may doubt more than its log does; flips of bits alone hardly ever take the vote. */
+    n->doubts = now != 0 && (n->spoiled ? rng_chance(&w->rng_disk, 300) : n->doubts);
+    n->damage |= n->doubts ? RAFT_DAMAGE_VOTE : 0u;
+    if ((n->damage & RAFT_DAMAGE_VOTE) != 0) {
+        MARK(w, VOTE_IN_DOUBT);
+    }
     n->damage_index = found->damage_index;
     n->damage_term = found->damage_term;
     return 1;

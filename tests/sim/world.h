@@ -197,7 +197,9 @@ struct node {
     int member; /* a committed configuration once had it */
     int left;   /* and the last one leaves it out */
     struct image durable;
-    uint32_t damage; /* enum raft_damage: what its log said at this boot */
+    uint32_t damage;  /* enum raft_damage: what its log said at this boot */
+    uint32_t verdict; /* of the log alone, but for its tail */
+    int doubts;       /* and the host doubts the vote as well */
     raft_index damage_index;
     raft_term damage_term;
     int whole;          /* its core has made that good, */
