@@ -138,7 +138,7 @@ static uint32_t take_entries(struct raft *r, const struct raft_event *ev, uint32
         }
         taken++;
     }
-    *accept = (struct raft_accept){m->term, first, same, taken};
+    raft__accept(accept, m->term, first, same, taken);
     return taken;
 }
 
