@@ -44,6 +44,9 @@ int coord__take_array(struct coord_decoder *d, uint32_t *ret_count);
 /* One plain value (COORD_FK_U64 .. COORD_FK_SECRET) into the struct at base. */
 int coord__take_plain(struct coord_decoder *d, const struct coord_field *f, uint8_t *base);
 
+/* Plain values of an array inside the message; texts name them as d->field.name. */
+int coord__take_inner(struct coord_decoder *d, const struct coord_field *fields, void *base);
+
 /* An array of exactly these rows into the struct at base. */
 int coord__take_struct(struct coord_decoder *d, const struct coord_field *fields, void *base);
 
