@@ -343,6 +343,9 @@ static void receive(struct raft *r, const struct raft_event *ev, struct raft_acc
         r->ignored++;
         return;
     }
+    if (raft__repair_deaf(r)) {
+        return; /* an answer could break a promise that it has forgotten */
+    }
     if (enter_term(r, m)) {
         dispatch(r, ev, accept);
     }
@@ -494,6 +497,7 @@ static void build_round(struct raft *r)
     r->more = 0;
     r->quiet = 1;
     if (r->role != RAFT_FAULTED && r->boot == RAFT__BOOT_DONE) {
+        raft__snap_make_room(r);
         a->persist_count = raft__io_issue(r);
         /* Each of these asks again whether there is anything; most rounds are about entries only. */
         if (r->grant_to != 0 || r->role == RAFT_PRECANDIDATE || r->role == RAFT_CANDIDATE) {
@@ -508,6 +512,9 @@ static void build_round(struct raft *r)
         if (r->reads_fresh != 0) {
             raft__reads_round(r);
         }
+        if (raft__repairing(r)) {
+            raft__repair_round(r);
+        }
         if (r->role == RAFT_LEADER) {
             raft__leader_round(r);
         }
@@ -519,7 +526,9 @@ static void build_round(struct raft *r)
     a->commit = r->commit;
     a->more = (int)r->more;
     a->state_changed = r->role != r->seen_role || r->term != r->seen_term ||
-                       r->leader != r->seen_leader || r->fault != r->seen_fault;
+                       r->leader != r->seen_leader || r->fault != r->seen_fault ||
+                       r->damage != r->seen_damage;
+    r->seen_damage = r->damage;
     r->seen_role = r->role;
     r->seen_term = r->term;
     r->seen_leader = r->leader;
@@ -610,7 +619,9 @@ raft_ns raft_deadline(const struct raft *r)
     raft_ns at = raft__reads_deadline(r);
     raft_ns role_at =
         r->role == RAFT_LEADER ? raft__leader_deadline(r) : raft__election_deadline(r);
-    return at < role_at ? at : role_at;
+    at = at < role_at ? at : role_at;
+    raft_ns repair_at = raft__repair_deadline(r);
+    return at < repair_at ? at : repair_at;
 }
 
 /* --- looking at a member -------------------------------------------------------------------- */
@@ -636,6 +647,7 @@ void raft_status(const struct raft *r, struct raft_status *ret_status)
     s->joint = r->voters_old != 0;
     s->config = r->configs_count == 0 ? 0 : raft__config(r)->index;
     s->lease_until = raft__lease_until(r);
+    s->repairing = raft__repairing(r);
     s->quorum_contact = r->role == RAFT_LEADER ? raft__quorum_contact(r) : r->quorum_contact;
     s->ignored = r->ignored;
     s->fault = fault_text(r->fault);
