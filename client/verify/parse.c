@@ -9,8 +9,8 @@
  *   S CLIENT TIME STATE [session=N]                        an event of the session
  *   E CLIENT TIME closed|stopped                           the end of the recording
  *
- * A line that makes no sense is an error, unless its client's header says that its recorder failed:
- * then it is what that recorder could still write.
+ * A line that makes no sense is an error, but one for each recorder whose header says that it failed:
+ * that is what it could still write.
  *
  * Thread: none; one at a time.
  */
@@ -34,9 +34,7 @@ struct parser {
     struct slice rest; /* of the line */
     char *why;
     size_t why_bytes;
-    /* The first line that made no sense. */
-    bool bad;
-    uint64_t bad_client;
+    uint32_t bad; /* lines that made no sense; why tells of the first */
 };
 
 static int wrong(struct parser *p, const char *what, struct slice s)
@@ -737,33 +735,19 @@ static int parse_line(struct parser *p)
     }
 }
 
-/* Whose line is it? 0: nobody's. */
-static uint64_t line_client(struct slice line)
-{
-    struct slice type, client;
-    uint64_t id = 0;
-    bool named = next_field(&line, ' ', &type) && next_field(&line, ' ', &client);
-    return named && digits(client, 16, &id) ? id : 0;
-}
-
 static int whole_line(struct parser *p, struct slice line)
 {
-    char why[256] = "";
+    char why[256];
     struct parser one = *p;
     one.rest = line;
-    one.why = p->bad ? why : p->why;
-    one.why_bytes = p->bad ? sizeof(why) : p->why_bytes;
+    one.why = p->bad > 0 ? why : p->why;
+    one.why_bytes = p->bad > 0 ? sizeof(why) : p->why_bytes;
     int err = parse_line(&one);
-    if (err != COORD_EINVAL) {
-        return err;
+    if (err == COORD_EINVAL) {
+        p->bad++;
+        err = 0;
     }
-    uint64_t client = line_client(line);
-    if (p->bad && client != p->bad_client) {
-        return err;
-    }
-    p->bad = true;
-    p->bad_client = client;
-    return 0;
+    return err;
 }
 
 int verify_parse(struct verify_history *h, uint32_t file, const char *text, size_t bytes, char *why,
@@ -781,11 +765,9 @@ int verify_parse(struct verify_history *h, uint32_t file, const char *text, size
         bytes -= line.len + 1;
         text = end + 1;
     }
-    if (p.bad) {
-        const uint32_t who = verify_client_number(h, p.bad_client);
-        if (who == VERIFY_NOWHERE || !h->clients[who].broken) {
-            return COORD_EINVAL;
-        }
+    uint32_t broken = 0;
+    for (uint32_t i = 0; i < h->clients_count; i++) {
+        broken += h->clients[i].broken;
     }
-    return 0;
+    return p.bad > broken ? COORD_EINVAL : 0;
 }
