@@ -18,7 +18,8 @@
  *   1. hash depends on the cells' contents only: equal contents, equal hash; an absent node has one
  *      content.
  *   2. verify_model_undo brings back exactly the state of the mark.
- *   3. A step allows everything a correct service may answer in that state. What a model does not
+ *   3. A condition that failed while the number it is about was not known excludes nothing later.
+ *   4. A step allows everything a correct service may answer in that state. What a model does not
  *      hold is never a reason to refuse.
  *
  * Thread: none; one at a time.

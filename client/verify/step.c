@@ -100,6 +100,9 @@ static bool seen_stat(struct verify_model *m, uint32_t path, const struct verify
         bool fits = learn(&c.version, s->version) && learn(&c.created, s->created) &&
                     learn(&c.modified, s->modified) && learn(&c.owner, s->owner) &&
                     learn_kind(&c.kind, s->kind);
+        /* Until the first set both are the revision of the create. */
+        fits = fits && (c.version != 0 ||
+                        (learn(&c.modified, c.created) && learn(&c.created, c.modified)));
         if (!fits || (c.value != VERIFY_VALUE_UNKNOWN && s->data_bytes != VERIFY_UNKNOWN &&
                       s->data_bytes != m->h->values[c.value].bytes)) {
             return false;
@@ -269,6 +272,12 @@ static bool sequence_fits(struct verify_model *m, const struct step *s, uint32_t
     return fits;
 }
 
+/* Is a number that was told the one it must be? */
+static bool is(uint64_t told, uint64_t must)
+{
+    return told == VERIFY_UNKNOWN || told == must;
+}
+
 static bool create_at(struct verify_model *m, const struct step *s, uint32_t path)
 {
     const struct verify_action *a = s->a;
@@ -282,13 +291,13 @@ static bool create_at(struct verify_model *m, const struct step *s, uint32_t pat
         node.owner = VERIFY_UNKNOWN;
     }
     if (s->answered && a->has_stat) {
-        bool fits = a->stat.version == 0 && a->stat.modified == a->stat.created &&
-                    a->stat.children == 0 && a->stat.kind == kind &&
-                    a->stat.data_bytes == m->h->values[a->value].bytes &&
-                    (kind == COORD_STAT_EPHEMERAL || a->stat.owner == 0);
+        bool fits = is(a->stat.version, 0) && is(a->stat.children, 0) && is(a->stat.kind, kind) &&
+                    is(a->stat.modified, a->stat.created) &&
+                    is(a->stat.data_bytes, m->h->values[a->value].bytes) &&
+                    (kind == COORD_STAT_EPHEMERAL || is(a->stat.owner, 0));
         node.created = a->stat.created;
         node.modified = a->stat.modified;
-        node.owner = a->stat.owner;
+        node.owner = kind == COORD_STAT_EPHEMERAL ? a->stat.owner : 0;
         if (!fits) {
             return false;
         }
