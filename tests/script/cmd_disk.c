@@ -6,6 +6,7 @@
  *   io-release N                all of them do
  *   io-release N K              the first K persist actions of the batch under way do (of a snapshot
  *                               or chunk: it does); what is behind them in the batch waits on
+ *   io-again N K                the completion K before the last one is reported once more
  *   disk N full | ok            the member is told that its disk has no room for entries; has again
  *   disk N fail-sync [K]        the K-th (1) next sync fails, once; the data is lost
  *   disk N fail-write [K]       the K-th (1) next write fails
@@ -38,6 +39,20 @@ static void io_release(struct run *r, const struct words *ws, struct node *n)
         run_complete_io(r, n->id, (uint32_t)most);
     } else {
         run_bad(r, "io-release N [K]");
+    }
+}
+
+static void io_again(struct run *r, const struct words *ws, struct node *n)
+{
+    uint64_t back = 0;
+    uint64_t last = r->io_done[n->id];
+    if (ws->count != 3 || !word_number(ws->v[2], &back)) {
+        run_bad(r, "io-again N K");
+        return;
+    }
+    struct raft_event ev = {.type = RAFT_EV_IO_DONE, .io_seq = last > back ? last - back : 0};
+    if (run_up(r, n->id) != NULL && host_step(r->w, n, &ev) != 0 && r->mode != RUN_SWEEP) {
+        run_fail(r, "member %u refuses an old completion", n->id);
     }
 }
 
@@ -152,8 +167,11 @@ int cmd_disk(struct run *r, const struct words *ws)
     static const struct {
         const char *name;
         void (*run)(struct run *r, const struct words *ws, struct node *n);
-    } commands[] = {
-        {"io-hold", io_hold}, {"io-release", io_release}, {"disk", disk_command}, {"rot", rot}};
+    } commands[] = {{"io-hold", io_hold},
+                    {"io-release", io_release},
+                    {"io-again", io_again},
+                    {"disk", disk_command},
+                    {"rot", rot}};
     raft_id id = 0;
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
         if (strcmp(ws->v[0], commands[i].name) == 0) {

@@ -16,7 +16,8 @@
  *   crash-at N K kill|power [IMAGE]        it will end inside its K-th next disk operation
  *   boot N                          a process for it again
  * IMAGE is what survives a power cut of what was not synced: drop (nothing, the default), keep (all),
- * torn, names (files without their data), random=SEED.
+ * torn, names (files without their data), random=SEED; lose=K and tear=K: all but the K-th write, of
+ * which nothing or the first half is there.
  *
  * Threads: none.
  */
@@ -78,11 +79,11 @@ static void wait_leader(struct run *r, raft_id id, uint64_t ns)
 static void lead(struct run *r, raft_id id)
 {
     struct node *n = run_up(r, id);
-    if (n == NULL) {
+    raft_id now = leader_now(r);
+    if (n == NULL || now == id) {
         return;
     }
-    raft_id now = leader_now(r);
-    if (now != 0 && now != id) {
+    if (now != 0) {
         (void)step(r, now, (struct raft_event){.type = RAFT_EV_TRANSFER, .peer = id});
         wait_leader(r, id, 2 * r->k.raft.election_max);
         return;
@@ -255,11 +256,17 @@ static int read_cut(struct run *r, const struct words *ws, int at, struct host_c
     for (int i = at + 1; good && i < ws->count; i++) {
         const char *seed = word_value(ws->v[i], "random");
         const char *in = word_value(ws->v[i], "in");
+        const char *tear = word_value(ws->v[i], "tear");
+        const char *lose = word_value(ws->v[i], "lose");
         if (seed != NULL) {
             cut.kind = SIM_DISK_CRASH_RANDOM;
             good = word_number(seed, &cut.seed);
         } else if (in != NULL) {
             good = word_number(in, &cut.into);
+        } else if (tear != NULL || lose != NULL) {
+            cut.kind = SIM_DISK_CRASH_KEEP;
+            cut.torn = tear != NULL;
+            good = word_number(tear != NULL ? tear : lose, &cut.but) && cut.but > 0;
         } else {
             good = 0;
             for (size_t k = 0; k < sizeof(images) / sizeof(images[0]); k++) {
@@ -271,7 +278,8 @@ static int read_cut(struct run *r, const struct words *ws, int at, struct host_c
         }
     }
     if (!good) {
-        run_bad(r, "%s N ... kill|power [drop|keep|torn|names|random=SEED] [in=K]", ws->v[0]);
+        run_bad(r, "%s N ... kill|power [drop|keep|torn|names|random=S|lose=K|tear=K] [in=K]",
+                ws->v[0]);
         return 0;
     }
     *ret = cut;

@@ -104,6 +104,7 @@ struct run {
     int io_held[SIM_SLOTS];
     struct ev io_late[LATE_MAX]; /* completions of members whose io is held */
     size_t io_late_count;
+    uint64_t io_done[SIM_SLOTS]; /* the last completion that each member was told of */
     int ticks_off[SIM_SLOTS];
     struct arm arms[SIM_SLOTS];
 

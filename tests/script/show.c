@@ -74,6 +74,9 @@ void show_record(void *run, const struct trace_rec *rec)
 {
     struct run *r = run;
     struct text *out = &r->out;
+    if (rec->kind == TR_IO_DONE) {
+        r->io_done[rec->node] = rec->a;
+    }
     if (r->healing || r->mode == RUN_SWEEP) {
         return;
     }
