@@ -51,10 +51,13 @@ static void say_refusal(struct run *r, raft_id id, int result)
     }
 }
 
-static raft_id leader_now(const struct run *r)
+/* A leader that could hand over to member `to`. */
+static raft_id leader_for(const struct run *r, raft_id to)
 {
     for (raft_id id = 1; id <= r->k.nodes; id++) {
-        if (r->w->nodes[id].state == HOST_UP && r->w->nodes[id].st.role == RAFT_LEADER) {
+        const struct node *n = &r->w->nodes[id];
+        int reachable = !n->paused && !r->w->net.cut[id][to] && !r->w->net.cut[to][id];
+        if (n->state == HOST_UP && n->st.role == RAFT_LEADER && reachable) {
             return id;
         }
     }
@@ -79,7 +82,7 @@ static void wait_leader(struct run *r, raft_id id, uint64_t ns)
 static void lead(struct run *r, raft_id id)
 {
     struct node *n = run_up(r, id);
-    raft_id now = leader_now(r);
+    raft_id now = leader_for(r, id);
     if (n == NULL || now == id) {
         return;
     }
