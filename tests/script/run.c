@@ -197,7 +197,7 @@ static int by_rules(struct run *r, struct packet *p)
         rule->left -= rule->left != UINT32_MAX;
         if (rule->kind == RULE_COPY) {
             hold(r, packet_copy(p));
-            return 0;
+            continue; /* another rule may take the message itself */
         }
         if (rule->kind == RULE_HOLD) {
             hold(r, p);
