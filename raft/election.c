@@ -153,7 +153,8 @@ static int leader_heard(const struct raft *r)
  * long. */
 static int up_to_date(const struct raft *r, const struct raft_msg *m)
 {
-    return m->log_term > r->last_term || (m->log_term == r->last_term && m->index >= r->last);
+    return (m->log_term > r->last_term && (m->index >= r->last || !RAFT_BUG(36))) ||
+           (m->log_term == r->last_term && m->index >= r->last);
 }
 
 void raft__handle_prevote(struct raft *r, const struct raft_msg *m)
@@ -204,9 +205,9 @@ void raft__handle_timeout_now(struct raft *r, const struct raft_msg *m)
 {
     /* Only what is on the own disk counts: the leader believed so, but check (the target of a
      * transfer that has less would lose the election and cost a term). */
-    if (r->role != RAFT_FOLLOWER || r->leader != m->from || m->index > r->stable ||
-        m->index < r->base || raft__log_term(r, m->index) != m->log_term ||
-        !raft__may_campaign(r)) {
+    if (r->role != RAFT_FOLLOWER || r->leader != m->from ||
+        (m->index > r->stable && !RAFT_BUG(35)) || m->index < r->base ||
+        (raft__log_term(r, m->index) != m->log_term && !RAFT_BUG(35)) || !raft__may_campaign(r)) {
         r->ignored++;
         return;
     }
@@ -231,7 +232,7 @@ void raft__handle_prevote_reply(struct raft *r, const struct raft_msg *m)
 {
     int refused = (m->flags & RAFT_FLAG_REJECT) != 0;
     struct raft__peer *p = raft__peer_find(r, m->from);
-    if (refused && m->term > r->term) {
+    if (refused && m->term > r->term && !RAFT_BUG(32)) {
         /* Adopt it, or this member could never be heard again (the longest log may sit here). */
         raft__become_follower(r, m->term, 0);
         return;

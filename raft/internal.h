@@ -17,6 +17,7 @@
 #include <string.h>
 #include <coord/raft.h>
 #include "raft/invariant.h"
+#include "raft/mutant.h"
 #include "raft/trace.h"
 
 #define RAFT__NEVER         UINT64_MAX
@@ -386,7 +387,7 @@ int raft__io_stalled(const struct raft *r);
 /* 1 when the current term is on disk. */
 static inline int raft__term_durable(const struct raft *r)
 {
-    return r->durable_term == r->term;
+    return r->durable_term == r->term || RAFT_BUG(3);
 }
 
 /* --- membership.c --------------------------------------------------------------------------- */

@@ -109,7 +109,8 @@ static void sync_peers(struct raft *r)
             fresh |= (uint32_t)1 << i;
         }
         r->peers[i].roles = c->members[i].roles;
-        r->voters |= (uint32_t)((c->members[i].roles & RAFT_VOTER) != 0) << i;
+        uint32_t voting = RAFT_BUG(44) ? RAFT_VOTER | RAFT_LEARNER : RAFT_VOTER;
+        r->voters |= (uint32_t)((c->members[i].roles & voting) != 0) << i;
         r->voters_old |= (uint32_t)((c->members[i].roles & RAFT_VOTER_OLD) != 0) << i;
         if (c->members[i].id == r->o.id) {
             r->self = i;
@@ -243,7 +244,7 @@ int raft__may_campaign(const struct raft *r)
         if (votes_in(r, &r->configs[i - 1].config)) {
             return 1;
         }
-        if (r->configs[i - 1].index <= r->commit) {
+        if (r->configs[i - 1].index <= r->commit || RAFT_BUG(38)) {
             return 0;
         }
     }

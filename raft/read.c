@@ -67,7 +67,7 @@ static void push(struct raft *r, uint64_t cookie, raft_id from)
     read->from = from;
     read->at = r->now;
     read->index = r->commit;
-    read->mark = leads ? r->seq : 0;
+    read->mark = leads && !RAFT_BUG(34) ? r->seq : 0;
     read->held = leads && !r->leader_ready;
     r->reads_fresh += !leads;
     if (leads) {
@@ -170,7 +170,8 @@ void raft__reads_round(struct raft *r)
         return;
     }
     if (r->read_number == 0) {
-        r->read_number = raft__random(r) >> 1; /* half the range is left to count in */
+        r->read_number =
+            RAFT_BUG(45) ? 1 : raft__random(r) >> 1; /* half the range is left to count in */
     }
     s->msg.seq = ++r->read_number;
     for (uint32_t i = r->reads_count - r->reads_fresh; i < r->reads_count; i++) {
