@@ -118,7 +118,7 @@ int raft__log_restore(struct raft *r, const struct raft_snapshot *s)
     r->base_term = s->term;
     r->persist_next = keep ? raft__max(r->persist_next, s->index + 1) : s->index + 1;
     r->compact_to = 0;
-    raft__configs_restore(r, s, keep || RAFT_BUG(28));
+    raft__configs_restore(r, s, keep);
     if (r->own_first != 0 && r->own_last <= s->index) {
         r->own_first = r->own_last = 0;
     }

@@ -172,7 +172,7 @@ void raft__configs_restore(struct raft *r, const struct raft_snapshot *s, int ke
 {
     struct raft_config_at later[RAFT_CONFIGS_MAX];
     uint32_t count = 0;
-    for (uint32_t i = 0; keep && i < r->configs_count; i++) {
+    for (uint32_t i = 0; (keep || RAFT_BUG(28)) && i < r->configs_count; i++) {
         if (r->configs[i].index > s->index) {
             later[count++] = r->configs[i];
         }
