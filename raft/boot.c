@@ -96,7 +96,7 @@ static int boot_entries(struct raft *r, const struct raft_event *ev, struct raft
             at++;
         }
         if (at == ev->configs_count || ev->configs[at].index != index ||
-            !raft__config_valid(&ev->configs[at].config) || raft__configs_room(r) == 0) {
+            !raft__config_valid(&ev->configs[at].config)) {
             return RAFT_EINVAL;
         }
         raft__configs_push(r, &ev->configs[at]);
@@ -129,7 +129,7 @@ static int boot_done(struct raft *r)
     raft__commit_to(r, commit);
     /* It may have supported a leader just before it went down (lease safety): behave as if that
      * one had been heard now. A member that never knew a term has supported nobody. */
-    r->sticky = r->term > 0;
+    r->sticky = r->term > 0 || r->o.lease_drift_ppm > 0; /* read.c has the reason for the latter */
     r->contact = r->now;
     raft__become_follower(r, r->term, 0);
     if (r->self != RAFT__NO_SLOT && raft__may_campaign(r) &&

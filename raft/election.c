@@ -66,6 +66,8 @@ void raft__become_follower(struct raft *r, raft_term term, raft_id leader)
     r->role = RAFT_FOLLOWER;
     r->leader = leader;
     r->transfer_to = 0;
+    r->transfer_sent = 0;
+    r->leaving = 0;
     r->transfer_vote = 0;
     r->votes = r->rejects = 0;
     draw_wait(r);
@@ -144,7 +146,7 @@ void raft__campaign(struct raft *r, int transfer)
 
 /* --- requests ------------------------------------------------------------------------------- */
 
-static int leader_heard(const struct raft *r)
+int raft__leader_heard(const struct raft *r)
 {
     return r->role == RAFT_LEADER || (r->sticky && r->now - r->contact < r->o.election_min);
 }
@@ -157,15 +159,25 @@ static int up_to_date(const struct raft *r, const struct raft_msg *m)
            (m->log_term == r->last_term && m->index >= r->last);
 }
 
+/* The committed configuration that has no such member, as far as this one knows. Whoever asks for votes
+ * while its log does not reach that entry misses a committed one, cannot win, and may as well rest: the
+ * leader that removed it told it nothing. Return: its index, or 0. */
+static raft_index removed_since(const struct raft *r, raft_id id)
+{
+    const struct raft_config_at *c = raft__config(r);
+    return raft__config_committed(r) && raft__roles_in(&c->config, id) == 0 ? c->index : 0;
+}
+
 void raft__handle_prevote(struct raft *r, const struct raft_msg *m)
 {
     /* m->term is the term it would campaign in. */
-    int grant = m->term > r->term && !leader_heard(r) && up_to_date(r, m);
+    int grant = m->term > r->term && !raft__leader_heard(r) && up_to_date(r, m);
     struct raft_msg *reply = raft__reply(r, RAFT_MSG_PREVOTE_REPLY, m->from);
     if (reply != NULL) {
         reply->seq = m->seq;
         reply->flags = grant ? 0 : RAFT_FLAG_REJECT;
         reply->term = grant ? m->term : r->term;
+        reply->hint = removed_since(r, m->from);
     }
     if (grant && r->role == RAFT_FOLLOWER && r->o.link_hint > 0) {
         /* It will probably win: do not run into its election a moment from now. */
@@ -177,7 +189,7 @@ void raft__handle_prevote(struct raft *r, const struct raft_msg *m)
 void raft__handle_vote(struct raft *r, const struct raft_msg *m)
 {
     int ordered = (m->flags & RAFT_FLAG_TRANSFER) != 0;
-    if (m->term > r->term && (ordered || !leader_heard(r))) {
+    if (m->term > r->term && (ordered || !raft__leader_heard(r))) {
         raft__become_follower(r, m->term, 0);
     }
     int grant = m->term == r->term && (r->vote == m->from || (r->vote == 0 && r->leader == 0)) &&
@@ -232,6 +244,10 @@ void raft__handle_prevote_reply(struct raft *r, const struct raft_msg *m)
 {
     int refused = (m->flags & RAFT_FLAG_REJECT) != 0;
     struct raft__peer *p = raft__peer_find(r, m->from);
+    if (refused && r->role == RAFT_PRECANDIDATE && m->seq == r->campaign &&
+        m->hint > raft__config(r)->index) {
+        r->removed_at = m->hint;
+    }
     if (refused && m->term > r->term && !RAFT_BUG(32)) {
         /* Adopt it, or this member could never be heard again (the longest log may sit here). */
         raft__become_follower(r, m->term, 0);

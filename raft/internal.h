@@ -16,25 +16,28 @@
 
 #include <string.h>
 #include <coord/raft.h>
+#include "raft/config.h"
 #include "raft/invariant.h"
 #include "raft/mutant.h"
 #include "raft/trace.h"
 
-#define RAFT__NEVER         UINT64_MAX
-#define RAFT__TERM_MAX      (UINT64_MAX / 2) /* a peer cannot bring us near the end of counting */
-#define RAFT__INDEX_MAX     (UINT64_MAX / 2) /* nor a snapshot near the end of indexes */
-#define RAFT__SENDS_MAX     128u             /* messages in one round of actions */
-#define RAFT__REPLIES_MAX   96u              /* of these, what events may queue before the round */
-#define RAFT__PERSIST_MAX   4u               /* HARDSTATE, install mark, ENTRIES, compaction mark */
-#define RAFT__DROPS_MAX     64u              /* lost proposal ranges in one round */
-#define RAFT__TRACE_MAX     128u             /* trace records in one round; more are not kept */
-#define RAFT__SAMPLES       64u           /* times at which requests left, for the contact rule */
-#define RAFT__PROBE_ENTRIES 8u            /* a probe takes along so few entries ... */
-#define RAFT__PROBE_BYTES   (64u * 1024u) /* ... of so few bytes */
-#define RAFT__LOG_SLOTS_MIN 16u
-#define RAFT__LOG_RESERVE   8u /* slots that proposals leave to the entries of elections */
-#define RAFT__READS_MAX     65536u
-#define RAFT__NO_SLOT       0xffu
+#define RAFT__NEVER            UINT64_MAX
+#define RAFT__TERM_MAX         (UINT64_MAX / 2) /* a peer cannot bring us near the end of counting */
+#define RAFT__INDEX_MAX        (UINT64_MAX / 2) /* nor a snapshot near the end of indexes */
+#define RAFT__SENDS_MAX        128u             /* messages in one round of actions */
+#define RAFT__REPLIES_MAX      96u  /* of these, what events may queue before the round */
+#define RAFT__PERSIST_MAX      4u   /* HARDSTATE, install mark, ENTRIES, compaction mark */
+#define RAFT__DROPS_MAX        64u  /* lost proposal ranges in one round */
+#define RAFT__TRACE_MAX        128u /* trace records in one round; more are not kept */
+#define RAFT__SAMPLES          64u  /* times at which requests left, for the contact rule */
+#define RAFT__PROBE_ENTRIES    8u   /* a probe takes along so few entries ... */
+#define RAFT__PROBE_BYTES      (64u * 1024u) /* ... of so few bytes */
+#define RAFT__LOG_SLOTS_MIN    16u
+#define RAFT__LOG_RESERVE      8u /* slots that proposals leave to the entries of elections */
+#define RAFT__MSG_CONFIGS      4u /* CONFIG entries in one APPEND: a receiver remembers few */
+#define RAFT__READS_MAX        65536u
+#define RAFT__CONFIG_BYTES_MAX (64u * 1024u) /* a CONFIG entry stays small beside others */
+#define RAFT__NO_SLOT          0xffu
 
 enum raft__peer_state { RAFT__PROBE = 1, RAFT__REPLICATE = 2, RAFT__SNAPSHOT = 3 };
 enum raft__link { RAFT__LINK_UNKNOWN = 0, RAFT__LINK_UP = 1, RAFT__LINK_DOWN = 2 };
@@ -72,8 +75,10 @@ struct raft__peer {
     raft_index snap_index;
     raft_term snap_term;
     uint64_t snap_total;
-    uint64_t snap_next;  /* offset of the next chunk to send */
-    uint64_t snap_acked; /* stored there through here */
+    uint64_t snap_next;    /* offset of the next chunk to send */
+    uint64_t snap_acked;   /* stored there through here */
+    raft_index round_goal; /* to be promoted: what it is to hold, and since when it is asked to; */
+    raft_ns round_at;
     raft_id id;
     uint32_t roles;
     uint32_t state; /* enum raft__peer_state */
@@ -86,6 +91,8 @@ struct raft__peer {
     uint32_t vote_due;  /* a (PRE)VOTE is to be sent to it */
     uint32_t beat_due;  /* a HEARTBEAT is to be sent to it */
     uint32_t appended;  /* scratch of one round: an APPEND went to it */
+    uint32_t caught_up; /* the last such round took less than election_min (change.c) */
+    uint32_t reserved;
 };
 
 /* A persist action under way. */
@@ -178,7 +185,7 @@ struct raft {
     uint32_t configs_count;
     uint32_t disk_full;
     raft_ns full_at;                                 /* since when disk_full */
-    struct raft_config_at configs[RAFT_CONFIGS_MAX]; /* ascending; [0] is in force at base */
+    struct raft_config_at configs[RAFT_CONFIGS_MAX]; /* the newest, ascending (membership.c) */
 
     /* Persist actions under way (io.c). */
     uint64_t io_seq;  /* the last issued */
@@ -192,6 +199,11 @@ struct raft {
     uint32_t self;       /* slot of this member, or RAFT__NO_SLOT */
     uint32_t voters;     /* slots that vote in the newest configuration */
     uint32_t voters_old; /* and in the outgoing one while joint; 0 otherwise */
+    uint32_t unsettled;  /* a leader has something to do about the newest one (change.c) */
+    uint32_t reserved0;
+    raft_index
+        removed_at; /* a voter said that the configuration committed here, which this log does
+                              not reach, has no such member; 0 none */
     struct raft__peer peers[RAFT_NODES_MAX];
 
     /* Role and elections (election.c). */
@@ -233,6 +245,8 @@ struct raft {
     raft_ns transfer_until;
     uint32_t transfer_told;
     uint32_t transfer_stall; /* because the own disk is stalled */
+    uint32_t transfer_sent;  /* TIMEOUT_NOW left in this term, and may still arrive */
+    uint32_t leaving;        /* because this member votes no more: steps down afterwards */
     uint32_t samples_head;
     uint32_t samples_count;
     struct raft__sample samples[RAFT__SAMPLES];
@@ -392,11 +406,10 @@ static inline int raft__term_durable(const struct raft *r)
 
 /* --- membership.c --------------------------------------------------------------------------- */
 
-/* 1 when ids ascend, roles are known and there are at most RAFT_NODES_MAX. */
-int raft__config_valid(const struct raft_config *c);
-/* Configurations that can be pushed before the stack is full. */
-uint32_t raft__configs_room(const struct raft *r);
-/* A configuration entry was appended at c->index; there is room. */
+/* Configurations that can be pushed while what may be asked for is remembered, if the log is cut at
+ * `cut` (above the commit index; RAFT__NEVER: it is not) before that. */
+uint32_t raft__configs_room(const struct raft *r, raft_index cut);
+/* A configuration entry was appended at c->index. A full stack forgets its oldest. */
 void raft__configs_push(struct raft *r, const struct raft_config_at *c);
 /* Entries from `from` on are gone. */
 void raft__configs_truncate(struct raft *r, raft_index from);
@@ -406,6 +419,23 @@ void raft__configs_compact(struct raft *r, raft_index base);
 void raft__configs_restore(struct raft *r, const struct raft_snapshot *s, int keep);
 /* The newest one. */
 const struct raft_config_at *raft__config(const struct raft *r);
+/* 1 when the newest one is committed. */
+static inline int raft__config_committed(const struct raft *r)
+{
+    RAFT_INVARIANT(r->configs_count > 0);
+    return r->configs[r->configs_count - 1].index <= r->commit;
+}
+/* Roles of a member in c; 0 when it is none. */
+uint32_t raft__roles_in(const struct raft_config *c, raft_id id);
+/* 1 when a vote counts by these roles, in either half. */
+static inline int raft__votes(uint32_t roles)
+{
+    return (roles & (RAFT_VOTER | RAFT_VOTER_OLD)) != 0;
+}
+/* 1 when a voter said that this member is removed, and its own log does not know better. */
+int raft__removed(const struct raft *r);
+/* 1 when the newest configuration is committed and has other members only. */
+int raft__left_out(const struct raft *r);
 /* Slot of a member of the newest configuration. Return: the peer, or NULL. */
 static inline struct raft__peer *raft__peer_find(struct raft *r, raft_id id)
 {
@@ -427,13 +457,23 @@ uint64_t raft__quorum_value(const struct raft *r, const uint64_t *values);
 /* 1 when this member may stand for election. */
 int raft__may_campaign(const struct raft *r);
 
+/* --- change.c ------------------------------------------------------------------------------- */
+
+int raft__propose_config(struct raft *r, const struct raft_event *ev, struct raft_accept *accept);
+/* Leader: take the next step of a change under way, if it is due. */
+void raft__change_step(struct raft *r);
+/* Begin to watch whether a peer that is to be promoted catches up. */
+void raft__round_begin(const struct raft *r, struct raft__peer *p);
+
 /* --- election.c ----------------------------------------------------------------------------- */
 
 void raft__become_follower(struct raft *r, raft_term term, raft_id leader);
 /* Stand for election: pre-vote first, unless ordered to (transfer) or alone. */
 void raft__campaign(struct raft *r, int transfer);
-/* A leader gives up leading in its term: 1 quorum lost, 2 disk stalled. */
+/* A leader gives up leading in its term: 1 quorum lost, 2 disk stalled, 3 votes no more. */
 void raft__step_down(struct raft *r, uint64_t why);
+/* 1 while this member votes for nobody because it heard a leader, or is one. */
+int raft__leader_heard(const struct raft *r);
 /* A leader of the current term was heard. */
 void raft__hear_leader(struct raft *r, raft_id leader);
 void raft__handle_prevote(struct raft *r, const struct raft_msg *m);
@@ -474,12 +514,16 @@ raft_seq raft__next_seq(struct raft *r);
 void raft__become_leader(struct raft *r);
 int raft__propose(struct raft *r, const struct raft_event *ev, struct raft_accept *accept);
 int raft__transfer(struct raft *r, raft_id peer);
+/* This leader votes no more: hand over, then step down in any case. */
+void raft__hand_over(struct raft *r);
 /* Tell the target of a transfer once it holds everything. */
 void raft__transfer_round(struct raft *r);
 void raft__leader_tick(struct raft *r);
 raft_ns raft__leader_deadline(const struct raft *r);
 /* A quorum, this member included, answered requests that left at this time or later. */
 raft_ns raft__quorum_contact(const struct raft *r);
+/* The same without this member's own election: a quorum heard this leader at this time or later. */
+raft_ns raft__quorum_heard(const struct raft *r);
 /* p answered request seq. */
 void raft__contact(struct raft *r, struct raft__peer *p, const struct raft_msg *m);
 
@@ -503,7 +547,9 @@ void raft__peer_link(struct raft *r, struct raft__peer *p, int up);
 
 /* --- read.c --------------------------------------------------------------------------------- */
 
-int raft__read(struct raft *r, uint64_t cookie);
+int raft__read(struct raft *r, uint64_t cookie, int lease);
+/* Until when no other leader can be elected; 0 when nothing is known to forbid it. */
+raft_ns raft__lease_until(const struct raft *r);
 void raft__handle_read(struct raft *r, const struct raft_msg *m);
 void raft__handle_read_reply(struct raft *r, const struct raft_msg *m);
 /* Answer every waiting read of this host with result; forget those of others. */

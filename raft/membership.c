@@ -3,28 +3,56 @@
  * membership.c: which members there are: the stack of configurations, and majorities over them.
  *
  * A configuration is in force from the moment its entry is appended (Raft section 6), so the newest
- * in the log decides, committed or not. The stack holds one for each configuration entry of the log
- * and, at its bottom, the one in force at the log's base: appending pushes, truncating pops, a
- * snapshot replaces the whole, and the bottom is dropped when the log begins after its successor
- * (rule D4). The peer table always mirrors the top; what is known of a member that stays is kept.
+ * in the log decides, committed or not. The stack holds the newest ones of the log without a gap, and,
+ * when there are few, the one in force at the log's base: appending pushes, truncating pops, a snapshot
+ * replaces the whole (rule D4). The peer table always mirrors the top; what is known of a member that
+ * stays is kept.
+ *
+ * The stack is small and the log may hold any number of configurations, so a full stack forgets from
+ * its bottom. What is in force at the commit index or later is needed for truncation, what is in force
+ * at the applied index for a snapshot; a host applies whatever happens, so room comes by itself, and
+ * until then a follower takes no further CONFIG entry. While booting neither index is known. Then the
+ * oldest go nevertheless: a leader appends a configuration only when the one before is committed
+ * (change.c), so of the configurations in one log only the last can ever be cut.
  *
  * While a configuration is joint, a majority means one of the new voters and one of the old voters.
  *
  * Thread: the owner of the member. Invariants:
- *   1. configs[0].index <= base; the others ascend, above base and at most last.
+ *   1. Configurations ascend; but for the first, which may be older than the log, each stands at a
+ *      CONFIG entry, and no CONFIG entry behind the first is without one.
  *   2. peers[] equals the members of the top, in order; lanes are distinct.
  */
 #include "raft/internal.h"
 
+/* 1 when a member may have these roles in a configuration that is joint or not. */
+static int roles_valid(uint32_t roles, int joint)
+{
+    uint32_t mark = roles & (RAFT_PROMOTE | RAFT_DEMOTE | RAFT_REMOVE);
+    switch (roles & ~mark) {
+    case RAFT_VOTER:
+        return mark == 0 || (!joint && mark != RAFT_PROMOTE && (mark & (mark - 1)) == 0);
+    case RAFT_VOTER | RAFT_VOTER_OLD:
+        return mark == 0;
+    case RAFT_VOTER_OLD:
+        return mark == 0 || mark == RAFT_DEMOTE || mark == RAFT_REMOVE;
+    case RAFT_LEARNER:
+        return mark == 0 || mark == RAFT_REMOVE || (!joint && mark == RAFT_PROMOTE);
+    default:
+        return 0;
+    }
+}
+
 int raft__config_valid(const struct raft_config *c)
 {
-    const uint32_t known = RAFT_VOTER | RAFT_VOTER_OLD | RAFT_LEARNER;
+    int joint = 0;
     if (c->count > RAFT_NODES_MAX) {
         return 0;
     }
     for (uint32_t i = 0; i < c->count; i++) {
-        if (c->members[i].id == 0 || c->members[i].roles == 0 ||
-            (c->members[i].roles & ~known) != 0) {
+        joint |= (c->members[i].roles & RAFT_VOTER_OLD) != 0;
+    }
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->members[i].id == 0 || !roles_valid(c->members[i].roles, joint)) {
             return 0;
         }
         if (i > 0 && c->members[i].id <= c->members[i - 1].id) {
@@ -32,6 +60,16 @@ int raft__config_valid(const struct raft_config *c)
         }
     }
     return 1;
+}
+
+uint32_t raft__roles_in(const struct raft_config *c, raft_id id)
+{
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->members[i].id == id) {
+            return c->members[i].roles;
+        }
+    }
+    return 0;
 }
 
 const struct raft_config_at *raft__config(const struct raft *r)
@@ -94,6 +132,7 @@ static void sync_peers(struct raft *r)
     struct raft__peer old[RAFT_NODES_MAX];
     uint32_t old_count = r->peers_count;
     uint32_t fresh = 0;
+    uint32_t marks = 0;
     memcpy(old, r->peers, sizeof(old));
     memset(r->peers, 0, sizeof(r->peers));
     r->peers_count = c->count;
@@ -109,6 +148,7 @@ static void sync_peers(struct raft *r)
             fresh |= (uint32_t)1 << i;
         }
         r->peers[i].roles = c->members[i].roles;
+        marks |= c->members[i].roles & ~(uint32_t)(RAFT_VOTER | RAFT_LEARNER);
         uint32_t voting = RAFT_BUG(44) ? RAFT_VOTER | RAFT_LEARNER : RAFT_VOTER;
         r->voters |= (uint32_t)((c->members[i].roles & voting) != 0) << i;
         r->voters_old |= (uint32_t)((c->members[i].roles & RAFT_VOTER_OLD) != 0) << i;
@@ -120,7 +160,13 @@ static void sync_peers(struct raft *r)
         if ((fresh >> i & 1) != 0) {
             r->peers[i].lane = free_lane(r->peers, c->count);
             raft__peer_reset(r, &r->peers[i], r->last + 1);
+        } else {
+            raft__round_begin(r, &r->peers[i]);
         }
+    }
+    r->unsettled = marks != 0 || r->self == RAFT__NO_SLOT || (r->voters >> r->self & 1) == 0;
+    if (r->removed_at <= raft__config(r)->index) {
+        r->removed_at = 0;
     }
     r->votes = move_slots(r, old, old_count, r->votes);
     r->rejects = move_slots(r, old, old_count, r->rejects);
@@ -128,15 +174,34 @@ static void sync_peers(struct raft *r)
                 (struct raft__note){.a = raft__config(r)->index, .b = c->count});
 }
 
-uint32_t raft__configs_room(const struct raft *r)
+uint32_t raft__configs_room(const struct raft *r, raft_index cut)
 {
-    return RAFT_CONFIGS_MAX - r->configs_count;
+    uint32_t kept = r->configs_count;
+    while (kept > 1 && r->configs[kept - 1].index >= cut) {
+        kept--;
+    }
+    uint32_t old = 0;
+    while (old + 1 < kept && r->configs[old + 1].index <= r->applied) {
+        old++;
+    }
+    return RAFT_CONFIGS_MAX - kept + old;
+}
+
+/* The oldest `count` are forgotten. */
+static void drop_bottom(struct raft *r, uint32_t count)
+{
+    RAFT_INVARIANT(count < r->configs_count);
+    r->configs_count -= count;
+    memmove(r->configs, r->configs + count, r->configs_count * sizeof(r->configs[0]));
+    memset(r->configs + r->configs_count, 0, count * sizeof(r->configs[0]));
 }
 
 void raft__configs_push(struct raft *r, const struct raft_config_at *c)
 {
-    RAFT_INVARIANT(r->configs_count < RAFT_CONFIGS_MAX);
     RAFT_INVARIANT(r->configs_count == 0 || c->index > raft__config(r)->index);
+    if (r->configs_count == RAFT_CONFIGS_MAX) {
+        drop_bottom(r, 1);
+    }
     copy_config(&r->configs[r->configs_count++], c->index, &c->config);
     sync_peers(r);
 }
@@ -160,12 +225,9 @@ void raft__configs_compact(struct raft *r, raft_index base)
     while (gone + 1 < r->configs_count && r->configs[gone + 1].index <= base) {
         gone++;
     }
-    if (gone == 0) {
-        return;
+    if (gone > 0) {
+        drop_bottom(r, gone);
     }
-    r->configs_count -= gone;
-    memmove(r->configs, r->configs + gone, r->configs_count * sizeof(r->configs[0]));
-    memset(r->configs + r->configs_count, 0, gone * sizeof(r->configs[0]));
 }
 
 void raft__configs_restore(struct raft *r, const struct raft_snapshot *s, int keep)
@@ -177,11 +239,13 @@ void raft__configs_restore(struct raft *r, const struct raft_snapshot *s, int ke
             later[count++] = r->configs[i];
         }
     }
-    RAFT_INVARIANT(count < RAFT_CONFIGS_MAX);
     memset(r->configs, 0, sizeof(r->configs));
-    copy_config(&r->configs[0], s->config_index, &s->config);
-    memcpy(r->configs + 1, later, count * sizeof(later[0]));
-    r->configs_count = 1 + count;
+    r->configs_count = 0;
+    if (count < RAFT_CONFIGS_MAX) { /* else there may be a gap between it and the later ones */
+        copy_config(&r->configs[r->configs_count++], s->config_index, &s->config);
+    }
+    memcpy(r->configs + r->configs_count, later, count * sizeof(later[0]));
+    r->configs_count += count;
     sync_peers(r);
 }
 
@@ -222,15 +286,14 @@ uint64_t raft__quorum_value(const struct raft *r, const uint64_t *values)
     return v;
 }
 
-/* 1 when c lets this member vote. */
-static int votes_in(const struct raft *r, const struct raft_config *c)
+int raft__removed(const struct raft *r)
 {
-    for (uint32_t i = 0; i < c->count; i++) {
-        if (c->members[i].id == r->o.id) {
-            return (c->members[i].roles & (RAFT_VOTER | RAFT_VOTER_OLD)) != 0;
-        }
-    }
-    return 0;
+    return r->removed_at > raft__config(r)->index;
+}
+
+int raft__left_out(const struct raft *r)
+{
+    return r->self == RAFT__NO_SLOT && r->peers_count > 0 && raft__config_committed(r);
 }
 
 int raft__may_campaign(const struct raft *r)
@@ -238,10 +301,13 @@ int raft__may_campaign(const struct raft *r)
     if (raft__rx_installing(r) || raft__log_room(r) == 0 || raft__io_stalled(r)) {
         return 0; /* could not lead: its state, its log or its disk is not at hand */
     }
+    if (raft__removed(r)) {
+        return 0; /* misses a committed entry: could not win */
+    }
     /* A member that the newest configuration leaves out may be the only one that holds it: while
      * that is not known to be committed, it may stand (rule D4). */
     for (uint32_t i = r->configs_count; i > 0; i--) {
-        if (votes_in(r, &r->configs[i - 1].config)) {
+        if (raft__votes(raft__roles_in(&r->configs[i - 1].config, r->o.id))) {
             return 1;
         }
         if (r->configs[i - 1].index <= r->commit || RAFT_BUG(38)) {

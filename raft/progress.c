@@ -54,6 +54,7 @@ void raft__peer_reset(struct raft *r, struct raft__peer *p, raft_index next)
     p->snap_open = 0;
     p->state = RAFT__PROBE;
     p->retry_at = r->now;
+    raft__round_begin(r, p);
     window_clear(p);
 }
 

@@ -61,6 +61,7 @@ void raft_options_init(struct raft_options *o)
     o->chunk_bytes = 256u << 10;
     o->chunks_inflight_max = 4;
     o->priority = 1;
+    o->config_bytes = RAFT_CONFIG_BYTES;
 }
 
 static int options_valid(const struct raft_options *o)
@@ -82,6 +83,12 @@ static int options_valid(const struct raft_options *o)
         return 0;
     }
     if (o->log_slots < RAFT__LOG_SLOTS_MIN || (o->log_slots & (o->log_slots - 1)) != 0) {
+        return 0;
+    }
+    if (o->config_bytes == 0 || o->config_bytes > RAFT__CONFIG_BYTES_MAX) {
+        return 0;
+    }
+    if (o->lease_drift_ppm >= 1000000 || (o->lease_drift_ppm > 0 && o->link_hint > 0)) {
         return 0;
     }
     if (o->reads_max == 0 || o->reads_max > RAFT__READS_MAX || o->uncommitted_bytes_max == 0) {
@@ -390,6 +397,9 @@ static void tick(struct raft *r)
 
 static int campaign(struct raft *r)
 {
+    if (r->o.lease_drift_ppm > 0 && raft__leader_heard(r)) {
+        return 0; /* that leader may count on this member's not voting (read.c) */
+    }
     if (r->role != RAFT_LEADER && raft__may_campaign(r)) {
         raft__campaign(r, 0);
     }
@@ -410,10 +420,12 @@ static int step_running(struct raft *r, const struct raft_event *ev, struct raft
         return 0;
     case RAFT_EV_PROPOSE:
         return raft__propose(r, ev, accept);
+    case RAFT_EV_PROPOSE_CONFIG:
+        return raft__propose_config(r, ev, accept);
     case RAFT_EV_TRANSFER:
         return raft__transfer(r, ev->peer);
     case RAFT_EV_READ:
-        return raft__read(r, ev->cookie);
+        return raft__read(r, ev->cookie, ev->value == 1);
     case RAFT_EV_CAMPAIGN:
         return campaign(r);
     case RAFT_EV_PEER_LINK:
@@ -456,6 +468,9 @@ int raft_step(struct raft *r, const struct raft_event *ev, struct raft_accept *a
     r->now = ev->now > r->now ? ev->now : r->now;
     if (r->boot == RAFT__BOOT_DONE) {
         rv = step_running(r, ev, &taken);
+        if (r->unsettled && r->role == RAFT_LEADER) {
+            raft__change_step(r);
+        }
     } else {
         rv = raft__boot_step(r, ev, &taken);
     }
@@ -620,6 +635,10 @@ void raft_status(const struct raft *r, struct raft_status *ret_status)
     s->snapshot = r->snapshot.index;
     s->transfer_to = r->transfer_to;
     s->leader_ready = r->role == RAFT_LEADER && r->leader_ready;
+    s->removed = raft__removed(r) || (r->boot == RAFT__BOOT_DONE && raft__left_out(r));
+    s->joint = r->voters_old != 0;
+    s->config = r->configs_count == 0 ? 0 : raft__config(r)->index;
+    s->lease_until = raft__lease_until(r);
     s->quorum_contact = r->role == RAFT_LEADER ? raft__quorum_contact(r) : r->quorum_contact;
     s->ignored = r->ignored;
     s->fault = fault_text(r->fault);

@@ -173,8 +173,13 @@ static int send_append(struct raft *r, struct raft__peer *p, struct limits limit
     raft_index at = p->next;
     uint64_t bytes = 0;
     uint32_t count = 0;
+    uint32_t configs = 0;
     while (at <= r->last && count < limits.entries) {
         uint64_t more = raft__entry(r, at)->bytes;
+        configs += raft__entry(r, at)->type == RAFT_ENTRY_CONFIG;
+        if (configs > RAFT__MSG_CONFIGS) {
+            break;
+        }
         if (bytes + more > limits.bytes && (count > 0 || !limits.one_may_exceed)) {
             break;
         }

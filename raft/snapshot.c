@@ -61,9 +61,10 @@ int raft__snap_taken(struct raft *r, const struct raft_event *ev)
     if (s->index < r->snapshot.index) {
         return 0; /* a newer one was installed while this was being written */
     }
+    /* What was in force there may be forgotten, when it took long and many changes followed. */
     const struct raft_config_at *c = raft_config_at(r, s->index);
-    if (raft__log_term(r, s->index) != s->term || c == NULL || c->index != s->config_index ||
-        !same_config(&c->config, &s->config)) {
+    if (raft__log_term(r, s->index) != s->term ||
+        (c != NULL && (c->index != s->config_index || !same_config(&c->config, &s->config)))) {
         return RAFT_EINVAL; /* a snapshot that forgets a member would split the group later */
     }
     memcpy(&r->snapshot, s, sizeof(*s));

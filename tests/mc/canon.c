@@ -133,6 +133,7 @@ static void canon_peer(struct raft *r, struct raft__peer *p, int leads)
     if (leads) {
         p->contact = moved(r, p->contact);
         p->retry_at = moved(r, p->retry_at);
+        p->round_at = moved(r, p->round_at);
         turn_window(r, p);
         p->vote_due = 0;
         if (p->state != RAFT__SNAPSHOT) {
