@@ -77,6 +77,7 @@ UNIT_SRC     := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
 
 LIB_RAFT     := $(B)/libcoord-raft.a
+LIB_RAFT_SO  := $(B)/libcoord-raft.so
 LIB_PROTO    := $(B)/libcoord-protocol.a
 LIB_SERVER   := $(B)/libcoord-server.a
 LIB_CLI      := $(B)/libcoord-cli.a
@@ -88,6 +89,7 @@ COORDCTL := $(B)/coordctl
 SIM      := $(B)/sim
 MC       := $(B)/mc
 COUNTER  := $(B)/raft-counter
+SKETCH   := $(B)/raft-sketch
 RAFT_WAL := $(B)/raft-wal
 BENCH_RAFT := $(B)/bench_raft
 EXAMPLES := $(patsubst client/examples/%.c,$(B)/examples/%,$(EXAMPLE_SRC))
@@ -97,7 +99,7 @@ FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 REPLAYS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/replay/%,$(FUZZ_SRC))
 
 .PHONY: all
-all: $(LIB_RAFT) $(LIB_CLIENT) $(LIB_CLIENT_SO) $(COORDD) $(COORDCTL) $(COUNTER) $(RAFT_WAL) $(EXAMPLES)  ## build libraries, coordd, coordctl and the examples
+all: $(LIB_RAFT) $(LIB_RAFT_SO) $(LIB_CLIENT) $(LIB_CLIENT_SO) $(COORDD) $(COORDCTL) $(COUNTER) $(SKETCH) $(RAFT_WAL) $(EXAMPLES)  ## build libraries, coordd, coordctl and the examples
 
 .PHONY: help
 help:  ## list the targets
@@ -121,6 +123,8 @@ endef
 
 $(LIB_RAFT): $(call obj,$(RAFT_SRC) $(STORAGE_SRC))
 	$(archive)
+$(LIB_RAFT_SO): $(call obj,$(RAFT_SRC) $(STORAGE_SRC)) raft/libcoord-raft.map
+	$(CC) -shared $(LDFLAGS) -Wl,--version-script=raft/libcoord-raft.map -Wl,-soname,libcoord-raft.so.0 -o $@ $(filter %.o,$^) $(LIBS_RAFT)
 $(LIB_PROTO): $(call obj,$(PROTOCOL_SRC))
 	$(archive)
 $(LIB_SERVER): $(call obj,$(SERVER_PURE) $(SERVER_SHELL))
@@ -141,7 +145,9 @@ $(COORDCTL): $(call obj,client/cli/main.c) $(LIB_CLI) $(LIB_CLIENT)
 $(B)/examples/%: $(B)/client/examples/%.o $(LIB_CLIENT)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CLIENT) $(LIBS_PROTO)
-$(COUNTER): $(call obj,$(wildcard raft/example/*.c)) $(LIB_RAFT)
+$(COUNTER): $(call obj,$(filter-out raft/example/sketch.c,$(wildcard raft/example/*.c))) $(LIB_RAFT)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
+$(SKETCH): $(call obj,raft/example/sketch.c) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(RAFT_WAL): $(call obj,$(wildcard raft/tools/*.c)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
@@ -213,13 +219,19 @@ define pkgconfig
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/$(notdir $(1:.in=))
 endef
 
+# A shared library under its full version, and the two names that lead to it.
+define shared
+	install -m 755 $(1) $(DESTDIR)$(LIBDIR)/$(notdir $(1)).$(VERSION)
+	ln -sf $(notdir $(1)).$(VERSION) $(DESTDIR)$(LIBDIR)/$(notdir $(1)).0
+	ln -sf $(notdir $(1)).0 $(DESTDIR)$(LIBDIR)/$(notdir $(1))
+endef
+
 install: all  ## install to PREFIX (default /usr/local), LIBDIR (PREFIX/lib), under DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include/coord $(DESTDIR)$(PREFIX)/share/doc/coord/conf
 	install -m 755 $(COORDD) $(COORDCTL) $(RAFT_WAL) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(LIB_CLIENT) $(LIB_RAFT) $(DESTDIR)$(LIBDIR)
-	install -m 755 $(LIB_CLIENT_SO) $(DESTDIR)$(LIBDIR)/libcoord.so.$(VERSION)
-	ln -sf libcoord.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libcoord.so.0
-	ln -sf libcoord.so.0 $(DESTDIR)$(LIBDIR)/libcoord.so
+	$(call shared,$(LIB_CLIENT_SO))
+	$(call shared,$(LIB_RAFT_SO))
 	install -m 644 include/coord/*.h $(DESTDIR)$(PREFIX)/include/coord
 	$(call pkgconfig,client/libcoord.pc.in)
 	$(call pkgconfig,raft/libcoord-raft.pc.in)

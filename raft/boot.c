@@ -130,6 +130,7 @@ static int boot_done(struct raft *r)
     /* It may have supported a leader just before it went down (lease safety): behave as if that
      * one had been heard now. A member that never knew a term has supported nobody. */
     r->sticky = r->term > 0 || r->o.lease_drift_ppm > 0; /* read.c has the reason for the latter */
+    r->sticky = RAFT_BUG(53) ? 0 : r->sticky;
     r->contact = r->now;
     raft__become_follower(r, r->term, 0);
     if (r->self != RAFT__NO_SLOT && raft__may_campaign(r) &&

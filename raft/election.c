@@ -193,7 +193,8 @@ void raft__handle_vote(struct raft *r, const struct raft_msg *m)
         raft__become_follower(r, m->term, 0);
     }
     int grant = m->term == r->term && (r->vote == m->from || (r->vote == 0 && r->leader == 0)) &&
-                up_to_date(r, m);
+                up_to_date(r, m) &&
+                (!RAFT_BUG(38) || raft__votes(raft__roles_in(&raft__config(r)->config, r->o.id)));
     if (!grant) {
         struct raft_msg *reply = raft__reply(r, RAFT_MSG_VOTE_REPLY, m->from);
         if (reply != NULL) {

@@ -423,7 +423,7 @@ const struct raft_config_at *raft__config(const struct raft *r);
 static inline int raft__config_committed(const struct raft *r)
 {
     RAFT_INVARIANT(r->configs_count > 0);
-    return r->configs[r->configs_count - 1].index <= r->commit;
+    return r->configs[r->configs_count - 1].index <= r->commit || RAFT_BUG(37);
 }
 /* Roles of a member in c; 0 when it is none. */
 uint32_t raft__roles_in(const struct raft_config *c, raft_id id);

@@ -9,8 +9,9 @@
  *     finding                                   | the log goes on
  *     ------------------------------------------+----------------------------------------------------
  *     no log                                    | in a first segment, begun here
- *     nothing behind D but SEAL and END         | in place, over them
- *     batches with data behind D, or torn       | in a new segment, into which the entries behind D
+ *     nothing behind D but SEAL and END,        | in place, over them
+ *     and room to end the segment               |
+ *     batches with data behind D, torn, full    | in a new segment, into which the entries behind D
  *                                               | are copied; its header declares the rest of the old
  *                                               | one void. An old segment that is hardly used is
  *                                               | copied whole, so that a process that keeps crashing
@@ -249,7 +250,9 @@ int raft__wal_resume(struct wal_recovery *rec)
         rec->scan.pos += RECORD_BATCH_BYTES; /* leaves what is broken where it is */
         return resume_in_place(w, &rec->scan);
     }
-    if (!rec->torn && !data) {
+    /* Bytes that were made up may leave no place for the END, which a writer always does. */
+    int can_end = mark.pos + SEGMENT_END_BYTES <= raft__wal_last_segment(w)->bytes;
+    if (!rec->torn && !data && can_end) {
         return resume_in_place(w, &mark);
     }
     return resume_copying(rec, &mark);
