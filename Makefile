@@ -72,6 +72,7 @@ CLI_SRC      := $(filter-out client/cli/main.c,$(wildcard client/cli/*.c))
 EXAMPLE_SRC  := $(wildcard client/examples/*.c)
 TESTLIB_SRC  := $(wildcard tests/lib/*.c tests/sim/disk*.c)
 SIM_SRC      := $(wildcard tests/sim/*.c)
+SCRIPT_SRC   := $(wildcard tests/script/*.c) $(filter-out tests/sim/main.c tests/sim/batch.c,$(SIM_SRC))
 MC_SRC       := $(wildcard tests/mc/*.c)
 UNIT_SRC     := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
@@ -87,6 +88,7 @@ LIB_CLIENT_SO := $(B)/libcoord.so
 COORDD   := $(B)/coordd
 COORDCTL := $(B)/coordctl
 SIM      := $(B)/sim
+SCRIPT   := $(B)/script
 MC       := $(B)/mc
 COUNTER  := $(B)/raft-counter
 SKETCH   := $(B)/raft-sketch
@@ -155,6 +157,8 @@ $(BENCH_RAFT): $(call obj,$(wildcard raft/bench/*.c)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc -o $@ $^ $(LIBS_RAFT)
 $(SIM): $(call obj,$(SIM_SRC)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
+$(SCRIPT): $(call obj,$(SCRIPT_SRC)) $(LIB_RAFT)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(MC): $(call obj,$(MC_SRC)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(B)/unit/%: $(B)/tests/unit/%.o $(call obj,$(TESTLIB_SRC)) $(LIB_SERVER) $(LIB_CLI) $(LIB_CLIENT) $(LIB_PROTO) $(LIB_RAFT)
@@ -178,14 +182,18 @@ $(B)/replay/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(FUZZ_OBJ) $(L
 SEED ?= 1
 N    ?= 200
 
-.PHONY: unit unit-build sim sim-build mc mc-build bench-raft integration test format tidy clean install
+.PHONY: unit unit-build sim sim-build scripts script-build script-sweep mc mc-build bench-raft integration test format tidy clean install
 unit-build: $(UNITS)
 sim-build: $(SIM)
 mc-build: $(MC)
+script-build: $(SCRIPT)
 unit: $(UNITS)  ## run the unit tests (T=name runs one)
 	@scripts/run-units.sh $(if $(T),$(B)/unit/$(T),$(UNITS))
 sim: $(SIM)  ## run the simulator: SEED= first seed, N= how many
 	$(SIM) --seed $(SEED) --count $(N)
+SCRIPTS = $(sort $(wildcard tests/script/$(if $(T),$(T),sc)_*.txt))
+scripts: $(SCRIPT)  ## run the scenario scripts (T=sc_07 runs one)
+	$(SCRIPT) $(SCRIPTS)
 mc: $(MC)  ## search small worlds exhaustively (tests/mc/README.md), about a minute
 	$(MC)
 integration: all $(HELPERS)  ## run the tests with real processes (T=name runs one)

@@ -71,6 +71,10 @@ enum sim_disk_crash_kind {
  * is released, stop_at, fail and fail_sync are disarmed. */
 void sim_disk_crash(struct sim_disk *d, enum sim_disk_crash_kind kind, uint64_t seed);
 
+/* Before a crash of kind KEEP: let the pending write number `which` (from 0, over all files) be the one
+ * that does not survive, or only its first sectors when torn. Return: 1, or 0 when there is none. */
+int sim_disk_lose_pending(struct sim_disk *d, uint64_t which, int torn);
+
 /* The process dies and nothing else: open files become invalid, the lock is released, faults are
  * disarmed; pending operations stay pending. */
 void sim_disk_kill(struct sim_disk *d);

@@ -397,6 +397,11 @@ int disk_recover(struct world *w, struct node *n)
     o.segments_ready = w->k.segments_ready;
     o.salt_seed = rng_next(&w->rng_disk);
     int result = raft_wal_open(&o, &n->wal, why, sizeof(why));
+    if (sim_disk_stopped(n->disk)) { /* the power failed again: whoever cut it boots again */
+        raft_wal_close(result == 0 ? n->wal : NULL);
+        n->wal = NULL;
+        return 0;
+    }
     if (result != 0) {
         n->wal = NULL;
         if (n->rotted) {

@@ -44,6 +44,14 @@ void snap_maybe_take(struct world *w, struct node *n)
     if (n->take.active || n->install.active || n->machine.applied < base + interval) {
         return;
     }
+    snap_begin(w, n);
+}
+
+void snap_begin(struct world *w, struct node *n)
+{
+    if (n->take.active || n->install.active || n->machine.applied <= n->snap.index) {
+        return;
+    }
     const struct raft_config_at *config = raft_config_at(n->raft, n->machine.applied);
     if (config == NULL) {
         sim_fail(w, "n%u: no configuration is known at %" PRIu64, n->id, n->machine.applied);
@@ -129,6 +137,7 @@ void snap_taken(struct world *w, struct node *n)
     memcpy(n->snap_digest, job->digest, sizeof(job->digest));
     struct raft_snapshot snap = job->meta;
     uint64_t keep = rng_below(&w->rng_host, 2) * rng_below(&w->rng_host, snap_interval(w));
+    keep += w->k.snap_keep;
     if (snap_nearly_full(w, n)) {
         keep = 0;
     }
