@@ -126,8 +126,8 @@ int raft__io_complete(struct raft *r, uint64_t seq)
     }
     while (r->io_count > 0 && r->io[r->io_head].seq <= seq) {
         const struct raft__io *io = &r->io[r->io_head];
-        if (RAFT_BUG(2) && io->seq != seq) {
-            /* only the write that was named counts */
+        if (RAFT_BUG(2) && io->seq != r->io_done + 1) {
+            /* a completion is that of one write */
         } else if (io->kind == RAFT_PERSIST_HARDSTATE) {
             r->durable_term = io->term;
             r->durable_vote = io->vote;

@@ -71,7 +71,7 @@ static void drop_own(struct raft *r, raft_index from)
 
 void raft__log_truncate(struct raft *r, raft_index from)
 {
-    RAFT_INVARIANT(RAFT_BUG(20) || from > r->commit);
+    RAFT_INVARIANT(from > r->commit || RAFT_BUG(20));
     RAFT_INVARIANT(from > r->base && from <= r->last);
     raft__trace(r, RAFT_TRACE_TRUNCATE, (struct raft__note){.a = from, .b = r->last});
     drop_own(r, from);
