@@ -32,10 +32,12 @@ OPT_release := -O2 -g
 OPT_debug   := -O0 -g3
 OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+# Known bugs that can be switched on one at a time: raft/mutant.h.
+OPT_mutants := -O2 -g -DRAFT_MUTANTS
 OPT_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT := $(OPT_$(VARIANT))
 ifeq ($(strip $(OPT)),)
-$(error unknown VARIANT '$(VARIANT)': use release, debug, asan or tsan (fuzz: make fuzz))
+$(error unknown VARIANT '$(VARIANT)': use release, debug, asan, tsan or mutants (fuzz: make fuzz))
 endif
 
 HARDEN := -fstack-protector-strong -fPIC
@@ -58,6 +60,9 @@ obj = $(patsubst %.c,$(B)/%.o,$(1))
 
 RAFT_SRC     := $(wildcard raft/*.c)
 STORAGE_SRC  := $(wildcard raft/storage/*.c)
+ifeq ($(VARIANT),mutants)
+RAFT_SRC     += tests/mutants/mutant.c
+endif
 PROTOCOL_SRC := $(wildcard protocol/*.c)
 # Everything of the server but main.c, so that tests can link it.
 SERVER_PURE  := $(wildcard server/store/*.c server/session/*.c server/machine/*.c server/watch/*.c server/node/*.c)

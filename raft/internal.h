@@ -18,6 +18,7 @@
 #include <coord/raft.h>
 #include "raft/config.h"
 #include "raft/invariant.h"
+#include "raft/mutant.h"
 #include "raft/trace.h"
 
 #define RAFT__NEVER            UINT64_MAX
@@ -400,7 +401,7 @@ int raft__io_stalled(const struct raft *r);
 /* 1 when the current term is on disk. */
 static inline int raft__term_durable(const struct raft *r)
 {
-    return r->durable_term == r->term;
+    return r->durable_term == r->term || RAFT_BUG(3);
 }
 
 /* --- membership.c --------------------------------------------------------------------------- */
@@ -422,7 +423,7 @@ const struct raft_config_at *raft__config(const struct raft *r);
 static inline int raft__config_committed(const struct raft *r)
 {
     RAFT_INVARIANT(r->configs_count > 0);
-    return r->configs[r->configs_count - 1].index <= r->commit;
+    return r->configs[r->configs_count - 1].index <= r->commit || RAFT_BUG(37);
 }
 /* Roles of a member in c; 0 when it is none. */
 uint32_t raft__roles_in(const struct raft_config *c, raft_id id);

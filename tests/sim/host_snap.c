@@ -8,6 +8,7 @@
  *
  * A file is named by term and index, so both ends of a transfer derive the same snap_id.
  */
+#include "raft/mutant.h"
 #include "tests/sim/world.h"
 
 #include <inttypes.h>
@@ -87,7 +88,7 @@ void snap_write_job(struct world *w, struct node *n)
     struct raft_snap_writer *writer = NULL;
     size_t bytes = machine_bytes(w->k.state_pad);
     uint8_t *state = sim_alloc(bytes);
-    machine_save(&job->machine, w->k.state_pad, state);
+    machine_save(RAFT_BUG(13) ? &n->machine : &job->machine, w->k.state_pad, state);
     size_t half = bytes / 2;
     job->written = 1;
     job->failed = 1;
