@@ -95,7 +95,6 @@ struct run {
     struct knobs k;
     struct marks marks;
     struct world *w; /* NULL before the first command that needs it */
-    uint32_t members;
 
     struct rule rules[RULES_MAX];
     size_t rules_count;

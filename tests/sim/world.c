@@ -219,6 +219,7 @@ struct world *world_open(const struct knobs *k, struct marks *m)
     for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]); i++) {
         rng_init_flat(streams[i]);
     }
+    check_config_begin(w);
     return w;
 }
 
