@@ -8,6 +8,7 @@
  *   transfer N [M]                  leader N hands over to M
  *   propose N [xK]                  K entries in one proposal
  *   read N [lease]                  a linearizable read; numbered from 1 over all members
+ *   config N voters=1,2 [learners=3]        change the members
  *   snapshot N [keep=K]             take a snapshot of what is applied; K entries before it are kept
  *   pause N / resume N              the process stands still; everything then comes at once
  *   clock N +TIME | clock N x1.2    the clock jumps; or runs at this speed
@@ -143,13 +144,55 @@ static void read_command(struct run *r, const struct words *ws, raft_id id)
 {
     uint64_t cookie = 0;
     struct node *n = run_up(r, id);
-    if (ws->count > 2) {
-        run_bad(r, "read N");
+    int lease = ws->count == 3 && strcmp(ws->v[2], "lease") == 0;
+    if (ws->count > 3 || (ws->count == 3 && !lease)) {
+        run_bad(r, "read N [lease]");
         return;
     }
     if (n != NULL) {
+        r->w->k.lease_permille = lease ? 1000 : 0;
         say_refusal(r, id, client_read(r->w, n, &cookie));
+        r->w->k.lease_permille = 0;
     }
+}
+
+/* config N voters=1,2,4 [learners=5] */
+static void config_command(struct run *r, const struct words *ws, raft_id id)
+{
+    uint32_t voters = 0;
+    uint32_t learners = 0;
+    int good = ws->count == 3 || ws->count == 4;
+    for (int i = 2; good && i < ws->count; i++) {
+        const char *v = word_value(ws->v[i], "voters");
+        const char *l = word_value(ws->v[i], "learners");
+        good = (v != NULL && word_members(v, &voters)) || (l != NULL && word_members(l, &learners));
+    }
+    if (!good) {
+        run_bad(r, "config N voters=1,2,4 [learners=5]");
+        return;
+    }
+    struct node *n = run_up(r, id);
+    struct raft_config c = {0};
+    for (raft_id m = 1; m <= r->k.nodes; m++) {
+        uint32_t roles = (voters >> m & 1) != 0     ? (uint32_t)RAFT_VOTER
+                         : (learners >> m & 1) != 0 ? (uint32_t)RAFT_LEARNER
+                                                    : 0;
+        if (roles != 0) {
+            c.members[c.count++] = (struct raft_member){.id = m, .roles = roles};
+        }
+    }
+    if (n == NULL) {
+        return;
+    }
+    struct raft_event ev = {.type = RAFT_EV_PROPOSE_CONFIG, .config = &c};
+    struct raft_accept acc = {0};
+    r->w->net.window_work++;
+    int result = host_feed(r->w, n, &ev, NULL, &acc);
+    say_refusal(r, id, result);
+    if (result == 0) {
+        text_add(&r->out, "n%u takes a configuration at %llu\n", id, (unsigned long long)acc.first);
+    }
+    host_react(r->w, n, &ev);
 }
 
 static void snapshot(struct run *r, const struct words *ws, raft_id id)
@@ -327,6 +370,7 @@ static void boot(struct run *r, raft_id id)
     if (n == NULL) {
         return;
     }
+    n->state = n->state == HOST_ABSENT ? HOST_DOWN : n->state;
     if (n->state != HOST_DOWN) {
         if (r->mode != RUN_SWEEP) {
             run_fail(r, "member %u is not down", id);
@@ -366,10 +410,11 @@ int cmd_member(struct run *r, const struct words *ws)
         const char *name;
         void (*run)(struct run *r, const struct words *ws, raft_id id);
     } commands[] = {
-        {"lead", lead_command},   {"campaign", campaign},    {"transfer", transfer},
-        {"propose", propose},     {"read", read_command},    {"snapshot", snapshot},
-        {"pause", pause_command}, {"resume", pause_command}, {"clock", clock_command},
-        {"crash", crash},         {"crash-at", crash_at},    {"boot", boot_command},
+        {"lead", lead_command},     {"campaign", campaign},    {"transfer", transfer},
+        {"propose", propose},       {"read", read_command},    {"snapshot", snapshot},
+        {"pause", pause_command},   {"resume", pause_command}, {"clock", clock_command},
+        {"config", config_command}, {"crash", crash},          {"crash-at", crash_at},
+        {"boot", boot_command},
     };
     raft_id id = 0;
     if (strcmp(ws->v[0], "ticks") == 0) {

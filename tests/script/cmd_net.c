@@ -7,9 +7,9 @@
  *   heal [LINK | A]              it does again
  *   break LINK                   the connection breaks: both ends are told, what is under way is lost
  *   hold LINK [TYPES]            keep what arrives from now on
- *   deliver LINK [TYPES] [xN]    hand over N (1) of what is held, oldest first
- *   lose LINK [TYPES] [xN]       throw N (1) of what is held away
- *   release [LINK [TYPES]]       hold no more, and hand over everything
+ *   deliver LINK [TYPES] [xN]    hand over N (1) of what is held, oldest first; waits 5 ms for it
+ *   lose LINK [TYPES] [xN|all]   throw N (1) of what is held away
+ *   release [LINK [TYPES]]       hold, drop and copy no more, and hand over everything that is held
  *   drop next LINK TYPES [xN]    lose the next N (1) that arrive; `drop LINK TYPES`: all from now on
  *   copy next LINK TYPES [xN]    the next N (1) arrive, and a copy of each is held
  *
@@ -18,6 +18,8 @@
 #include "tests/script/script.h"
 
 #include <string.h>
+
+#define ARRIVE_NS (5 * SIM_MS) /* what is to be delivered may still be on its way */
 
 struct target {
     uint32_t from;
@@ -118,11 +120,16 @@ static void deliver(struct run *r, const struct words *ws, int lose)
     }
     uint32_t (*act)(struct run *, uint32_t, uint32_t, uint32_t, uint32_t) =
         lose ? run_lose : run_deliver;
-    uint32_t done = act(r, t.from, t.to, t.types, t.times);
-    if (t.both && done < t.times) {
-        done += act(r, t.to, t.from, t.types, t.times - done);
+    uint32_t done = 0;
+    uint64_t limit = r->w->now + ARRIVE_NS;
+    for (int more = 1; more && done < t.times && !run_over(r);) {
+        done += act(r, t.from, t.to, t.types, t.times - done);
+        if (t.both && done < t.times) {
+            done += act(r, t.to, t.from, t.types, t.times - done);
+        }
+        more = t.times != UINT32_MAX && done < t.times && run_event(r, limit);
     }
-    if (done < t.times && r->mode != RUN_SWEEP) {
+    if (done < t.times && t.times != UINT32_MAX && r->mode != RUN_SWEEP) {
         run_fail(r, "'%s': only %u such messages are held", r->line->text, done);
     }
 }
@@ -139,7 +146,7 @@ static void release(struct run *r, const struct words *ws)
         struct rule *rule = &r->rules[i];
         int way = (rule->from & ~t.from) == 0 && (rule->to & ~t.to) == 0;
         int back = t.both && (rule->from & ~t.to) == 0 && (rule->to & ~t.from) == 0;
-        if (rule->kind == RULE_HOLD && (way || back)) {
+        if (way || back) {
             rule->types &= ~t.types;
         }
         if (rule->types != 0) {

@@ -2,7 +2,9 @@
 /*
  * cmd_setup.c: what a script says before anything happens, and what it wants to see.
  *
- *   members N [spare K]      voters 1 .. N; K more processes that are no members yet
+ *   members N [learners=K] [spare=K] [empty]
+ *                            voters 1 .. N, then K learners, then K that are no members yet and have no
+ *                            process (`boot`); these know the first configuration, or nothing (empty)
  *   set KEY VALUE            an option of the members (the table below)
  *   show TYPE,..|writes|all  print these messages as they arrive, or the writes of the disks
  *   hide [TYPE,..|writes]    no longer
@@ -14,21 +16,30 @@
 
 #include <string.h>
 
+/* members N [learners=K] [spare=K] [empty] */
 static int set_members(struct run *r, const struct words *ws)
 {
-    uint64_t count = 0;
+    uint64_t voters = 0;
+    uint64_t learners = 0;
     uint64_t spare = 0;
-    int good = ws->count == 2 || (ws->count == 4 && strcmp(ws->v[2], "spare") == 0);
-    if (!good || !word_number(ws->v[1], &count) || count == 0 ||
-        (ws->count == 4 && !word_number(ws->v[3], &spare)) || count + spare > SIM_NODES_MAX) {
-        run_bad(r, "members N [spare K], at most %d", SIM_NODES_MAX);
+    int good = ws->count >= 2 && word_number(ws->v[1], &voters);
+    for (int i = 2; good && i < ws->count; i++) {
+        const char *l = word_value(ws->v[i], "learners");
+        const char *s = word_value(ws->v[i], "spare");
+        if (strcmp(ws->v[i], "empty") == 0) {
+            r->k.join_empty = 1;
+        } else {
+            good =
+                (l != NULL && word_number(l, &learners)) || (s != NULL && word_number(s, &spare));
+        }
+    }
+    if (!good || voters == 0 || voters + learners + spare > SIM_NODES_MAX) {
+        run_bad(r, "members N [learners=K] [spare=K] [empty], at most %d", SIM_NODES_MAX);
         return 1;
     }
-    if (spare > 0) {
-        run_bad(r, "spare members are not known to the simulator yet");
-        return 1;
-    }
-    r->members = (uint32_t)count;
+    r->k.voters = (uint32_t)voters;
+    r->k.learners = (uint32_t)learners;
+    r->k.nodes = (uint32_t)(voters + learners + spare);
     return 1;
 }
 

@@ -98,7 +98,12 @@ static int ask_leader(struct ask *a)
 static const char *role_of(const struct node *n)
 {
     if (n->state != HOST_UP) {
-        return n->state == HOST_OUT ? "out" : "down";
+        static const char *const names[] = {[HOST_DOWN] = "down",
+                                            [HOST_UP] = "up",
+                                            [HOST_OUT] = "out",
+                                            [HOST_ABSENT] = "absent",
+                                            [HOST_GONE] = "gone"};
+        return names[n->state];
     }
     return role_name(n->st.role);
 }
@@ -300,7 +305,8 @@ static void describe_config(const struct raft_config *c, struct text *t)
     static const struct {
         uint32_t role;
         const char *name;
-    } roles[] = {{RAFT_VOTER, "voters="}, {RAFT_VOTER_OLD, "old="}, {RAFT_LEARNER, "learners="}};
+    } roles[] = {{RAFT_VOTER, "voters="},    {RAFT_VOTER_OLD, "old="}, {RAFT_LEARNER, "learners="},
+                 {RAFT_PROMOTE, "promote="}, {RAFT_DEMOTE, "demote="}, {RAFT_REMOVE, "remove="}};
     const char *gap = "";
     for (size_t k = 0; k < sizeof(roles) / sizeof(roles[0]); k++) {
         const char *before = roles[k].name;

@@ -81,6 +81,8 @@ static void default_knobs(struct knobs *k)
     o->reads_max = 16;
     o->chunk_bytes = 512;
     o->chunks_inflight_max = 2;
+    k->nodes = 3;
+    k->voters = 3;
     k->segment_bytes = 8192;
     k->segments_ready = 2;
     k->snap_every = 1000000;
@@ -94,7 +96,7 @@ static void default_knobs(struct knobs *k)
 
 void run_open(struct run *r, const struct script *s, enum run_mode mode)
 {
-    *r = (struct run){.mode = mode, .script = s, .members = 3};
+    *r = (struct run){.mode = mode, .script = s};
     default_knobs(&r->k);
 }
 
@@ -114,13 +116,17 @@ void run_start(struct run *r)
     if (r->w != NULL) {
         return;
     }
-    r->k.nodes = r->members;
     r->w = world_open(&r->k, &r->marks);
     r->w->trace.watch = show_record;
     r->w->trace.watch_arg = r;
     for (raft_id id = 1; id <= r->k.nodes; id++) {
         host_create(r->w, &r->w->nodes[id], id);
-        world_later(r->w, 0, (struct ev){.kind = EV_BOOT, .node = (uint8_t)id});
+        if (id <= r->k.voters + r->k.learners) {
+            r->w->nodes[id].member = 1;
+            world_later(r->w, 0, (struct ev){.kind = EV_BOOT, .node = (uint8_t)id});
+        } else {
+            r->w->nodes[id].state = HOST_ABSENT;
+        }
         for (raft_id peer = id + 1; peer <= r->k.nodes; peer++) {
             world_later(
                 r->w, 0,
@@ -197,7 +203,7 @@ static int by_rules(struct run *r, struct packet *p)
         rule->left -= rule->left != UINT32_MAX;
         if (rule->kind == RULE_COPY) {
             hold(r, packet_copy(p));
-            return 0;
+            continue; /* another rule may take the message itself */
         }
         if (rule->kind == RULE_HOLD) {
             hold(r, p);

@@ -95,7 +95,6 @@ struct run {
     struct knobs k;
     struct marks marks;
     struct world *w; /* NULL before the first command that needs it */
-    uint32_t members;
 
     struct rule rules[RULES_MAX];
     size_t rules_count;
@@ -171,7 +170,7 @@ int word_members(const char *word, uint32_t *ret_set); /* 1,2,5 */
 int word_link(const char *word, uint32_t *ret_from, uint32_t *ret_to,
               int *ret_both);                          /* 1>2, 1-2,3 */
 int word_types(const char *word, uint32_t *ret_types); /* APPEND,VOTE or * */
-int word_times(const char *word, uint32_t *ret_times); /* x3 */
+int word_times(const char *word, uint32_t *ret_times); /* x3, all */
 /* key=value: the value, or NULL when the word has another key. */
 const char *word_value(const char *word, const char *key);
 const char *type_name(uint32_t type);

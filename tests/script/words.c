@@ -192,6 +192,10 @@ int word_types(const char *word, uint32_t *ret_types)
 int word_times(const char *word, uint32_t *ret_times)
 {
     uint64_t value = 0;
+    if (strcmp(word, "all") == 0) {
+        *ret_times = UINT32_MAX;
+        return 1;
+    }
     if (word[0] != 'x' || !word_number(word + 1, &value) || value == 0 || value > 100000) {
         return 0;
     }

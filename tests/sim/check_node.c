@@ -57,6 +57,10 @@ static void became_leader(struct world *w, struct node *n)
     if (n->st.term > 1 && check_term(w, n->st.term - 1)->transfer_to == n->id) {
         MARK(w, TRANSFERRED);
     }
+    if (cfg_joint(&cfg_newest(n)->config)) {
+        MARK(w, ELECTED_WHILE_JOINT);
+    }
+    check_elected(w, n);
     check_leader_log(w, n);
 }
 
@@ -82,6 +86,9 @@ static void note_role(struct world *w, struct node *n, raft_term term_before)
     }
     if (n->seen_role == RAFT_LEADER && st->role == RAFT_FOLLOWER && st->term == term_before) {
         MARK(w, STEPPED_DOWN_SAME_TERM);
+    }
+    if (st->role == RAFT_PRECANDIDATE && n->seen_role != RAFT_PRECANDIDATE && n->left) {
+        MARK(w, REMOVED_ASKS);
     }
     if (n->seen_role == RAFT_CANDIDATE && st->role == RAFT_PRECANDIDATE) {
         MARK(w, ELECTION_RETRIED);
@@ -146,6 +153,9 @@ void check_node(struct world *w, struct node *n)
     if (!w->failed) {
         check_log_equal(w, n);
     }
+    if (!w->failed && !n->install.active) {
+        check_config_force(w, n);
+    }
     if (!w->failed) {
         note_role(w, n, term_before);
     }
@@ -168,7 +178,7 @@ void check_booted(struct world *w, struct node *n)
                  " (R6)",
                  n->id, st->term, st->vote, n->promised_vote, n->promised_term);
     }
-    if (st->role != RAFT_FOLLOWER && w->k.nodes > 1) {
+    if (st->role != RAFT_FOLLOWER && !cfg_quorum(&cfg_newest(n)->config, cfg_bit(n->id))) {
         sim_fail(w, "n%u: boots into role %d", n->id, (int)st->role);
     }
 }

@@ -202,6 +202,9 @@ static int disk_pwritev(void *ctx, int fd, const struct iovec *iov, int count, u
     }
     sd_bytes_put(&f->seen, offset, data.data, data.len);
     inode_heal(f, offset, data.len);
+    d->last_inode = h->inode;
+    d->last_offset = offset;
+    d->last_len = data.len;
     int lost = d->lose_write_nth == 1;
     d->lose_write_nth -= d->lose_write_nth > 0;
     if (lost || data.len == 0) {

@@ -130,6 +130,11 @@ int sim_disk_flip(struct sim_disk *d, const char *path, uint64_t offset, int bit
 int sim_disk_scramble(struct sim_disk *d, const char *path, uint64_t offset, uint64_t len,
                       uint64_t seed);
 
+/* A write of len bytes that belongs at `from` went to `to`: these bytes stand there now; when lost is
+ * not 0, zeros stand where they belong. */
+int sim_disk_misdirect(struct sim_disk *d, const char *from_path, uint64_t from,
+                       const char *to_path, uint64_t to, uint64_t len, int lost);
+
 /* Reads that touch the range answer -EIO until it has been written. One range per file. */
 int sim_disk_bad_range(struct sim_disk *d, const char *path, uint64_t offset, uint64_t len);
 
@@ -157,6 +162,11 @@ struct sim_disk_counts {
 
 /* Ownership: d's, kept up to date. */
 const struct sim_disk_counts *sim_disk_counts(const struct sim_disk *d);
+
+/* Where the last write went. Return: 1 and its place, path in at most n bytes, or 0 when there was none
+ * or its file is gone. */
+int sim_disk_last_write(const struct sim_disk *d, char *ret_path, size_t n, uint64_t *ret_offset,
+                        uint64_t *ret_len);
 
 /* Bytes of all files, as the process sees them. */
 uint64_t sim_disk_used(const struct sim_disk *d);

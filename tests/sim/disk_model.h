@@ -110,6 +110,9 @@ struct sim_disk {
     uint32_t fail_sync_nth;
     enum sim_disk_sync_failure fail_sync_how;
     uint32_t lose_write_nth;
+    int last_inode; /* of the last write */
+    uint64_t last_offset;
+    uint64_t last_len; /* 0: there was none */
     struct sim_disk_counts counts;
 };
 

@@ -115,6 +115,9 @@ uint64_t disk_latency(struct world *w, struct node *n)
     if (rng_chance(&w->rng_disk, w->k.disk_slow_permille)) {
         wait *= 20;
     }
+    if (n->slow_until > w->now) {
+        wait *= n->slow_factor;
+    }
     if (n->stall_until > w->now) {
         wait += n->stall_until - w->now;
     }

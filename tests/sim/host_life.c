@@ -23,11 +23,13 @@ void host_create(struct world *w, struct node *n, raft_id id)
     n->tick_at = UINT64_MAX;
 }
 
-static void first_config(const struct world *w, struct raft_config *ret_config)
+/* What a member without a snapshot knows: the group's first configuration, or nothing at all. */
+static void first_config(const struct world *w, const struct node *n,
+                         struct raft_config *ret_config)
 {
-    *ret_config = (struct raft_config){.count = w->k.nodes};
-    for (uint32_t i = 0; i < w->k.nodes; i++) {
-        ret_config->members[i] = (struct raft_member){.id = i + 1, .roles = RAFT_VOTER};
+    cfg_first(w, ret_config);
+    if (n->id > ret_config->count && w->k.join_empty) {
+        *ret_config = (struct raft_config){0};
     }
 }
 
@@ -40,12 +42,22 @@ static int boot_entries(struct world *w, struct node *n, struct raft_event *ev)
         const struct item *it = elog_at(&n->log, n->log.base + 1 + i);
         entries[i] = (struct raft_entry){.term = it->term, .bytes = it->bytes, .type = it->type};
     }
+    struct raft_config_at *configs = NULL;
     ev->type = RAFT_EV_BOOT_ENTRIES;
     ev->first = n->log.base + 1;
     ev->entries = entries;
     ev->count = count;
+    ev->configs_count =
+        (uint32_t)cfg_decode_items(n->log.items + n->log.head, count, ev->first, &configs);
+    ev->configs = configs;
     int result = count > 0 ? raft_step(n->raft, ev, &acc) : 0;
+    for (uint32_t i = 0; i < ev->configs_count && acc.count > 0; i++) {
+        if (configs[i].index >= acc.first) {
+            cfg_push(n, configs[i].index, &configs[i].config);
+        }
+    }
     free(entries);
+    free(configs);
     if (result != 0) {
         return result;
     }
@@ -66,8 +78,11 @@ static int boot_core(struct world *w, struct node *n)
 {
     struct raft_snapshot snap = n->snap;
     if (snap.index == 0) {
-        first_config(w, &snap.config);
+        first_config(w, n, &snap.config);
+    } else {
+        check_snapshot_config(w, n, &snap);
     }
+    cfg_reset(n, snap.config_index, &snap.config);
     struct raft_event ev = {
         .type = RAFT_EV_BOOT_SNAPSHOT, .now = host_now(w, n), .snapshot = &snap};
     int result = raft_step(n->raft, &ev, NULL);
@@ -123,6 +138,7 @@ void host_boot(struct world *w, struct node *n)
     }
     n->state = HOST_UP;
     n->commit = n->machine.applied;
+    n->config_before = cfg_newest(n)->index;
     raft_status(n->raft, &n->st);
     check_booted(w, n);
     if (!w->failed) {
@@ -154,6 +170,7 @@ static void forget_process(struct node *n)
     n->io_failed = 0;
     n->taken_for = 0;
     n->stall_until = 0;
+    n->slow_until = 0;
     n->take = (struct snap_job){0};
     n->install = (struct snap_job){0};
     memset(n->link_known, 0, sizeof(n->link_known));
@@ -252,6 +269,7 @@ void host_finish(struct world *w, struct node *n)
     sim_disk_destroy(n->disk);
     free(n->mem);
     elog_finish(&n->log);
+    free(n->cfgs.v);
     image_finish(&n->durable);
     free(n->pend.v);
     free(n->waits);

@@ -63,6 +63,7 @@ void snap_begin(struct world *w, struct node *n)
     n->take.meta.config_index = config->index;
     n->take.meta.config = config->config;
     n->taken_for = n->machine.applied;
+    check_snapshot_config(w, n, &n->take.meta);
     trace_add(&w->trace, &(struct trace_rec){.at = w->now,
                                              .kind = TR_SNAP_BEGIN,
                                              .node = (uint8_t)n->id,
@@ -367,6 +368,7 @@ static void stand_at(struct world *w, struct node *n, const struct snap_job *job
 {
     raft_index index = job->meta.index;
     client_installed(w, n);
+    cfg_restore(n, &job->meta, elog_term(&n->log, index) == job->meta.term);
     if (elog_term(&n->log, index) == job->meta.term) {
         MARK(w, SNAPSHOT_KEPT_SUFFIX);
         elog_trim(&n->log, index);
@@ -407,6 +409,7 @@ void snap_loaded(struct world *w, struct node *n)
         return;
     }
     check_snapshot(w, n, &job->machine, job->digest);
+    check_snapshot_config(w, n, &job->meta);
     if (job->meta.index <= n->machine.applied) {
         sim_fail(w, "n%u: installs a snapshot at %" PRIu64 " over a state at %" PRIu64, n->id,
                  job->meta.index, n->machine.applied);
@@ -415,6 +418,9 @@ void snap_loaded(struct world *w, struct node *n)
         return;
     }
     MARK(w, SNAPSHOT_INSTALLED);
+    if (cfg_joint(&job->meta.config) || cfg_joint(&cfg_newest(n)->config)) {
+        MARK(w, SNAPSHOT_WHILE_JOINT);
+    }
     n->take.active = 0;
     stand_at(w, n, job);
     struct raft_snapshot snap = job->meta;

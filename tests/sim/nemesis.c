@@ -11,11 +11,25 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The members that are there, in the order of their ids. */
+static uint32_t present(const struct world *w, raft_id *ids)
+{
+    uint32_t count = 0;
+    for (raft_id id = 1; id <= w->k.nodes; id++) {
+        if (w->nodes[id].state != HOST_ABSENT && w->nodes[id].state != HOST_GONE) {
+            ids[count++] = id;
+        }
+    }
+    return count;
+}
+
 static struct node *up_node(struct world *w)
 {
-    raft_id from = (raft_id)rng_below(&w->rng_nemesis, w->k.nodes);
-    for (uint32_t i = 0; i < w->k.nodes; i++) {
-        struct node *n = world_node(w, (from + i) % w->k.nodes + 1);
+    raft_id ids[SIM_NODES_MAX];
+    uint32_t count = present(w, ids);
+    uint64_t from = rng_below(&w->rng_nemesis, count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct node *n = world_node(w, ids[(from + i) % count]);
         if (n->state == HOST_UP && !n->paused) {
             return n;
         }
@@ -24,7 +38,7 @@ static struct node *up_node(struct world *w)
 }
 
 /* Half of the faults look for a leader: they do more there. */
-static struct node *target(struct world *w)
+struct node *nemesis_target(struct world *w)
 {
     if (rng_chance(&w->rng_nemesis, 500)) {
         for (raft_id id = 1; id <= w->k.nodes; id++) {
@@ -112,16 +126,16 @@ static void crash(struct world *w, enum sim_fault kind)
         }
         return;
     }
-    struct node *n = target(w);
+    struct node *n = nemesis_target(w);
     if (n == NULL) {
         return;
     }
     if (kind == FAULT_ROT) {
-        /* A record is attested by a later one: only then can damage be told from a torn tail. */
-        if (!n->rotted && (w->nemesis.nodes_out == 0 || !n->sealed || n->flight_active)) {
+        /* A record is attested by a later one: only then can damage be told from a torn tail. That
+         * holds for every rot of a member, not for its first one only. */
+        if (!n->sealed || n->flight_active || !nemesis_may_lose(w, n->id)) {
             return;
         }
-        w->nemesis.nodes_out -= !n->rotted;
         end_node(w, n, HOST_END_ROT);
         return;
     }
@@ -141,24 +155,22 @@ static void cut_between(struct fault *f, raft_id a, raft_id b)
     f->cut[a][b] = f->cut[b][a] = 1;
 }
 
-static void shuffle(struct world *w, raft_id *ids)
+/* A random order of the members that are there. */
+static uint32_t shuffle(struct world *w, raft_id *ids)
 {
-    for (uint32_t i = 0; i < w->k.nodes; i++) {
-        ids[i] = i + 1;
-    }
-    for (uint32_t i = w->k.nodes; i > 1; i--) {
+    uint32_t count = present(w, ids);
+    for (uint32_t i = count; i > 1; i--) {
         uint64_t j = rng_below(&w->rng_nemesis, i);
         raft_id t = ids[i - 1];
         ids[i - 1] = ids[j];
         ids[j] = t;
     }
+    return count;
 }
 
-/* ids is a random order of the members. */
-static void draw_cuts(struct world *w, struct fault *f, const raft_id *ids)
+static void draw_cuts(struct world *w, struct fault *f, const raft_id *ids, uint32_t n)
 {
-    uint32_t n = w->k.nodes;
-    struct node *t = target(w);
+    struct node *t = nemesis_target(w);
     raft_id one = t != NULL ? t->id : ids[0];
     uint32_t side = (uint32_t)rng_range(&w->rng_nemesis, 1, n - 1);
     for (uint32_t i = 0; i < n; i++) {
@@ -200,11 +212,11 @@ static void apply_cuts(struct world *w, const struct fault *f, int on)
 static void partition(struct world *w, struct fault *f)
 {
     raft_id ids[SIM_NODES_MAX];
-    if (w->k.nodes < 2) {
+    uint32_t count = shuffle(w, ids);
+    if (count < 2) {
         return;
     }
-    shuffle(w, ids);
-    draw_cuts(w, f, ids);
+    draw_cuts(w, f, ids, count);
     f->hold = knobs_has(&w->k, FAULT_HOLD) && rng_chance(&w->rng_nemesis, 500);
     apply_cuts(w, f, 1);
     if (f->kind == FAULT_ONEWAY) {
@@ -225,6 +237,14 @@ static void break_disk(struct world *w, struct node *n, enum sim_fault kind)
         if (t > w->k.raft.disk_stall) {
             MARK(w, DISK_STALLED);
         }
+    } else if (kind == FAULT_FREEZE) {
+        MARK(w, DISK_FROZEN);
+        uint64_t until = w->now + (5 + rng_below(&w->rng_nemesis, 10)) * w->k.raft.election_max;
+        n->stall_until = until < w->k.chaos_ns ? until : w->k.chaos_ns;
+    } else if (kind == FAULT_SLOW) {
+        MARK(w, DISK_SLOW);
+        n->slow_until = w->now + duration(w);
+        n->slow_factor = rng_range(&w->rng_nemesis, 3, 50);
     } else if (rng_chance(&w->rng_disk, 700)) {
         sim_disk_fail_sync(n->disk, (uint32_t)rng_range(&w->rng_disk, 1, 4),
                            rng_chance(&w->rng_disk, 500) ? SIM_DISK_SYNC_KEEP
@@ -269,23 +289,24 @@ static void transfer(struct world *w, struct node *n)
 
 static void reset_link(struct world *w)
 {
-    raft_id a = (raft_id)rng_range(&w->rng_nemesis, 1, w->k.nodes);
-    raft_id b = (raft_id)rng_range(&w->rng_nemesis, 1, w->k.nodes);
-    if (a != b && w->net.up[a][b]) {
+    raft_id ids[SIM_NODES_MAX];
+    if (shuffle(w, ids) >= 2 && w->net.up[ids[0]][ids[1]]) {
         MARK(w, LINK_RESET);
-        net_break(w, a, b);
+        net_break(w, ids[0], ids[1]);
     }
 }
 
 /* Faults of one member. */
 static void trouble_node(struct world *w, struct fault *f)
 {
-    struct node *n = target(w);
+    struct node *n = nemesis_target(w);
     if (n == NULL) {
         return;
     }
     switch (f->kind) {
     case FAULT_STALL:
+    case FAULT_FREEZE:
+    case FAULT_SLOW:
     case FAULT_EIO:
         break_disk(w, n, f->kind);
         break;
@@ -293,6 +314,9 @@ static void trouble_node(struct world *w, struct fault *f)
         pause_node(w, n, f);
         break;
     case FAULT_JUMP:
+        if (w->k.raft.lease_drift_ppm > 0 && n->st.role != RAFT_LEADER) {
+            break; /* a voter whose clock runs ahead forgets what it owes the leader's lease */
+        }
         MARK(w, CLOCK_JUMPED);
         host_set_clock(w, n, rng_exp(&w->rng_nemesis, 2 * w->k.raft.election_max), n->clk_ppm);
         break;
@@ -345,6 +369,12 @@ static void begin(struct world *w, struct fault *f)
         break;
     case FAULT_RESET:
         reset_link(w);
+        break;
+    case FAULT_MEMBER:
+        member_change(w);
+        break;
+    case FAULT_WIPE:
+        member_wipe(w);
         break;
     default:
         trouble_node(w, f);
@@ -414,6 +444,8 @@ void nemesis_heal(struct world *w)
     for (raft_id id = 1; id <= w->k.nodes && !w->failed; id++) {
         struct node *n = world_node(w, id);
         n->stall_until = 0;
+        n->slow_until = 0;
+        n->bad_reads = 0;
         n->doomed = (enum host_end)0;
         sim_disk_fail_sync(n->disk, 0, SIM_DISK_SYNC_KEEP);
         sim_disk_fail(n->disk, SIM_DISK_WRITE, 1, 0, 5);

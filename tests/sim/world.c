@@ -194,7 +194,7 @@ static struct world *world_create(const struct world_run *run, struct marks *m)
     w->trace.live = run->trace;
     w->phase = PHASE_CHAOS;
     rng_init(&r, run->seed, STREAM_KNOBS);
-    knobs_draw(&w->k, &r);
+    knobs_draw(&w->k, run->without, &r);
     rng_init(&w->rng_tie, run->seed, STREAM_TIE);
     rng_init(&w->rng_net, run->seed, STREAM_NET);
     rng_init(&w->rng_disk, run->seed, STREAM_DISK);
@@ -203,7 +203,7 @@ static struct world *world_create(const struct world_run *run, struct marks *m)
     rng_init(&w->rng_nemesis, run->seed, STREAM_NEMESIS);
     w->rough_network =
         w->k.reorder_permille + w->k.replay_permille + w->k.dup_permille + w->k.loss_permille > 0;
-    w->nemesis.nodes_out = (w->k.nodes - 1) / 2;
+    check_config_begin(w);
     return w;
 }
 
@@ -219,6 +219,7 @@ struct world *world_open(const struct knobs *k, struct marks *m)
     for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]); i++) {
         rng_init_flat(streams[i]);
     }
+    check_config_begin(w);
     return w;
 }
 
@@ -233,7 +234,12 @@ static void start(struct world *w)
             n->clk_ppm -= w->k.drift_ppm;
         }
         uint64_t wait = rng_below(&w->rng_host, w->k.raft.election_max);
-        world_later(w, wait, (struct ev){.kind = EV_BOOT, .node = (uint8_t)id});
+        if (id <= w->k.voters + w->k.learners) {
+            n->member = 1;
+            world_later(w, wait, (struct ev){.kind = EV_BOOT, .node = (uint8_t)id});
+        } else {
+            n->state = HOST_ABSENT;
+        }
         for (raft_id peer = id + 1; peer <= w->k.nodes; peer++) {
             world_later(
                 w, 0, (struct ev){.kind = EV_CONNECT, .node = (uint8_t)id, .peer = (uint8_t)peer});
@@ -265,6 +271,8 @@ void world_close(struct world *w)
     client_finish(w);
     evq_finish(&w->q);
     free(w->ledger.commits);
+    free(w->ledger.configs);
+    free(w->ledger.history);
     free(w->ledger.terms);
     free(w->ledger.pairs);
     arena_finish(&w->arena);

@@ -35,6 +35,7 @@ struct world;
 struct packet {
     struct raft_msg msg;
     uint32_t epoch;     /* of the connection it was sent on */
+    uint64_t number;    /* among those sent this way */
     uint32_t from_boot; /* lives of the two processes when it was sent */
     uint32_t to_boot;
     int stray;      /* arrives whatever became of its connection */
@@ -52,6 +53,10 @@ struct net {
     uint8_t cut[SIM_SLOTS][SIM_SLOTS];      /* faults that stop [from][to] */
     uint8_t hold[SIM_SLOTS][SIM_SLOTS];     /* faults that hold back instead of dropping */
     uint64_t last_at[SIM_SLOTS][SIM_SLOTS]; /* arrival of the last in order */
+    uint64_t number[SIM_SLOTS][SIM_SLOTS];  /* of the last sent */
+    uint64_t arrived[SIM_SLOTS][SIM_SLOTS]; /* the largest number that arrived */
+    uint64_t rest[SIM_SLOTS][SIM_SLOTS];    /* of what a broken connection left under way, numbers up
+                                               to this one still arrive */
     struct packet *held;
     struct packet **held_end;
     uint64_t sent;
@@ -79,7 +84,9 @@ void net_finish(struct world *w);
 enum host_state {
     HOST_DOWN = 0, /* no process; will be booted */
     HOST_UP = 1,
-    HOST_OUT = 2 /* its disk lost acknowledged data: it stays out of the group */
+    HOST_OUT = 2,    /* its disk lost acknowledged data: it stays out of the group */
+    HOST_ABSENT = 3, /* has not joined yet */
+    HOST_GONE = 4    /* left for good, or its disk is lost */
 };
 
 enum host_end {
@@ -104,6 +111,13 @@ struct pendings {
 
 struct disk_queue {
     struct disk_op *v;
+    size_t count;
+    size_t cap;
+};
+
+/* The configurations of a log, ascending; the first is in force where the log begins. */
+struct cfg_stack {
+    struct raft_config_at *v;
     size_t count;
     size_t cap;
 };
@@ -147,6 +161,8 @@ struct node {
     int apply_due;
     raft_index commit; /* through which the core let us apply */
     struct elog log;
+    struct cfg_stack cfgs;    /* of log */
+    raft_index config_before; /* in force before the step that is being checked */
     struct machine machine;
     struct pendings pend;
     struct read_wait *waits;
@@ -168,9 +184,14 @@ struct node {
     enum host_end doomed; /* ends inside its next write; 0: no */
     int sealed;           /* nothing was written since the last raft_wal_idle */
     uint64_t stall_until; /* virtual time */
+    uint64_t slow_until;  /* virtual time: every operation takes slow_factor times as long */
+    uint64_t slow_factor;
+    int bad_reads; /* reads of the next recoveries may fail */
     int io_failed;
     uint64_t io_failed_at;
     int rotted; /* its disk may have lost what was acknowledged */
+    int member; /* a committed configuration once had it */
+    int left;   /* and the last one leaves it out */
     struct image durable;
 
     struct snap_job take;
@@ -263,6 +284,38 @@ int snap_read_state(struct world *w, struct node *n, raft_term term, raft_index 
                     struct machine *ret_m, struct raft_snap_meta *ret_meta);
 
 /* ------------------------------------------------------------------------------------------- */
+/* Configurations (config.c); sets of members are bits by id                                     */
+
+static inline uint32_t cfg_bit(raft_id id)
+{
+    return (uint32_t)1 << id;
+}
+
+void cfg_first(const struct world *w, struct raft_config *ret_config);
+void cfg_reset(struct node *n, raft_index index, const struct raft_config *c);
+void cfg_push(struct node *n, raft_index index, const struct raft_config *c);
+void cfg_truncate(struct node *n, raft_index first);
+/* A snapshot took the place of the log through its index; keep: what is behind it stays. */
+void cfg_restore(struct node *n, const struct raft_snapshot *snap, int keep);
+/* In force at index, or by the whole log. */
+const struct raft_config_at *cfg_at(const struct node *n, raft_index index);
+const struct raft_config_at *cfg_newest(const struct node *n);
+/* Roles of a member, 0 for none. */
+uint32_t cfg_roles(const struct raft_config *c, raft_id id);
+/* Members with any of these roles; the voters when all steps under way are done. */
+uint32_t cfg_who(const struct raft_config *c, uint32_t roles);
+uint32_t cfg_voters_to_be(const struct raft_config *c);
+int cfg_joint(const struct raft_config *c);
+/* Do these members decide? While joint, a majority of each half does. */
+int cfg_quorum(const struct raft_config *c, uint32_t ids);
+int cfg_equal(const struct raft_config *a, const struct raft_config *b);
+/* Return: 1 and *ret_config when the item is a configuration. */
+int cfg_of_item(const struct item *it, struct raft_config *ret_config);
+/* The configurations among count items that begin at first. Ownership: free *ret_configs. */
+size_t cfg_decode_items(const struct item *items, uint32_t count, raft_index first,
+                        struct raft_config_at **ret_configs);
+
+/* ------------------------------------------------------------------------------------------- */
 /* The load (client.c)                                                                           */
 
 enum proposal_state {
@@ -326,13 +379,25 @@ struct fault {
 struct nemesis {
     struct fault active[NEMESIS_ACTIVE_MAX];
     uint64_t count;
-    uint64_t nodes_out; /* members that rot may still take: at most a minority */
 };
 
 void nemesis_step(struct world *w);
 void nemesis_undo(struct world *w, uint64_t number);
 /* Undo everything, boot everyone, true clocks, a clean network. */
 void nemesis_heal(struct world *w);
+/* May this member lose its disk too? Only while in every configuration that is or may come into force
+ * a majority of the voters keeps theirs. */
+int nemesis_may_lose(const struct world *w, raft_id id);
+/* A member that is up; half of the time a leader. NULL: none. */
+struct node *nemesis_target(struct world *w);
+
+/* nemesis_member.c: who belongs to the group. */
+void member_change(struct world *w);
+void member_wipe(struct world *w);
+/* In the healed group: let go of those that never come back. */
+void member_settle(struct world *w, struct node *leader);
+/* Are all steps of the last change done? */
+int member_settled(const struct world *w, const struct node *leader);
 
 /* ------------------------------------------------------------------------------------------- */
 /* Checkers (check_*.c): testing.md R1 - R14                                                     */
@@ -356,10 +421,23 @@ struct pair_rec {
     uint64_t chain;
 };
 
+/* A configuration that some log has held. */
+struct config_rec {
+    raft_index index;
+    raft_term term;
+    struct raft_config config;
+};
+
 struct ledger {
     struct commit_rec *commits; /* by index */
     raft_index committed;
     size_t commits_cap;
+    struct config_rec *configs; /* behind the last committed one */
+    size_t configs_count;
+    size_t configs_cap;
+    struct raft_config_at *history; /* committed ones, ascending; the first of the group at 0 */
+    size_t history_count;
+    size_t history_cap;
     struct term_rec *terms; /* by term */
     size_t terms_cap;
     struct pair_rec *pairs; /* hash table by (index, term): R3 */
@@ -381,6 +459,16 @@ void check_snapshot(struct world *w, struct node *n, const struct machine *m,
 struct term_rec *check_term(struct world *w, raft_term term);
 /* Does n's disk hold the prefix that ends at index with this hash? */
 int check_holds(const struct node *n, raft_index index, uint64_t chain);
+/* check_config.c: configurations. */
+void check_config_entry(struct world *w, struct node *n, raft_index index, const struct item *it);
+void check_config_committed(struct world *w, struct node *n, raft_index index,
+                            const struct item *it);
+void check_config_force(struct world *w, struct node *n);
+void check_elected(struct world *w, struct node *n);
+void check_snapshot_config(struct world *w, struct node *n, const struct raft_snapshot *snap);
+/* The committed configuration in force at index, at most the last committed one. */
+const struct raft_config_at *check_config_at(const struct world *w, raft_index index);
+void check_config_begin(struct world *w);
 /* check_speech.c: what a message claims must be on the disk of its sender. */
 void check_speech(struct world *w, struct node *n, const struct raft_msg *m);
 /* check_end.c: convergence and storms. */
@@ -427,6 +515,7 @@ struct world {
     uint64_t progress_at;
     uint64_t quiet_from;
     uint64_t quiet_sent;
+    raft_term quiet_term; /* of the leader then */
     int rough_network; /* it loses, copies or reorders */
     double storm_max;  /* overhead in its worst window, as a part of what is allowed */
     uint64_t probe_id;
@@ -463,6 +552,7 @@ int world_alive(const struct world *w, raft_id id);
 
 struct world_run {
     uint64_t seed;
+    uint64_t without;       /* faults to leave out, bit per enum sim_fault: to narrow a failure down */
     int verbose;            /* print the knobs */
     FILE *trace;            /* print every event here; NULL: no */
     struct world **current; /* set to the world while it runs, for a crash report; may be NULL */
