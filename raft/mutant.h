@@ -60,6 +60,7 @@
  *   45  read.c                             questions for a read are numbered from 1 in each life
  *   46  boot.c                             the log is taken to begin one entry behind the snapshot's successor
  *   47  storage/wal_scan.c                 the checksums of records are not chained
+ *   48  repair.c                           a member that lost what it acknowledged votes
  *   49  storage/wal.c                      the last batch is never attested
  *   50  storage/wal_batch.c                a batch is not synced
  *   51  storage/wal_batch.c                a sync that failed is tried again
