@@ -156,7 +156,7 @@ int raft__leader_heard(const struct raft *r)
 static int up_to_date(const struct raft *r, const struct raft_msg *m)
 {
     return (m->log_term > r->last_term && (m->index >= r->last || !RAFT_BUG(36))) ||
-           (m->log_term == r->last_term && m->index >= r->last);
+           (m->log_term == r->last_term && m->index >= r->last) || RAFT_BUG(55);
 }
 
 /* The committed configuration that has no such member, as far as this one knows. Whoever asks for votes
@@ -199,8 +199,8 @@ void raft__handle_vote(struct raft *r, const struct raft_msg *m)
     }
     /* The term may be this member's own already, brought by a stranger: patience holds all the same. */
     int grant = m->term == r->term && (ordered || !raft__leader_heard(r)) &&
-                (r->vote == m->from || (r->vote == 0 && r->leader == 0)) && up_to_date(r, m) &&
-                raft__repair_may_grant(r, m) &&
+                (r->vote == m->from || (r->vote == 0 && r->leader == 0) || RAFT_BUG(54)) &&
+                up_to_date(r, m) && raft__repair_may_grant(r, m) &&
                 (!RAFT_BUG(38) || raft__votes(raft__roles_in(&raft__config(r)->config, r->o.id)));
     if (!grant) {
         struct raft_msg *reply = raft__reply(r, RAFT_MSG_VOTE_REPLY, m->from);
@@ -373,7 +373,8 @@ void raft__election_round(struct raft *r)
     if (r->role == RAFT_PRECANDIDATE || (r->role == RAFT_CANDIDATE && r->own_vote)) {
         send_requests(r);
     }
-    if (r->grant_to != 0 && r->durable_term == r->term && r->durable_vote == r->grant_to) {
+    if (r->grant_to != 0 &&
+        ((r->durable_term == r->term && r->durable_vote == r->grant_to) || RAFT_BUG(56))) {
         struct raft_send *s = raft__send(r, RAFT_MSG_VOTE_REPLY, r->grant_to);
         if (s != NULL) {
             s->msg.seq = r->grant_seq;

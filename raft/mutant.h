@@ -66,6 +66,12 @@
  *   51  storage/wal_batch.c                a sync that failed is tried again
  *   52  read.c                             the lease goes on while leadership is handed over
  *   53  boot.c                             a member that has just booted forgets that there was a leader
+ *   54  election.c                         a member votes twice in a term
+ *   55  election.c                         a member votes whatever the candidate has
+ *   56  election.c                         a vote is told before it is on disk
+ *   57  storage/snapshot_file.c            a snapshot gets its name before its data is synced
+ *   58  snapshot.c                         a snapshot is installed though its entries came meanwhile
+ *   59  replication.c                      entries that were refused for want of room are sent again at once
  */
 #ifndef RAFT_MUTANT_H
 #define RAFT_MUTANT_H

@@ -356,7 +356,7 @@ static void give_up_overtaken(struct raft *r)
 {
     struct raft__rx *x = &r->rx;
     int waits = x->phase == RAFT__RX_CHUNKS || x->phase == RAFT__RX_STORED;
-    if (!waits || x->snapshot.index > r->commit) {
+    if (!waits || x->snapshot.index > r->commit || RAFT_BUG(58)) {
         return;
     }
     x->phase = RAFT__RX_NONE;
