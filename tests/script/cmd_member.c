@@ -15,6 +15,8 @@
  *   ticks N,M,.. off|on             their timers do not fire
  *   crash N kill|power [IMAGE] [in=K]      the process ends (inside its K-th next disk operation)
  *   crash-at N K kill|power [IMAGE]        it will end inside its K-th next disk operation
+ *   replace N                       its machine is lost: a new one with the same id and an empty disk (only
+ *                                   for a member that was removed)
  *   boot N                          a process for it again
  * IMAGE is what survives a power cut of what was not synced: drop (nothing, the default), keep (all),
  * torn, names (files without their data), random=SEED; lose=K and tear=K: all but the K-th write, of
@@ -223,7 +225,8 @@ static void pause_or_resume(struct run *r, raft_id id, int on)
     if (on) {
         n->paused = 1;
     } else {
-        world_later(r->w, 0, (struct ev){.kind = EV_RESUME, .node = (uint8_t)id});
+        /* What came meanwhile comes after the next command. */
+        world_dispatch(r->w, &(struct ev){.kind = EV_RESUME, .node = (uint8_t)id});
     }
 }
 
@@ -404,6 +407,29 @@ static void boot_command(struct run *r, const struct words *ws, raft_id id)
     boot(r, id);
 }
 
+static void replace(struct run *r, const struct words *ws, raft_id id)
+{
+    struct node *n = run_node(r, id);
+    (void)ws;
+    if (n->state == HOST_UP) {
+        host_cut(r->w, n, &(struct host_cut){.how = HOST_END_POWER, .kind = SIM_DISK_CRASH_DROP});
+    }
+    sim_disk_destroy(n->disk);
+    n->disk = sim_disk_create(id);
+    image_finish(&n->durable);
+    n->durable = (struct image){0};
+    elog_reset(&n->log, 0, 0, 0);
+    n->machine = (struct machine){0};
+    n->snap = (struct raft_snapshot){0};
+    n->boot_snap = 0;
+    n->flight_active = 0;
+    disk_queue_clear(&n->flight);
+    disk_queue_clear(&n->queue);
+    n->promised_term = 0;
+    n->promised_vote = 0;
+    n->state = HOST_DOWN;
+}
+
 int cmd_member(struct run *r, const struct words *ws)
 {
     static const struct {
@@ -414,7 +440,7 @@ int cmd_member(struct run *r, const struct words *ws)
         {"propose", propose},       {"read", read_command},    {"snapshot", snapshot},
         {"pause", pause_command},   {"resume", pause_command}, {"clock", clock_command},
         {"config", config_command}, {"crash", crash},          {"crash-at", crash_at},
-        {"boot", boot_command},
+        {"boot", boot_command},     {"replace", replace},
     };
     raft_id id = 0;
     if (strcmp(ws->v[0], "ticks") == 0) {

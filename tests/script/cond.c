@@ -133,6 +133,7 @@ static uint64_t field(const struct node *n, const char *name, int *ret_known)
         {"knows", st->leader},
         {"first", st->first},
         {"last", st->last},
+        {"last-term", elog_term(&n->log, elog_last(&n->log))},
         {"commit", st->commit},
         {"applied", n->machine.applied},
         {"stable", st->stable},
