@@ -55,7 +55,7 @@ struct net {
     uint64_t last_at[SIM_SLOTS][SIM_SLOTS]; /* arrival of the last in order */
     uint64_t number[SIM_SLOTS][SIM_SLOTS];  /* of the last sent */
     uint64_t arrived[SIM_SLOTS][SIM_SLOTS]; /* the largest number that arrived */
-    uint64_t rest[SIM_SLOTS][SIM_SLOTS];    /* of what a broken connection left under way, numbers up
+    uint64_t rest[SIM_SLOTS][SIM_SLOTS]; /* of what a broken connection left under way, numbers up
                                                to this one still arrive */
     struct packet *held;
     struct packet **held_end;
@@ -191,8 +191,8 @@ struct node {
     uint64_t io_failed_at;
     int rotted;  /* its disk may have lost what was acknowledged */
     int spoiled; /* a part of it rotted since it was read last */
-    int member; /* a committed configuration once had it */
-    int left;   /* and the last one leaves it out */
+    int member;  /* a committed configuration once had it */
+    int left;    /* and the last one leaves it out */
     struct image durable;
     uint32_t damage; /* enum raft_damage: what its log said at this boot */
     raft_index damage_index;
@@ -531,8 +531,8 @@ struct world {
     uint64_t quiet_from;
     uint64_t quiet_sent;
     raft_term quiet_term; /* of the leader then */
-    int rough_network; /* it loses, copies or reorders */
-    double storm_max;  /* overhead in its worst window, as a part of what is allowed */
+    int rough_network;    /* it loses, copies or reorders */
+    double storm_max;     /* overhead in its worst window, as a part of what is allowed */
     uint64_t probe_id;
     uint64_t probe_cookie[SIM_SLOTS];
     int probe_sent;
@@ -567,9 +567,9 @@ int world_alive(const struct world *w, raft_id id);
 
 struct world_run {
     uint64_t seed;
-    uint64_t without;       /* faults to leave out, bit per enum sim_fault: to narrow a failure down */
-    int verbose;            /* print the knobs */
-    FILE *trace;            /* print every event here; NULL: no */
+    uint64_t without; /* faults to leave out, bit per enum sim_fault: to narrow a failure down */
+    int verbose;      /* print the knobs */
+    FILE *trace;      /* print every event here; NULL: no */
     struct world **current; /* set to the world while it runs, for a crash report; may be NULL */
 };
 
