@@ -4,10 +4,13 @@
 #   make VARIANT=asan test
 # DEV=1 turns warnings into errors; CC=clang builds with clang.
 
-# Fuzzing has a variant and a compiler of its own.
+# Fuzzing has a variant and a compiler of its own; so have the known bugs, a variant.
 ifneq ($(filter fuzz fuzz-build fuzz-keep,$(MAKECMDGOALS)),)
 VARIANT := fuzz
 CC      := clang
+endif
+ifneq ($(filter test-mutants,$(MAKECMDGOALS)),)
+VARIANT := mutants
 endif
 
 VARIANT ?= release
@@ -41,7 +44,7 @@ $(error unknown VARIANT '$(VARIANT)': use release, debug, asan, tsan or mutants 
 endif
 
 HARDEN := -fstack-protector-strong -fPIC
-ifeq ($(VARIANT),release)
+ifneq ($(filter release mutants,$(VARIANT)),)
 HARDEN += -D_FORTIFY_SOURCE=2
 endif
 
@@ -194,6 +197,10 @@ sim: $(SIM)  ## run the simulator: SEED= first seed, N= how many
 SCRIPTS = $(sort $(wildcard tests/script/$(if $(T),$(T),sc)_*.txt))
 scripts: $(SCRIPT)  ## run the scenario scripts (T=sc_07 runs one)
 	$(SCRIPT) $(SCRIPTS)
+MUTANT_UNITS := $(filter $(B)/unit/test_wal% $(B)/unit/test_raft% $(B)/unit/test_snap%,$(UNITS))
+.PHONY: test-mutants
+test-mutants: $(SCRIPT) $(if $(MEASURE),$(SIM) $(MUTANT_UNITS))  ## put known bugs back: does the test for each fail? (MEASURE=1: does the simulator?)
+	@tests/mutants/run.sh $(if $(MEASURE),measure,scripts) $(B)
 mc: $(MC)  ## search small worlds exhaustively (tests/mc/README.md), about a minute
 	$(MC)
 integration: all $(HELPERS)  ## run the tests with real processes (T=name runs one)

@@ -133,6 +133,9 @@ static int boot_done(struct raft *r)
     r->sticky = RAFT_BUG(53) ? 0 : r->sticky;
     r->contact = r->now;
     raft__become_follower(r, r->term, 0);
+    if (r->damage != 0) {
+        raft__repair_begin(r);
+    }
     if (r->self != RAFT__NO_SLOT && raft__may_campaign(r) &&
         raft__quorum_has(r, (uint32_t)1 << r->self)) {
         raft__campaign(r, 0); /* alone: nobody to wait for */
@@ -149,6 +152,8 @@ int raft__boot_step(struct raft *r, const struct raft_event *ev, struct raft_acc
         return boot_hardstate(r, ev);
     case RAFT_EV_BOOT_ENTRIES:
         return boot_entries(r, ev, accept);
+    case RAFT_EV_BOOT_DAMAGE:
+        return raft__repair_boot(r, ev);
     case RAFT_EV_BOOT_DONE:
         return boot_done(r);
     default:

@@ -260,10 +260,23 @@ struct raft {
     uint32_t reads_fresh; /* follower: so many at the tail are not asked for yet */
     uint64_t read_number;
 
+    /* Repair (repair.c). */
+    uint32_t damage;         /* enum raft_damage: what is not made good yet */
+    uint32_t repair_answers; /* VOTE: slots that told their term */
+    raft_index
+        damage_index; /* the furthest entry known to have been in the log, by term and index */
+    raft_term damage_term;
+    raft_ns caution_until;    /* TAIL: until then votes go to nobody with less */
+    raft_ns repair_at;        /* when to ask again */
+    uint64_t repair_number;   /* VOTE: of the questions for terms */
+    uint64_t repair_first;    /* HOLE: the first READ of this boot; 0 none yet */
+    raft_term repair_term;    /* HOLE: the leader of this term told since boot ... */
+    raft_index repair_target; /* ... that its log ends here; 0 none did */
+
     /* Everything above decides the future; raft_hash covers it. Below: what is being said. */
     uint32_t polled;
     uint32_t quiet; /* the last round was empty and nothing happened since: so is the next */
-    uint32_t reserved;
+    uint32_t seen_damage;
     uint32_t seen_role;
     raft_term seen_term;
     raft_id seen_leader;
@@ -550,6 +563,8 @@ void raft__peer_link(struct raft *r, struct raft__peer *p, int up);
 int raft__read(struct raft *r, uint64_t cookie, int lease);
 /* Until when no other leader can be elected; 0 when nothing is known to forbid it. */
 raft_ns raft__lease_until(const struct raft *r);
+/* The number of one more question to the leader; no answer to an earlier life of this member fits. */
+uint64_t raft__read_question(struct raft *r);
 void raft__handle_read(struct raft *r, const struct raft_msg *m);
 void raft__handle_read_reply(struct raft *r, const struct raft_msg *m);
 /* Answer every waiting read of this host with result; forget those of others. */
@@ -567,6 +582,8 @@ raft_ns raft__reads_deadline(const struct raft *r);
 /* --- snapshot.c ----------------------------------------------------------------------------- */
 
 int raft__snap_taken(struct raft *r, const struct raft_event *ev);
+/* When the log is nearly full, what the snapshot covers goes with this round, kept or not. */
+void raft__snap_make_room(struct raft *r);
 int raft__snap_stored(struct raft *r, const struct raft_event *ev);
 int raft__snap_installed(struct raft *r, const struct raft_event *ev);
 int raft__snap_rejected(struct raft *r, const struct raft_event *ev);
@@ -580,6 +597,34 @@ void raft__rx_round(struct raft *r);
 int raft__rx_installing(const struct raft *r);
 /* 1 when s is complete and sane. */
 int raft__snapshot_valid(const struct raft_snapshot *s);
+
+/* --- repair.c ------------------------------------------------------------------------------- */
+
+/* BOOT_DAMAGE. Return: 0 or RAFT_EINVAL. */
+int raft__repair_boot(struct raft *r, const struct raft_event *ev);
+/* Boot is done, and r->damage is not 0. */
+void raft__repair_begin(struct raft *r);
+/* 1 while entries are to be made good: no votes, no candidacy. */
+static inline int raft__repairing(const struct raft *r)
+{
+    return (r->damage & (RAFT_DAMAGE_HOLE | RAFT_DAMAGE_VOTE)) != 0;
+}
+/* 1 while its term is in doubt: it takes no part but in the questions about terms. */
+static inline int raft__repair_deaf(const struct raft *r)
+{
+    return (r->damage & RAFT_DAMAGE_VOTE) != 0;
+}
+/* 1 when the (PRE)VOTE m may be granted, 1 when this member may stand, as far as damage goes. */
+int raft__repair_may_grant(const struct raft *r, const struct raft_msg *m);
+int raft__repair_may_stand(const struct raft *r);
+/* A PREVOTE with RAFT_FLAG_ASK, and the reply to one. */
+void raft__repair_answer(struct raft *r, const struct raft_msg *m);
+void raft__repair_told(struct raft *r, const struct raft_msg *m);
+/* A READ_REPLY of the leader of this term. */
+void raft__repair_read(struct raft *r, const struct raft_msg *m);
+/* Questions of this round, and the end of the repair; only while raft__repairing. */
+void raft__repair_round(struct raft *r);
+raft_ns raft__repair_deadline(const struct raft *r);
 
 /* --- trace.c -------------------------------------------------------------------------------- */
 

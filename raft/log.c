@@ -31,6 +31,16 @@ int raft__log_find(const struct raft *r, raft_index hi, raft_term term, raft_ind
     return 1;
 }
 
+/* The ranges do not fit: the last one covers all that are left, of whatever term. What stands between them
+ * was this member's too, so at most the host hears early that something's outcome is unknown. */
+static void widen_last(struct raft *r, raft_index low, raft_index end)
+{
+    struct raft_drop *d = &r->drops[RAFT__DROPS_MAX - 1];
+    d->first = raft__min(d->first, low);
+    d->last = raft__max(d->last, end);
+    d->term = 0;
+}
+
 /* Report the own proposals among from .. to as lost, a range for each term. They may yet survive
  * on other members; the host only learns that this log holds them no more. */
 static void report_own(struct raft *r, raft_index from, raft_index to)
@@ -45,7 +55,7 @@ static void report_own(struct raft *r, raft_index from, raft_index to)
         raft_index high = low;
         (void)raft__log_find(r, end, term, &high);
         if (r->drops_count == RAFT__DROPS_MAX) {
-            r->drops[r->drops_count - 1].last = end;
+            widen_last(r, low, end);
             break;
         }
         r->drops[r->drops_count].first = low;

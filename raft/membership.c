@@ -304,6 +304,9 @@ int raft__may_campaign(const struct raft *r)
     if (raft__removed(r)) {
         return 0; /* misses a committed entry: could not win */
     }
+    if (r->damage != 0 && !raft__repair_may_stand(r)) {
+        return 0; /* may have forgotten what it promised */
+    }
     /* A member that the newest configuration leaves out may be the only one that holds it: while
      * that is not known to be committed, it may stand (rule D4). */
     for (uint32_t i = r->configs_count; i > 0; i--) {

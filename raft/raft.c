@@ -227,7 +227,8 @@ struct raft_send *raft__send(struct raft *r, enum raft_msg_type type, raft_id to
     return &r->sends[r->sends_count++];
 }
 
-/* Tell the sender of an outdated request which term it is by now (it steps down). */
+/* Tell the sender of an outdated request which term it is by now (it steps down). The request's number
+ * is not repeated: should the sender lead this very term by then, it would be the number of another. */
 static void refuse_old_term(struct raft *r, const struct raft_msg *m)
 {
     static const uint8_t answer[RAFT_MSG_TYPE_END] = {
@@ -242,7 +243,6 @@ static void refuse_old_term(struct raft *r, const struct raft_msg *m)
     struct raft_msg *reply = raft__reply(r, (enum raft_msg_type)answer[m->type], m->from);
     if (reply != NULL) {
         reply->flags = RAFT_FLAG_REJECT;
-        reply->seq = m->seq;
     }
 }
 
@@ -342,6 +342,9 @@ static void receive(struct raft *r, const struct raft_event *ev, struct raft_acc
     if (m->type == 0 || m->type >= RAFT_MSG_TYPE_END) {
         r->ignored++;
         return;
+    }
+    if (raft__repair_deaf(r)) {
+        return; /* an answer could break a promise that it has forgotten */
     }
     if (enter_term(r, m)) {
         dispatch(r, ev, accept);
@@ -497,6 +500,7 @@ static void build_round(struct raft *r)
     r->more = 0;
     r->quiet = 1;
     if (r->role != RAFT_FAULTED && r->boot == RAFT__BOOT_DONE) {
+        raft__snap_make_room(r);
         a->persist_count = raft__io_issue(r);
         /* Each of these asks again whether there is anything; most rounds are about entries only. */
         if (r->grant_to != 0 || r->role == RAFT_PRECANDIDATE || r->role == RAFT_CANDIDATE) {
@@ -511,6 +515,9 @@ static void build_round(struct raft *r)
         if (r->reads_fresh != 0) {
             raft__reads_round(r);
         }
+        if (raft__repairing(r)) {
+            raft__repair_round(r);
+        }
         if (r->role == RAFT_LEADER) {
             raft__leader_round(r);
         }
@@ -522,7 +529,9 @@ static void build_round(struct raft *r)
     a->commit = r->commit;
     a->more = (int)r->more;
     a->state_changed = r->role != r->seen_role || r->term != r->seen_term ||
-                       r->leader != r->seen_leader || r->fault != r->seen_fault;
+                       r->leader != r->seen_leader || r->fault != r->seen_fault ||
+                       r->damage != r->seen_damage;
+    r->seen_damage = r->damage;
     r->seen_role = r->role;
     r->seen_term = r->term;
     r->seen_leader = r->leader;
@@ -613,7 +622,9 @@ raft_ns raft_deadline(const struct raft *r)
     raft_ns at = raft__reads_deadline(r);
     raft_ns role_at =
         r->role == RAFT_LEADER ? raft__leader_deadline(r) : raft__election_deadline(r);
-    return at < role_at ? at : role_at;
+    at = at < role_at ? at : role_at;
+    raft_ns repair_at = raft__repair_deadline(r);
+    return at < repair_at ? at : repair_at;
 }
 
 /* --- looking at a member -------------------------------------------------------------------- */
@@ -639,6 +650,7 @@ void raft_status(const struct raft *r, struct raft_status *ret_status)
     s->joint = r->voters_old != 0;
     s->config = r->configs_count == 0 ? 0 : raft__config(r)->index;
     s->lease_until = raft__lease_until(r);
+    s->repairing = raft__repairing(r);
     s->quorum_contact = r->role == RAFT_LEADER ? raft__quorum_contact(r) : r->quorum_contact;
     s->ignored = r->ignored;
     s->fault = fault_text(r->fault);

@@ -103,7 +103,8 @@ static void peer_refuses(struct raft *r, struct raft__peer *p, const struct raft
     /* Refused where it had just agreed: it takes nothing now (no room). No hurry either. */
     int again = p->state == RAFT__REPLICATE && next == p->stream_from;
     raft__window_cut(r, p, p->match);
-    raft__peer_probe(r, p, next, again ? raft__after(r->now, raft__retry_ns(r)) : r->now);
+    raft__peer_probe(r, p, next,
+                     again && !RAFT_BUG(59) ? raft__after(r->now, raft__retry_ns(r)) : r->now);
 }
 
 void raft__handle_append_reply(struct raft *r, const struct raft_msg *m)

@@ -73,6 +73,18 @@ int raft__snap_taken(struct raft *r, const struct raft_event *ev)
     return 0;
 }
 
+void raft__snap_make_room(struct raft *r)
+{
+    if (raft__log_room(r) > RAFT__LOG_RESERVE || r->snapshot.index <= r->base ||
+        raft__rx_installing(r)) {
+        return;
+    }
+    /* Entries kept behind the snapshot only spare slow followers a transfer. With nothing more to
+     * commit no newer snapshot would come, and a group of full logs never commit again. */
+    r->compact_to = r->snapshot.index;
+    r->mark_taken = 1;
+}
+
 /* --- sending -------------------------------------------------------------------------------- */
 
 static int send_chunk(struct raft *r, struct raft__peer *p)
@@ -344,7 +356,7 @@ static void give_up_overtaken(struct raft *r)
 {
     struct raft__rx *x = &r->rx;
     int waits = x->phase == RAFT__RX_CHUNKS || x->phase == RAFT__RX_STORED;
-    if (!waits || x->snapshot.index > r->commit) {
+    if (!waits || x->snapshot.index > r->commit || RAFT_BUG(58)) {
         return;
     }
     x->phase = RAFT__RX_NONE;

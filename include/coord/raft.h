@@ -58,7 +58,7 @@ typedef uint32_t raft_id;  /* a member's id, never used again for another; 0 is 
 
 #define RAFT_NODES_MAX    15  /* members of a configuration, learners included */
 #define RAFT_INFLIGHT_MAX 256 /* APPEND messages under way to one peer */
-#define RAFT_CONFIGS_MAX  8   /* configurations after the snapshot, the snapshot's own included */
+#define RAFT_CONFIGS_MAX  8   /* configurations that a member remembers; an APPEND has fewer */
 #define RAFT_IO_MAX       256 /* persist actions under way */
 
 /* ------------------------------------------------------------------------------------------- */
@@ -178,7 +178,8 @@ struct raft_options {
     uint32_t
         lease_drift_ppm; /* default 0: no lease. Else clocks of members run apart by at most this
                                  much, and a READ may ask for the lease; needs link_hint 0, for a
-                                 member that lost its link no longer waits for the leader's lease */
+                                 member that lost its link no longer waits for the leader's lease.
+                                 All members of a group have it, or none (why: raft/read.c) */
     uint32_t trace;      /* default 0; 1 fills actions.trace */
 };
 
@@ -211,7 +212,9 @@ enum raft_msg_flag {
     RAFT_FLAG_TRANSFER = 2, /* (PRE)VOTE: told to by the leader; stickiness does not apply */
     RAFT_FLAG_STALLED = 4, /* APPEND_REPLY, HEARTBEAT_REPLY: this member's disk is behind or full */
     RAFT_FLAG_LAST = 8,    /* SNAPSHOT: the last chunk */
-    RAFT_FLAG_ASK = 16 /* PREVOTE: of a member under repair that asks for terms; never granted */
+    RAFT_FLAG_ASK =
+        16 /* PREVOTE and its reply: of a member under repair that asks for terms; always
+                          refused, without any effect */
 };
 
 struct raft_msg {
@@ -226,11 +229,13 @@ struct raft_msg {
                             (PRE)VOTE: of the campaign. HEARTBEAT 0: tells commit, wants no reply */
     raft_index index;   /* APPEND: previous. VOTE: last. APPEND_REPLY: matched (durably) or rejected
                             previous. HEARTBEAT_REPLY: matched (durably).
-                            SNAPSHOT: its index. READ_REPLY: the read index. TIMEOUT_NOW: last */
+                            SNAPSHOT: its index. READ_REPLY: the read index. TIMEOUT_NOW: last.
+                            PREVOTE_REPLY to RAFT_FLAG_ASK: of the newest configuration */
     raft_term log_term; /* term of the entry at index */
     raft_index commit;  /* of the leader, at most what this peer is known to hold in HEARTBEAT */
     raft_index hint;    /* rejecting APPEND_REPLY: where the logs may meet. Other APPEND_REPLY and
-                            HEARTBEAT_REPLY: agrees with the leader through here, durable or not */
+                            HEARTBEAT_REPLY: agrees with the leader through here, durable or not.
+                            READ_REPLY: the last entry of the leader */
     raft_term hint_term; /* rejecting APPEND_REPLY: the own term at hint */
     uint64_t snap_id;    /* SNAPSHOT and its reply */
     uint64_t offset;     /* SNAPSHOT: of the chunk. Reply: stored through here */
@@ -261,8 +266,10 @@ enum raft_event_type {
                                raft_config_at(index), as for those that follow by themselves */
     RAFT_EV_TRANSFER,       /* hand leadership to `peer`, or to the best one when 0 (thesis 3.10) */
     RAFT_EV_READ,           /* a linearizable read waits; answered in actions.reads by `cookie`.
-                          value 1: a leader may answer by its lease, if it has one */
-    RAFT_EV_CAMPAIGN,       /* stand for election now */
+                          value 1: a leader may answer by its lease, if it has one; `now` was
+                          then read after the request arrived, by a clock that counts sleep too */
+    RAFT_EV_CAMPAIGN,       /* stand for election now; with lease_drift_ppm not while a leader was
+                               heard within election_min */
     RAFT_EV_PEER_LINK,      /* the connection to `peer` is up (value 1) or broke (value 0) */
 
     RAFT_EV_IO_DONE,   /* everything through io_seq is durable */
@@ -377,7 +384,7 @@ struct raft_read {
 struct raft_drop {
     raft_index first;
     raft_index last;
-    raft_term term; /* of the lost ones */
+    raft_term term; /* of the lost ones; 0: of several, there were more ranges than fit */
 };
 
 /* 32 bytes of what happened, for tests and traces; code is enum raft_trace_code in raft/trace.h. */
@@ -518,7 +525,10 @@ const struct raft_entry *raft_entry_at(const struct raft *r, raft_index index);
 /* The configuration in force at index (for a CONFIG entry: the one it carries), and where
  * it stands.
  * Ownership: r's, valid until the next raft_step or raft_poll. Errors: none. Thread: the owner.
- * Return:    NULL when index is before the log. */
+ * Return:    NULL when index is before the log, or before the oldest of the RAFT_CONFIGS_MAX
+ *            configurations that are remembered: what is in force at the applied index is always
+ *            known, but while a member that booted with more of them in its log applies these anew. It
+ *            takes its next snapshot later then. */
 const struct raft_config_at *raft_config_at(const struct raft *r, raft_index index);
 
 /* Check every invariant that one member can check by itself (the list is in raft/check.c). For

@@ -139,7 +139,9 @@ void raft_wal_options_init(struct raft_wal_options *o);
 enum raft_wal_health {
     RAFT_WAL_OK = 1,     /* everything acknowledged is there */
     RAFT_WAL_TORN = 2,   /* an unacknowledged tail was cut; otherwise as OK */
-    RAFT_WAL_REPAIR = 3, /* acknowledged data is damaged: the member must not vote nor count */
+    RAFT_WAL_REPAIR = 3, /* acknowledged data is damaged. The log can be written: the member is
+                            refilled, but does not vote until raft_wal_repaired. A verdict that
+                            lasts: every opening until then says so */
 };
 
 /* What recovery found. The arrays belong to the WAL, valid until its first write. */
@@ -157,6 +159,11 @@ struct raft_wal_state {
     const struct raft_entry *entries;
     uint32_t torn_entries;   /* readable entry headers beyond the cut */
     raft_index repair_index; /* REPAIR: the highest index known to have been in the log; else 0 */
+    /* What RAFT_EV_BOOT_DAMAGE is told; nothing is to be told when damage is 0. */
+    uint32_t damage; /* enum raft_damage */
+    raft_index
+        damage_index;      /* TAIL: the furthest readable entry beyond the cut; else repair_index */
+    raft_term damage_term; /* of that entry; 0 unknown */
 };
 
 struct raft_wal;

@@ -202,7 +202,7 @@ static int publish(struct raft_snap_writer *w)
 {
     char from[SNAP_PATH_BYTES];
     char to[SNAP_PATH_BYTES];
-    int rc = w->fs->fdatasync(w->fs->ctx, w->fd);
+    int rc = RAFT_BUG(57) ? 0 : w->fs->fdatasync(w->fs->ctx, w->fd);
     if (rc != 0) {
         return rc;
     }

@@ -291,10 +291,12 @@ int raft_wal_repaired(struct raft_wal *wal)
     }
     struct raft_wal_op op = {
         .kind = RAFT_WAL_HARDSTATE, .term = wal->term, .vote = wal->vote, .index = wal->commit};
-    wal->repair = 0; /* so that the record says it */
+    int doubt = wal->doubt;
+    wal->repair = wal->doubt = 0; /* so that the record says it */
     int rc = raft_wal_write(wal, &op, 1);
     if (rc != 0) {
         wal->repair = 1;
+        wal->doubt = doubt;
     }
     return rc;
 }

@@ -79,7 +79,7 @@ static uint8_t take_over(struct raft_wal *w, const struct raft_wal_op *op, uint6
         w->term = op->term;
         w->vote = op->vote;
         w->commit = op->index;
-        return w->repair ? SEGMENT_REPAIR : 0;
+        return raft__wal_flags(w);
     case RAFT_WAL_ENTRY: {
         struct wal_place place = {.term = op->term,
                                   .segment = w->segments_base + w->segments_count - 1,
@@ -131,6 +131,10 @@ static struct record tail_record(const struct raft_wal *w, enum wal_tail tail,
                                  struct wal_slot *slot)
 {
     struct record r = {.type = (uint8_t)tail, .body = slot->body};
+    if (tail == WAL_TAIL_SEAL) {
+        r.index = w->vote;
+        r.term = w->term;
+    }
     if (tail == WAL_TAIL_END) {
         MUST(w->ready_count > 0);
         r.len = RECORD_END_BODY;

@@ -158,7 +158,7 @@ static void make_header(struct raft_wal *w, const struct wal_ready *r)
     h->snapshot_digest[0] = w->snapshot.digest[0];
     h->snapshot_digest[1] = w->snapshot.digest[1];
     if (w->repair) {
-        h->flags = SEGMENT_REPAIR;
+        h->flags = raft__wal_flags(w);
         h->damage_seq = w->damage.seq;
         h->damage_offset = w->damage.offset;
         h->damage_index = w->damage.index;

@@ -111,7 +111,10 @@ static void debris_note(const struct wal_scan *s, const struct record *r, struct
         d->durable = r->term > d->durable ? r->term : d->durable;
     } else if (r->type == RECORD_ENTRY) {
         d->entries++;
-        d->index = r->index > d->index ? r->index : d->index;
+        if (r->term > d->term || (r->term == d->term && r->index > d->index)) {
+            d->term = r->term;
+            d->index = r->index;
+        }
     }
     d->records++;
 }

@@ -18,7 +18,8 @@
 /* Is there a quorum of a that leaves out a quorum of b? Sets over at most SIM_NODES_MAX ids. */
 static int can_miss(const struct raft_config *a, const struct raft_config *b)
 {
-    uint32_t all = cfg_who(a, RAFT_VOTER | RAFT_VOTER_OLD) | cfg_who(b, RAFT_VOTER | RAFT_VOTER_OLD);
+    uint32_t all =
+        cfg_who(a, RAFT_VOTER | RAFT_VOTER_OLD) | cfg_who(b, RAFT_VOTER | RAFT_VOTER_OLD);
     for (uint32_t s = all;; s = (s - 1) & all) {
         if (cfg_quorum(a, s) && cfg_quorum(b, all & ~s)) {
             return 1;
@@ -41,7 +42,8 @@ static const char *wrong_step(const struct raft_config *from, const struct raft_
     if (!cfg_joint(from) && !cfg_joint(to) && cfg_who(to, RAFT_VOTER) != voters) {
         return "changes the voters without being joint";
     }
-    return can_miss(from, to) ? "has a quorum that misses one of the configuration before it" : NULL;
+    return can_miss(from, to) ? "has a quorum that misses one of the configuration before it"
+                              : NULL;
 }
 
 static const char *wrong_form(const struct raft_config *c)
@@ -99,8 +101,8 @@ static raft_term term_seen(const struct world *w, raft_index index)
     return index > 0 && index <= w->ledger.committed ? w->ledger.commits[index].term : 0;
 }
 
-static void mark_committed(struct world *w, const struct node *n, const struct raft_config_at *before,
-                           const struct raft_config_at *now)
+static void mark_committed(struct world *w, const struct node *n,
+                           const struct raft_config_at *before, const struct raft_config_at *now)
 {
     raft_term term = term_seen(w, now->index);
     if (cfg_joint(&before->config)) {

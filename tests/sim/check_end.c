@@ -40,8 +40,8 @@ static void note_progress(struct world *w)
 static int takes_part(const struct world *w, const struct node *leader, raft_id id)
 {
     enum host_state state = w->nodes[id].state;
-    return state != HOST_OUT && state != HOST_GONE && state != HOST_ABSENT &&
-           cfg_roles(&cfg_newest(leader)->config, id) != 0;
+    return !check_repair_stuck(w, &w->nodes[id]) && state != HOST_OUT && state != HOST_GONE &&
+           state != HOST_ABSENT && cfg_roles(&cfg_newest(leader)->config, id) != 0;
 }
 
 /* The leader of the newest term, if all who take part follow it. */
@@ -72,7 +72,7 @@ static int all_equal(struct world *w, const struct node *leader)
         if (!takes_part(w, leader, id)) {
             continue;
         }
-        if (n->st.last != leader->st.last || n->st.commit != leader->st.last ||
+        if (n->st.repairing || n->st.last != leader->st.last || n->st.commit != leader->st.last ||
             n->machine.applied != leader->st.last || n->machine.chain != leader->machine.chain ||
             n->st.applied != n->st.commit || n->st.stable != n->st.last || n->install.active ||
             n->flight_active) {
@@ -105,13 +105,12 @@ static void explain(struct world *w, const char *what)
     size_t at = 0;
     for (raft_id id = 1; id <= w->k.nodes && at < sizeof(text); id++) {
         const struct node *n = world_node(w, id);
-        int got = snprintf(text + at, sizeof(text) - at,
-                           " n%u:%s role %d term %" PRIu64 " %" PRIu64 "..%" PRIu64
-                           " commit %" PRIu64 " applied %" PRIu64 " of n%u%s;",
-                           id,
-                           state_name(n->state),
-                           (int)n->st.role, n->st.term, n->st.first, n->st.last, n->st.commit,
-                           n->machine.applied, n->st.leader, n->paused ? " paused" : "");
+        int got =
+            snprintf(text + at, sizeof(text) - at,
+                     " n%u:%s role %d term %" PRIu64 " %" PRIu64 "..%" PRIu64 " commit %" PRIu64
+                     " applied %" PRIu64 " of n%u%s;",
+                     id, state_name(n->state), (int)n->st.role, n->st.term, n->st.first, n->st.last,
+                     n->st.commit, n->machine.applied, n->st.leader, n->paused ? " paused" : "");
         at += got > 0 ? (size_t)got : 0;
     }
     sim_fail(w, "%" PRIu64 " s after it was healed the group %s (R14):%s",

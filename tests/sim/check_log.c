@@ -142,22 +142,21 @@ int check_holds(const struct node *n, raft_index index, uint64_t chain)
     return index <= n->boot_snap || image_holds(&n->durable, index, chain);
 }
 
-/* Who holds the prefix through index, as bits. What a damaged disk has told n it once held counts: it
- * was there when it was told. */
+/* A member under repair counts for what its disk held before: nobody can know yet. */
+static int check_counts(const struct node *n, raft_index index, uint64_t chain)
+{
+    return index <= n->claimed || check_holds(n, index, chain);
+}
+
+/* Whose disk counts for the prefix through index, as bits. */
 static uint32_t holders_of(const struct world *w, const struct node *n, raft_index index)
 {
     uint64_t chain = elog_chain(&n->log, index);
     uint32_t holders = 0;
     for (raft_id id = 1; id <= w->k.nodes; id++) {
         const struct node *m = &w->nodes[id];
-        if (m->state != HOST_ABSENT && !m->rotted && check_holds(m, index, chain)) {
+        if (m->state != HOST_ABSENT && check_counts(m, index, chain)) {
             holders |= cfg_bit(id);
-        }
-    }
-    for (uint32_t i = 0; i < n->st.peers_count; i++) {
-        const struct raft_peer_status *p = &n->st.peers[i];
-        if (p->id <= w->k.nodes && w->nodes[p->id].rotted && p->match >= index) {
-            holders |= cfg_bit(p->id);
         }
     }
     return holders;

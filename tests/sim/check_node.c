@@ -162,6 +162,9 @@ void check_node(struct world *w, struct node *n)
     if (!w->failed) {
         check_commit(w, n, st->commit);
     }
+    if (!w->failed) {
+        check_repair(w, n);
+    }
 }
 
 void check_booted(struct world *w, struct node *n)
@@ -171,8 +174,12 @@ void check_booted(struct world *w, struct node *n)
     n->seen_vote = st->vote;
     n->seen_commit = st->commit;
     n->seen_role = st->role;
-    if (st->term < n->promised_term ||
-        (st->term == n->promised_term && st->vote != n->promised_vote)) {
+    n->committed_before = w->ledger.committed;
+    n->whole = 0;
+    n->repaired = 0;
+    int doubt = (n->damage & RAFT_DAMAGE_VOTE) != 0; /* it knows that it may have forgotten */
+    if (!doubt && (st->term < n->promised_term ||
+                   (st->term == n->promised_term && st->vote != n->promised_vote))) {
         sim_fail(w,
                  "n%u: boots with term %" PRIu64 " vote %u, it gave its vote to %u in %" PRIu64
                  " (R6)",

@@ -119,8 +119,8 @@ void cfg_first(const struct world *w, struct raft_config *ret_config)
 {
     *ret_config = (struct raft_config){.count = w->k.voters + w->k.learners};
     for (uint32_t i = 0; i < ret_config->count; i++) {
-        ret_config->members[i] = (struct raft_member){
-            .id = i + 1, .roles = i < w->k.voters ? RAFT_VOTER : RAFT_LEARNER};
+        ret_config->members[i] =
+            (struct raft_member){.id = i + 1, .roles = i < w->k.voters ? RAFT_VOTER : RAFT_LEARNER};
     }
 }
 

@@ -10,6 +10,10 @@
  * is what must be found after any crash. Recovery may find more only as a prefix of the batch under
  * way. Anything else, found or missing, is a failure of the log.
  *
+ * A log with damage (RAFT_WAL_REPAIR) is no prefix of anything: its entries become the shadow as they
+ * are found. What is compared is the hard state, unless the log says that it may be lost. A verdict
+ * that was reached at an earlier boot must be the same until the member is whole.
+ *
  * A member boots from the newest whole snapshot file, whether its mark became durable or not: the
  * state it holds was committed. So deleting all but the newest files is safe at any time.
  */
@@ -159,8 +163,27 @@ void disk_write_flight(struct world *w, struct node *n)
     }
 }
 
+/* The core calls itself whole: the log may forget its verdict. */
+static void tell_repaired(struct world *w, struct node *n)
+{
+    if (!n->whole || n->repaired || n->io_failed) {
+        return;
+    }
+    int result = raft_wal_repaired(n->wal);
+    if (result == 0) {
+        n->repaired = 1;
+        MARK(w, LOG_REPAIRED);
+        if ((n->damage & RAFT_DAMAGE_VOTE) != 0) {
+            MARK(w, VOTE_RESOLVED);
+        }
+    } else if (raft_wal_failed(n->wal)) {
+        disk_failed(w, n);
+    }
+}
+
 void disk_kick(struct world *w, struct node *n)
 {
+    tell_repaired(w, n);
     if (n->flight_active || n->queue.count == 0 || n->io_failed) {
         return;
     }
@@ -301,6 +324,93 @@ static void match_shadow(struct world *w, struct node *n, const struct raft_wal_
     n->queue.count = 0;
 }
 
+/* The hash of the committed prefix that a snapshot at index stands for. */
+static uint64_t snapshot_chain(const struct world *w, const struct node *n, raft_index index)
+{
+    if (index == n->durable.snap_index) {
+        return n->durable.snap_chain;
+    }
+    return index > 0 && index <= w->ledger.committed ? w->ledger.commits[index].chain : 0;
+}
+
+/* Damage was found just now: what is there becomes the shadow. */
+static void adopt_damaged(struct world *w, struct node *n, const struct raft_wal_state *found)
+{
+    struct image *im = &n->durable;
+    raft_index last = found->first + found->count - 1;
+    raft_index claimed = elog_last(&im->log);
+    claimed = claimed > im->snap_index ? claimed : im->snap_index;
+    n->claimed = claimed > n->claimed ? claimed : n->claimed;
+    if ((found->damage & RAFT_DAMAGE_VOTE) == 0 &&
+        (found->term != im->term || found->vote != im->vote)) {
+        sim_fail(w, "n%u: recovery knows of term %" PRIu64 " vote %u, it wrote %" PRIu64 " vote %u",
+                 n->id, found->term, found->vote, im->term, im->vote);
+        return;
+    }
+    if (found->commit > im->commit || found->snapshot_index > w->ledger.committed) {
+        sim_fail(w, "n%u: recovery found commit %" PRIu64 " snapshot %" PRIu64, n->id,
+                 found->commit, found->snapshot_index);
+        return;
+    }
+    uint64_t chain = snapshot_chain(w, n, found->snapshot_index);
+    elog_reset(&im->log, found->snapshot_index, found->snapshot_term, chain);
+    for (raft_index i = found->snapshot_index + 1; i <= last && !w->failed; i++) {
+        const struct raft_entry *e = &found->entries[i - found->first];
+        uint8_t *data = arena_alloc(&w->arena, e->bytes + 1);
+        if (raft_wal_read(n->wal, i, data, e->bytes + 1) != e->bytes) {
+            sim_fail(w, "n%u: entry %" PRIu64 " before the damage cannot be read", n->id, i);
+        }
+        const struct item it = {.term = e->term, .data = data, .bytes = e->bytes, .type = e->type};
+        elog_push(&im->log, &it);
+    }
+    im->term = found->term;
+    im->vote = found->vote;
+    im->commit = found->commit;
+    im->snap_index = found->snapshot_index;
+    im->snap_term = found->snapshot_term;
+    im->snap_chain = chain;
+    n->flight_active = 0;
+    n->flight.count = 0;
+    n->queue.count = 0;
+}
+
+/* What the log is believed to be worth. Return: 0 when the test has failed. */
+static int note_verdict(struct world *w, struct node *n, const struct raft_wal_state *found)
+{
+    uint32_t before = n->repaired ? 0 : n->damage & ~(uint32_t)RAFT_DAMAGE_TAIL;
+    uint32_t now = found->damage & ~(uint32_t)RAFT_DAMAGE_TAIL;
+    if (!n->spoiled && now != before) {
+        sim_fail(w, "n%u: the verdict on its log was %u and is %u: %s", n->id, before, now,
+                 found->detail);
+        return 0;
+    }
+    if (!n->spoiled && before != 0) {
+        MARK(w, REPAIR_CRASHED);
+    }
+    if (found->health == RAFT_WAL_REPAIR && n->spoiled) {
+        MARK(w, LOG_REPAIR);
+        if ((now & RAFT_DAMAGE_VOTE) != 0) {
+            MARK(w, VOTE_IN_DOUBT);
+        }
+    }
+    if (found->health == RAFT_WAL_TORN) {
+        MARK(w, TORN_TAIL_CUT);
+    }
+    n->damage = found->damage;
+    n->damage_index = found->damage_index;
+    n->damage_term = found->damage_term;
+    return 1;
+}
+
+int disk_tell_damage(struct node *n, struct raft_event *ev)
+{
+    ev->type = RAFT_EV_BOOT_DAMAGE;
+    ev->value = n->damage;
+    ev->index = n->damage_index;
+    ev->hardstate.term = n->damage_term;
+    return raft_step(n->raft, ev, NULL);
+}
+
 /* Read every entry's payload back and compare it with what was written. Return: 1 when all are good. */
 static int load_entries(struct world *w, struct node *n)
 {
@@ -380,7 +490,7 @@ static int stay_out(struct world *w, struct node *n, const char *what)
         sim_fail(w, "n%u: recovery claims damage, none was done: %s", n->id, what);
         return 0;
     }
-    MARK(w, LOG_REPAIR);
+    MARK(w, KEPT_OUT);
     raft_wal_close(n->wal);
     n->wal = NULL;
     n->state = HOST_OUT;
@@ -428,13 +538,18 @@ int disk_recover(struct world *w, struct node *n)
                                              .c = found->vote,
                                              .d = found->snapshot_index,
                                              .e = found->first + found->count - 1});
-    if (found->health == RAFT_WAL_REPAIR) {
-        return stay_out(w, n, found->detail);
+    if (found->health == RAFT_WAL_REPAIR && !n->rotted) {
+        sim_fail(w, "n%u: recovery claims damage, none was done: %s", n->id, found->detail);
     }
-    if (found->health == RAFT_WAL_TORN) {
-        MARK(w, TORN_TAIL_CUT);
+    if (w->failed || !note_verdict(w, n, found)) {
+        return 0;
     }
-    match_shadow(w, n, found);
+    if (found->health == RAFT_WAL_REPAIR && n->spoiled) {
+        adopt_damaged(w, n, found);
+    } else {
+        match_shadow(w, n, found);
+    }
+    n->spoiled = 0;
     if (w->failed) {
         return 0;
     }

@@ -4,7 +4,7 @@
  *
  *   DOWN --host_boot: recovery, then the BOOT events--> UP
  *   UP   --host_end: KILL, POWER, ROT-----------------> DOWN
- *   DOWN --recovery finds damaged data----------------> OUT, for good
+ *   DOWN --recovery finds what it cannot judge--------> OUT, for good
  *
  * An end takes everything in memory. What the disk thread and the snapshot worker had begun may go on
  * until the cut falls into it (sim_disk_stop_at), then the disk draws what survives.
@@ -92,6 +92,9 @@ static int boot_core(struct world *w, struct node *n)
     ev.hardstate.commit = n->durable.commit;
     result = result ? result : raft_step(n->raft, &ev, NULL);
     result = result ? result : boot_entries(w, n, &ev);
+    if (result == 0 && n->damage != 0) {
+        result = disk_tell_damage(n, &ev);
+    }
     ev.type = RAFT_EV_BOOT_DONE;
     return result ? result : raft_step(n->raft, &ev, NULL);
 }

@@ -138,8 +138,8 @@ void knobs_draw(struct knobs *k, uint64_t without, struct rng *r)
 
 void knobs_print(const struct knobs *k)
 {
-    printf("  voters=%u learners=%u ids=%u chaos=%" PRIu64 "s election=%" PRIu64 "..%" PRIu64 "ms heartbeat=%" PRIu64
-           "ms inflight=%u/%uB msg=%uB/%u slots=%u reads=%u chunk=%u\n",
+    printf("  voters=%u learners=%u ids=%u chaos=%" PRIu64 "s election=%" PRIu64 "..%" PRIu64
+           "ms heartbeat=%" PRIu64 "ms inflight=%u/%uB msg=%uB/%u slots=%u reads=%u chunk=%u\n",
            k->voters, k->learners, k->nodes, k->chaos_ns / SIM_SEC, k->raft.election_min / SIM_MS,
            k->raft.election_max / SIM_MS, k->raft.heartbeat / SIM_MS, k->raft.inflight_msgs_max,
            k->raft.inflight_bytes_max, k->raft.msg_bytes_max, k->raft.msg_entries_max,
@@ -151,8 +151,8 @@ void knobs_print(const struct knobs *k)
            k->disk_ns / 1000, k->client_ns / SIM_MS, k->batch_max, k->payload_max,
            k->latency_ns / 1000, k->jitter_ns / 1000, k->nemesis_ns / SIM_MS);
     printf("  lease=%uppm drift=%uppm config=%uB stall=%" PRIu64 "ms hint=%" PRIu64 "ms\n",
-           k->raft.lease_drift_ppm, k->drift_ppm, k->raft.config_bytes,
-           k->raft.disk_stall / SIM_MS, k->raft.link_hint / SIM_MS);
+           k->raft.lease_drift_ppm, k->drift_ppm, k->raft.config_bytes, k->raft.disk_stall / SIM_MS,
+           k->raft.link_hint / SIM_MS);
     printf("  faults:");
     for (uint32_t f = 0; f < FAULT_END; f++) {
         if (knobs_has(k, (enum sim_fault)f)) {

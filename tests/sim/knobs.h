@@ -90,7 +90,7 @@ struct knobs {
     uint32_t dup_permille;
     uint32_t reorder_permille;
     uint32_t replay_permille;
-    uint32_t drift_ppm; /* clocks run at 1 - this .. 1 + this */
+    uint32_t drift_ppm;      /* clocks run at 1 - this .. 1 + this */
     uint32_t lease_permille; /* reads that may be answered by the lease */
 
     uint64_t nemesis_ns; /* mean between two faults */

@@ -22,7 +22,12 @@
     X(BOOT_FROM_SNAPSHOT, 1, "a member booted from a snapshot and its log")                      \
     X(BOOT_FROM_UNMARKED, 1,                                                                     \
       "a member booted from a snapshot file that its log was not yet marked with")               \
-    X(LOG_REPAIR, 1, "recovery found damage of acknowledged data and kept the member out")       \
+    X(LOG_REPAIR, 1, "recovery found damage of acknowledged data")                               \
+    X(LOG_REPAIRED, 1, "a member with a damaged log was refilled and votes again")               \
+    X(REPAIR_CRASHED, 0, "a member crashed while it was under repair")                           \
+    X(VOTE_IN_DOUBT, 0, "recovery could not tell whether a term and vote were lost")             \
+    X(VOTE_RESOLVED, 0, "a member that doubted its vote learnt the terms of all others")         \
+    X(KEPT_OUT, 0, "recovery found damage that only an operator can judge")                      \
     X(SNAPSHOT_TAKEN, 1, "a member took a snapshot")                                             \
     X(SNAPSHOT_CRASHED, 1, "a crash hit while a snapshot was being written")                     \
     X(SNAPSHOT_INSTALLED, 1, "a snapshot was installed from the leader")                         \

@@ -91,6 +91,7 @@ static void rot(struct world *w, struct node *n)
         return;
     }
     n->rotted = 1;
+    n->spoiled = 1;
     uint64_t at = rng_below(&w->rng_disk, bytes);
     /* More than one bit could take a record and the one that attests it together. */
     if (v.dir[0] == 'w' || rng_chance(&w->rng_disk, 500)) {

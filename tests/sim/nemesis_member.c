@@ -370,6 +370,6 @@ void member_settle(struct world *w, struct node *leader)
 int member_settled(const struct world *w, const struct node *leader)
 {
     const struct raft_config_at *c = cfg_newest(leader);
-    return c->index <= leader->st.commit && !cfg_joint(&c->config) &&
-           !has_marks(&c->config) && (cfg_who(&c->config, UINT32_MAX) & never_back(w)) == 0;
+    return c->index <= leader->st.commit && !cfg_joint(&c->config) && !has_marks(&c->config) &&
+           (cfg_who(&c->config, UINT32_MAX) & never_back(w)) == 0;
 }

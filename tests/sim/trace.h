@@ -39,8 +39,8 @@ enum trace_kind {
     TR_LINK,          /* a up, peer */
     TR_FAULT,         /* a number of the fault, b class, c on or off, d and e its details */
     TR_CONFIG,        /* a result, b voters, c learners (bits), d index */
-    TR_MEMBERS,       /* a index, b voters, c outgoing voters, d learners, e those with marks (bits) */
-    TR_PHASE          /* a: 1 healed, 2 converged */
+    TR_MEMBERS, /* a index, b voters, c outgoing voters, d learners, e those with marks (bits) */
+    TR_PHASE    /* a: 1 healed, 2 converged */
 };
 
 struct trace_rec {

@@ -55,7 +55,7 @@ struct net {
     uint64_t last_at[SIM_SLOTS][SIM_SLOTS]; /* arrival of the last in order */
     uint64_t number[SIM_SLOTS][SIM_SLOTS];  /* of the last sent */
     uint64_t arrived[SIM_SLOTS][SIM_SLOTS]; /* the largest number that arrived */
-    uint64_t rest[SIM_SLOTS][SIM_SLOTS];    /* of what a broken connection left under way, numbers up
+    uint64_t rest[SIM_SLOTS][SIM_SLOTS]; /* of what a broken connection left under way, numbers up
                                                to this one still arrive */
     struct packet *held;
     struct packet **held_end;
@@ -189,10 +189,18 @@ struct node {
     int bad_reads; /* reads of the next recoveries may fail */
     int io_failed;
     uint64_t io_failed_at;
-    int rotted; /* its disk may have lost what was acknowledged */
-    int member; /* a committed configuration once had it */
-    int left;   /* and the last one leaves it out */
+    int rotted;  /* its disk may have lost what was acknowledged */
+    int spoiled; /* a part of it rotted since it was read last */
+    int member;  /* a committed configuration once had it */
+    int left;    /* and the last one leaves it out */
     struct image durable;
+    uint32_t damage; /* enum raft_damage: what its log said at this boot */
+    raft_index damage_index;
+    raft_term damage_term;
+    int whole;          /* its core has made that good, */
+    int repaired;       /* and its log knows */
+    raft_index claimed; /* by a disk that lost it: others may count it until the member is whole */
+    raft_index committed_before; /* by the group, when it booted */
 
     struct snap_job take;
     struct raft_snapshot snap; /* newest of this member, with file; snap_id 0: none */
@@ -261,6 +269,8 @@ void disk_write_flight(struct world *w, struct node *n);
  * Return: 1 to boot, 0 to stay out. */
 int disk_recover(struct world *w, struct node *n);
 void disk_queue_clear(struct disk_queue *q);
+/* Tell the core, which is booting, what recovery found missing. Return: raft_step's. */
+int disk_tell_damage(struct node *n, struct raft_event *ev);
 /* A write or sync failed: tell the core, which must stop. */
 void disk_failed(struct world *w, struct node *n);
 
@@ -471,6 +481,11 @@ const struct raft_config_at *check_config_at(const struct world *w, raft_index i
 void check_config_begin(struct world *w);
 /* check_speech.c: what a message claims must be on the disk of its sender. */
 void check_speech(struct world *w, struct node *n, const struct raft_msg *m);
+/* check_repair.c: members that lost what they had acknowledged. */
+void check_repair(struct world *w, struct node *n);
+void check_repair_speech(struct world *w, struct node *n, const struct raft_msg *m);
+/* 1 when n can never learn the term of another member that is out of the group, too. */
+int check_repair_stuck(const struct world *w, const struct node *n);
 /* check_end.c: convergence and storms. */
 void check_watch(struct world *w);
 void check_load(struct world *w);
@@ -516,8 +531,8 @@ struct world {
     uint64_t quiet_from;
     uint64_t quiet_sent;
     raft_term quiet_term; /* of the leader then */
-    int rough_network; /* it loses, copies or reorders */
-    double storm_max;  /* overhead in its worst window, as a part of what is allowed */
+    int rough_network;    /* it loses, copies or reorders */
+    double storm_max;     /* overhead in its worst window, as a part of what is allowed */
     uint64_t probe_id;
     uint64_t probe_cookie[SIM_SLOTS];
     int probe_sent;
@@ -552,9 +567,9 @@ int world_alive(const struct world *w, raft_id id);
 
 struct world_run {
     uint64_t seed;
-    uint64_t without;       /* faults to leave out, bit per enum sim_fault: to narrow a failure down */
-    int verbose;            /* print the knobs */
-    FILE *trace;            /* print every event here; NULL: no */
+    uint64_t without; /* faults to leave out, bit per enum sim_fault: to narrow a failure down */
+    int verbose;      /* print the knobs */
+    FILE *trace;      /* print every event here; NULL: no */
     struct world **current; /* set to the world while it runs, for a crash report; may be NULL */
 };
 
