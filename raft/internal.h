@@ -18,6 +18,7 @@
 #include <coord/raft.h>
 #include "raft/config.h"
 #include "raft/invariant.h"
+#include "raft/mutant.h"
 #include "raft/trace.h"
 
 #define RAFT__NEVER            UINT64_MAX
@@ -420,7 +421,8 @@ void raft__io_clip(struct raft *r, raft_index from);
 /* When the oldest write under way counts as stalled; RAFT__NEVER when none is. */
 static inline raft_ns raft__io_stall_at(const struct raft *r)
 {
-    return r->io_count == 0 ? RAFT__NEVER : raft__after(r->io[r->io_head].at, r->o.disk_stall);
+    return r->io_count == 0 || RAFT_BUG(15) ? RAFT__NEVER
+                                            : raft__after(r->io[r->io_head].at, r->o.disk_stall);
 }
 /* 1 when it does now. */
 static inline int raft__io_stalled(const struct raft *r)
@@ -430,7 +432,7 @@ static inline int raft__io_stalled(const struct raft *r)
 /* 1 when the current term is on disk. */
 static inline int raft__term_durable(const struct raft *r)
 {
-    return r->durable_term == r->term;
+    return r->durable_term == r->term || RAFT_BUG(3);
 }
 
 /* --- membership.c --------------------------------------------------------------------------- */
@@ -452,7 +454,7 @@ const struct raft_config_at *raft__config(const struct raft *r);
 static inline int raft__config_committed(const struct raft *r)
 {
     RAFT_INVARIANT(r->configs_count > 0);
-    return r->configs[r->configs_count - 1].index <= r->commit;
+    return r->configs[r->configs_count - 1].index <= r->commit || RAFT_BUG(37);
 }
 /* Roles of a member in c; 0 when it is none. */
 uint32_t raft__roles_in(const struct raft_config *c, raft_id id);

@@ -118,9 +118,10 @@ uint32_t raft__io_issue(struct raft *r)
     if (r->mark_install) {
         n = issue_install(r, n); /* before the hard state, which may count on it: invariant 3 */
     }
-    n = issue_hardstate(r, n);
+    n = RAFT_BUG(3) ? n : issue_hardstate(r, n);
     raft_index first = r->persist_next;
     n = issue_entries(r, n);
+    n = RAFT_BUG(3) ? issue_hardstate(r, n) : n;
     if (r->mark_taken && r->compact_to < first) {
         n = issue_taken(r, n);
     } else if (r->mark_taken) {
@@ -136,7 +137,9 @@ int raft__io_complete(struct raft *r, uint64_t seq)
     }
     while (r->io_count > 0 && r->io[r->io_head].seq <= seq) {
         const struct raft__io *io = &r->io[r->io_head];
-        if (io->kind == RAFT_PERSIST_HARDSTATE) {
+        if (RAFT_BUG(2) && io->seq != r->io_done + 1) {
+            /* a completion is that of one write */
+        } else if (io->kind == RAFT_PERSIST_HARDSTATE) {
             r->durable_term = io->term;
             r->durable_vote = io->vote;
         } else {
@@ -156,7 +159,7 @@ void raft__io_clip(struct raft *r, raft_index from)
     RAFT_INVARIANT(from > 0);
     for (uint32_t i = 0; i < r->io_count; i++) {
         struct raft__io *io = io_at(r, i);
-        io->last = raft__min(io->last, from - 1);
+        io->last = RAFT_BUG(1) ? io->last : raft__min(io->last, from - 1);
     }
     r->stable = raft__min(r->stable, from - 1);
     r->persist_next = raft__min(r->persist_next, from);

@@ -149,7 +149,8 @@ static void sync_peers(struct raft *r)
         }
         r->peers[i].roles = c->members[i].roles;
         marks |= c->members[i].roles & ~(uint32_t)(RAFT_VOTER | RAFT_LEARNER);
-        r->voters |= (uint32_t)((c->members[i].roles & RAFT_VOTER) != 0) << i;
+        uint32_t voting = RAFT_BUG(44) ? RAFT_VOTER | RAFT_LEARNER : RAFT_VOTER;
+        r->voters |= (uint32_t)((c->members[i].roles & voting) != 0) << i;
         r->voters_old |= (uint32_t)((c->members[i].roles & RAFT_VOTER_OLD) != 0) << i;
         if (c->members[i].id == r->o.id) {
             r->self = i;
@@ -233,7 +234,7 @@ void raft__configs_restore(struct raft *r, const struct raft_snapshot *s, int ke
 {
     struct raft_config_at later[RAFT_CONFIGS_MAX];
     uint32_t count = 0;
-    for (uint32_t i = 0; keep && i < r->configs_count; i++) {
+    for (uint32_t i = 0; (keep || RAFT_BUG(28)) && i < r->configs_count; i++) {
         if (r->configs[i].index > s->index) {
             later[count++] = r->configs[i];
         }
@@ -327,7 +328,7 @@ int raft__may_campaign(const struct raft *r)
         if (raft__votes(raft__roles_in(&r->configs[i - 1].config, r->o.id))) {
             return 1;
         }
-        if (r->configs[i - 1].index <= r->commit) {
+        if (r->configs[i - 1].index <= r->commit || RAFT_BUG(38)) {
             return 0;
         }
     }

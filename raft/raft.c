@@ -427,11 +427,14 @@ static int step_plain(struct raft *r, const struct raft_event *ev)
     case RAFT_EV_IO_DONE:
         return io_done(r, ev->io_seq);
     case RAFT_EV_IO_FAILED:
+        if (RAFT_BUG(12)) {
+            return io_done(r, r->io_seq);
+        }
         raft__fail(r, RAFT__FAULT_DISK);
         return 0;
     case RAFT_EV_DISK:
         r->full_at = r->disk_full ? r->full_at : r->now;
-        r->disk_full = ev->value == 0;
+        r->disk_full = ev->value == 0 || (RAFT_BUG(14) && r->disk_full);
         return 0;
     case RAFT_EV_APPLIED:
         return applied(r, ev->index);
