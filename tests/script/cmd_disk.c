@@ -73,6 +73,8 @@ static void disk_command(struct run *r, const struct words *ws, struct node *n)
     const char *arg = ws->count > 3 ? ws->v[3] : NULL;
     if (strcmp(what, "full") == 0 || strcmp(what, "ok") == 0) {
         say_room(r, n, what[0] == 'o');
+    } else if (strncmp(what, "fail-", 5) == 0 && r->mode == RUN_SWEEP && n->state != HOST_UP) {
+        return; /* it is meant for the process, not for its recovery */
     } else if (strcmp(what, "fail-sync") == 0 && (arg == NULL || word_number(arg, &value))) {
         sim_disk_fail_sync(n->disk, (uint32_t)value, SIM_DISK_SYNC_REVERT);
     } else if (strcmp(what, "fail-write") == 0 && (arg == NULL || word_number(arg, &value))) {

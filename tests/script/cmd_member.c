@@ -362,8 +362,9 @@ static void crash_at(struct run *r, const struct words *ws, raft_id id)
     }
     if (read_cut(r, ws, 3, &cut) && n != NULL && r->mode != RUN_SWEEP) {
         cut.into = 0; /* it is inside already when it ends */
-        r->arms[id] = (struct arm){.armed = 1, .cut = cut};
-        sim_disk_stop_at(n->disk, sim_disk_counts(n->disk)->changes + op);
+        op += sim_disk_counts(n->disk)->changes;
+        r->arms[id] = (struct arm){.armed = 1, .op = op, .cut = cut};
+        sim_disk_stop_at(n->disk, op);
     }
 }
 

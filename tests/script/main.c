@@ -7,7 +7,8 @@
  *   script --rewrite FILE...     write what they print into the files, for a human to review
  *   script --meaning FILE...     only what scripts assert and the checkers find counts
  *   script --trace FILE          every record of the simulator
- *   script --sweep FILE...       a power cut at every disk operation (sweep.c); --budget MS, --stride N
+ *   script --sweep FILE...       a power cut at every disk operation (sweep.c), or every N-th
+ *                                image of a disk after it: --stride N
  *   script --point M:OP:IMAGE FILE   one run of the sweep again, with its trace
  *
  * Exit: 0 all passed; 1 a script failed in its meaning; 2 arguments, or a script that makes no sense;
@@ -198,13 +199,21 @@ static int sweep_all(const struct options *o, char **paths, int count)
         if (script_load(&s, paths[i]) != 0) {
             return BAD;
         }
-        sweep_script(&o->how, &s, &sum);
+        uint64_t runs = sum.runs;
+        int result = sweep_script(&o->how, &s, &sum);
+        if (o->verbose) {
+            printf("sweep: %s: %llu runs\n", s.name, (unsigned long long)(sum.runs - runs));
+        }
         script_free(&s);
+        if (result != 0) {
+            return BAD;
+        }
     }
-    printf("sweep: %d scripts, %llu (member, operation) points, %llu disk images, %llu runs, %llu "
-           "recovered, %llu failed; %.1f s\n",
+    printf("sweep: %d scripts, %llu operations of members, %llu images of disks, %llu runs, power "
+           "cut in "
+           "%llu, %llu failed; %.1f s\n",
            count, (unsigned long long)sum.points, (unsigned long long)sum.images,
-           (unsigned long long)sum.runs, (unsigned long long)sum.recovered,
+           (unsigned long long)sum.runs, (unsigned long long)sum.fell,
            (unsigned long long)sum.failed, (double)(real_ms() - began) / 1000.0);
     return sum.failed > 0 ? FAILED : PASSED;
 }
@@ -242,7 +251,6 @@ int main(int argc, char **argv)
             break;
         case 'v':
             o.verbose = 1;
-            o.how.verbose = 1;
             break;
         case 'p':
             o.point = optarg;

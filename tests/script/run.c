@@ -133,6 +133,9 @@ void run_start(struct run *r)
                 (struct ev){.kind = EV_CONNECT, .node = (uint8_t)id, .peer = (uint8_t)peer});
         }
     }
+    if (r->prepare != NULL) {
+        r->prepare(r, r->prepare_arg);
+    }
     run_for(r, 15 * SIM_MS); /* processes and connections */
 }
 
@@ -365,6 +368,7 @@ static void cut_now(struct run *r, struct node *n)
 {
     struct arm *arm = &r->arms[n->id];
     arm->armed = 0;
+    arm->fell = 1;
     if (n->state == HOST_UP) {
         host_cut(r->w, n, &arm->cut);
     } else { /* it stopped in its recovery */
@@ -432,6 +436,9 @@ int run_event(struct run *r, uint64_t until)
     }
     (void)evq_pop(&w->q, &e); /* it is not empty */
     w->now = e.at;
+    if (e.kind == EV_BOOT && r->arms[e.node].armed) { /* an end of its process disarmed the disk */
+        sim_disk_stop_at(w->nodes[e.node].disk, r->arms[e.node].op);
+    }
     if (!take_aside(r, &e)) {
         world_dispatch(w, &e);
     }
@@ -459,10 +466,9 @@ static void undo_all(struct run *r)
         struct node *n = &w->nodes[id];
         r->ticks_off[id] = 0;
         sim_disk_set_capacity(n->disk, UINT64_MAX);
-        if (r->mode != RUN_SWEEP) {
-            r->arms[id].armed = 0;
-            sim_disk_stop_at(n->disk, 0);
-        }
+        r->arms[id].armed = 0;
+        sim_disk_stop_at(n->disk, 0);
+        sim_disk_watch(n->disk, NULL, NULL);
         run_release_io(r, id);
         if (n->paused) {
             world_later(w, 0, (struct ev){.kind = EV_RESUME, .node = (uint8_t)id});

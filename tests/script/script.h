@@ -79,8 +79,10 @@ struct rule {
 /* A power cut that waits for a member's disk to reach an operation. */
 struct arm {
     int armed;
+    uint64_t op; /* number of the operation since the disk was made */
     struct host_cut cut;
     uint64_t boot_after; /* sweep: boots again by itself this long after; 0: the script boots it */
+    int fell;            /* it has happened */
 };
 
 enum run_mode {
@@ -106,6 +108,9 @@ struct run {
     uint64_t io_done[SIM_SLOTS]; /* the last completion that each member was told of */
     int ticks_off[SIM_SLOTS];
     struct arm arms[SIM_SLOTS];
+    void (*prepare)(struct run *r,
+                    void *arg); /* the world is made, nothing has happened; or NULL */
+    void *prepare_arg;
 
     uint32_t show; /* types of messages to be printed; bit 0: writes and completions */
     struct text out;
@@ -199,22 +204,22 @@ void show_record(void *run, const struct trace_rec *rec);
 
 struct sweep {
     const char *program;
-    uint64_t budget_ms; /* 0: everything, else a fixed share that takes about so long */
-    uint64_t stride;    /* every how manieth (member, operation, image) is run */
-    int verbose;
+    uint64_t stride; /* every how manieth image is run */
 };
 
 struct sweep_result {
     uint64_t points; /* (member, operation) */
     uint64_t images; /* of all of them */
     uint64_t runs;
+    uint64_t fell; /* runs in which the power was cut, as was meant */
     uint64_t failed;
-    uint64_t recovered; /* runs in which the cut fell and the member came back */
 };
 
-/* Ownership: none. Return: none; *ret is added to. */
-void sweep_script(const struct sweep *sw, const struct script *s, struct sweep_result *ret);
-/* One point again, with its trace. Return: 0 when it passes. */
+/* Run a script once for each stride-th (member, operation, image), in processes of its own, and print
+ * what failed. Ownership: none. Return: 0, or -1 when the script makes no sense; *ret is added to. */
+int sweep_script(const struct sweep *sw, const struct script *s, struct sweep_result *ret);
+/* One of them again: MEMBER:OPERATION:IMAGE. trace: may be NULL. Return: 0 when it passes, 1, or 2 when
+ * there is no such point. */
 int sweep_one(const struct script *s, const char *point, FILE *trace);
 
 #endif

@@ -87,6 +87,12 @@ void sim_disk_unlock(struct sim_disk *d);
  * later operation answers -EIO until crash or kill. 0 disarms. */
 void sim_disk_stop_at(struct sim_disk *d, uint64_t change);
 
+/* Call watch before every changing operation; NULL: no longer. */
+void sim_disk_watch(struct sim_disk *d, void (*watch)(void *arg), void *arg);
+
+/* How many writes to files and how many operations of directories a power cut could lose now. */
+void sim_disk_pending(const struct sim_disk *d, uint64_t *ret_writes, uint64_t *ret_names);
+
 /* 1 when stopped. */
 int sim_disk_stopped(const struct sim_disk *d);
 

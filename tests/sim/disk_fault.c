@@ -173,6 +173,24 @@ void sim_disk_stop_at(struct sim_disk *d, uint64_t change)
     d->stop_at = change;
 }
 
+void sim_disk_watch(struct sim_disk *d, void (*watch)(void *arg), void *arg)
+{
+    d->watch = watch;
+    d->watch_arg = arg;
+}
+
+void sim_disk_pending(const struct sim_disk *d, uint64_t *ret_writes, uint64_t *ret_names)
+{
+    *ret_writes = 0;
+    *ret_names = 0;
+    for (size_t i = 0; i < d->inodes_count; i++) {
+        *ret_writes += d->inodes[i].used ? d->inodes[i].pending_count : 0;
+    }
+    for (int i = 0; i < d->dirs_count; i++) {
+        *ret_names += d->dirs[i].pending_count;
+    }
+}
+
 int sim_disk_stopped(const struct sim_disk *d)
 {
     return d->stopped;

@@ -471,13 +471,13 @@ static int load_snapshot(struct world *w, struct node *n)
             adopt_snapshot(w, n, &meta);
             break;
         }
-        if (!n->rotted) {
+        if (!n->rotted && !sim_disk_stopped(n->disk)) {
             sim_fail(w, "n%u: snapshot at %" PRIu64 " cannot be read: %s", n->id, metas[i].index,
                      raft_store_strerror(result));
             return 0;
         }
     }
-    if (n->snap.index < held && !n->rotted) {
+    if (n->snap.index < held && !n->rotted && !sim_disk_stopped(n->disk)) {
         sim_fail(w, "n%u: the snapshot at %" PRIu64 " is gone, the newest is at %" PRIu64, n->id,
                  held, n->snap.index);
     }
@@ -498,6 +498,14 @@ static int stay_out(struct world *w, struct node *n, const char *what)
     return 0;
 }
 
+/* The power failed in the midst of recovery: whoever cut it boots again. */
+static int cut_again(struct node *n, int open)
+{
+    raft_wal_close(open ? n->wal : NULL);
+    n->wal = NULL;
+    return 0;
+}
+
 int disk_recover(struct world *w, struct node *n)
 {
     struct raft_wal_options o;
@@ -510,10 +518,8 @@ int disk_recover(struct world *w, struct node *n)
     o.segments_ready = w->k.segments_ready;
     o.salt_seed = rng_next(&w->rng_disk);
     int result = raft_wal_open(&o, &n->wal, why, sizeof(why));
-    if (sim_disk_stopped(n->disk)) { /* the power failed again: whoever cut it boots again */
-        raft_wal_close(result == 0 ? n->wal : NULL);
-        n->wal = NULL;
-        return 0;
+    if (sim_disk_stopped(n->disk)) {
+        return cut_again(n, result == 0);
     }
     if (result != 0) {
         n->wal = NULL;
@@ -547,7 +553,11 @@ int disk_recover(struct world *w, struct node *n)
     if (w->failed) {
         return 0;
     }
-    if (!load_entries(w, n) || !load_snapshot(w, n)) {
+    int loaded = load_entries(w, n) && load_snapshot(w, n);
+    if (sim_disk_stopped(n->disk)) {
+        return cut_again(n, 1);
+    }
+    if (!loaded) {
         return w->failed ? 0 : stay_out(w, n, "snapshot or entry damaged");
     }
     n->sealed = 0;
