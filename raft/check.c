@@ -29,6 +29,8 @@
  *   19. Of a configuration that this leader appended and the one before: the voters are the same, or one is
  *       joint and that half of it are the voters of the other; so their quorums meet.
  *   20. Of members to be promoted only, a leader watches rounds.
+ *   21. A member under repair is a follower that has no vote to tell; one whose term is in doubt
+ *       follows nobody.
  */
 #include "raft/internal.h"
 
@@ -195,6 +197,16 @@ static const char *check_peer(const struct raft *r, const struct raft__peer *p)
     return NULL;
 }
 
+static const char *check_repair(const struct raft *r)
+{
+    RULE(17, r->role == RAFT_FOLLOWER && r->grant_to == 0,
+         "under repair: a follower without a vote");
+    RULE(17, !raft__repair_deaf(r) || (r->damage & RAFT_DAMAGE_HOLE) != 0, "VOTE implies HOLE");
+    RULE(17, !raft__repair_deaf(r) || r->leader == 0, "term in doubt: no leader is followed");
+    RULE(17, r->repair_term <= r->term, "no word of a later term");
+    return NULL;
+}
+
 static const char *check_role(const struct raft *r)
 {
     RULE(9, r->verified <= r->last || r->boot != RAFT__BOOT_DONE, "verified <= last");
@@ -250,6 +262,9 @@ static const char *first_broken(const struct raft *r)
         return NULL;
     }
     if ((broken = check_io(r)) != NULL || (broken = check_role(r)) != NULL) {
+        return broken;
+    }
+    if (raft__repairing(r) && (broken = check_repair(r)) != NULL) {
         return broken;
     }
     return check_reads(r);

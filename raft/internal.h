@@ -18,6 +18,7 @@
 #include <coord/raft.h>
 #include "raft/config.h"
 #include "raft/invariant.h"
+#include "raft/mutant.h"
 #include "raft/trace.h"
 
 #define RAFT__NEVER            UINT64_MAX
@@ -259,21 +260,30 @@ struct raft {
     uint32_t reads_fresh; /* follower: so many at the tail are not asked for yet */
     uint64_t read_number;
 
+    /* Repair (repair.c). */
+    uint32_t damage;         /* enum raft_damage: what is not made good yet */
+    uint32_t repair_answers; /* VOTE: slots that told their term */
+    raft_index
+        damage_index; /* the furthest entry known to have been in the log, by term and index */
+    raft_term damage_term;
+    raft_ns caution_until;    /* TAIL: until then votes go to nobody with less */
+    raft_ns repair_at;        /* when to ask again */
+    uint64_t repair_number;   /* VOTE: of the questions for terms */
+    uint64_t repair_first;    /* HOLE: the first READ of this boot; 0 none yet */
+    raft_term repair_term;    /* HOLE: the leader of this term told since boot ... */
+    raft_index repair_target; /* ... that its log ends here; 0 none did */
+
     /* Everything above decides the future; raft_hash covers it. Below: what is being said. */
     uint32_t polled;
     uint32_t quiet; /* the last round was empty and nothing happened since: so is the next */
-    uint32_t reserved;
+    uint32_t seen_damage;
     uint32_t seen_role;
     raft_term seen_term;
     raft_id seen_leader;
     uint32_t seen_fault;
     uint32_t sends_count;
-    uint32_t sends_given;
     uint32_t drops_count;
-    uint32_t drops_given;
     uint32_t trace_count;
-    uint32_t trace_given;
-    uint32_t results_given;
     uint32_t more;
     struct raft_persist persist[RAFT__PERSIST_MAX];
     struct raft_send sends[RAFT__SENDS_MAX];
@@ -327,6 +337,21 @@ static inline raft_ns raft__after(raft_ns a, raft_ns b)
 {
     return a > RAFT__NEVER - b ? RAFT__NEVER : a + b;
 }
+
+/* Tell the host what became of its entries; accept is NULL when it does not ask. */
+static inline void raft__accept(struct raft_accept *accept, raft_term term, raft_index first,
+                                uint32_t skip, uint32_t count)
+{
+    if (accept != NULL) {
+        accept->term = term;
+        accept->first = first;
+        accept->skip = skip;
+        accept->count = count;
+    }
+}
+
+/* These names are of this library alone: no way through a table for calls, no clash with a host's. */
+#pragma GCC visibility push(hidden)
 
 /* --- raft.c --------------------------------------------------------------------------------- */
 
@@ -394,13 +419,20 @@ int raft__io_complete(struct raft *r, uint64_t seq);
 /* The content at and after `from` is no more what pending writes carry (rule D1). */
 void raft__io_clip(struct raft *r, raft_index from);
 /* When the oldest write under way counts as stalled; RAFT__NEVER when none is. */
-raft_ns raft__io_stall_at(const struct raft *r);
+static inline raft_ns raft__io_stall_at(const struct raft *r)
+{
+    return r->io_count == 0 || RAFT_BUG(15) ? RAFT__NEVER
+                                            : raft__after(r->io[r->io_head].at, r->o.disk_stall);
+}
 /* 1 when it does now. */
-int raft__io_stalled(const struct raft *r);
+static inline int raft__io_stalled(const struct raft *r)
+{
+    return r->now >= raft__io_stall_at(r);
+}
 /* 1 when the current term is on disk. */
 static inline int raft__term_durable(const struct raft *r)
 {
-    return r->durable_term == r->term;
+    return r->durable_term == r->term || RAFT_BUG(3);
 }
 
 /* --- membership.c --------------------------------------------------------------------------- */
@@ -421,7 +453,7 @@ const struct raft_config_at *raft__config(const struct raft *r);
 static inline int raft__config_committed(const struct raft *r)
 {
     RAFT_INVARIANT(r->configs_count > 0);
-    return r->configs[r->configs_count - 1].index <= r->commit;
+    return r->configs[r->configs_count - 1].index <= r->commit || RAFT_BUG(37);
 }
 /* Roles of a member in c; 0 when it is none. */
 uint32_t raft__roles_in(const struct raft_config *c, raft_id id);
@@ -535,11 +567,20 @@ void raft__peer_snapshot(struct raft *r, struct raft__peer *p);
 /* The peer holds everything through index durably. Return: 1 when that is news. */
 int raft__peer_match(struct raft *r, struct raft__peer *p, raft_index index);
 /* Of the window: room for one more; add; forget what is beyond `accepted`. */
-int raft__window_open(const struct raft *r, const struct raft__peer *p);
+static inline int raft__window_open(const struct raft *r, const struct raft__peer *p)
+{
+    return p->inflight_count < r->o.inflight_msgs_max &&
+           p->inflight_bytes < r->o.inflight_bytes_max;
+}
 void raft__window_add(struct raft *r, struct raft__peer *p, raft_index last, uint64_t bytes);
 void raft__window_cut(struct raft *r, struct raft__peer *p, raft_index accepted);
 /* How long to wait for an answer before asking again. */
-raft_ns raft__retry_ns(const struct raft *r);
+static inline raft_ns raft__retry_ns(const struct raft *r)
+{
+    raft_ns beats = 2 * r->o.heartbeat;
+    raft_ns half = r->o.election_min / 2;
+    return beats > half ? beats : half;
+}
 /* The link to it broke or came up. */
 void raft__peer_link(struct raft *r, struct raft__peer *p, int up);
 
@@ -548,6 +589,8 @@ void raft__peer_link(struct raft *r, struct raft__peer *p, int up);
 int raft__read(struct raft *r, uint64_t cookie, int lease);
 /* Until when no other leader can be elected; 0 when nothing is known to forbid it. */
 raft_ns raft__lease_until(const struct raft *r);
+/* The number of one more question to the leader; no answer to an earlier life of this member fits. */
+uint64_t raft__read_question(struct raft *r);
 void raft__handle_read(struct raft *r, const struct raft_msg *m);
 void raft__handle_read_reply(struct raft *r, const struct raft_msg *m);
 /* Answer every waiting read of this host with result; forget those of others. */
@@ -565,6 +608,8 @@ raft_ns raft__reads_deadline(const struct raft *r);
 /* --- snapshot.c ----------------------------------------------------------------------------- */
 
 int raft__snap_taken(struct raft *r, const struct raft_event *ev);
+/* When the log is nearly full, what the snapshot covers goes with this round, kept or not. */
+void raft__snap_make_room(struct raft *r);
 int raft__snap_stored(struct raft *r, const struct raft_event *ev);
 int raft__snap_installed(struct raft *r, const struct raft_event *ev);
 int raft__snap_rejected(struct raft *r, const struct raft_event *ev);
@@ -575,9 +620,40 @@ void raft__send_chunks(struct raft *r, struct raft__peer *p);
 /* Replies and tasks of the receiver in this round. */
 void raft__rx_round(struct raft *r);
 /* 1 when a host is loading a snapshot: the log waits. */
-int raft__rx_installing(const struct raft *r);
+static inline int raft__rx_installing(const struct raft *r)
+{
+    return r->rx.phase == RAFT__RX_STORED || r->rx.phase == RAFT__RX_INSTALLING;
+}
 /* 1 when s is complete and sane. */
 int raft__snapshot_valid(const struct raft_snapshot *s);
+
+/* --- repair.c ------------------------------------------------------------------------------- */
+
+/* BOOT_DAMAGE. Return: 0 or RAFT_EINVAL. */
+int raft__repair_boot(struct raft *r, const struct raft_event *ev);
+/* Boot is done, and r->damage is not 0. */
+void raft__repair_begin(struct raft *r);
+/* 1 while entries are to be made good: no votes, no candidacy. */
+static inline int raft__repairing(const struct raft *r)
+{
+    return (r->damage & (RAFT_DAMAGE_HOLE | RAFT_DAMAGE_VOTE)) != 0;
+}
+/* 1 while its term is in doubt: it takes no part but in the questions about terms. */
+static inline int raft__repair_deaf(const struct raft *r)
+{
+    return (r->damage & RAFT_DAMAGE_VOTE) != 0;
+}
+/* 1 when the (PRE)VOTE m may be granted, 1 when this member may stand, as far as damage goes. */
+int raft__repair_may_grant(const struct raft *r, const struct raft_msg *m);
+int raft__repair_may_stand(const struct raft *r);
+/* A PREVOTE with RAFT_FLAG_ASK, and the reply to one. */
+void raft__repair_answer(struct raft *r, const struct raft_msg *m);
+void raft__repair_told(struct raft *r, const struct raft_msg *m);
+/* A READ_REPLY of the leader of this term. */
+void raft__repair_read(struct raft *r, const struct raft_msg *m);
+/* Questions of this round, and the end of the repair; only while raft__repairing. */
+void raft__repair_round(struct raft *r);
+raft_ns raft__repair_deadline(const struct raft *r);
 
 /* --- trace.c -------------------------------------------------------------------------------- */
 
@@ -593,5 +669,7 @@ static inline void raft__trace(struct raft *r, enum raft_trace_code code, struct
         raft__trace_keep(r, code, note);
     }
 }
+
+#pragma GCC visibility pop
 
 #endif

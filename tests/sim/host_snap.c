@@ -8,6 +8,7 @@
  *
  * A file is named by term and index, so both ends of a transfer derive the same snap_id.
  */
+#include "raft/mutant.h"
 #include "tests/sim/world.h"
 
 #include <inttypes.h>
@@ -43,6 +44,14 @@ void snap_maybe_take(struct world *w, struct node *n)
     if (n->take.active || n->install.active || n->machine.applied < base + interval) {
         return;
     }
+    snap_begin(w, n);
+}
+
+void snap_begin(struct world *w, struct node *n)
+{
+    if (n->take.active || n->install.active || n->machine.applied <= n->snap.index) {
+        return;
+    }
     const struct raft_config_at *config = raft_config_at(n->raft, n->machine.applied);
     if (config == NULL) {
         sim_fail(w, "n%u: no configuration is known at %" PRIu64, n->id, n->machine.applied);
@@ -54,6 +63,7 @@ void snap_maybe_take(struct world *w, struct node *n)
     n->take.meta.config_index = config->index;
     n->take.meta.config = config->config;
     n->taken_for = n->machine.applied;
+    check_snapshot_config(w, n, &n->take.meta);
     trace_add(&w->trace, &(struct trace_rec){.at = w->now,
                                              .kind = TR_SNAP_BEGIN,
                                              .node = (uint8_t)n->id,
@@ -79,7 +89,7 @@ void snap_write_job(struct world *w, struct node *n)
     struct raft_snap_writer *writer = NULL;
     size_t bytes = machine_bytes(w->k.state_pad);
     uint8_t *state = sim_alloc(bytes);
-    machine_save(&job->machine, w->k.state_pad, state);
+    machine_save(RAFT_BUG(13) ? &n->machine : &job->machine, w->k.state_pad, state);
     size_t half = bytes / 2;
     job->written = 1;
     job->failed = 1;
@@ -128,6 +138,7 @@ void snap_taken(struct world *w, struct node *n)
     memcpy(n->snap_digest, job->digest, sizeof(job->digest));
     struct raft_snapshot snap = job->meta;
     uint64_t keep = rng_below(&w->rng_host, 2) * rng_below(&w->rng_host, snap_interval(w));
+    keep += w->k.snap_keep;
     if (snap_nearly_full(w, n)) {
         keep = 0;
     }
@@ -283,6 +294,7 @@ void snap_store_chunk(struct world *w, struct node *n, const struct raft_msg *ch
         drop_recv_later(w, n);
         return;
     }
+    w->chunks_stored++;
     if (chunk->offset > 0) {
         MARK(w, SNAPSHOT_CHUNKS);
     }
@@ -357,6 +369,7 @@ static void stand_at(struct world *w, struct node *n, const struct snap_job *job
 {
     raft_index index = job->meta.index;
     client_installed(w, n);
+    cfg_restore(n, &job->meta, elog_term(&n->log, index) == job->meta.term);
     if (elog_term(&n->log, index) == job->meta.term) {
         MARK(w, SNAPSHOT_KEPT_SUFFIX);
         elog_trim(&n->log, index);
@@ -397,6 +410,7 @@ void snap_loaded(struct world *w, struct node *n)
         return;
     }
     check_snapshot(w, n, &job->machine, job->digest);
+    check_snapshot_config(w, n, &job->meta);
     if (job->meta.index <= n->machine.applied) {
         sim_fail(w, "n%u: installs a snapshot at %" PRIu64 " over a state at %" PRIu64, n->id,
                  job->meta.index, n->machine.applied);
@@ -405,6 +419,9 @@ void snap_loaded(struct world *w, struct node *n)
         return;
     }
     MARK(w, SNAPSHOT_INSTALLED);
+    if (cfg_joint(&job->meta.config) || cfg_joint(&cfg_newest(n)->config)) {
+        MARK(w, SNAPSHOT_WHILE_JOINT);
+    }
     n->take.active = 0;
     stand_at(w, n, job);
     struct raft_snapshot snap = job->meta;
