@@ -237,7 +237,7 @@ struct coord_status {
     bool lab;                   /* the demonstration gate is open */
     struct coord_bytes version; /* of coordd */
     struct coord_bytes cluster;
-    struct coord_bytes fault; /* absent unless faulted */
+    struct coord_bytes fault; /* absent unless faulted or under repair */
     uint32_t members_count;
     struct coord_member_status members[COORD_MEMBERS_MAX];
 };

@@ -227,7 +227,8 @@ struct raft_send *raft__send(struct raft *r, enum raft_msg_type type, raft_id to
     return &r->sends[r->sends_count++];
 }
 
-/* Tell the sender of an outdated request which term it is by now (it steps down). */
+/* Tell the sender of an outdated request which term it is by now (it steps down). The request's number
+ * is not repeated: should the sender lead this very term by then, it would be the number of another. */
 static void refuse_old_term(struct raft *r, const struct raft_msg *m)
 {
     static const uint8_t answer[RAFT_MSG_TYPE_END] = {
@@ -242,7 +243,6 @@ static void refuse_old_term(struct raft *r, const struct raft_msg *m)
     struct raft_msg *reply = raft__reply(r, (enum raft_msg_type)answer[m->type], m->from);
     if (reply != NULL) {
         reply->flags = RAFT_FLAG_REJECT;
-        reply->seq = m->seq;
     }
 }
 

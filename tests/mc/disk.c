@@ -193,6 +193,8 @@ static void boot_entries(struct mc_run *run)
     struct mc_member *m = run->m;
     const struct mc_log *d = &m->disk.log;
     struct raft_entry entries[MC_LOG_MAX];
+    struct raft_config_at configs[MC_LOG_MAX];
+    uint32_t configs_count = 0;
     struct raft_accept accept = {0, 0, 0, 0};
     unsigned count = (unsigned)d->last - d->base;
     memset(entries, 0, sizeof(entries));
@@ -200,13 +202,19 @@ static void boot_entries(struct mc_run *run)
         const struct mc_link *l = mc_chain_at(d->chain[d->base + 1u + i]);
         entries[i].term = l->term;
         entries[i].type = l->type;
-        entries[i].bytes = l->type == RAFT_ENTRY_COMMAND;
+        entries[i].bytes = mc_entry_bytes(l->type);
+        if (l->type == RAFT_ENTRY_CONFIG) {
+            configs[configs_count].index = d->base + 1u + i;
+            mc_config_fill(l->value, &configs[configs_count++].config);
+        }
     }
     boot_event(run,
                (struct raft_event){.type = RAFT_EV_BOOT_ENTRIES,
                                    .first = d->base + 1u,
                                    .entries = entries,
-                                   .count = count},
+                                   .count = count,
+                                   .configs = configs,
+                                   .configs_count = configs_count},
                &accept);
     for (uint32_t i = 0; i < accept.count; i++) {
         unsigned index = (unsigned)accept.first + i;
@@ -230,7 +238,10 @@ void mc_boot(struct mc_run *run)
     if (raft_init(mc_core(m), raft_size(&o), &o) == NULL) {
         mc_die("the options of the model are out of range");
     }
-    mc_snapshot_of(run->scope, m->disk.snap_chain, &s);
+    mc_snapshot_of(m->disk.snap_chain, &s);
+    if (m->disk.snap_index == 0 && !mc_member_in(mc_config_at(MC_CONFIG_FIRST)->voters, m)) {
+        mc_config_fill(MC_CONFIG_NONE, &s.config); /* is to join: knows nobody */
+    }
     m->applied = m->disk.snap_index;
     m->applied_chain = m->disk.snap_chain;
     m->log.base = m->log.last = m->applied;

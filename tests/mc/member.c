@@ -105,6 +105,7 @@ void mc_members_reset(const struct mc_scope *scope)
     free(pool.blocks);
     memset(&pool, 0, sizeof(pool));
     mc_intern_reset();
+    mc_configs_reset(scope);
     memset(&act, 0, sizeof(act));
     act.sa_handler = on_trap;
     act.sa_flags = SA_NODEFER;
@@ -148,9 +149,13 @@ static void look(const struct mc_member *m, struct mc_view *v)
     v->vote = (uint8_t)s.vote;
     v->stable = (uint8_t)s.stable;
     v->transfer_to = (uint8_t)s.transfer_to;
-    for (uint32_t i = 0; i < s.peers_count && i < MC_NODES; i++) {
-        v->match[i] = (uint8_t)s.peers[i].match;
+    for (uint32_t i = 0; i < s.peers_count; i++) {
+        v->match[s.peers[i].id - 1] = (uint8_t)s.peers[i].match;
     }
+    v->seq = v->role == RAFT_LEADER ? (uint8_t)mc_last_seq(mc_core_of(m)) : 0;
+    const struct raft_config_at *c = raft_config_at(mc_core_of(m), s.last);
+    v->config = (uint8_t)mc_config_number(&c->config);
+    v->config_index = (uint8_t)c->index;
     v->loyal = (uint8_t)mc_loyal(mc_core_of(m));
 }
 

@@ -19,6 +19,35 @@ static const char *msg_name(unsigned type)
     return names[type < RAFT_MSG_TYPE_END ? type : 0];
 }
 
+static void show_set(const char *name, unsigned set)
+{
+    if (set == 0) {
+        return;
+    }
+    (void)printf("%s", name);
+    for (unsigned i = 0; i < MC_NODES; i++) {
+        if ((set >> i & 1) != 0) {
+            (void)printf("%u", i + 1);
+        }
+    }
+}
+
+/* A configuration: voters, /old voters, learners and marks. */
+static void show_entry(unsigned type, unsigned value)
+{
+    if (type == RAFT_ENTRY_COMMAND) {
+        (void)printf(".P%u", value);
+    } else if (type == RAFT_ENTRY_CONFIG) {
+        const struct mc_config *c = mc_config_at(value);
+        show_set(".C", c->voters);
+        show_set("/", c->old);
+        show_set("+", c->learners);
+        show_set("p", c->promote);
+        show_set("d", c->demote);
+        show_set("r", c->remove);
+    }
+}
+
 static void show_message(uint32_t number)
 {
     const struct mc_msg *m = mc_msg_at(number);
@@ -41,8 +70,9 @@ static void show_message(uint32_t number)
         (void)printf(" bytes %" PRIu64 "+%u of %" PRIu64, h->offset, h->count, h->total);
     }
     for (unsigned i = 0; i < m->count; i++) {
-        (void)printf(" [t%u %s%u]", m->entries[i].term,
-                     m->entries[i].type == RAFT_ENTRY_COMMAND ? "P" : "noop", m->entries[i].value);
+        (void)printf(" [t%u", m->entries[i].term);
+        show_entry(m->entries[i].type, m->entries[i].value);
+        (void)printf("]");
     }
 }
 
@@ -63,6 +93,7 @@ static void show_action(const struct mc_action *a)
         [MC_PROPOSE] = "takes proposal",
         [MC_READ] = "takes read",
         [MC_TRANSFER] = "hands leadership to",
+        [MC_CONFIG] = "is asked for other members, target",
         [MC_SNAP] = "takes a snapshot, keeps entries:",
         [MC_INSTALL] = "has loaded the snapshot",
         [MC_REJECT] = "finds the snapshot damaged",
@@ -85,6 +116,7 @@ static void show_action(const struct mc_action *a)
     case MC_PROPOSE:
     case MC_READ:
     case MC_TRANSFER:
+    case MC_CONFIG:
     case MC_SNAP:
     case MC_LINK_UP:
     case MC_LINK_DOWN:
@@ -104,11 +136,8 @@ static void show_log(const char *name, const struct mc_log *l)
     (void)printf(" %s %u:", name, l->base);
     for (unsigned i = l->base + 1u; i <= l->last; i++) {
         const struct mc_link *k = mc_chain_at(l->chain[i]);
-        if (k->type == RAFT_ENTRY_COMMAND) {
-            (void)printf(" %u.P%u", k->term, k->value);
-        } else {
-            (void)printf(" %u", k->term);
-        }
+        (void)printf(" %u", k->term);
+        show_entry(k->type, k->value);
     }
 }
 

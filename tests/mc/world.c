@@ -24,7 +24,7 @@ struct mc_tally mc_tally;
 static unsigned link_of(uint32_t message)
 {
     const struct raft_msg *m = &mc_msg_at(message)->head;
-    return m->from * 4 + m->to;
+    return m->from * 8 + m->to;
 }
 
 /* Kept by number, or in order of links and of sending. */
@@ -176,6 +176,9 @@ static void client_choices(struct choices *c, unsigned i, const struct mc_view *
     if (left(c, MC_B_READ) && allowed(c->s->may_read, i)) {
         add(c, MC_READ, i, c->w->used[MC_B_READ] + 1u);
     }
+    if (v->role == RAFT_LEADER && left(c, MC_B_CONFIG)) {
+        add(c, MC_CONFIG, i, c->w->used[MC_B_CONFIG]);
+    }
     for (unsigned to = 0; to < c->s->nodes; to++) {
         if (to == i) {
             continue;
@@ -275,6 +278,8 @@ static enum mc_budget price(const struct mc_world *w, const struct mc_action *a)
         return MC_B_READ;
     case MC_TRANSFER:
         return MC_B_TRANSFER;
+    case MC_CONFIG:
+        return MC_B_CONFIG;
     case MC_SNAP:
         return MC_B_SNAP;
     case MC_REJECT:
@@ -297,6 +302,24 @@ static void net_take(struct mc_world *w, uint32_t message)
     }
 }
 
+static uint32_t config_goals(const struct mc_view *before, const struct mc_view *v)
+{
+    uint32_t g = 0;
+    if (!v->up || !before->up) {
+        return 0;
+    }
+    const struct mc_config *c = mc_config_at(v->config);
+    int votes = ((c->voters | c->old) >> (v->id - 1) & 1) != 0;
+    g |= (uint32_t)(v->role == RAFT_LEADER && c->old != 0) << MC_G_JOINT;
+    g |= (uint32_t)(v->config_index > 0 && v->commit >= v->config_index && c->old == 0 &&
+                    c->promote == 0)
+         << MC_G_CHANGED;
+    g |= (uint32_t)(before->role == RAFT_LEADER && v->role != RAFT_LEADER && !votes)
+         << MC_G_CUT_OFF;
+    g |= (uint32_t)(v->config_index < before->config_index) << MC_G_FELL_BACK;
+    return g;
+}
+
 static void note_goals(const struct mc_world *w, const struct mc_view *before,
                        const struct mc_action *a, const struct mc_outcome *out)
 {
@@ -317,10 +340,12 @@ static void note_goals(const struct mc_world *w, const struct mc_view *before,
          << MC_G_TRANSFERRED;
     g |= (uint32_t)(a->kind == MC_INSTALL) << MC_G_INSTALLED;
     g |= (uint32_t)(w->used[MC_B_PROPOSE] > 0 && v->commit > before->commit &&
+                    mc_chain_at(v->log.chain[v->commit])->type == RAFT_ENTRY_COMMAND &&
                     mc_chain_at(v->log.chain[v->commit])->value == 1)
          << MC_G_PROPOSED;
     g |= (uint32_t)(before->role == RAFT_LEADER && v->up && !leads && v->term == before->term)
          << MC_G_STALLED;
+    g |= config_goals(before, v);
     for (unsigned i = 0; i < out->answers_count; i++) {
         if (out->answers[i].result == RAFT_READ_OK) {
             g |= (uint32_t)1 << (leads ? MC_G_READ : MC_G_READ_FOLLOWER);
