@@ -45,6 +45,7 @@
     X(REFUSED_NOT_LEADER, 1, "a proposal was refused: not the leader")                           \
     X(REFUSED_TRANSFER, 1, "a proposal was refused: leadership is being handed over")            \
     X(REFUSED_FULL, 1, "a proposal was refused: the log or the window is full")                  \
+    X(LOG_WIDENED, 0, "a log full of what nobody could commit was made larger")                  \
     X(REFUSED_NO_SPACE, 1, "a proposal was refused: no space")                                   \
     X(TRANSFERRED, 1, "leadership went where it was told to")                                    \
     X(STEPPED_DOWN_SAME_TERM, 1, "a leader without a quorum, or with a slow disk, stepped down") \

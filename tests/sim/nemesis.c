@@ -389,3 +389,22 @@ void nemesis_heal(struct world *w)
                     (struct ev){.kind = EV_BOOT, .node = (uint8_t)id});
     }
 }
+
+/* A log that leaders which never committed anything have filled to the last slot can be led by nobody:
+ * its operator starts the member again with a larger one. */
+void nemesis_widen(struct world *w)
+{
+    int full = 0;
+    for (raft_id id = 1; id <= w->k.nodes; id++) {
+        struct node *n = world_node(w, id);
+        if (n->state == HOST_UP && !n->install.active && n->log.count >= w->k.raft.log_slots) {
+            full = 1;
+            host_end(w, n, HOST_END_KILL);
+            world_later(w, 0, (struct ev){.kind = EV_BOOT, .node = (uint8_t)id});
+        }
+    }
+    if (full) {
+        MARK(w, LOG_WIDENED);
+        w->k.raft.log_slots *= 2;
+    }
+}

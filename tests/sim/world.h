@@ -393,6 +393,9 @@ int nemesis_may_lose(const struct world *w, raft_id id);
 /* A member that is up; half of the time a leader. NULL: none. */
 struct node *nemesis_target(struct world *w);
 
+/* Larger logs for members whose log is full, when nobody leads the healed group. */
+void nemesis_widen(struct world *w);
+
 /* nemesis_disk.c */
 void disk_rot(struct world *w, struct node *n);
 /* A member whose disk may rot, its log sealed; NULL: none. */
