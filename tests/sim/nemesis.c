@@ -396,15 +396,18 @@ void nemesis_widen(struct world *w)
 {
     int full = 0;
     for (raft_id id = 1; id <= w->k.nodes; id++) {
-        struct node *n = world_node(w, id);
-        if (n->state == HOST_UP && !n->install.active && n->log.count >= w->k.raft.log_slots) {
-            full = 1;
-            host_end(w, n, HOST_END_KILL);
-            world_later(w, 0, (struct ev){.kind = EV_BOOT, .node = (uint8_t)id});
-        }
+        const struct node *n = world_node(w, id);
+        full |= n->state == HOST_UP && n->log.count >= w->k.raft.log_slots;
     }
-    if (full) {
-        MARK(w, LOG_WIDENED);
-        w->k.raft.log_slots *= 2;
+    if (!full) {
+        return;
+    }
+    MARK(w, LOG_WIDENED);
+    w->k.raft.log_slots *= 2;
+    w->progress = 0;
+    w->progress_at = w->now;
+    for (raft_id id = 1; id <= w->k.nodes; id++) {
+        host_end(w, world_node(w, id), HOST_END_KILL);
+        world_later(w, 0, (struct ev){.kind = EV_BOOT, .node = (uint8_t)id});
     }
 }
