@@ -241,10 +241,40 @@ static void report_done(struct world *w, struct node *n, uint64_t io_seq)
     }
 }
 
+/* Tell the core, when that is news, whether more entries would find room. */
+static void tell_room(struct world *w, struct node *n, int room)
+{
+    if (n->no_room != room || n->io_failed) {
+        return;
+    }
+    if (room) {
+        MARK(w, ROOM_AGAIN);
+    } else {
+        MARK(w, NO_ROOM);
+    }
+    n->no_room = !room;
+    struct raft_event ev = {.type = RAFT_EV_DISK, .value = (uint64_t)room};
+    (void)host_step(w, n, &ev); /* fails only when faulted, which check_node sees */
+}
+
+/* The batch was refused as a whole, for want of room: it is tried again. */
+static void wait_for_room(struct world *w, struct node *n)
+{
+    MARK(w, BATCH_WAITED);
+    n->flight_written = 0;
+    host_later(w, n, rng_range(&w->rng_disk, 10 * SIM_MS, 200 * SIM_MS),
+               (struct ev){.kind = EV_DISK_DONE});
+    tell_room(w, n, 0);
+}
+
 void disk_done(struct world *w, struct node *n)
 {
     if (!n->flight_written) {
         disk_write_flight(w, n);
+    }
+    if (n->flight_result == -ENOSPC && !raft_wal_failed(n->wal)) {
+        wait_for_room(w, n);
+        return;
     }
     if (n->flight_result != 0) {
         disk_failed(w, n); /* the batch stays in flight: a part of it may be found later */
@@ -277,11 +307,16 @@ void disk_idle(struct world *w, struct node *n, uint64_t number)
         return;
     }
     int result = raft_wal_idle(n->wal);
+    if (result != 0 && result != -ENOSPC) {
+        disk_failed(w, n);
+        return;
+    }
     if (result == 0) {
         n->sealed = !n->flight_active;
-    } else if (result != -ENOSPC) {
-        disk_failed(w, n);
+    } else {
+        host_later(w, n, 4 * IDLE_NS, (struct ev){.kind = EV_DISK_IDLE, .a = number});
     }
+    tell_room(w, n, result == 0 || raft_wal_room(n->wal) >= w->k.segment_bytes / 2);
 }
 
 /* ------------------------------------------------------------------------------------------- */
@@ -532,10 +567,15 @@ static void end_bad_reads(struct node *n)
     n->reads_fail = 0;
 }
 
-/* A read failed: that says nothing about what is on the disk. The process ends and is started again. */
+/* A read failed, which says nothing about what is on the disk, or there is no room to begin. The process
+ * ends and is started again. */
 static int try_again(struct world *w, struct node *n)
 {
-    MARK(w, READ_FAILED);
+    if (n->reads_fail) {
+        MARK(w, READ_FAILED);
+    } else {
+        MARK(w, BOOT_WITHOUT_ROOM);
+    }
     raft_wal_close(n->wal);
     n->wal = NULL;
     sim_disk_kill(n->disk);
@@ -559,7 +599,7 @@ int disk_recover(struct world *w, struct node *n)
     int result = raft_wal_open(&o, &n->wal, why, sizeof(why));
     if (result != 0) {
         n->wal = NULL;
-        if (n->reads_fail) {
+        if (n->reads_fail || result == -ENOSPC) {
             return try_again(w, n);
         }
         if (n->rotted) {

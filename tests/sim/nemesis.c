@@ -261,6 +261,11 @@ static void trouble_node(struct world *w, struct fault *f)
         f->node = n->id;
         say_space(w, n, 0);
         break;
+    case FAULT_FULL:
+        f->node = n->id;
+        sim_disk_set_capacity(n->disk, sim_disk_used(n->disk) +
+                                           rng_below(&w->rng_nemesis, 3 * w->k.segment_bytes));
+        break;
     default:
         break;
     }
@@ -346,6 +351,9 @@ static void undo(struct world *w, struct fault *f)
     }
     if (f->kind == FAULT_NOSPACE && n != NULL) {
         say_space(w, n, 1);
+    }
+    if (f->kind == FAULT_FULL && n != NULL) {
+        sim_disk_set_capacity(n->disk, UINT64_MAX);
     }
     trace_add(&w->trace,
               &(struct trace_rec){.at = w->now, .kind = TR_FAULT, .a = f->number, .b = f->kind});
