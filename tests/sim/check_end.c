@@ -41,8 +41,7 @@ static int takes_part(const struct world *w, const struct node *leader, raft_id 
 {
     enum host_state state = w->nodes[id].state;
     return state != HOST_OUT && state != HOST_GONE && state != HOST_ABSENT &&
-           !check_repair_stuck(w, &w->nodes[id]) &&
-           cfg_roles(&cfg_newest(leader)->config, id) != 0;
+           !check_repair_stuck(w, &w->nodes[id]) && cfg_roles(&cfg_newest(leader)->config, id) != 0;
 }
 
 /* The leader of the newest term, if all who take part follow it. */

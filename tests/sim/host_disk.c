@@ -380,8 +380,8 @@ static uint64_t snapshot_chain(const struct world *w, const struct node *n, raft
     return index > 0 && index <= w->ledger.committed ? w->ledger.commits[index].chain : 0;
 }
 
-/* Damage was found just now: what is there becomes the shadow. */
-static void adopt_damaged(struct world *w, struct node *n, const struct raft_wal_state *found)
+/* Damage was found just now: what is there becomes the shadow. Return: 1, or 0 when a read failed. */
+static int adopt_damaged(struct world *w, struct node *n, const struct raft_wal_state *found)
 {
     struct image *im = &n->durable;
     raft_index last = found->first + found->count - 1;
@@ -392,12 +392,12 @@ static void adopt_damaged(struct world *w, struct node *n, const struct raft_wal
         (found->term != im->term || found->vote != im->vote)) {
         sim_fail(w, "n%u: recovery knows of term %" PRIu64 " vote %u, it wrote %" PRIu64 " vote %u",
                  n->id, found->term, found->vote, im->term, im->vote);
-        return;
+        return 0;
     }
     if (found->commit > im->commit || found->snapshot_index > w->ledger.committed) {
         sim_fail(w, "n%u: recovery found commit %" PRIu64 " snapshot %" PRIu64, n->id,
                  found->commit, found->snapshot_index);
-        return;
+        return 0;
     }
     uint64_t chain = snapshot_chain(w, n, found->snapshot_index);
     elog_reset(&im->log, found->snapshot_index, found->snapshot_term, chain);
@@ -405,6 +405,9 @@ static void adopt_damaged(struct world *w, struct node *n, const struct raft_wal
         const struct raft_entry *e = &found->entries[i - found->first];
         uint8_t *data = arena_alloc(&w->arena, e->bytes + 1);
         if (raft_wal_read(n->wal, i, data, e->bytes + 1) != e->bytes) {
+            if (n->reads_fail) {
+                return 0;
+            }
             sim_fail(w, "n%u: entry %" PRIu64 " before the damage cannot be read", n->id, i);
         }
         const struct item it = {.term = e->term, .data = data, .bytes = e->bytes, .type = e->type};
@@ -419,6 +422,7 @@ static void adopt_damaged(struct world *w, struct node *n, const struct raft_wal
     n->flight_active = 0;
     n->flight.count = 0;
     n->queue.count = 0;
+    return 1;
 }
 
 /* What the log is believed to be worth. Return: 0 when the test has failed. */
@@ -624,7 +628,9 @@ int disk_recover(struct world *w, struct node *n)
         return 0;
     }
     if (found->health == RAFT_WAL_REPAIR && n->spoiled) {
-        adopt_damaged(w, n, found);
+        if (!adopt_damaged(w, n, found)) {
+            return w->failed ? 0 : try_again(w, n);
+        }
     } else {
         match_shadow(w, n, found);
     }

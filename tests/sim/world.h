@@ -131,7 +131,7 @@ struct read_wait {
 struct snap_job {
     int active;
     int written; /* the file was finished when the job began; now only time passes */
-    int failed; /* error of the file system or the storage; 0: none */
+    int failed;  /* error of the file system or the storage; 0: none */
     struct machine machine;
     struct raft_snapshot meta;
     uint64_t digest[2];
@@ -181,13 +181,13 @@ struct node {
     int flight_written; /* raft_wal_write has been called with it */
     int flight_result;
     uint64_t flight_number;
-    enum host_end doomed; /* ends inside its next write; 0: no */
+    enum host_end doomed;               /* ends inside its next write; 0: no */
     char attested_path[SIM_PATH_BYTES]; /* where the last batch was written, and where it ends: */
     uint64_t attested_end;              /* what stands before is attested by the next record */
-    int sealed;           /* nothing was written since the last raft_wal_idle */
-    uint64_t stall_until; /* virtual time */
-    int no_room;          /* the core was told that the disk is full */
-    uint64_t slow_until;  /* virtual time: every operation takes slow_factor times as long */
+    int sealed;                         /* nothing was written since the last raft_wal_idle */
+    uint64_t stall_until;               /* virtual time */
+    int no_room;                        /* the core was told that the disk is full */
+    uint64_t slow_until; /* virtual time: every operation takes slow_factor times as long */
     uint64_t slow_factor;
     int bad_reads;  /* of so many of the next recoveries a read may fail, */
     int reads_fail; /* and of the one going on */
@@ -195,8 +195,8 @@ struct node {
     uint64_t io_failed_at;
     int rotted;  /* its disk may have lost what was acknowledged */
     int spoiled; /* a part of it rotted since it was read last */
-    int member; /* a committed configuration once had it */
-    int left;   /* and the last one leaves it out */
+    int member;  /* a committed configuration once had it */
+    int left;    /* and the last one leaves it out */
     struct image durable;
     uint32_t damage;  /* enum raft_damage: what its log said at this boot */
     uint32_t verdict; /* of the log alone, but for its tail */
@@ -529,7 +529,7 @@ struct world {
     uint64_t healed_at;
     uint64_t converged_ns; /* how long it took */
     uint64_t chunks_stored;
-    uint64_t progress;     /* a number that grows with everything achieved since */
+    uint64_t progress; /* a number that grows with everything achieved since */
     uint64_t progress_at;
     uint64_t quiet_from;
     uint64_t quiet_sent;
