@@ -175,7 +175,7 @@ static int has_roles(const struct raft_config *c, uint32_t roles)
 static void append_config(struct raft *r, const struct raft_config *c)
 {
     struct raft_config_at at;
-    RAFT_INVARIANT(r->role == RAFT_LEADER && r->leader_ready);
+    RAFT_INVARIANT(r->role == RAFT_LEADER && (r->leader_ready || RAFT_BUG(37)));
     RAFT_INVARIANT(raft__config_committed(r));
     RAFT_INVARIANT(raft__config_valid(c) && has_roles(c, RAFT_VOTER));
     raft__log_append(r, r->term, r->o.config_bytes, RAFT_ENTRY_CONFIG);
@@ -242,7 +242,7 @@ int raft__propose_config(struct raft *r, const struct raft_event *ev, struct raf
     if (!target_valid(ev->config)) {
         return RAFT_EINVAL;
     }
-    if (!r->leader_ready) {
+    if (!r->leader_ready && !RAFT_BUG(37)) {
         return RAFT_ENOTREADY;
     }
     if (r->disk_full) {
@@ -263,7 +263,7 @@ int raft__propose_config(struct raft *r, const struct raft_event *ev, struct raf
     append_config(r, &next);
     r->own_first = r->own_first == 0 ? r->last : r->own_first;
     r->own_last = r->last;
-    *accept = (struct raft_accept){r->term, r->last, 0, 1};
+    raft__accept(accept, r->term, r->last, 0, 1);
     return 0;
 }
 
@@ -306,13 +306,13 @@ void raft__change_step(struct raft *r)
 {
     struct raft_config next;
     RAFT_INVARIANT(r->role == RAFT_LEADER);
-    if (!r->leader_ready || !raft__config_committed(r)) {
+    if ((!r->leader_ready && !RAFT_BUG(37)) || !raft__config_committed(r)) {
         return;
     }
     const struct raft_config *newest = &raft__config(r)->config;
     config_after(newest, &next);
     if (same_members(&next, newest)) {
-        if (r->self == RAFT__NO_SLOT || (r->voters >> r->self & 1) == 0) {
+        if ((r->self == RAFT__NO_SLOT || (r->voters >> r->self & 1) == 0) && !RAFT_BUG(38)) {
             raft__hand_over(r);
         }
         return;

@@ -526,13 +526,13 @@ static int load_snapshot(struct world *w, struct node *n)
             adopt_snapshot(w, n, &meta);
             break;
         }
-        if (!n->rotted && !n->reads_fail) {
+        if (!n->rotted && !n->reads_fail && !sim_disk_stopped(n->disk)) {
             sim_fail(w, "n%u: snapshot at %" PRIu64 " cannot be read: %s", n->id, metas[i].index,
                      raft_store_strerror(result));
             return 0;
         }
     }
-    if (n->snap.index < held && !n->rotted && !n->reads_fail) {
+    if (n->snap.index < held && !n->rotted && !n->reads_fail && !sim_disk_stopped(n->disk)) {
         sim_fail(w, "n%u: the snapshot at %" PRIu64 " is gone, the newest is at %" PRIu64, n->id,
                  held, n->snap.index);
     }
@@ -587,6 +587,14 @@ static int try_again(struct world *w, struct node *n)
     return 0;
 }
 
+/* The power failed in the midst of recovery: whoever cut it boots again. */
+static int cut_again(struct node *n, int open)
+{
+    raft_wal_close(open ? n->wal : NULL);
+    n->wal = NULL;
+    return 0;
+}
+
 int disk_recover(struct world *w, struct node *n)
 {
     struct raft_wal_options o;
@@ -601,6 +609,9 @@ int disk_recover(struct world *w, struct node *n)
     begin_bad_reads(w, n);
     n->attested_path[0] = '\0';
     int result = raft_wal_open(&o, &n->wal, why, sizeof(why));
+    if (sim_disk_stopped(n->disk)) {
+        return cut_again(n, result == 0);
+    }
     if (result != 0) {
         n->wal = NULL;
         if (n->reads_fail || result == -ENOSPC) {
@@ -638,7 +649,11 @@ int disk_recover(struct world *w, struct node *n)
     if (w->failed) {
         return 0;
     }
-    if (!load_entries(w, n) || !load_snapshot(w, n)) {
+    int loaded = load_entries(w, n) && load_snapshot(w, n);
+    if (sim_disk_stopped(n->disk)) {
+        return cut_again(n, 1);
+    }
+    if (!loaded) {
         if (n->reads_fail && !w->failed) {
             return try_again(w, n);
         }

@@ -8,6 +8,7 @@
  *
  * A file is named by term and index, so both ends of a transfer derive the same snap_id.
  */
+#include "raft/mutant.h"
 #include "tests/sim/world.h"
 
 #include <errno.h>
@@ -42,6 +43,14 @@ void snap_maybe_take(struct world *w, struct node *n)
     raft_index base = n->snap.index > n->taken_for ? n->snap.index : n->taken_for;
     raft_index interval = snap_nearly_full(w, n) ? 1 : snap_interval(w);
     if (n->take.active || n->install.active || n->machine.applied < base + interval) {
+        return;
+    }
+    snap_begin(w, n);
+}
+
+void snap_begin(struct world *w, struct node *n)
+{
+    if (n->take.active || n->install.active || n->machine.applied <= n->snap.index) {
         return;
     }
     const struct raft_config_at *config = raft_config_at(n->raft, n->machine.applied);
@@ -81,7 +90,7 @@ void snap_write_job(struct world *w, struct node *n)
     struct raft_snap_writer *writer = NULL;
     size_t bytes = machine_bytes(w->k.state_pad);
     uint8_t *state = sim_alloc(bytes);
-    machine_save(&job->machine, w->k.state_pad, state);
+    machine_save(RAFT_BUG(13) ? &n->machine : &job->machine, w->k.state_pad, state);
     size_t half = bytes / 2;
     job->written = 1;
     int result = raft_snap_create(sim_disk_fs(n->disk), &meta, &writer);
@@ -142,6 +151,7 @@ void snap_taken(struct world *w, struct node *n)
     memcpy(n->snap_digest, job->digest, sizeof(job->digest));
     struct raft_snapshot snap = job->meta;
     uint64_t keep = rng_below(&w->rng_host, 2) * rng_below(&w->rng_host, snap_interval(w));
+    keep += w->k.snap_keep;
     if (snap_nearly_full(w, n)) {
         keep = 0;
     }

@@ -92,6 +92,9 @@ void trace_add(struct trace *t, const struct trace_rec *rec)
     if (t->live != NULL) {
         print_record(rec, t->live);
     }
+    if (t->watch != NULL) {
+        t->watch(t->watch_arg, rec);
+    }
 }
 
 void trace_dump(const struct trace *t, FILE *to, uint64_t n)

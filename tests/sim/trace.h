@@ -64,6 +64,8 @@ struct trace {
     uint64_t hash;
     uint64_t count;
     FILE *live; /* every record is printed here too; NULL: no */
+    void (*watch)(void *arg, const struct trace_rec *rec); /* is told every record; NULL: nobody */
+    void *watch_arg;
     struct trace_rec ring[TRACE_KEPT];
 };
 

@@ -75,6 +75,7 @@ void net_break(struct world *w, raft_id a, raft_id b);
 /* What was held back and is no longer stopped arrives now. */
 void net_release(struct world *w);
 struct packet *packet_new(uint32_t count, uint32_t data_bytes);
+struct packet *packet_copy(const struct packet *p);
 void packet_free(struct packet *p);
 void net_finish(struct world *w);
 
@@ -233,6 +234,17 @@ void host_create(struct world *w, struct node *n, raft_id id);
 void host_finish(struct world *w, struct node *n);
 void host_boot(struct world *w, struct node *n);
 void host_end(struct world *w, struct node *n, enum host_end how);
+/* The same with everything said that host_end draws. into: 0, or the process goes on into its `into`th
+ * next disk operation. */
+struct host_cut {
+    enum host_end how;
+    uint64_t into;
+    enum sim_disk_crash_kind kind;
+    uint64_t seed;
+    uint64_t but; /* with KEEP: 0, or the number (from 1) of the pending write that is lost */
+    int torn;     /* ... or torn */
+};
+void host_cut(struct world *w, struct node *n, const struct host_cut *cut);
 /* Give the core one event (n->st is current afterwards); ev->now is set here. items: the payloads of
  * ev->entries, or NULL. ret_accept: may be NULL. Return: raft_step's. */
 int host_feed(struct world *w, struct node *n, struct raft_event *ev, const struct item *items,
@@ -272,6 +284,8 @@ void disk_failed(struct world *w, struct node *n);
 /* host_snap.c: snapshots. */
 int snap_nearly_full(const struct world *w, const struct node *n);
 void snap_maybe_take(struct world *w, struct node *n);
+/* Take one now, unless one is under way. */
+void snap_begin(struct world *w, struct node *n);
 void snap_write_job(struct world *w, struct node *n);
 void snap_taken(struct world *w, struct node *n);
 int snap_attach(struct world *w, struct node *n, struct packet *p);
@@ -578,5 +592,19 @@ struct world_run {
 
 /* Run one seed. Ownership: none kept. Return: none; *ret_result is filled, marks are added to m. */
 void world_run(const struct world_run *run, struct marks *m, struct world_result *ret_result);
+
+/* ------------------------------------------------------------------------------------------- */
+/* A world without chance, for those who say themselves what happens (tests/script). Its members are
+ * made and booted by the caller (host_create, host_boot), its events taken from w->q by the caller. */
+
+/* Ownership: release with world_close. Return: never NULL. */
+struct world *world_open(const struct knobs *k, struct marks *m);
+void world_close(struct world *w);
+
+/* Carry out one event; w->now must be its time already. */
+void world_dispatch(struct world *w, const struct ev *e);
+
+/* Undo all faults and look from now on for convergence: w->phase ends as PHASE_DONE. */
+void world_heal(struct world *w);
 
 #endif
