@@ -101,7 +101,7 @@ static int boot_entries(struct raft *r, const struct raft_event *ev, struct raft
         }
         raft__configs_push(r, &ev->configs[at]);
     }
-    *accept = (struct raft_accept){r->term, first, skip, ev->count - skip};
+    raft__accept(accept, r->term, first, skip, ev->count - skip);
     return 0;
 }
 

@@ -263,7 +263,7 @@ int raft__propose_config(struct raft *r, const struct raft_event *ev, struct raf
     append_config(r, &next);
     r->own_first = r->own_first == 0 ? r->last : r->own_first;
     r->own_last = r->last;
-    *accept = (struct raft_accept){r->term, r->last, 0, 1};
+    raft__accept(accept, r->term, r->last, 0, 1);
     return 0;
 }
 

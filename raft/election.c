@@ -197,8 +197,10 @@ void raft__handle_vote(struct raft *r, const struct raft_msg *m)
     if (m->term > r->term && (ordered || !raft__leader_heard(r))) {
         raft__become_follower(r, m->term, 0);
     }
-    /* The term may be this member's own already, brought by a stranger: patience holds all the same. */
-    int grant = m->term == r->term && (ordered || !raft__leader_heard(r)) &&
+    /* The term may be this member's own already, brought by a stranger. A leader with a lease counts on
+     * patience all the same (read.c). */
+    int patient = !ordered && r->o.lease_drift_ppm > 0 && raft__leader_heard(r);
+    int grant = m->term == r->term && !patient &&
                 (r->vote == m->from || (r->vote == 0 && r->leader == 0) || RAFT_BUG(54)) &&
                 up_to_date(r, m) && raft__repair_may_grant(r, m) &&
                 (!RAFT_BUG(38) || raft__votes(raft__roles_in(&raft__config(r)->config, r->o.id)));

@@ -139,7 +139,7 @@ static uint32_t take_entries(struct raft *r, const struct raft_event *ev, uint32
         }
         taken++;
     }
-    *accept = (struct raft_accept){m->term, first, same, taken};
+    raft__accept(accept, m->term, first, same, taken);
     return taken;
 }
 
@@ -147,6 +147,7 @@ void raft__handle_append(struct raft *r, const struct raft_event *ev, struct raf
 {
     const struct raft_msg *m = ev->msg;
     uint32_t same = 0;
+    int fits_anywhere = RAFT_BUG(26) || (RAFT_BUG(24) && m->log_term == 0);
     if (!append_sane(ev)) {
         r->ignored++;
         return;
@@ -154,12 +155,11 @@ void raft__handle_append(struct raft *r, const struct raft_event *ev, struct raf
     if (raft__rx_installing(r)) {
         return; /* the log is about to be replaced */
     }
-    if (m->index > r->last && !(RAFT_BUG(24) && m->log_term == 0) && !RAFT_BUG(26)) {
+    if (m->index > r->last && !fits_anywhere) {
         refuse(r, m);
         return;
     }
-    if (m->index >= r->base && !(RAFT_BUG(24) && m->log_term == 0) &&
-        raft__log_term(r, m->index) != m->log_term) {
+    if (m->index >= r->base && !fits_anywhere && raft__log_term(r, m->index) != m->log_term) {
         if (m->index <= r->commit) {
             raft__fail(r, RAFT__FAULT_DIVERGENCE);
             return;

@@ -282,12 +282,8 @@ struct raft {
     raft_id seen_leader;
     uint32_t seen_fault;
     uint32_t sends_count;
-    uint32_t sends_given;
     uint32_t drops_count;
-    uint32_t drops_given;
     uint32_t trace_count;
-    uint32_t trace_given;
-    uint32_t results_given;
     uint32_t more;
     struct raft_persist persist[RAFT__PERSIST_MAX];
     struct raft_send sends[RAFT__SENDS_MAX];
@@ -341,6 +337,21 @@ static inline raft_ns raft__after(raft_ns a, raft_ns b)
 {
     return a > RAFT__NEVER - b ? RAFT__NEVER : a + b;
 }
+
+/* Tell the host what became of its entries; accept is NULL when it does not ask. */
+static inline void raft__accept(struct raft_accept *accept, raft_term term, raft_index first,
+                                uint32_t skip, uint32_t count)
+{
+    if (accept != NULL) {
+        accept->term = term;
+        accept->first = first;
+        accept->skip = skip;
+        accept->count = count;
+    }
+}
+
+/* These names are of this library alone: no way through a table for calls, no clash with a host's. */
+#pragma GCC visibility push(hidden)
 
 /* --- raft.c --------------------------------------------------------------------------------- */
 
@@ -408,9 +419,16 @@ int raft__io_complete(struct raft *r, uint64_t seq);
 /* The content at and after `from` is no more what pending writes carry (rule D1). */
 void raft__io_clip(struct raft *r, raft_index from);
 /* When the oldest write under way counts as stalled; RAFT__NEVER when none is. */
-raft_ns raft__io_stall_at(const struct raft *r);
+static inline raft_ns raft__io_stall_at(const struct raft *r)
+{
+    return r->io_count == 0 || RAFT_BUG(15) ? RAFT__NEVER
+                                            : raft__after(r->io[r->io_head].at, r->o.disk_stall);
+}
 /* 1 when it does now. */
-int raft__io_stalled(const struct raft *r);
+static inline int raft__io_stalled(const struct raft *r)
+{
+    return r->now >= raft__io_stall_at(r);
+}
 /* 1 when the current term is on disk. */
 static inline int raft__term_durable(const struct raft *r)
 {
@@ -550,11 +568,20 @@ void raft__peer_snapshot(struct raft *r, struct raft__peer *p);
 /* The peer holds everything through index durably. Return: 1 when that is news. */
 int raft__peer_match(struct raft *r, struct raft__peer *p, raft_index index);
 /* Of the window: room for one more; add; forget what is beyond `accepted`. */
-int raft__window_open(const struct raft *r, const struct raft__peer *p);
+static inline int raft__window_open(const struct raft *r, const struct raft__peer *p)
+{
+    return p->inflight_count < r->o.inflight_msgs_max &&
+           p->inflight_bytes < r->o.inflight_bytes_max;
+}
 void raft__window_add(struct raft *r, struct raft__peer *p, raft_index last, uint64_t bytes);
 void raft__window_cut(struct raft *r, struct raft__peer *p, raft_index accepted);
 /* How long to wait for an answer before asking again. */
-raft_ns raft__retry_ns(const struct raft *r);
+static inline raft_ns raft__retry_ns(const struct raft *r)
+{
+    raft_ns beats = 2 * r->o.heartbeat;
+    raft_ns half = r->o.election_min / 2;
+    return beats > half ? beats : half;
+}
 /* The link to it broke or came up. */
 void raft__peer_link(struct raft *r, struct raft__peer *p, int up);
 
@@ -594,7 +621,10 @@ void raft__send_chunks(struct raft *r, struct raft__peer *p);
 /* Replies and tasks of the receiver in this round. */
 void raft__rx_round(struct raft *r);
 /* 1 when a host is loading a snapshot: the log waits. */
-int raft__rx_installing(const struct raft *r);
+static inline int raft__rx_installing(const struct raft *r)
+{
+    return r->rx.phase == RAFT__RX_STORED || r->rx.phase == RAFT__RX_INSTALLING;
+}
 /* 1 when s is complete and sane. */
 int raft__snapshot_valid(const struct raft_snapshot *s);
 
@@ -640,5 +670,7 @@ static inline void raft__trace(struct raft *r, enum raft_trace_code code, struct
         raft__trace_keep(r, code, note);
     }
 }
+
+#pragma GCC visibility pop
 
 #endif

@@ -32,6 +32,9 @@ static struct raft_persist *issue(struct raft *r, uint32_t n, enum raft_persist_
 {
     RAFT_INVARIANT(r->io_count < RAFT_IO_MAX);
     RAFT_INVARIANT(n < RAFT__PERSIST_MAX);
+    if (r->io_count == 0) {
+        r->io_head = 0; /* the same few cache lines again and again */
+    }
     struct raft__io *io = io_at(r, r->io_count++);
     io->seq = ++r->io_seq;
     io->kind = kind;
@@ -39,8 +42,16 @@ static struct raft_persist *issue(struct raft *r, uint32_t n, enum raft_persist_
     io->term = r->term;
     io->vote = r->vote;
     io->at = r->now;
-    r->persist[n] = (struct raft_persist){.io_seq = io->seq, .kind = kind};
-    return &r->persist[n];
+    struct raft_persist *p = &r->persist[n]; /* field by field: see message_at in raft.c */
+    p->io_seq = io->seq;
+    p->kind = kind;
+    p->vote = 0;
+    p->term = 0;
+    p->commit = 0;
+    p->first = 0;
+    p->count = 0;
+    p->compact = 0;
+    return p;
 }
 
 static uint32_t issue_hardstate(struct raft *r, uint32_t n)
@@ -152,15 +163,4 @@ void raft__io_clip(struct raft *r, raft_index from)
     }
     r->stable = raft__min(r->stable, from - 1);
     r->persist_next = raft__min(r->persist_next, from);
-}
-
-raft_ns raft__io_stall_at(const struct raft *r)
-{
-    return r->io_count == 0 || RAFT_BUG(15) ? RAFT__NEVER
-                                            : raft__after(r->io[r->io_head].at, r->o.disk_stall);
-}
-
-int raft__io_stalled(const struct raft *r)
-{
-    return r->now >= raft__io_stall_at(r);
 }

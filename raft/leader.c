@@ -85,7 +85,7 @@ int raft__propose(struct raft *r, const struct raft_event *ev, struct raft_accep
     r->uncommitted_bytes += bytes;
     r->own_first = r->own_first == 0 ? first : r->own_first;
     r->own_last = r->last;
-    *accept = (struct raft_accept){r->term, first, 0, ev->count};
+    raft__accept(accept, r->term, first, 0, ev->count);
     return 0;
 }
 

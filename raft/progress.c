@@ -23,13 +23,6 @@
  */
 #include "raft/internal.h"
 
-raft_ns raft__retry_ns(const struct raft *r)
-{
-    raft_ns beats = 2 * r->o.heartbeat;
-    raft_ns half = r->o.election_min / 2;
-    return beats > half ? beats : half;
-}
-
 static void window_clear(struct raft__peer *p)
 {
     p->inflight_head = 0;
@@ -115,12 +108,6 @@ int raft__peer_match(struct raft *r, struct raft__peer *p, raft_index index)
         p->retry_at = p->match < r->last ? raft__after(r->now, raft__retry_ns(r)) : RAFT__NEVER;
     }
     return 1;
-}
-
-int raft__window_open(const struct raft *r, const struct raft__peer *p)
-{
-    return p->inflight_count < r->o.inflight_msgs_max &&
-           p->inflight_bytes < r->o.inflight_bytes_max;
 }
 
 void raft__window_add(struct raft *r, struct raft__peer *p, raft_index last, uint64_t bytes)

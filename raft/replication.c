@@ -40,7 +40,10 @@ void raft__advance_commit(struct raft *r)
     RAFT_INVARIANT(r->role == RAFT_LEADER);
     uint64_t durable[RAFT_NODES_MAX];
     for (uint32_t i = 0; i < r->peers_count; i++) {
-        durable[i] = i != r->self ? r->peers[i].match : RAFT_BUG(11) ? r->last : r->stable;
+        durable[i] = r->peers[i].match;
+    }
+    if (r->self != RAFT__NO_SLOT) {
+        durable[r->self] = RAFT_BUG(11) ? r->last : r->stable;
     }
     raft_index to = raft__quorum_value(r, durable);
     if (to <= r->commit || (raft__log_term(r, to) != r->term && !RAFT_BUG(16))) {
@@ -60,7 +63,7 @@ void raft__advance_commit(struct raft *r)
 
 void raft__peer_agrees(struct raft *r, struct raft__peer *p, raft_index match, raft_index verified)
 {
-    if (raft__peer_match(r, p, match)) {
+    if (raft__peer_match(r, p, match) && match > r->commit) {
         raft__advance_commit(r);
     }
     if (p->state == RAFT__PROBE && verified + 1 >= p->next) {

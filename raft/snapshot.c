@@ -32,11 +32,6 @@ int raft__snapshot_valid(const struct raft_snapshot *s)
            raft__config_valid(&s->config);
 }
 
-int raft__rx_installing(const struct raft *r)
-{
-    return r->rx.phase == RAFT__RX_STORED || r->rx.phase == RAFT__RX_INSTALLING;
-}
-
 /* --- taken here ----------------------------------------------------------------------------- */
 
 static int same_config(const struct raft_config *a, const struct raft_config *b)

@@ -166,6 +166,10 @@ static int write_copies(struct raft_wal *w, const struct raft_wal_op *ops, uint3
     if (rc != 0) {
         return rc;
     }
+    if (count > 0) { /* it holds these, not only what comes after them */
+        w->header.first_index = ops[0].index;
+        w->chain = raft__segment_header_encode(w->page, &w->header);
+    }
     w->header_pending = 0;
     uint64_t seq = w->header.seq;
     rc = raft__wal_put(w, ops, count);

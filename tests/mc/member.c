@@ -157,6 +157,7 @@ static void look(const struct mc_member *m, struct mc_view *v)
     v->config = (uint8_t)mc_config_number(&c->config);
     v->config_index = (uint8_t)c->index;
     v->loyal = (uint8_t)mc_loyal(mc_core_of(m));
+    v->due = raft_deadline(mc_core_of(m)) <= MC_NOW;
 }
 
 static uint32_t *slot_of(const uint64_t *packed, size_t words)
@@ -287,7 +288,8 @@ static void run_event(struct mc_run *run, enum mc_kind kind, uint32_t argument)
         }
         m->unpolled = kind == MC_RECV_HOLD ? 1 : m->unpolled;
     }
-    if (m->up && kind != MC_RECV_HOLD && run->out->broken == NULL && !run->out->cut) {
+    if (m->up && kind != MC_RECV_HOLD && kind != MC_PASS && run->out->broken == NULL &&
+        !run->out->cut) {
         mc_rounds(run);
     }
     if (run->out->broken == NULL && !run->out->cut) {

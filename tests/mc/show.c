@@ -88,6 +88,7 @@ static void show_action(const struct mc_action *a)
         [MC_TICK] = "its timer runs out",
         [MC_PAUSE] = "sleeps past all timers",
         [MC_ELAPSE] = "feels bound to its leader no more",
+        [MC_PASS] = "and all others: time passes",
         [MC_CAMPAIGN] = "is told to stand for election",
         [MC_WRITTEN] = "its disk completes writes:",
         [MC_PROPOSE] = "takes proposal",
@@ -176,8 +177,9 @@ void mc_show(const struct mc_scope *s, const struct mc_result *r)
         (void)printf("%4d  ", (int)i - (int)r->start_count + 1);
         show_action(a);
         const struct mc_outcome *out =
-            a->kind == MC_LOSE ? &nothing
-                               : mc_event(w.member[a->node], (enum mc_kind)a->kind, a->argument);
+            a->kind == MC_LOSE || a->kind == MC_PASS
+                ? &nothing
+                : mc_event(w.member[a->node], (enum mc_kind)a->kind, a->argument);
         if (!mc_world_apply(s, &w, a, &broken)) {
             (void)printf("      (does not apply: the way is not a way)\n");
             return;

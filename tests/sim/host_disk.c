@@ -120,12 +120,23 @@ uint64_t disk_latency(struct world *w, struct node *n)
         wait *= 20;
     }
     if (n->slow_until > w->now) {
-        wait *= n->slow_factor;
+        uint64_t most = 3 * w->k.raft.election_max;
+        wait = wait * n->slow_factor < most ? wait * n->slow_factor : most;
     }
     if (n->stall_until > w->now) {
         wait += n->stall_until - w->now;
     }
     return wait;
+}
+
+static void note_place(struct node *n)
+{
+    uint64_t at = 0;
+    uint64_t len = 0;
+    if (!sim_disk_last_write(n->disk, n->attested_path, sizeof(n->attested_path), &at, &len)) {
+        n->attested_path[0] = '\0';
+    }
+    n->attested_end = at + len;
 }
 
 void disk_write_flight(struct world *w, struct node *n)
@@ -149,6 +160,7 @@ void disk_write_flight(struct world *w, struct node *n)
     if (result != 0) {
         return;
     }
+    note_place(n);
     int marked = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct disk_op *op = &n->flight.v[i];
@@ -377,7 +389,7 @@ static void adopt_damaged(struct world *w, struct node *n, const struct raft_wal
 /* What the log is believed to be worth. Return: 0 when the test has failed. */
 static int note_verdict(struct world *w, struct node *n, const struct raft_wal_state *found)
 {
-    uint32_t before = n->repaired ? 0 : n->damage & ~(uint32_t)RAFT_DAMAGE_TAIL;
+    uint32_t before = n->repaired ? 0 : n->verdict;
     uint32_t now = found->damage & ~(uint32_t)RAFT_DAMAGE_TAIL;
     if (!n->spoiled && now != before) {
         sim_fail(w, "n%u: the verdict on its log was %u and is %u: %s", n->id, before, now,
@@ -389,14 +401,18 @@ static int note_verdict(struct world *w, struct node *n, const struct raft_wal_s
     }
     if (found->health == RAFT_WAL_REPAIR && n->spoiled) {
         MARK(w, LOG_REPAIR);
-        if ((now & RAFT_DAMAGE_VOTE) != 0) {
-            MARK(w, VOTE_IN_DOUBT);
-        }
     }
     if (found->health == RAFT_WAL_TORN) {
         MARK(w, TORN_TAIL_CUT);
     }
+    n->verdict = now;
     n->damage = found->damage;
+    /* A host may doubt more than its log does; flips of bits alone hardly ever take the vote. */
+    n->doubts = now != 0 && (n->spoiled ? rng_chance(&w->rng_disk, 300) : n->doubts);
+    n->damage |= n->doubts ? RAFT_DAMAGE_VOTE : 0u;
+    if ((n->damage & RAFT_DAMAGE_VOTE) != 0) {
+        MARK(w, VOTE_IN_DOUBT);
+    }
     n->damage_index = found->damage_index;
     n->damage_term = found->damage_term;
     return 1;
@@ -422,7 +438,7 @@ static int load_entries(struct world *w, struct node *n)
         uint8_t *data = arena_alloc(&w->arena, want->bytes + 1);
         int64_t got = raft_wal_read(n->wal, i, data, want->bytes + 1);
         if (got != want->bytes) {
-            if (!n->rotted) {
+            if (!n->rotted && !n->reads_fail) {
                 sim_fail(w, "n%u: entry %" PRIu64 " cannot be read back: %" PRId64, n->id, i, got);
             }
             return 0;
@@ -471,13 +487,13 @@ static int load_snapshot(struct world *w, struct node *n)
             adopt_snapshot(w, n, &meta);
             break;
         }
-        if (!n->rotted && !sim_disk_stopped(n->disk)) {
+        if (!n->rotted && !n->reads_fail && !sim_disk_stopped(n->disk)) {
             sim_fail(w, "n%u: snapshot at %" PRIu64 " cannot be read: %s", n->id, metas[i].index,
                      raft_store_strerror(result));
             return 0;
         }
     }
-    if (n->snap.index < held && !n->rotted && !sim_disk_stopped(n->disk)) {
+    if (n->snap.index < held && !n->rotted && !n->reads_fail && !sim_disk_stopped(n->disk)) {
         sim_fail(w, "n%u: the snapshot at %" PRIu64 " is gone, the newest is at %" PRIu64, n->id,
                  held, n->snap.index);
     }
@@ -495,6 +511,35 @@ static int stay_out(struct world *w, struct node *n, const char *what)
     n->wal = NULL;
     n->state = HOST_OUT;
     n->flight_active = 0;
+    return 0;
+}
+
+/* Some read of this recovery may fail, once. */
+static void begin_bad_reads(struct world *w, struct node *n)
+{
+    n->reads_fail = n->bad_reads > 0;
+    if (n->reads_fail) {
+        n->bad_reads--;
+        sim_disk_fail(n->disk, SIM_DISK_READ, (uint32_t)rng_range(&w->rng_disk, 1, 30), 1, EIO);
+    }
+}
+
+static void end_bad_reads(struct node *n)
+{
+    if (n->reads_fail) {
+        sim_disk_fail(n->disk, SIM_DISK_READ, 1, 0, EIO);
+    }
+    n->reads_fail = 0;
+}
+
+/* A read failed: that says nothing about what is on the disk. The process ends and is started again. */
+static int try_again(struct world *w, struct node *n)
+{
+    MARK(w, READ_FAILED);
+    raft_wal_close(n->wal);
+    n->wal = NULL;
+    sim_disk_kill(n->disk);
+    world_later(w, w->k.raft.election_max, (struct ev){.kind = EV_BOOT, .node = (uint8_t)n->id});
     return 0;
 }
 
@@ -517,12 +562,17 @@ int disk_recover(struct world *w, struct node *n)
     o.segment_bytes = w->k.segment_bytes;
     o.segments_ready = w->k.segments_ready;
     o.salt_seed = rng_next(&w->rng_disk);
+    begin_bad_reads(w, n);
+    n->attested_path[0] = '\0';
     int result = raft_wal_open(&o, &n->wal, why, sizeof(why));
     if (sim_disk_stopped(n->disk)) {
         return cut_again(n, result == 0);
     }
     if (result != 0) {
         n->wal = NULL;
+        if (n->reads_fail) {
+            return try_again(w, n);
+        }
         if (n->rotted) {
             return stay_out(w, n, why);
         }
@@ -558,8 +608,12 @@ int disk_recover(struct world *w, struct node *n)
         return cut_again(n, 1);
     }
     if (!loaded) {
+        if (n->reads_fail && !w->failed) {
+            return try_again(w, n);
+        }
         return w->failed ? 0 : stay_out(w, n, "snapshot or entry damaged");
     }
+    end_bad_reads(n);
     n->sealed = 0;
     return 1;
 }

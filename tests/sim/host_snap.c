@@ -294,6 +294,7 @@ void snap_store_chunk(struct world *w, struct node *n, const struct raft_msg *ch
         drop_recv_later(w, n);
         return;
     }
+    w->chunks_stored++;
     if (chunk->offset > 0) {
         MARK(w, SNAPSHOT_CHUNKS);
     }

@@ -80,6 +80,11 @@
     X(READ_WAITED, 1, "a read had to wait until its index was applied")                          \
     X(IO_FAULTED, 1, "a failed write or sync made a member stop")                                \
     X(DISK_STALLED, 1, "a disk did not answer for longer than disk_stall")                       \
+    X(BIT_FLIPPED, 1, "a bit on a disk flipped")                                                 \
+    X(SECTORS_SCRAMBLED, 1, "a piece of a file came to hold something else")                     \
+    X(SECTOR_UNREADABLE, 1, "a piece of a file could not be read any more")                      \
+    X(WRITE_MISDIRECTED, 1, "a write had gone to another place")                                 \
+    X(READ_FAILED, 1, "a read failed while a member booted; it booted later")                    \
     X(DISK_FROZEN, 1, "a disk did not answer at all for many elections")                         \
     X(DISK_SLOW, 1, "a disk was many times slower for a while")                                  \
     X(PAUSED_LEADER, 1, "the process of a leader was paused")                                    \

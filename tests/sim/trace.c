@@ -53,6 +53,7 @@ static const struct {
     [TR_CRASH] = {"CRASH", {"how", NULL}},
     [TR_LINK] = {"link", {"up", NULL}},
     [TR_FAULT] = {"FAULT", {"number", "class", "on", "x", "y"}},
+    [TR_ROT] = {"ROT", {"kind", "file", "offset", "bytes", "from"}},
     [TR_CONFIG] = {"change", {"result", "voters", "learners", "index", NULL}},
     [TR_MEMBERS] = {"MEMBERS", {"index", "voters", "old", "learners", "marked"}},
     [TR_PHASE] = {"PHASE", {"phase", NULL}},

@@ -24,6 +24,7 @@
 #include "tests/sim/util.h"
 
 #define SIM_SLOTS       (SIM_NODES_MAX + 1) /* arrays indexed by id */
+#define SIM_PATH_BYTES  128
 #define SIM_CLUSTER_ID  0x51bU
 #define WORLD_STEPS_MAX 20000000U /* events of one seed; more is a storm */
 
@@ -181,12 +182,15 @@ struct node {
     int flight_written; /* raft_wal_write has been called with it */
     int flight_result;
     uint64_t flight_number;
-    enum host_end doomed; /* ends inside its next write; 0: no */
-    int sealed;           /* nothing was written since the last raft_wal_idle */
-    uint64_t stall_until; /* virtual time */
-    uint64_t slow_until;  /* virtual time: every operation takes slow_factor times as long */
+    enum host_end doomed;               /* ends inside its next write; 0: no */
+    char attested_path[SIM_PATH_BYTES]; /* where the last batch was written, and where it ends: */
+    uint64_t attested_end;              /* what stands before is attested by the next record */
+    int sealed;                         /* nothing was written since the last raft_wal_idle */
+    uint64_t stall_until;               /* virtual time */
+    uint64_t slow_until; /* virtual time: every operation takes slow_factor times as long */
     uint64_t slow_factor;
-    int bad_reads; /* reads of the next recoveries may fail */
+    int bad_reads;  /* of so many of the next recoveries a read may fail, */
+    int reads_fail; /* and of the one going on */
     int io_failed;
     uint64_t io_failed_at;
     int rotted;  /* its disk may have lost what was acknowledged */
@@ -194,7 +198,9 @@ struct node {
     int member;  /* a committed configuration once had it */
     int left;    /* and the last one leaves it out */
     struct image durable;
-    uint32_t damage; /* enum raft_damage: what its log said at this boot */
+    uint32_t damage;  /* enum raft_damage: what its log said at this boot */
+    uint32_t verdict; /* of the log alone, but for its tail */
+    int doubts;       /* and the host doubts the vote as well */
     raft_index damage_index;
     raft_term damage_term;
     int whole;          /* its core has made that good, */
@@ -401,6 +407,12 @@ int nemesis_may_lose(const struct world *w, raft_id id);
 /* A member that is up; half of the time a leader. NULL: none. */
 struct node *nemesis_target(struct world *w);
 
+/* nemesis_disk.c */
+void disk_rot(struct world *w, struct node *n);
+/* A member whose disk may rot, its log sealed; NULL: none. */
+struct node *disk_rot_target(struct world *w);
+void disk_trouble(struct world *w, struct node *n, enum sim_fault kind, uint64_t time);
+
 /* nemesis_member.c: who belongs to the group. */
 void member_change(struct world *w);
 void member_wipe(struct world *w);
@@ -526,7 +538,8 @@ struct world {
     enum phase phase;
     uint64_t healed_at;
     uint64_t converged_ns; /* how long it took */
-    uint64_t progress;     /* a number that grows with everything achieved since */
+    uint64_t chunks_stored;
+    uint64_t progress; /* a number that grows with everything achieved since */
     uint64_t progress_at;
     uint64_t quiet_from;
     uint64_t quiet_sent;
