@@ -162,6 +162,7 @@ static void rot(struct run *r, const struct words *ws, struct node *n)
         return;
     }
     n->rotted = 1;
+    n->spoiled = 1;
 }
 
 int cmd_disk(struct run *r, const struct words *ws)
