@@ -33,6 +33,8 @@ step "unit tests"
 make -s DEV=1 CC=gcc unit
 step "simulator"
 make -s DEV=1 CC=gcc sim SEED=1 N="$([ $quick = 1 ] && echo 200 || echo 1000)"
+step "known bugs put back"
+make -s -j"$jobs" DEV=1 CC=gcc test-mutants
 step "model checker"
 make -s DEV=1 CC=gcc mc
 step "kept fuzzing inputs"
