@@ -49,9 +49,12 @@ static uint64_t newest_segment(struct sim_disk *d)
         uint64_t bytes;
         segment_path(path, sizeof path, seq);
         const uint8_t *p = sim_disk_data(d, path, &bytes);
-        if (p != NULL && bytes > 0 && memcmp(p, "CWAL", 4) == 0) {
-            newest = seq;
+        uint64_t named;
+        if (p == NULL || bytes == 0 || memcmp(p, "CWAL", 4) != 0) {
+            continue;
         }
+        memcpy(&named, p + 32, sizeof named); /* else the header of an earlier life */
+        newest = named == seq ? seq : newest;
     }
     return newest;
 }
