@@ -32,10 +32,12 @@ make -s tidy
 step "unit tests"
 make -s DEV=1 CC=gcc unit
 step "simulator"
-make -s DEV=1 CC=gcc sim SEED=1 N="$([ $quick = 1 ] && echo 200 || echo 1000)"
+make -s DEV=1 CC=gcc sim SEED=1 N="$([ $quick = 1 ] && echo 200 || echo 2000)"
 step "scenario scripts, then every fourth power cut in them"
 make -s DEV=1 CC=gcc scripts
 make -s DEV=1 CC=gcc script-sweep STRIDE="$([ $quick = 1 ] && echo 20 || echo 4)"
+step "known bugs put back"
+make -s -j"$jobs" DEV=1 CC=gcc test-mutants
 step "model checker"
 make -s DEV=1 CC=gcc mc
 step "kept fuzzing inputs"
