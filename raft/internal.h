@@ -33,7 +33,7 @@
 #define RAFT__PROBE_ENTRIES    8u   /* a probe takes along so few entries ... */
 #define RAFT__PROBE_BYTES      (64u * 1024u) /* ... of so few bytes */
 #define RAFT__LOG_SLOTS_MIN    16u
-#define RAFT__LOG_RESERVE      8u /* slots that proposals leave to the entries of elections */
+#define RAFT__LOG_RESERVE      8u /* slots at least that proposals leave, see raft__log_reserve */
 #define RAFT__MSG_CONFIGS      4u /* CONFIG entries in one APPEND: a receiver remembers few */
 #define RAFT__READS_MAX        65536u
 #define RAFT__CONFIG_BYTES_MAX (64u * 1024u) /* a CONFIG entry stays small beside others */
@@ -386,6 +386,14 @@ static inline uint32_t raft__log_room(const struct raft *r)
     return r->o.log_slots - (uint32_t)(r->last - r->base);
 }
 
+/* Slots that proposals leave to the first entries of leaders. Each leader that comes and goes without
+ * committing anything takes one until something is committed; with none left, nobody can lead. */
+static inline uint32_t raft__log_reserve(const struct raft *r)
+{
+    uint32_t part = r->o.log_slots / 64;
+    return part > RAFT__LOG_RESERVE ? part : RAFT__LOG_RESERVE;
+}
+
 /* Put one entry after the last; there is room. */
 static inline void raft__log_append(struct raft *r, raft_term term, uint32_t bytes, uint8_t type)
 {
@@ -437,9 +445,8 @@ static inline int raft__term_durable(const struct raft *r)
 
 /* --- membership.c --------------------------------------------------------------------------- */
 
-/* Configurations that can be pushed while what may be asked for is remembered, if the log is cut at
- * `cut` (above the commit index; RAFT__NEVER: it is not) before that. */
-uint32_t raft__configs_room(const struct raft *r, raft_index cut);
+/* 1 when one can be pushed and the one in force at the applied index is still remembered. */
+int raft__configs_room(const struct raft *r);
 /* A configuration entry was appended at c->index. A full stack forgets its oldest. */
 void raft__configs_push(struct raft *r, const struct raft_config_at *c);
 /* Entries from `from` on are gone. */

@@ -479,12 +479,25 @@ static void undo_all(struct run *r)
     }
 }
 
+/* What a member of the sweep has written since its cut must be there after the next one. */
+static void cut_once_more(struct run *r)
+{
+    for (raft_id id = 1; id <= r->k.nodes && !run_over(r); id++) {
+        struct node *n = &r->w->nodes[id];
+        if (r->mode == RUN_SWEEP && r->arms[id].fell && n->state == HOST_UP && !n->paused) {
+            host_cut(r->w, n,
+                     &(struct host_cut){.how = HOST_END_POWER, .kind = SIM_DISK_CRASH_DROP});
+        }
+    }
+}
+
 void run_ending(struct run *r)
 {
     run_start(r);
     r->healing = 1;
     undo_all(r);
     run_for(r, SIM_MS);
+    cut_once_more(r);
     if (run_over(r) || r->no_ending) {
         return;
     }

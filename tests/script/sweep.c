@@ -13,8 +13,8 @@
  *   random=S   each write by its own draw (whole, not, torn, zeros, garbage), a prefix of the names
  *
  * The member boots again after a while, within the script, which goes on as far as it makes sense: what
- * it asserts is not asked for, what it cannot do is passed over. At the end everything heals, and no cut
- * falls any more. What counts is the simulator's checkers, after every event, and convergence.
+ * it asserts is not asked for, what it cannot do is passed over. At the end its power fails once more,
+ * then everything heals, and no cut falls any more. What counts is the simulator's checkers, after every event, and convergence.
  *
  * Each image whose number is divisible by the stride is run, so a share of the sweep is the same share
  * every time. The runs of a script are in a child process that notes its progress in shared memory: when
