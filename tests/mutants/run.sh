@@ -72,6 +72,11 @@ units() {
     printf '%s\n' "${found[*]:-none}"
 }
 
+if [ -e build/release/libcoord-raft.a ] && nm build/release/libcoord-raft.a 2>"$work/nm" | grep raft__mutant; then
+    echo "mutants: the release library knows of them"
+    exit 1
+fi
+
 caught=0 missed=0
 while IFS=$'\t' read -r n what <&3; do
     [ "$n" -le 38 ] || continue
