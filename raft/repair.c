@@ -86,7 +86,7 @@ void raft__repair_begin(struct raft *r)
 
 static int holds(const struct raft *r, raft_term last_term, raft_index last)
 {
-    if ((r->damage & NOT_WHOLE) != 0) {
+    if ((r->damage & NOT_WHOLE) != 0 && !RAFT_BUG(48)) {
         return 0;
     }
     if ((r->damage & RAFT_DAMAGE_TAIL) == 0 || r->now >= r->caution_until) {
@@ -146,6 +146,7 @@ void raft__repair_told(struct raft *r, const struct raft_msg *m)
         return;
     }
     r->damage &= ~(uint32_t)RAFT_DAMAGE_VOTE;
+    r->repair_at = r->now;
     if (r->vote == 0 && r->term > 0) {
         r->vote = r->o.id; /* whom it voted for in this term, if for anybody, it cannot know */
     }

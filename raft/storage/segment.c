@@ -21,7 +21,7 @@
  *     40   8   bytes of the file
  *     48   8   salt: random, goes into every record's checksum; tells the bytes of this life of the
  *              file from those of an earlier one
- *     56   8   index of the next entry when the segment began
+ *     56   8   index of the next entry when the segment began, or of the first that was copied into it
  *     64   8   number of the first batch
  *     72   8   number of the last batch known to be on disk
  *     80   8   sequence number of the segment before; 0: none

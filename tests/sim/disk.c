@@ -36,6 +36,9 @@ static int fault(struct sim_disk *d, int op)
 /* Count a changing operation; it may be the one to stop in. */
 static void count_change(struct sim_disk *d)
 {
+    if (d->watch != NULL) {
+        d->watch(d->watch_arg);
+    }
     d->counts.changes++;
     if (d->stop_at != 0 && d->counts.changes >= d->stop_at) {
         d->stopped = 1;

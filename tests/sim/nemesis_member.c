@@ -127,7 +127,9 @@ static uint32_t lost_ids(const struct world *w)
 {
     uint32_t lost = never_back(w);
     for (raft_id id = 1; id <= w->k.nodes; id++) {
-        lost |= w->nodes[id].rotted ? cfg_bit(id) : 0;
+        const struct node *n = &w->nodes[id];
+        int whole = n->state == HOST_UP && !n->spoiled && !n->st.repairing;
+        lost |= n->rotted && !whole ? cfg_bit(id) : 0;
     }
     return lost;
 }
