@@ -255,7 +255,7 @@ int raft__propose_config(struct raft *r, const struct raft_event *ev, struct raf
     if (rv != 0) {
         return rv;
     }
-    if (raft__log_room(r) <= RAFT__LOG_RESERVE ||
+    if (raft__log_room(r) <= raft__log_reserve(r) ||
         (r->uncommitted_bytes > 0 &&
          r->uncommitted_bytes + r->o.config_bytes > r->o.uncommitted_bytes_max)) {
         return RAFT_EFULL;
@@ -318,7 +318,7 @@ void raft__change_step(struct raft *r)
         return;
     }
     /* Elections need their reserve of slots; leaving the joint configuration may take of it. */
-    uint32_t reserve = r->voters_old != 0 ? RAFT__LOG_RESERVE / 2 : RAFT__LOG_RESERVE;
+    uint32_t reserve = raft__log_reserve(r) / (r->voters_old != 0 ? 2 : 1);
     int ready = r->voters_old != 0 || all_caught_up(r);
     if (!ready || r->transfer_to != 0 || r->disk_full || !settled(r) ||
         raft__log_room(r) <= reserve || !has_roles(&next, RAFT_VOTER)) {

@@ -33,7 +33,7 @@
 #define RAFT__PROBE_ENTRIES    8u   /* a probe takes along so few entries ... */
 #define RAFT__PROBE_BYTES      (64u * 1024u) /* ... of so few bytes */
 #define RAFT__LOG_SLOTS_MIN    16u
-#define RAFT__LOG_RESERVE      8u /* slots that proposals leave to the entries of elections */
+#define RAFT__LOG_RESERVE      8u /* slots at least that proposals leave, see raft__log_reserve */
 #define RAFT__MSG_CONFIGS      4u /* CONFIG entries in one APPEND: a receiver remembers few */
 #define RAFT__READS_MAX        65536u
 #define RAFT__CONFIG_BYTES_MAX (64u * 1024u) /* a CONFIG entry stays small beside others */
@@ -384,6 +384,14 @@ static inline raft_term raft__log_term(const struct raft *r, raft_index index)
 static inline uint32_t raft__log_room(const struct raft *r)
 {
     return r->o.log_slots - (uint32_t)(r->last - r->base);
+}
+
+/* Slots that proposals leave to the first entries of leaders. Each leader that comes and goes without
+ * committing anything takes one until something is committed; with none left, nobody can lead. */
+static inline uint32_t raft__log_reserve(const struct raft *r)
+{
+    uint32_t part = r->o.log_slots / 64;
+    return part > RAFT__LOG_RESERVE ? part : RAFT__LOG_RESERVE;
 }
 
 /* Put one entry after the last; there is room. */

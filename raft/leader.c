@@ -69,7 +69,7 @@ int raft__propose(struct raft *r, const struct raft_event *ev, struct raft_accep
     if (ev->count == 0 || ev->entries == NULL) {
         return RAFT_EINVAL;
     }
-    if ((uint64_t)ev->count + RAFT__LOG_RESERVE > raft__log_room(r)) {
+    if ((uint64_t)ev->count + raft__log_reserve(r) > raft__log_room(r)) {
         return RAFT_EFULL;
     }
     for (uint32_t i = 0; i < ev->count; i++) {

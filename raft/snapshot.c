@@ -70,7 +70,7 @@ int raft__snap_taken(struct raft *r, const struct raft_event *ev)
 
 void raft__snap_make_room(struct raft *r)
 {
-    if (raft__log_room(r) > RAFT__LOG_RESERVE || r->snapshot.index <= r->base ||
+    if (raft__log_room(r) > raft__log_reserve(r) || r->snapshot.index <= r->base ||
         raft__rx_installing(r)) {
         return;
     }

@@ -459,8 +459,26 @@ void ens_restart(struct ens *c, raft_id id)
               (struct raft_event){.type = RAFT_EV_BOOT_HARDSTATE,
                                   .hardstate = {n->disk_term, n->disk_vote, n->disk_commit}});
     boot_entries(c, n);
+    if (n->damage != 0) {
+        boot_step(c, n,
+                  (struct raft_event){.type = RAFT_EV_BOOT_DAMAGE,
+                                      .value = n->damage,
+                                      .index = n->damage_index,
+                                      .hardstate = {.term = n->damage_term}});
+    }
     boot_step(c, n, (struct raft_event){.type = RAFT_EV_BOOT_DONE});
     ens_actions(c, n);
+}
+
+void ens_rot(struct ens *c, raft_id id, raft_index last)
+{
+    struct ens_node *n = ens_node(c, id);
+    ck_assert_ptr_null(n->raft);
+    ck_assert_uint_ge(last, n->disk.base);
+    ck_assert_uint_lt(last, n->disk.last);
+    n->damage |= RAFT_DAMAGE_HOLE;
+    n->damage_index = n->disk.last;
+    n->disk.last = last;
 }
 
 static struct ens_node *new_node(struct ens *c, uint64_t seed, void (*tweak)(struct raft_options *))

@@ -62,6 +62,9 @@ struct ens_node {
     raft_term disk_term;
     raft_id disk_vote;
     raft_index disk_commit;
+    uint32_t damage; /* enum raft_damage: told at the next restarts, with */
+    raft_index damage_index;
+    raft_term damage_term;
     struct raft_snapshot disk_snapshot;
     struct ens_write writes[RAFT_IO_MAX];
     uint32_t writes_count;
@@ -165,6 +168,8 @@ void ens_disk(struct ens *c, raft_id id, uint32_t count);
 /* Lose everything that is not on disk. */
 void ens_crash(struct ens *c, raft_id id);
 void ens_restart(struct ens *c, raft_id id);
+/* The disk of a member that is down lost the entries after `last`. */
+void ens_rot(struct ens *c, raft_id id, raft_index last);
 
 /* Take a snapshot of `bytes` at the applied index of a member, keeping `keep` entries before it. */
 void ens_snapshot(struct ens *c, raft_id id, uint64_t bytes, raft_index keep);

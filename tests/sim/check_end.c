@@ -198,6 +198,8 @@ void check_watch(struct world *w)
     struct node *leader = one_leader(w);
     if (leader != NULL && w->phase == PHASE_SETTLE) {
         member_settle(w, leader);
+    } else if (w->phase == PHASE_SETTLE && w->now > w->progress_at + idle_bound(w) / 2) {
+        nemesis_widen(w);
     }
     int equal = leader != NULL && all_equal(w, leader);
     if (w->phase == PHASE_SETTLE && equal) {

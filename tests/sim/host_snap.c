@@ -11,6 +11,7 @@
 #include "raft/mutant.h"
 #include "tests/sim/world.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,19 +93,23 @@ void snap_write_job(struct world *w, struct node *n)
     machine_save(RAFT_BUG(13) ? &n->machine : &job->machine, w->k.state_pad, state);
     size_t half = bytes / 2;
     job->written = 1;
-    job->failed = 1;
-    if (raft_snap_create(sim_disk_fs(n->disk), &meta, &writer) == 0) {
-        if (raft_snap_write(writer, 1, state, half) != 0 ||
-            raft_snap_write(writer, 2, state + half, bytes - half) != 0) {
+    int result = raft_snap_create(sim_disk_fs(n->disk), &meta, &writer);
+    if (result == 0) {
+        result = raft_snap_write(writer, 1, state, half);
+        result = result != 0 ? result : raft_snap_write(writer, 2, state + half, bytes - half);
+        if (result != 0) {
             raft_snap_abort(writer);
-        } else if (raft_snap_commit(writer, &done) == 0) {
-            job->failed = 0;
-            job->meta.bytes = done.bytes;
-            job->meta.snap_id = snap_id_of(meta.term, meta.index);
-            memcpy(job->digest, done.digest, sizeof(job->digest));
-            check_snapshot(w, n, &job->machine, done.digest);
+        } else {
+            result = raft_snap_commit(writer, &done);
         }
     }
+    if (result == 0) {
+        job->meta.bytes = done.bytes;
+        job->meta.snap_id = snap_id_of(meta.term, meta.index);
+        memcpy(job->digest, done.digest, sizeof(job->digest));
+        check_snapshot(w, n, &job->machine, done.digest);
+    }
+    job->failed = result;
     free(state);
 }
 
@@ -112,12 +117,20 @@ void snap_taken(struct world *w, struct node *n)
 {
     struct snap_job *job = &n->take;
     if (!job->active) {
+        snap_maybe_take(w, n); /* after one that found no room */
         return;
     }
     if (!job->written) {
         snap_write_job(w, n);
     }
     job->active = 0;
+    if (job->failed == -ENOSPC) {
+        MARK(w, SNAPSHOT_NO_ROOM);
+        n->taken_for = 0;
+        host_later(w, n, rng_range(&w->rng_disk, 10 * SIM_MS, 500 * SIM_MS),
+                   (struct ev){.kind = EV_SNAP_TAKEN});
+        return;
+    }
     if (job->failed) {
         if (!n->io_failed) {
             disk_failed(w, n);
@@ -310,7 +323,9 @@ void snap_store_chunk(struct world *w, struct node *n, const struct raft_msg *ch
 void snap_chunk_stored(struct world *w, struct node *n, const struct ev *e)
 {
     if (e->b == UINT64_MAX && !n->install.active) {
-        drop_recv(n);
+        if (n->recv_id == e->a) {
+            drop_recv(n); /* begun again meanwhile; the core knows of the failure only now */
+        }
         reject(w, n, e->a);
         return;
     }

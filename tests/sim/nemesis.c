@@ -261,6 +261,11 @@ static void trouble_node(struct world *w, struct fault *f)
         f->node = n->id;
         say_space(w, n, 0);
         break;
+    case FAULT_FULL:
+        f->node = n->id;
+        sim_disk_set_capacity(n->disk, sim_disk_used(n->disk) +
+                                           rng_below(&w->rng_nemesis, 3 * w->k.segment_bytes));
+        break;
     default:
         break;
     }
@@ -347,6 +352,9 @@ static void undo(struct world *w, struct fault *f)
     if (f->kind == FAULT_NOSPACE && n != NULL) {
         say_space(w, n, 1);
     }
+    if (f->kind == FAULT_FULL && n != NULL) {
+        sim_disk_set_capacity(n->disk, UINT64_MAX);
+    }
     trace_add(&w->trace,
               &(struct trace_rec){.at = w->now, .kind = TR_FAULT, .a = f->number, .b = f->kind});
     *f = (struct fault){0};
@@ -387,5 +395,27 @@ void nemesis_heal(struct world *w)
         say_space(w, n, 1);
         world_later(w, rng_below(&w->rng_nemesis, w->k.raft.election_max),
                     (struct ev){.kind = EV_BOOT, .node = (uint8_t)id});
+    }
+}
+
+/* A log that leaders which never committed anything have filled to the last slot can be led by nobody:
+ * its operator starts the member again with a larger one. */
+void nemesis_widen(struct world *w)
+{
+    int full = 0;
+    for (raft_id id = 1; id <= w->k.nodes; id++) {
+        const struct node *n = world_node(w, id);
+        full |= n->state == HOST_UP && n->log.count >= w->k.raft.log_slots;
+    }
+    if (!full) {
+        return;
+    }
+    MARK(w, LOG_WIDENED);
+    w->k.raft.log_slots *= 2;
+    w->progress = 0;
+    w->progress_at = w->now;
+    for (raft_id id = 1; id <= w->k.nodes; id++) {
+        host_end(w, world_node(w, id), HOST_END_KILL);
+        world_later(w, 0, (struct ev){.kind = EV_BOOT, .node = (uint8_t)id});
     }
 }

@@ -132,7 +132,7 @@ struct read_wait {
 struct snap_job {
     int active;
     int written; /* the file was finished when the job began; now only time passes */
-    int failed;
+    int failed;  /* error of the file system or the storage; 0: none */
     struct machine machine;
     struct raft_snapshot meta;
     uint64_t digest[2];
@@ -187,16 +187,18 @@ struct node {
     uint64_t attested_end;              /* what stands before is attested by the next record */
     int sealed;                         /* nothing was written since the last raft_wal_idle */
     uint64_t stall_until;               /* virtual time */
+    int no_room;                        /* the core was told that the disk is full */
     uint64_t slow_until; /* virtual time: every operation takes slow_factor times as long */
     uint64_t slow_factor;
     int bad_reads;  /* of so many of the next recoveries a read may fail, */
     int reads_fail; /* and of the one going on */
     int io_failed;
     uint64_t io_failed_at;
-    int rotted;  /* its disk may have lost what was acknowledged */
-    int spoiled; /* a part of it rotted since it was read last */
-    int member;  /* a committed configuration once had it */
-    int left;    /* and the last one leaves it out */
+    int rotted;     /* its disk may have lost what was acknowledged */
+    int spoiled;    /* a part of it rotted since it was read last */
+    int repair_cut; /* raft_wal_repaired was called and failed: it may have been written or not */
+    int member;     /* a committed configuration once had it */
+    int left;       /* and the last one leaves it out */
     struct image durable;
     uint32_t damage;  /* enum raft_damage: what its log said at this boot */
     uint32_t verdict; /* of the log alone, but for its tail */
@@ -406,6 +408,9 @@ void nemesis_heal(struct world *w);
 int nemesis_may_lose(const struct world *w, raft_id id);
 /* A member that is up; half of the time a leader. NULL: none. */
 struct node *nemesis_target(struct world *w);
+
+/* Larger logs for members whose log is full, when nobody leads the healed group. */
+void nemesis_widen(struct world *w);
 
 /* nemesis_disk.c */
 void disk_rot(struct world *w, struct node *n);
