@@ -175,7 +175,7 @@ static int has_roles(const struct raft_config *c, uint32_t roles)
 static void append_config(struct raft *r, const struct raft_config *c)
 {
     struct raft_config_at at;
-    RAFT_INVARIANT(r->role == RAFT_LEADER && r->leader_ready);
+    RAFT_INVARIANT(r->role == RAFT_LEADER && (r->leader_ready || RAFT_BUG(37)));
     RAFT_INVARIANT(raft__config_committed(r));
     RAFT_INVARIANT(raft__config_valid(c) && has_roles(c, RAFT_VOTER));
     raft__log_append(r, r->term, r->o.config_bytes, RAFT_ENTRY_CONFIG);
@@ -190,7 +190,7 @@ static void append_config(struct raft *r, const struct raft_config *c)
 /* May another configuration follow the newest one at all? */
 static int settled(const struct raft *r)
 {
-    return raft__config_committed(r) && raft__configs_room(r, RAFT__NEVER) > 0;
+    return raft__config_committed(r) && raft__configs_room(r);
 }
 
 /* A configuration as a caller may ask for it. */
@@ -242,7 +242,7 @@ int raft__propose_config(struct raft *r, const struct raft_event *ev, struct raf
     if (!target_valid(ev->config)) {
         return RAFT_EINVAL;
     }
-    if (!r->leader_ready) {
+    if (!r->leader_ready && !RAFT_BUG(37)) {
         return RAFT_ENOTREADY;
     }
     if (r->disk_full) {
@@ -255,7 +255,7 @@ int raft__propose_config(struct raft *r, const struct raft_event *ev, struct raf
     if (rv != 0) {
         return rv;
     }
-    if (raft__log_room(r) <= RAFT__LOG_RESERVE ||
+    if (raft__log_room(r) <= raft__log_reserve(r) ||
         (r->uncommitted_bytes > 0 &&
          r->uncommitted_bytes + r->o.config_bytes > r->o.uncommitted_bytes_max)) {
         return RAFT_EFULL;
@@ -263,7 +263,7 @@ int raft__propose_config(struct raft *r, const struct raft_event *ev, struct raf
     append_config(r, &next);
     r->own_first = r->own_first == 0 ? r->last : r->own_first;
     r->own_last = r->last;
-    *accept = (struct raft_accept){r->term, r->last, 0, 1};
+    raft__accept(accept, r->term, r->last, 0, 1);
     return 0;
 }
 
@@ -306,19 +306,19 @@ void raft__change_step(struct raft *r)
 {
     struct raft_config next;
     RAFT_INVARIANT(r->role == RAFT_LEADER);
-    if (!r->leader_ready || !raft__config_committed(r)) {
+    if ((!r->leader_ready && !RAFT_BUG(37)) || !raft__config_committed(r)) {
         return;
     }
     const struct raft_config *newest = &raft__config(r)->config;
     config_after(newest, &next);
     if (same_members(&next, newest)) {
-        if (r->self == RAFT__NO_SLOT || (r->voters >> r->self & 1) == 0) {
+        if ((r->self == RAFT__NO_SLOT || (r->voters >> r->self & 1) == 0) && !RAFT_BUG(38)) {
             raft__hand_over(r);
         }
         return;
     }
     /* Elections need their reserve of slots; leaving the joint configuration may take of it. */
-    uint32_t reserve = r->voters_old != 0 ? RAFT__LOG_RESERVE / 2 : RAFT__LOG_RESERVE;
+    uint32_t reserve = raft__log_reserve(r) / (r->voters_old != 0 ? 2 : 1);
     int ready = r->voters_old != 0 || all_caught_up(r);
     if (!ready || r->transfer_to != 0 || r->disk_full || !settled(r) ||
         raft__log_room(r) <= reserve || !has_roles(&next, RAFT_VOTER)) {

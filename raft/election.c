@@ -155,7 +155,8 @@ int raft__leader_heard(const struct raft *r)
  * long. */
 static int up_to_date(const struct raft *r, const struct raft_msg *m)
 {
-    return m->log_term > r->last_term || (m->log_term == r->last_term && m->index >= r->last);
+    return (m->log_term > r->last_term && (m->index >= r->last || !RAFT_BUG(36))) ||
+           (m->log_term == r->last_term && m->index >= r->last) || RAFT_BUG(55);
 }
 
 /* The committed configuration that has no such member, as far as this one knows. Whoever asks for votes
@@ -196,10 +197,13 @@ void raft__handle_vote(struct raft *r, const struct raft_msg *m)
     if (m->term > r->term && (ordered || !raft__leader_heard(r))) {
         raft__become_follower(r, m->term, 0);
     }
-    /* The term may be this member's own already, brought by a stranger: patience holds all the same. */
-    int grant = m->term == r->term && (ordered || !raft__leader_heard(r)) &&
-                (r->vote == m->from || (r->vote == 0 && r->leader == 0)) && up_to_date(r, m) &&
-                raft__repair_may_grant(r, m);
+    /* The term may be this member's own already, brought by a stranger. A leader with a lease counts on
+     * patience all the same (read.c). */
+    int patient = !ordered && r->o.lease_drift_ppm > 0 && raft__leader_heard(r);
+    int grant = m->term == r->term && !patient &&
+                (r->vote == m->from || (r->vote == 0 && r->leader == 0) || RAFT_BUG(54)) &&
+                up_to_date(r, m) && raft__repair_may_grant(r, m) &&
+                (!RAFT_BUG(38) || raft__votes(raft__roles_in(&raft__config(r)->config, r->o.id)));
     if (!grant) {
         struct raft_msg *reply = raft__reply(r, RAFT_MSG_VOTE_REPLY, m->from);
         if (reply != NULL) {
@@ -223,9 +227,9 @@ void raft__handle_timeout_now(struct raft *r, const struct raft_msg *m)
 {
     /* Only what is on the own disk counts: the leader believed so, but check (the target of a
      * transfer that has less would lose the election and cost a term). */
-    if (r->role != RAFT_FOLLOWER || r->leader != m->from || m->index > r->stable ||
-        m->index < r->base || raft__log_term(r, m->index) != m->log_term ||
-        !raft__may_campaign(r)) {
+    if (r->role != RAFT_FOLLOWER || r->leader != m->from ||
+        (m->index > r->stable && !RAFT_BUG(35)) || m->index < r->base ||
+        (raft__log_term(r, m->index) != m->log_term && !RAFT_BUG(35)) || !raft__may_campaign(r)) {
         r->ignored++;
         return;
     }
@@ -258,7 +262,7 @@ void raft__handle_prevote_reply(struct raft *r, const struct raft_msg *m)
         m->hint > raft__config(r)->index) {
         r->removed_at = m->hint;
     }
-    if (refused && m->term > r->term) {
+    if (refused && m->term > r->term && !RAFT_BUG(32)) {
         /* Adopt it, or this member could never be heard again (the longest log may sit here). */
         raft__become_follower(r, m->term, 0);
         return;
@@ -371,7 +375,8 @@ void raft__election_round(struct raft *r)
     if (r->role == RAFT_PRECANDIDATE || (r->role == RAFT_CANDIDATE && r->own_vote)) {
         send_requests(r);
     }
-    if (r->grant_to != 0 && r->durable_term == r->term && r->durable_vote == r->grant_to) {
+    if (r->grant_to != 0 &&
+        ((r->durable_term == r->term && r->durable_vote == r->grant_to) || RAFT_BUG(56))) {
         struct raft_send *s = raft__send(r, RAFT_MSG_VOTE_REPLY, r->grant_to);
         if (s != NULL) {
             s->msg.seq = r->grant_seq;

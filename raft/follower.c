@@ -33,8 +33,8 @@ static int append_sane(const struct raft_event *ev)
     const struct raft_msg *m = ev->msg;
     raft_term before = m->log_term;
     if (m->count != ev->count || (m->count > 0 && ev->entries == NULL) ||
-        m->index > UINT64_MAX - m->count || (m->index == 0) != (m->log_term == 0) ||
-        m->log_term > m->term) {
+        m->index > UINT64_MAX - m->count ||
+        ((m->index == 0) != (m->log_term == 0) && !RAFT_BUG(24)) || m->log_term > m->term) {
         return 0;
     }
     for (uint32_t i = 0; i < m->count; i++) {
@@ -78,7 +78,8 @@ static int match_entries(const struct raft *r, const struct raft_event *ev, uint
         }
         i = below < m->count ? (uint32_t)below : m->count;
     }
-    while (i < m->count && m->index + 1 + i <= r->last) {
+    while (i < m->count && m->index + 1 + i <= r->last && !RAFT_BUG(20) &&
+           !(RAFT_BUG(10) && m->index + 1 + i > r->commit)) {
         raft_index index = m->index + 1 + i;
         if (raft__entry(r, index)->term != ev->entries[i].term) {
             /* All configurations of a log but the last are committed somewhere (membership.c). */
@@ -93,22 +94,15 @@ static int match_entries(const struct raft *r, const struct raft_event *ev, uint
     return 0;
 }
 
-/* What there is room for. */
-struct room {
-    uint32_t slots;
-    uint32_t configs;
-};
-
 /* Is there a place for e? A full disk keeps a reserve for entries without a payload: the first of a
  * leader must be committed before it can even serve reads. */
-static int fits(const struct raft *r, const struct raft_entry *e, struct room room)
+static int fits(const struct raft *r, const struct raft_entry *e)
 {
-    return (!r->disk_full || e->bytes == 0) && room.slots > 0 &&
-           (e->type != RAFT_ENTRY_CONFIG || room.configs > 0);
+    return !r->disk_full || e->bytes == 0;
 }
 
-/* Append entries[same ..] as far as there is room, after cutting what conflicts. Nothing is cut for
- * nothing: the room counts what the cut makes free.
+/* Append entries[same ..] as far as there is room, after cutting what conflicts. Configurations always
+ * have room: the stack forgets old ones (membership.c).
  * Return: how many. */
 static uint32_t take_entries(struct raft *r, const struct raft_event *ev, uint32_t same,
                              struct raft_accept *accept)
@@ -116,29 +110,26 @@ static uint32_t take_entries(struct raft *r, const struct raft_event *ev, uint32
     const struct raft_msg *m = ev->msg;
     raft_index first = m->index + 1 + same;
     uint32_t taken = 0;
-    uint32_t cut = first <= r->last ? (uint32_t)(r->last - first + 1) : 0;
-    struct room room = {raft__log_room(r) + cut, raft__configs_room(r, first)};
-    if (same == m->count || !fits(r, &ev->entries[same], room)) {
+    if (same == m->count || !fits(r, &ev->entries[same])) {
         return 0;
     }
-    if (cut > 0) {
+    if (first <= r->last) {
         raft__log_truncate(r, first);
     }
     RAFT_INVARIANT(r->last + 1 == first);
-    while (same + taken < m->count) {
+    uint32_t room = raft__log_room(r);
+    while (same + taken < m->count && taken < room) {
         const struct raft_entry *e = &ev->entries[same + taken];
-        if (!fits(r, e, room)) {
+        if (!fits(r, e)) {
             break;
         }
         raft__log_append(r, e->term, e->bytes, e->type);
-        room.slots--;
         if (e->type == RAFT_ENTRY_CONFIG) {
-            room.configs--;
             raft__configs_push(r, config_of(ev, r->last));
         }
         taken++;
     }
-    *accept = (struct raft_accept){m->term, first, same, taken};
+    raft__accept(accept, m->term, first, same, taken);
     return taken;
 }
 
@@ -146,6 +137,7 @@ void raft__handle_append(struct raft *r, const struct raft_event *ev, struct raf
 {
     const struct raft_msg *m = ev->msg;
     uint32_t same = 0;
+    int fits_anywhere = RAFT_BUG(26) || (RAFT_BUG(24) && m->log_term == 0);
     if (!append_sane(ev)) {
         r->ignored++;
         return;
@@ -153,11 +145,11 @@ void raft__handle_append(struct raft *r, const struct raft_event *ev, struct raf
     if (raft__rx_installing(r)) {
         return; /* the log is about to be replaced */
     }
-    if (m->index > r->last) {
+    if (m->index > r->last && !fits_anywhere) {
         refuse(r, m);
         return;
     }
-    if (m->index >= r->base && raft__log_term(r, m->index) != m->log_term) {
+    if (m->index >= r->base && !fits_anywhere && raft__log_term(r, m->index) != m->log_term) {
         if (m->index <= r->commit) {
             raft__fail(r, RAFT__FAULT_DIVERGENCE);
             return;
@@ -175,13 +167,13 @@ void raft__handle_append(struct raft *r, const struct raft_event *ev, struct raf
     RAFT_INVARIANT(r->verified <= r->last);
     r->ack_seq = m->seq > r->ack_seq ? m->seq : r->ack_seq;
     r->ack_due |= taken == 0 || same + taken < m->count;
-    raft__commit_to(r, raft__min(m->commit, r->verified));
+    raft__commit_to(r, raft__min(m->commit, RAFT_BUG(17) ? r->last : r->verified));
 }
 
 void raft__handle_heartbeat(struct raft *r, const struct raft_msg *m)
 {
     if (!raft__rx_installing(r)) {
-        raft__commit_to(r, raft__min(m->commit, r->verified));
+        raft__commit_to(r, raft__min(m->commit, RAFT_BUG(17) ? r->last : r->verified));
     }
     if (m->seq > r->beat_seq) {
         r->beat_seq = m->seq; /* number 0 only tells the commit index and wants no answer */
@@ -191,7 +183,7 @@ void raft__handle_heartbeat(struct raft *r, const struct raft_msg *m)
 /* What may be said to be durable here of the leader's log. */
 static raft_index durable_match(const struct raft *r)
 {
-    return raft__term_durable(r) ? raft__min(r->verified, r->stable) : 0;
+    return raft__term_durable(r) ? raft__min(r->verified, RAFT_BUG(39) ? r->last : r->stable) : 0;
 }
 
 static void say_progress(struct raft *r, struct raft_msg *m, raft_seq seq)

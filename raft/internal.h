@@ -18,6 +18,7 @@
 #include <coord/raft.h>
 #include "raft/config.h"
 #include "raft/invariant.h"
+#include "raft/mutant.h"
 #include "raft/trace.h"
 
 #define RAFT__NEVER            UINT64_MAX
@@ -32,7 +33,7 @@
 #define RAFT__PROBE_ENTRIES    8u   /* a probe takes along so few entries ... */
 #define RAFT__PROBE_BYTES      (64u * 1024u) /* ... of so few bytes */
 #define RAFT__LOG_SLOTS_MIN    16u
-#define RAFT__LOG_RESERVE      8u /* slots that proposals leave to the entries of elections */
+#define RAFT__LOG_RESERVE      8u /* slots at least that proposals leave, see raft__log_reserve */
 #define RAFT__MSG_CONFIGS      4u /* CONFIG entries in one APPEND: a receiver remembers few */
 #define RAFT__READS_MAX        65536u
 #define RAFT__CONFIG_BYTES_MAX (64u * 1024u) /* a CONFIG entry stays small beside others */
@@ -281,12 +282,8 @@ struct raft {
     raft_id seen_leader;
     uint32_t seen_fault;
     uint32_t sends_count;
-    uint32_t sends_given;
     uint32_t drops_count;
-    uint32_t drops_given;
     uint32_t trace_count;
-    uint32_t trace_given;
-    uint32_t results_given;
     uint32_t more;
     struct raft_persist persist[RAFT__PERSIST_MAX];
     struct raft_send sends[RAFT__SENDS_MAX];
@@ -341,6 +338,21 @@ static inline raft_ns raft__after(raft_ns a, raft_ns b)
     return a > RAFT__NEVER - b ? RAFT__NEVER : a + b;
 }
 
+/* Tell the host what became of its entries; accept is NULL when it does not ask. */
+static inline void raft__accept(struct raft_accept *accept, raft_term term, raft_index first,
+                                uint32_t skip, uint32_t count)
+{
+    if (accept != NULL) {
+        accept->term = term;
+        accept->first = first;
+        accept->skip = skip;
+        accept->count = count;
+    }
+}
+
+/* These names are of this library alone: no way through a table for calls, no clash with a host's. */
+#pragma GCC visibility push(hidden)
+
 /* --- raft.c --------------------------------------------------------------------------------- */
 
 /* Stop for good: no vote, no message, no entry after this. */
@@ -372,6 +384,14 @@ static inline raft_term raft__log_term(const struct raft *r, raft_index index)
 static inline uint32_t raft__log_room(const struct raft *r)
 {
     return r->o.log_slots - (uint32_t)(r->last - r->base);
+}
+
+/* Slots that proposals leave to the first entries of leaders. Each leader that comes and goes without
+ * committing anything takes one until something is committed; with none left, nobody can lead. */
+static inline uint32_t raft__log_reserve(const struct raft *r)
+{
+    uint32_t part = r->o.log_slots / 64;
+    return part > RAFT__LOG_RESERVE ? part : RAFT__LOG_RESERVE;
 }
 
 /* Put one entry after the last; there is room. */
@@ -407,20 +427,26 @@ int raft__io_complete(struct raft *r, uint64_t seq);
 /* The content at and after `from` is no more what pending writes carry (rule D1). */
 void raft__io_clip(struct raft *r, raft_index from);
 /* When the oldest write under way counts as stalled; RAFT__NEVER when none is. */
-raft_ns raft__io_stall_at(const struct raft *r);
+static inline raft_ns raft__io_stall_at(const struct raft *r)
+{
+    return r->io_count == 0 || RAFT_BUG(15) ? RAFT__NEVER
+                                            : raft__after(r->io[r->io_head].at, r->o.disk_stall);
+}
 /* 1 when it does now. */
-int raft__io_stalled(const struct raft *r);
+static inline int raft__io_stalled(const struct raft *r)
+{
+    return r->now >= raft__io_stall_at(r);
+}
 /* 1 when the current term is on disk. */
 static inline int raft__term_durable(const struct raft *r)
 {
-    return r->durable_term == r->term;
+    return r->durable_term == r->term || RAFT_BUG(3);
 }
 
 /* --- membership.c --------------------------------------------------------------------------- */
 
-/* Configurations that can be pushed while what may be asked for is remembered, if the log is cut at
- * `cut` (above the commit index; RAFT__NEVER: it is not) before that. */
-uint32_t raft__configs_room(const struct raft *r, raft_index cut);
+/* 1 when one can be pushed and the one in force at the applied index is still remembered. */
+int raft__configs_room(const struct raft *r);
 /* A configuration entry was appended at c->index. A full stack forgets its oldest. */
 void raft__configs_push(struct raft *r, const struct raft_config_at *c);
 /* Entries from `from` on are gone. */
@@ -435,7 +461,7 @@ const struct raft_config_at *raft__config(const struct raft *r);
 static inline int raft__config_committed(const struct raft *r)
 {
     RAFT_INVARIANT(r->configs_count > 0);
-    return r->configs[r->configs_count - 1].index <= r->commit;
+    return r->configs[r->configs_count - 1].index <= r->commit || RAFT_BUG(37);
 }
 /* Roles of a member in c; 0 when it is none. */
 uint32_t raft__roles_in(const struct raft_config *c, raft_id id);
@@ -549,11 +575,20 @@ void raft__peer_snapshot(struct raft *r, struct raft__peer *p);
 /* The peer holds everything through index durably. Return: 1 when that is news. */
 int raft__peer_match(struct raft *r, struct raft__peer *p, raft_index index);
 /* Of the window: room for one more; add; forget what is beyond `accepted`. */
-int raft__window_open(const struct raft *r, const struct raft__peer *p);
+static inline int raft__window_open(const struct raft *r, const struct raft__peer *p)
+{
+    return p->inflight_count < r->o.inflight_msgs_max &&
+           p->inflight_bytes < r->o.inflight_bytes_max;
+}
 void raft__window_add(struct raft *r, struct raft__peer *p, raft_index last, uint64_t bytes);
 void raft__window_cut(struct raft *r, struct raft__peer *p, raft_index accepted);
 /* How long to wait for an answer before asking again. */
-raft_ns raft__retry_ns(const struct raft *r);
+static inline raft_ns raft__retry_ns(const struct raft *r)
+{
+    raft_ns beats = 2 * r->o.heartbeat;
+    raft_ns half = r->o.election_min / 2;
+    return beats > half ? beats : half;
+}
 /* The link to it broke or came up. */
 void raft__peer_link(struct raft *r, struct raft__peer *p, int up);
 
@@ -593,7 +628,10 @@ void raft__send_chunks(struct raft *r, struct raft__peer *p);
 /* Replies and tasks of the receiver in this round. */
 void raft__rx_round(struct raft *r);
 /* 1 when a host is loading a snapshot: the log waits. */
-int raft__rx_installing(const struct raft *r);
+static inline int raft__rx_installing(const struct raft *r)
+{
+    return r->rx.phase == RAFT__RX_STORED || r->rx.phase == RAFT__RX_INSTALLING;
+}
 /* 1 when s is complete and sane. */
 int raft__snapshot_valid(const struct raft_snapshot *s);
 
@@ -639,5 +677,7 @@ static inline void raft__trace(struct raft *r, enum raft_trace_code code, struct
         raft__trace_keep(r, code, note);
     }
 }
+
+#pragma GCC visibility pop
 
 #endif

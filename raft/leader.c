@@ -48,7 +48,9 @@ void raft__become_leader(struct raft *r)
         raft__peer_reset(r, &r->peers[i], r->last + 1);
         r->peers[i].beat_due = 1;
     }
-    raft__log_append(r, r->term, 0, RAFT_ENTRY_NOOP);
+    if (!RAFT_BUG(42)) {
+        raft__log_append(r, r->term, 0, RAFT_ENTRY_NOOP);
+    }
     raft__advance_commit(r);
 }
 
@@ -67,7 +69,7 @@ int raft__propose(struct raft *r, const struct raft_event *ev, struct raft_accep
     if (ev->count == 0 || ev->entries == NULL) {
         return RAFT_EINVAL;
     }
-    if ((uint64_t)ev->count + RAFT__LOG_RESERVE > raft__log_room(r)) {
+    if ((uint64_t)ev->count + raft__log_reserve(r) > raft__log_room(r)) {
         return RAFT_EFULL;
     }
     for (uint32_t i = 0; i < ev->count; i++) {
@@ -83,7 +85,7 @@ int raft__propose(struct raft *r, const struct raft_event *ev, struct raft_accep
     r->uncommitted_bytes += bytes;
     r->own_first = r->own_first == 0 ? first : r->own_first;
     r->own_last = r->last;
-    *accept = (struct raft_accept){r->term, first, 0, ev->count};
+    raft__accept(accept, r->term, first, 0, ev->count);
     return 0;
 }
 
@@ -136,7 +138,7 @@ static raft_ns lease_end(const struct raft *r)
 {
     raft_ns from = raft__quorum_contact(r);
     from = from > r->lead_since ? from : r->lead_since;
-    return raft__after(from, r->o.election_min);
+    return RAFT_BUG(33) ? RAFT__NEVER : raft__after(from, r->o.election_min);
 }
 
 /* --- transfer ------------------------------------------------------------------------------- */
@@ -165,7 +167,7 @@ static void begin_transfer(struct raft *r, raft_id to)
 {
     RAFT_INVARIANT(r->role == RAFT_LEADER && to != 0);
     r->transfer_to = to;
-    r->transfer_until = raft__after(r->now, r->o.election_max);
+    r->transfer_until = RAFT_BUG(35) ? RAFT__NEVER : raft__after(r->now, r->o.election_max);
     r->transfer_told = 0;
     raft__trace(r, RAFT_TRACE_TRANSFER, (struct raft__note){.peer = to, .a = 1});
 }
@@ -193,7 +195,7 @@ void raft__transfer_round(struct raft *r)
         return;
     }
     const struct raft__peer *p = raft__peer_find(r, r->transfer_to);
-    if (p == NULL || p->match != r->last) {
+    if (p == NULL || (p->match != r->last && !RAFT_BUG(35))) {
         return;
     }
     struct raft_send *s = raft__send(r, RAFT_MSG_TIMEOUT_NOW, p->id);

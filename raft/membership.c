@@ -9,11 +9,12 @@
  * stays is kept.
  *
  * The stack is small and the log may hold any number of configurations, so a full stack forgets from
- * its bottom. What is in force at the commit index or later is needed for truncation, what is in force
- * at the applied index for a snapshot; a host applies whatever happens, so room comes by itself, and
- * until then a follower takes no further CONFIG entry. While booting neither index is known. Then the
- * oldest go nevertheless: a leader appends a configuration only when the one before is committed
- * (change.c), so of the configurations in one log only the last can ever be cut.
+ * its bottom. That costs no safety: a leader appends a configuration only when the one before is committed
+ * (change.c), so of the configurations in one log only the last can ever be cut, whether this member
+ * knows that the others are committed or not. Refusing an entry instead could stop a group for good: a
+ * leader cannot commit the first entry of its term before a quorum has taken the configurations in front
+ * of it. What is forgotten may be missed by a host that wants a snapshot at its applied index; so a leader
+ * begins no change while its own host lags that far.
  *
  * While a configuration is joint, a majority means one of the new voters and one of the old voters.
  *
@@ -149,7 +150,8 @@ static void sync_peers(struct raft *r)
         }
         r->peers[i].roles = c->members[i].roles;
         marks |= c->members[i].roles & ~(uint32_t)(RAFT_VOTER | RAFT_LEARNER);
-        r->voters |= (uint32_t)((c->members[i].roles & RAFT_VOTER) != 0) << i;
+        uint32_t voting = RAFT_BUG(44) ? RAFT_VOTER | RAFT_LEARNER : RAFT_VOTER;
+        r->voters |= (uint32_t)((c->members[i].roles & voting) != 0) << i;
         r->voters_old |= (uint32_t)((c->members[i].roles & RAFT_VOTER_OLD) != 0) << i;
         if (c->members[i].id == r->o.id) {
             r->self = i;
@@ -173,17 +175,9 @@ static void sync_peers(struct raft *r)
                 (struct raft__note){.a = raft__config(r)->index, .b = c->count});
 }
 
-uint32_t raft__configs_room(const struct raft *r, raft_index cut)
+int raft__configs_room(const struct raft *r)
 {
-    uint32_t kept = r->configs_count;
-    while (kept > 1 && r->configs[kept - 1].index >= cut) {
-        kept--;
-    }
-    uint32_t old = 0;
-    while (old + 1 < kept && r->configs[old + 1].index <= r->applied) {
-        old++;
-    }
-    return RAFT_CONFIGS_MAX - kept + old;
+    return r->configs_count < RAFT_CONFIGS_MAX || r->configs[1].index <= r->applied;
 }
 
 /* The oldest `count` are forgotten. */
@@ -233,7 +227,7 @@ void raft__configs_restore(struct raft *r, const struct raft_snapshot *s, int ke
 {
     struct raft_config_at later[RAFT_CONFIGS_MAX];
     uint32_t count = 0;
-    for (uint32_t i = 0; keep && i < r->configs_count; i++) {
+    for (uint32_t i = 0; (keep || RAFT_BUG(28)) && i < r->configs_count; i++) {
         if (r->configs[i].index > s->index) {
             later[count++] = r->configs[i];
         }
@@ -275,8 +269,23 @@ static uint64_t majority_value(const uint64_t *values, uint32_t voters)
     return n == 0 ? 0 : sorted[n / 2];
 }
 
+/* The same for exactly three voters: what two of them have. */
+static uint64_t middle_value(uint64_t a, uint64_t b, uint64_t c)
+{
+    uint64_t low = a < b ? a : b;
+    uint64_t high = a < b ? b : a;
+    return c < low ? low : c > high ? high : c;
+}
+
 uint64_t raft__quorum_value(const struct raft *r, const uint64_t *values)
 {
+    uint32_t two = r->voters & (r->voters - 1); /* all but the first; none when there is none */
+    uint32_t one = two & (two - 1);
+    if (r->voters_old == 0 && one != 0 &&
+        (one & (one - 1)) == 0) { /* most groups, most of the time */
+        return middle_value(values[__builtin_ctz(r->voters)], values[__builtin_ctz(two)],
+                            values[__builtin_ctz(one)]);
+    }
     uint64_t v = majority_value(values, r->voters);
     if (r->voters_old != 0) {
         uint64_t old = majority_value(values, r->voters_old);
@@ -312,7 +321,7 @@ int raft__may_campaign(const struct raft *r)
         if (raft__votes(raft__roles_in(&r->configs[i - 1].config, r->o.id))) {
             return 1;
         }
-        if (r->configs[i - 1].index <= r->commit) {
+        if (r->configs[i - 1].index <= r->commit || RAFT_BUG(38)) {
             return 0;
         }
     }

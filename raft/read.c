@@ -93,7 +93,7 @@ static void push(struct raft *r, uint64_t cookie, raft_id from)
     read->from = from;
     read->at = r->now;
     read->index = r->commit;
-    read->mark = leads ? r->seq : 0;
+    read->mark = leads && !RAFT_BUG(34) ? r->seq : 0;
     read->held = leads && !r->leader_ready;
     r->reads_fresh += !leads;
     if (leads) {
@@ -104,15 +104,15 @@ static void push(struct raft *r, uint64_t cookie, raft_id from)
 raft_ns raft__lease_until(const struct raft *r)
 {
     if (r->o.lease_drift_ppm == 0 || r->role != RAFT_LEADER || !r->leader_ready ||
-        r->transfer_to != 0 || r->transfer_sent || r->voters_old != 0 || r->self == RAFT__NO_SLOT ||
-        (r->voters >> r->self & 1) == 0) {
+        ((r->transfer_to != 0 || r->transfer_sent) && !RAFT_BUG(52)) || r->voters_old != 0 ||
+        r->self == RAFT__NO_SLOT || (r->voters >> r->self & 1) == 0) {
         return 0;
     }
     raft_ns heard = raft__quorum_heard(r);
     raft_ns drift = r->o.election_min / 1000000u * r->o.lease_drift_ppm +
                     r->o.election_min % 1000000u * r->o.lease_drift_ppm / 1000000u + 1;
     raft_ns until = heard == 0 ? 0 : raft__after(heard, r->o.election_min - drift);
-    return until > r->now ? until : 0;
+    return until > r->now || RAFT_BUG(43) ? until : 0;
 }
 
 int raft__read(struct raft *r, uint64_t cookie, int lease)
@@ -207,7 +207,8 @@ int raft__reads_want_round(const struct raft *r)
 uint64_t raft__read_question(struct raft *r)
 {
     if (r->read_number == 0) {
-        r->read_number = raft__random(r) >> 1; /* half the range is left to count in */
+        r->read_number =
+            RAFT_BUG(45) ? 1 : raft__random(r) >> 1; /* half the range is left to count in */
     }
     return ++r->read_number;
 }

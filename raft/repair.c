@@ -86,7 +86,7 @@ void raft__repair_begin(struct raft *r)
 
 static int holds(const struct raft *r, raft_term last_term, raft_index last)
 {
-    if ((r->damage & NOT_WHOLE) != 0) {
+    if ((r->damage & NOT_WHOLE) != 0 && !RAFT_BUG(48)) {
         return 0;
     }
     if ((r->damage & RAFT_DAMAGE_TAIL) == 0 || r->now >= r->caution_until) {

@@ -32,11 +32,6 @@ int raft__snapshot_valid(const struct raft_snapshot *s)
            raft__config_valid(&s->config);
 }
 
-int raft__rx_installing(const struct raft *r)
-{
-    return r->rx.phase == RAFT__RX_STORED || r->rx.phase == RAFT__RX_INSTALLING;
-}
-
 /* --- taken here ----------------------------------------------------------------------------- */
 
 static int same_config(const struct raft_config *a, const struct raft_config *b)
@@ -75,7 +70,7 @@ int raft__snap_taken(struct raft *r, const struct raft_event *ev)
 
 void raft__snap_make_room(struct raft *r)
 {
-    if (raft__log_room(r) > RAFT__LOG_RESERVE || r->snapshot.index <= r->base ||
+    if (raft__log_room(r) > raft__log_reserve(r) || r->snapshot.index <= r->base ||
         raft__rx_installing(r)) {
         return;
     }
@@ -161,7 +156,7 @@ void raft__handle_snapshot_reply(struct raft *r, const struct raft_msg *m)
         raft__peer_agrees(r, p, p->snap_index, p->snap_index);
         return;
     }
-    if (m->offset > p->snap_acked || !p->snap_open) {
+    if ((m->offset > p->snap_acked || !p->snap_open) && !RAFT_BUG(31)) {
         p->retry_at = raft__after(r->now, 2 * r->o.election_max);
     }
     p->snap_open = 1;
@@ -356,7 +351,7 @@ static void give_up_overtaken(struct raft *r)
 {
     struct raft__rx *x = &r->rx;
     int waits = x->phase == RAFT__RX_CHUNKS || x->phase == RAFT__RX_STORED;
-    if (!waits || x->snapshot.index > r->commit) {
+    if (!waits || x->snapshot.index > r->commit || RAFT_BUG(58)) {
         return;
     }
     x->phase = RAFT__RX_NONE;

@@ -266,7 +266,8 @@ static int open_lane(struct bench *b, uint64_t i)
 {
     struct cli one = *b->cli;
     struct lane *lane = &b->lanes[i];
-    char *servers = servers_from(b->cli->options.servers, i);
+    const char *all = b->cli->options.servers;
+    char *servers = servers_from(all != NULL ? all : "127.0.0.1:7410", i);
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = lane};
 
     if (servers == NULL) {

@@ -106,6 +106,20 @@ const struct command cli_commands[] = {
      "due\n\n"
      "  coordctl bench --op set --conns 64 --outstanding 16\n",
      cmd_bench},
+    {"verify", "verify [--path PATH] [--empty] [--skew 10ms] [--budget N] FILE|-...",
+     "judge recorded histories: was every answer one that a linearizable store can give?",
+     "  FILE               written by a program that called coord_record, or ran with "
+     "COORD_RECORD\n"
+     "  --path PATH        only what is at or below it; all clients that write there must be "
+     "recorded\n"
+     "  --empty            nothing was there before the recording began\n"
+     "  --skew DURATION    how far the clocks of several machines may be apart\n"
+     "  --budget N         states remembered in one search (default 4000000)\n\n"
+     "Exit codes: 0 linearizable, 1 violation (the smallest one found is shown), 2 not readable,\n"
+     "6 undecided within the budget.\n\n"
+     "  COORD_RECORD=/tmp/run.hist coordctl bench --op mixed:50 --keys 10 --ops 5000\n"
+     "  coordctl verify --path /bench /tmp/run.hist\n",
+     cmd_verify},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -209,6 +209,11 @@ void coord__core_release(struct coord__core *k, struct coord__request *r)
     }
 }
 
+uint64_t coord__core_requests(const struct coord__core *k)
+{
+    return k->last_id;
+}
+
 static bool pending_in(const struct coord__list *head, uint64_t id)
 {
     for (const struct coord__list *at = head->next; at != head; at = at->next) {

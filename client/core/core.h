@@ -72,6 +72,9 @@ void coord__core_destroy(struct coord__core *k);
 int coord__core_submit(struct coord__core *k, struct coord__request *r, uint32_t timeout_ms,
                        uint64_t now);
 
+/* How many were submitted so far. */
+uint64_t coord__core_requests(const struct coord__core *k);
+
 enum coord_outcome coord__core_outcome(const struct coord__core *k, uint64_t id);
 
 /* --- watches ---------------------------------------------------------------------------------- */

@@ -34,6 +34,9 @@ static void deliver_reply(struct coord *c, const struct coord__out *out)
 {
     struct coord__request *r = out->request;
     struct coord_reply bare;
+    if (c->recorder != NULL) {
+        coord__record_reply(c->recorder, out, coord__core_session(c->core), coord__now());
+    }
     if (r->waiter != NULL) {
         coord__waiter_reply(c, r->waiter, out);
     } else if (r->cb != NULL) {
@@ -84,6 +87,9 @@ static struct coord__listener *next_listener(struct coord *c, coord_listener_id 
 
 static void deliver_state(struct coord *c, enum coord_state state)
 {
+    if (c->recorder != NULL) {
+        coord__record_state(c->recorder, state, coord__core_session(c->core), coord__now());
+    }
     if (c->state_cb != NULL) {
         enter_callback(c);
         c->state_cb(c, state, c->state_arg);

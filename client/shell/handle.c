@@ -19,7 +19,9 @@
 #include "client/shell/handle.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -134,6 +136,7 @@ void coord__free_handle(struct coord *c, bool child)
         coord__free(l);
     }
     coord__arena_finish(&c->scratch);
+    coord__record_close(c->recorder, NULL, 0); /* a handle that was closed has none any more */
     close_fd(c->epoll_fd);
     close_fd(c->timer_fd);
     close_fd(c->wake_fd);
@@ -195,6 +198,21 @@ static struct coord *handle_create(void)
     return c;
 }
 
+/* Record what whoever started this program wants recorded. A program that runs with more rights than
+ * they have does not listen. */
+static int record_asked(struct coord *c, char *why, size_t why_bytes)
+{
+    const char *file = secure_getenv("COORD_RECORD");
+    if (file == NULL || file[0] == 0) {
+        return 0;
+    }
+    int err = coord__record_open(file, coord__now(), &c->recorder);
+    if (err == COORD_ESYSTEM && why != NULL) {
+        (void)snprintf(why, why_bytes, "COORD_RECORD: %s: %s", file, strerror(errno));
+    }
+    return err;
+}
+
 static int open_handle(const struct coord_options *o, bool threaded, struct coord **ret_c,
                        char *why, size_t why_bytes)
 {
@@ -218,6 +236,9 @@ static int open_handle(const struct coord_options *o, bool threaded, struct coor
     }
     if (err == 0 && threaded) {
         err = init_lock(c);
+    }
+    if (err == 0) {
+        err = record_asked(c, why, why_bytes);
     }
     if (err == 0) {
         coord__wake(c); /* the first turn begins to connect */

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include "client/core/convert.h"
 #include "client/core/core.h"
+#include "client/shell/record.h"
 
 #define COORD__HOST_BYTES    256 /* of a server's name, with its NUL */
 #define COORD__ADDRESSES_MAX 16  /* of one name that are tried */
@@ -113,6 +114,7 @@ struct coord {
     coord_listener_id called_listener; /* its callback is under way; 0 none */
     struct coord__list watch_waiters;
     struct event *attached;
+    struct coord__recorder *recorder; /* NULL: nothing is recorded */
     uint8_t read_bytes[65536];
 };
 

@@ -155,6 +155,7 @@ bool coord__turn(struct coord *c)
         }
     }
     c->in_turn = false;
+    coord__record_flush(c->recorder);
     if (going) {
         arm_timers(c);
         if (c->net.readable) {
@@ -175,6 +176,8 @@ void coord__finalize(struct coord *c)
     while (coord__core_next(c->core, &out)) {
         coord__deliver(c, &out);
     }
+    coord__record_close(c->recorder, "closed", coord__now());
+    c->recorder = NULL;
     c->in_turn = false;
     arm_timers(c);
 }

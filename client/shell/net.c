@@ -254,6 +254,7 @@ void coord__net_write(struct coord *c)
         (coord__core_link(c->core).id != n->link && coord__core_link(c->core).id != 0)) {
         return;
     }
+    coord__record_flush(c->recorder); /* a call is recorded before it is sent */
     while ((len = coord__core_output(c->core, &bytes)) > 0) {
         ssize_t sent = send(n->fd, bytes, len, MSG_NOSIGNAL);
         if (sent > 0) {

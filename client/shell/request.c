@@ -207,10 +207,14 @@ int coord__submit_locked(struct coord *c, const struct coord__submission *s,
     r->fail_fast = how->fail_fast;
     r->prefix_bytes = c->prefix_bytes;
     uint32_t timeout_ms = how->timeout_ms != 0 ? how->timeout_ms : c->request_timeout_ms;
-    int err = coord__core_submit(c->core, r, timeout_ms, coord__now());
+    uint64_t now = coord__now();
+    int err = coord__core_submit(c->core, r, timeout_ms, now);
     if (err < 0) {
         coord__request_free(r);
         return err;
+    }
+    if (c->recorder != NULL) {
+        coord__record_call(c->recorder, r, now);
     }
     if (how->ret_request != NULL) {
         *how->ret_request = r->id;

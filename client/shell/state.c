@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * state.c: what a handle tells about itself: states, lease, listeners, timers, names of things.
+ * state.c: what a handle tells about itself: states, lease, listeners, timers, recordings, names of
+ * things.
  *
  * Leaves to others: deciding any of it (client/core/session.c).
  * Thread: as coord.h says for the handle.
@@ -9,6 +10,26 @@
 
 #include <stdio.h>
 #include <string.h>
+
+int coord_record(struct coord *c, const char *file)
+{
+    int err = coord__handle_enter(c);
+    if (err < 0) {
+        return err;
+    }
+    if (c->closing) {
+        err = COORD_ECLOSED;
+    } else if (file == NULL) {
+        coord__record_close(c->recorder, "stopped", coord__now());
+        c->recorder = NULL;
+    } else if (c->recorder != NULL || coord__core_requests(c->core) > 0) {
+        err = COORD_EBUSY;
+    } else {
+        err = coord__record_open(file, coord__now(), &c->recorder);
+    }
+    coord__handle_leave(c);
+    return err;
+}
 
 const char *coord_state_name(enum coord_state state)
 {

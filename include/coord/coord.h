@@ -562,6 +562,31 @@ void coord_unlisten(struct coord *c, coord_listener_id listener);
  * NUL. Errors: none. Thread: the handle's; any when threaded. */
 void coord_describe(const struct coord *c, char *text, size_t bytes);
 
+/* --- recording -------------------------------------------------------------------------------- */
+
+/* Record what this handle does and is told, for `coordctl verify` to judge (docs/history.md): each
+ * request before it is sent, each answer with its receipt, the life of the session. Paths, and values
+ * of up to 64 bytes, are in the file in clear; it is made with mode 0600. Several handles, and several
+ * processes, may record to one file, or each to its own.
+ *
+ * Costs one write to the file for each burst of requests and one for their answers; 64 KiB of memory;
+ * nothing when it is off, which is the default. A file that cannot be written any more ends the
+ * recording and disturbs nothing: the file then says that it is not whole.
+ *
+ * The environment variable COORD_RECORD names a file for every handle of a program that is opened
+ * without this call; it is not looked at by programs that run with more rights than their user has
+ * (secure_getenv). If that file cannot be opened, coord_open fails with COORD_ESYSTEM and says so.
+ *
+ * file: appended to, made if it does not exist; NULL: end the recording. A recording that is ended
+ *       while the handle goes on is judged only up to its end.
+ * Ownership: file is copied.
+ * Errors:    COORD_EBUSY: a request was made already, or there is a recording; COORD_ESYSTEM: the file
+ *            cannot be opened or written (errno says why); COORD_EINVAL, COORD_ENOMEM, COORD_ECLOSED,
+ *            COORD_EFORKED.
+ * Thread:    the handle's; any when threaded.
+ * Return:    0 or negative. */
+COORD_MUST_CHECK int coord_record(struct coord *c, const char *file);
+
 /* --- timers ----------------------------------------------------------------------------------- */
 
 typedef uint64_t coord_timer_id;

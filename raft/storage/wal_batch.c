@@ -218,7 +218,7 @@ int raft__wal_emit(struct raft_wal *w, const struct raft_wal_op *ops, const stru
     }
     uint64_t at = w->header_pending ? 0 : w->pos;
     int rc = w->fs->pwritev(w->fs->ctx, s->fd, w->iov, a.iov_count, at);
-    if (rc != 0) {
+    if (rc != 0 && !RAFT_BUG(12)) {
         w->failed = 1;
         return rc;
     }
@@ -239,7 +239,10 @@ int raft__wal_sync(struct raft_wal *w)
         return 0;
     }
     int rc = w->fs->fdatasync(w->fs->ctx, raft__wal_last_segment(w)->fd);
-    if (rc != 0) {
+    if (rc != 0 && RAFT_BUG(51)) {
+        rc = w->fs->fdatasync(w->fs->ctx, raft__wal_last_segment(w)->fd);
+    }
+    if (rc != 0 && !RAFT_BUG(12)) {
         w->failed = 1; /* what the disk has now is unknown, a second sync would not tell */
         return rc;
     }
@@ -310,5 +313,5 @@ int raft__wal_put(struct raft_wal *w, const struct raft_wal_op *ops, uint32_t co
         }
         i += pack.count;
     }
-    return raft__wal_sync(w);
+    return RAFT_BUG(50) ? 0 : raft__wal_sync(w);
 }

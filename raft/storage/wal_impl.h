@@ -13,6 +13,7 @@
 #ifndef COORD_RAFT_STORAGE_WAL_IMPL_H
 #define COORD_RAFT_STORAGE_WAL_IMPL_H
 
+#include "raft/mutant.h"
 #include "raft/storage/must.h"
 #include "raft/storage/segment.h"
 

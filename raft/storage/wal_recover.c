@@ -92,6 +92,9 @@ static void take_entry(struct wal_recovery *rec, const struct record *r, uint64_
         rec->rc = RAFT_STORE_ECORRUPT;
         return;
     }
+    if (RAFT_BUG(7) && r->index <= raft__wal_log_last(&w->log)) {
+        return; /* what it supersedes comes back */
+    }
     rec->rc = raft__wal_log_reserve(&w->log, 1);
     if (rec->rc != 0) {
         return;

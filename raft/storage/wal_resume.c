@@ -62,7 +62,7 @@ static int begin_first(struct raft_wal *w)
     const struct wal_pack nothing = {0};
     int rc = w->fs->mkdir(w->fs->ctx, "wal");
     if (rc == 0) {
-        rc = w->fs->sync_dir(w->fs->ctx, ".");
+        rc = RAFT_BUG(40) ? 0 : w->fs->sync_dir(w->fs->ctx, ".");
     }
     if (rc == 0 && w->ready_count == 0) {
         rc = raft__wal_make_ready(w, w->o.segment_bytes);
@@ -250,6 +250,10 @@ int raft__wal_resume(struct wal_recovery *rec)
     while (raft__wal_scan_batch(&tail, UINT64_MAX, visit_data, &data)) {
     }
     MUST(tail.pos == rec->scan.pos);
+    if (RAFT_BUG(8) && rec->torn) {
+        rec->scan.pos += RECORD_BATCH_BYTES; /* leaves what is broken where it is */
+        return resume_in_place(w, &rec->scan);
+    }
     /* Bytes that were made up may leave no place for the END, which a writer always does. */
     int can_end = mark.pos + SEGMENT_END_BYTES <= raft__wal_last_segment(w)->bytes;
     if (!rec->torn && !data && can_end) {

@@ -191,9 +191,12 @@ void ens_snapshot(struct ens *c, raft_id id, uint64_t bytes, raft_index keep)
     struct ens_node *n = ens_node(c, id);
     ck_assert_uint_lt(c->snapshots_count, 64);
     ck_assert_uint_gt(n->applied, keep);
-    struct raft_snapshot *s = &c->snapshots[c->snapshots_count++];
     const struct raft_config_at *config = raft_config_at(n->raft, n->applied);
-    ck_assert_ptr_nonnull(config);
+    if (config == NULL) {
+        ck_assert_uint_gt(n->boots, 1); /* applies anew what it had forgotten: later, then */
+        return;
+    }
+    struct raft_snapshot *s = &c->snapshots[c->snapshots_count++];
     s->index = n->applied;
     s->term = c->committed_term[n->applied];
     s->config_index = config->index;

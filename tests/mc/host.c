@@ -30,7 +30,8 @@ void mc_options(const struct mc_scope *scope, unsigned id, unsigned boots, struc
     o->election_max = o->election_min; /* no jitter: the search decides who is first */
     o->priority = 2;                   /* so loyalty ends well before the own timer */
     o->disk_stall = scope->stall ? o->election_min : (raft_ns)1 << 40;
-    o->link_hint = MC_UNIT / 2;
+    o->link_hint = mc_timed(scope) ? 0 : MC_UNIT / 2;
+    o->lease_drift_ppm = scope->drift_ppm;
     o->inflight_msgs_max = MC_INFLIGHT;
     o->log_slots = 32;
     o->reads_max = MC_READS * 2;
@@ -540,6 +541,9 @@ int mc_host_event(struct mc_run *run, enum mc_kind kind, uint32_t argument)
         return 1;
     case MC_POLL:
         return 1;
+    case MC_PASS:
+        mc_pass(mc_core(run->m), argument);
+        return 1;
     case MC_TICK:
     case MC_PAUSE:
     case MC_ELAPSE:
@@ -560,6 +564,7 @@ int mc_host_event(struct mc_run *run, enum mc_kind kind, uint32_t argument)
         break;
     case MC_READ:
         ev.type = RAFT_EV_READ;
+        ev.value = (uint64_t)mc_timed(run->scope);
         break;
     case MC_TRANSFER:
         ev.type = RAFT_EV_TRANSFER;

@@ -20,14 +20,14 @@
 #include <coord/raft.h>
 
 #define MC_NODES       4
-#define MC_LOG_MAX     14     /* indexes 1 .. 14 */
-#define MC_WRITES_MAX  8      /* writes under way at one member */
-#define MC_NET_MAX     26     /* messages in the network; what is sent beyond is lost */
-#define MC_SENDS_MAX   24     /* messages and read answers out of one event */
-#define MC_COMMITS_MAX 4      /* times that one event moves a leader's commit index */
-#define MC_INFLIGHT    2      /* APPEND messages under way to one peer */
-#define MC_TERMS       8      /* terms 0 .. 7 */
-#define MC_STATES_MAX  12000u /* thousands of worlds: a scope that has more does not end */
+#define MC_LOG_MAX     14    /* indexes 1 .. 14 */
+#define MC_WRITES_MAX  8     /* writes under way at one member */
+#define MC_NET_MAX     26    /* messages in the network; what is sent beyond is lost */
+#define MC_SENDS_MAX   24    /* messages and read answers out of one event */
+#define MC_COMMITS_MAX 4     /* times that one event moves a leader's commit index */
+#define MC_INFLIGHT    2     /* APPEND messages under way to one peer */
+#define MC_TERMS       8     /* terms 0 .. 7 */
+#define MC_STATES_MAX  9000u /* thousands of worlds: a scope that has more does not end */
 #define MC_STEPS_MAX   512
 #define MC_READS       2   /* reads of one world */
 #define MC_UNIT        32u /* nanoseconds of the models' clock: timers are small multiples of it */
@@ -113,7 +113,7 @@ void *mc_alloc(size_t bytes);
 void *mc_grow(void *old, size_t bytes);
 void mc_die(const char *why);
 
-/* --- what is explored (scope.c, mutant.c) --------------------------------------------------- */
+/* --- what is explored (scope.c and others) -------------------------------------------------- */
 
 /* Choices that are counted; each world may use so many. */
 enum mc_budget {
@@ -134,6 +134,8 @@ enum mc_budget {
     MC_B_OVERTAKE, /* ordered scopes: messages that arrive before earlier ones of their link */
     MC_B_LOSE,     /* ordered scopes: first messages of a link that are lost */
     MC_B_CONFIG,   /* membership changes asked for */
+    MC_B_PASS,     /* timed scopes: steps of time */
+    MC_B_ROT,      /* crashes in which the disk loses what it had */
     MC_BUDGETS
 };
 
@@ -149,6 +151,8 @@ enum mc_mutant {
     MC_M_COUNT_LEARNER, /* learners count like voters */
     MC_M_JOINT_HALF,    /* of a joint configuration the incoming half suffices */
     MC_M_LEAVE_EARLY,   /* a joint configuration is left before it is committed */
+    MC_M_SILENT_ROT,    /* the host does not tell that the disk lost entries */
+    MC_M_ROT_AS_HOLE,   /* nor that it lost a vote */
     MC_M_CHANGE_EARLY,  /* a new leader changes the members before it committed anything */
 };
 
@@ -181,6 +185,8 @@ enum mc_goal {
     MC_G_CHANGED,     /* what a change asked for is committed */
     MC_G_CUT_OFF,     /* a leader that votes no more has stepped down */
     MC_G_FELL_BACK,   /* a configuration was superseded */
+    MC_G_LEASE,       /* a read was answered by the lease */
+    MC_G_REPAIRED,    /* a member has made good what its disk lost */
     MC_GOALS
 };
 
@@ -194,21 +200,33 @@ struct mc_scope {
     uint8_t budget[MC_BUDGETS];
     uint8_t may_timeout; /* bit i: member i + 1 may let its election timer run out; 0: all */
     uint8_t may_crash;
+    uint8_t may_rot;
+    uint8_t rot_vote; /* the term and vote are lost as well */
     uint8_t may_propose;
     uint8_t may_read;
-    uint32_t mute;     /* bit t: messages of type t are always lost */
-    uint8_t quick;     /* members whose disks are done with a write at once */
-    uint8_t split;     /* unfinished ENTRIES writes may leave some of their entries */
-    uint8_t ordered;   /* links keep their order: what comes first blocks the rest */
-    uint32_t goals;    /* bit g: a search that never reaches g proves nothing */
-    uint8_t stall;     /* disks may count as stalled */
-    uint8_t no_speech; /* leave out the check of durability before speech */
+    uint32_t mute;   /* bit t: messages of type t are always lost */
+    uint8_t quick;   /* members whose disks are done with a write at once */
+    uint8_t split;   /* unfinished ENTRIES writes may leave some of their entries */
+    uint8_t ordered; /* links keep their order: what comes first blocks the rest */
+    uint32_t goals;  /* bit g: a search that never reaches g proves nothing */
+    uint8_t stall;   /* disks may count as stalled */
+    /* Timed scopes: time passes everywhere at once, in steps; rate: by how many ns of its clock for
+     * each member. Timers run out when they are due, reads may be answered by the lease. */
+    uint8_t rate[MC_NODES];
+    uint32_t drift_ppm; /* what the options allow clocks to run apart */
+    uint8_t no_speech;  /* leave out the check of durability before speech */
     enum mc_mutant mutant;
-    unsigned states_max; /* in thousands; 0: MC_STATES_MAX, and more is an error */
+    unsigned states_max; /* in thousands: what is beyond is left out; 0: MC_STATES_MAX, and more is
+                            an error */
 };
 
+/* Searched by default, in two lists; with --long; and with a rule broken (scope_broken.c). */
 extern const struct mc_scope mc_scopes[];
 extern const unsigned mc_scopes_count;
+extern const struct mc_scope mc_scopes_change[];
+extern const unsigned mc_scopes_change_count;
+extern const struct mc_scope mc_scopes_long[];
+extern const unsigned mc_scopes_long_count;
 extern const struct mc_scope mc_mutants[];
 extern const unsigned mc_mutants_count;
 
@@ -232,8 +250,9 @@ struct mc_disk {
     uint8_t commit;
     uint8_t snap_index;
     uint8_t snap_term;
-    uint8_t spare;
+    uint8_t damage; /* enum raft_damage: what recovery reports */
     mc_chain snap_chain;
+    uint8_t damage_index, damage_term; /* the last entry that it had */
     struct mc_log log;
 };
 
@@ -273,6 +292,7 @@ enum mc_kind {
     MC_TICK,   /* time passes until the next timer */
     MC_PAUSE,  /* time passes beyond all timers */
     MC_ELAPSE, /* time passes until just before the next timer */
+    MC_PASS,   /* timed scopes: a step of time, for all */
     MC_CAMPAIGN,
     MC_WRITTEN,  /* the oldest write under way is complete; argument: how many */
     MC_PROPOSE,  /* argument: number of the proposal */
@@ -286,6 +306,7 @@ enum mc_kind {
     MC_LINK_DOWN,
     MC_CRASH, /* argument: how many records of unfinished writes survive; bit 8: so does the file
                    of a received snapshot */
+    MC_ROT,   /* crashes, and the disk has lost entries; argument: how many, the newest ones */
     MC_START
 };
 
@@ -302,6 +323,8 @@ struct mc_view {
     uint8_t leader, commit, applied, first;
     uint8_t last, disk_term, writes_count, records; /* records: of the writes under way */
     uint8_t install, loyal, unpolled, snap_index;
+    uint8_t due; /* a timer has run out */
+    uint8_t repairing;
     uint8_t vote, stable, boots, transfer_to;
     uint8_t seq;                  /* of a leader: of its last request */
     uint8_t config, config_index; /* the newest */
@@ -365,6 +388,11 @@ static inline const struct raft *mc_core_of(const struct mc_member *m)
     return (const struct raft *)(const void *)m->align;
 }
 
+static inline int mc_timed(const struct mc_scope *s)
+{
+    return s->rate[0] != 0;
+}
+
 /* What is gathered while one event runs. */
 struct mc_run {
     const struct mc_scope *scope;
@@ -400,6 +428,7 @@ void mc_write_begin(struct mc_run *run, const struct raft_persist *p);
 /* The first write under way is on disk. */
 void mc_write_finish(struct mc_run *run);
 void mc_crash(struct mc_run *run, uint32_t argument);
+void mc_rot(struct mc_run *run, unsigned lost);
 void mc_boot(struct mc_run *run);
 unsigned mc_records(const struct mc_member *m);
 void mc_log_put(struct mc_log *log, unsigned first, mc_chain chain);
@@ -421,6 +450,8 @@ void mc_set_random(struct raft *r, uint64_t rng);
 void mc_bend(struct raft *r, enum mc_mutant mutant, uint32_t event);
 void mc_unbend(struct raft *r);
 raft_ns mc_clock(const struct raft *r);
+/* The member's clock goes on, though nothing happens at it. */
+void mc_pass(struct raft *r, raft_ns by);
 uint64_t mc_io_done(const struct raft *r);
 uint64_t mc_last_seq(const struct raft *r);
 

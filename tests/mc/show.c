@@ -88,6 +88,7 @@ static void show_action(const struct mc_action *a)
         [MC_TICK] = "its timer runs out",
         [MC_PAUSE] = "sleeps past all timers",
         [MC_ELAPSE] = "feels bound to its leader no more",
+        [MC_PASS] = "and all others: time passes",
         [MC_CAMPAIGN] = "is told to stand for election",
         [MC_WRITTEN] = "its disk completes writes:",
         [MC_PROPOSE] = "takes proposal",
@@ -100,6 +101,7 @@ static void show_action(const struct mc_action *a)
         [MC_LINK_UP] = "its host reports a connection to",
         [MC_LINK_DOWN] = "its host reports a broken connection to",
         [MC_CRASH] = "crashes; unfinished writes that survive:",
+        [MC_ROT] = "crashes, and its disk has lost so many entries:",
         [MC_START] = "starts",
     };
     (void)printf("member %u %s", a->node + 1u, texts[a->kind]);
@@ -120,6 +122,7 @@ static void show_action(const struct mc_action *a)
     case MC_SNAP:
     case MC_LINK_UP:
     case MC_LINK_DOWN:
+    case MC_ROT:
         (void)printf(" %u", a->argument);
         break;
     case MC_CRASH:
@@ -159,7 +162,8 @@ static void show_member(const struct mc_view *v)
     if (v->disk.snap_index != 0) {
         (void)printf(" snapshot %u", v->disk.snap_index);
     }
-    (void)printf(", writes under way %u%s\n", v->writes_count, v->install ? ", loading" : "");
+    (void)printf(", writes under way %u%s%s\n", v->writes_count, v->install ? ", loading" : "",
+                 v->repairing ? ", under repair" : "");
 }
 
 void mc_show(const struct mc_scope *s, const struct mc_result *r)
@@ -176,8 +180,9 @@ void mc_show(const struct mc_scope *s, const struct mc_result *r)
         (void)printf("%4d  ", (int)i - (int)r->start_count + 1);
         show_action(a);
         const struct mc_outcome *out =
-            a->kind == MC_LOSE ? &nothing
-                               : mc_event(w.member[a->node], (enum mc_kind)a->kind, a->argument);
+            a->kind == MC_LOSE || a->kind == MC_PASS
+                ? &nothing
+                : mc_event(w.member[a->node], (enum mc_kind)a->kind, a->argument);
         if (!mc_world_apply(s, &w, a, &broken)) {
             (void)printf("      (does not apply: the way is not a way)\n");
             return;

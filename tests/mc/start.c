@@ -79,8 +79,16 @@ static void settle(struct start *t)
 
 static void lead(struct start *t)
 {
+    for (unsigned i = 1; i < t->s->nodes; i++) {
+        if (mc_view_at(t->w->member[i])->loyal) {
+            (void)act(t, MC_ELAPSE, i, 0); /* to whom it may have heard before it started */
+        }
+    }
     (void)act(t, MC_TICK, 0, 0);
     settle(t);
+    if (mc_view_at(t->w->member[0])->commit == 0 && t->broken == NULL) {
+        t->broken = "the start has no leader";
+    }
 }
 
 /* Members 1 and 2 go on without 3, take a snapshot, and find out that 3 needs it. */

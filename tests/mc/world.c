@@ -117,6 +117,12 @@ static int allowed(uint8_t mask, unsigned node)
 
 static void time_choices(struct choices *c, unsigned i, const struct mc_view *v)
 {
+    if (mc_timed(c->s) && !v->due) {
+        if (left(c, MC_B_CAMPAIGN) && allowed(c->s->may_timeout, i)) {
+            add(c, MC_CAMPAIGN, i, 0);
+        }
+        return;
+    }
     if (v->role == RAFT_LEADER) {
         if (left(c, MC_B_BEAT)) {
             add(c, MC_TICK, i, 0);
@@ -156,6 +162,11 @@ static void disk_choices(struct choices *c, unsigned i, const struct mc_view *v)
         if (v->applied > 1) {
             add(c, MC_SNAP, i, 1);
         }
+    }
+    for (unsigned lost = !c->s->rot_vote; left(c, MC_B_ROT) && allowed(c->s->may_rot, i) &&
+                                          lost <= (unsigned)v->disk.log.last - v->disk.log.base;
+         lost++) {
+        add(c, MC_ROT, i, lost);
     }
     if (!left(c, MC_B_CRASH) || !allowed(c->s->may_crash, i)) {
         return;
@@ -232,6 +243,9 @@ unsigned mc_world_actions(const struct mc_scope *s, const struct mc_world *w,
 {
     struct choices c = {s, w, ret_actions, 0};
     net_choices(&c);
+    if (mc_timed(s) && left(&c, MC_B_PASS)) {
+        add(&c, MC_PASS, 0, 0);
+    }
     for (unsigned i = 0; i < s->nodes; i++) {
         const struct mc_view *v = mc_view_at(w->member[i]);
         if (!v->up) {
@@ -260,10 +274,14 @@ static enum mc_budget price(const struct mc_world *w, const struct mc_action *a)
         return MC_B_PAUSE;
     case MC_ELAPSE:
         return MC_B_ELAPSE;
+    case MC_PASS:
+        return MC_B_PASS;
     case MC_CAMPAIGN:
         return MC_B_CAMPAIGN;
     case MC_CRASH:
         return MC_B_CRASH;
+    case MC_ROT:
+        return MC_B_ROT;
     case MC_RECV_DUP:
         return MC_B_DUP;
     case MC_RECV_HOLD:
@@ -346,9 +364,11 @@ static void note_goals(const struct mc_world *w, const struct mc_view *before,
     g |= (uint32_t)(before->role == RAFT_LEADER && v->up && !leads && v->term == before->term)
          << MC_G_STALLED;
     g |= config_goals(before, v);
+    g |= (uint32_t)(before->repairing && v->up && !v->repairing) << MC_G_REPAIRED;
     for (unsigned i = 0; i < out->answers_count; i++) {
         if (out->answers[i].result == RAFT_READ_OK) {
             g |= (uint32_t)1 << (leads ? MC_G_READ : MC_G_READ_FOLLOWER);
+            g |= (uint32_t)(a->kind == MC_READ && leads) << MC_G_LEASE;
         }
     }
     mc_tally.goals |= g;
@@ -368,11 +388,27 @@ static int pass_over(const struct mc_scope *s, struct mc_world *w, const struct 
     return 1;
 }
 
+static int pass_time(const struct mc_scope *s, struct mc_world *w, const char **ret_broken)
+{
+    for (unsigned i = 0; i < s->nodes && *ret_broken == NULL; i++) {
+        if (mc_view_at(w->member[i])->up) {
+            const struct mc_outcome *out = mc_event(w->member[i], MC_PASS, s->rate[i]);
+            *ret_broken = out->broken;
+            w->member[i] = out->member;
+        }
+    }
+    w->used[MC_B_PASS]++;
+    return 1;
+}
+
 int mc_world_apply(const struct mc_scope *s, struct mc_world *w, const struct mc_action *a,
                    const char **ret_broken)
 {
     if (a->kind == MC_LOSE) {
         return pass_over(s, w, a);
+    }
+    if (a->kind == MC_PASS) {
+        return pass_time(s, w, ret_broken);
     }
     enum mc_budget b = price(w, a);
     uint32_t number = w->member[a->node];

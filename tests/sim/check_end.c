@@ -25,17 +25,14 @@ static uint64_t idle_bound(const struct world *w)
 /* A group with one message of one entry under way needs its time: what counts is that it moves. */
 static void note_progress(struct world *w)
 {
-    uint64_t sum = (uint64_t)w->phase << 48;
-    uint64_t stored = 0;
+    uint64_t sum = ((uint64_t)w->phase << 48) + w->chunks_stored;
     for (raft_id id = 1; id <= w->k.nodes; id++) {
         sum += w->nodes[id].machine.applied + w->nodes[id].st.stable;
-        stored += w->nodes[id].recv_stored;
     }
-    if (sum > w->progress || stored > w->progress_stored) {
+    if (sum > w->progress) {
+        w->progress = sum;
         w->progress_at = w->now;
     }
-    w->progress = sum > w->progress ? sum : w->progress;
-    w->progress_stored = stored; /* a snapshot that arrives in small pieces */
 }
 
 /* Does it take part in the group that this leader leads, now that everything is healed? Removed members
@@ -43,8 +40,8 @@ static void note_progress(struct world *w)
 static int takes_part(const struct world *w, const struct node *leader, raft_id id)
 {
     enum host_state state = w->nodes[id].state;
-    return !check_repair_stuck(w, &w->nodes[id]) && state != HOST_OUT && state != HOST_GONE &&
-           state != HOST_ABSENT && cfg_roles(&cfg_newest(leader)->config, id) != 0;
+    return state != HOST_OUT && state != HOST_GONE && state != HOST_ABSENT &&
+           !check_repair_stuck(w, &w->nodes[id]) && cfg_roles(&cfg_newest(leader)->config, id) != 0;
 }
 
 /* The leader of the newest term, if all who take part follow it. */
@@ -201,6 +198,8 @@ void check_watch(struct world *w)
     struct node *leader = one_leader(w);
     if (leader != NULL && w->phase == PHASE_SETTLE) {
         member_settle(w, leader);
+    } else if (w->phase == PHASE_SETTLE && w->now > w->progress_at + idle_bound(w) / 2) {
+        nemesis_widen(w);
     }
     int equal = leader != NULL && all_equal(w, leader);
     if (w->phase == PHASE_SETTLE && equal) {

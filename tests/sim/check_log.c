@@ -145,19 +145,16 @@ int check_holds(const struct node *n, raft_index index, uint64_t chain)
 /* A member under repair counts for what its disk held before: nobody can know yet. */
 static int check_counts(const struct node *n, raft_index index, uint64_t chain)
 {
-    return index <= n->claimed || check_holds(n, index, chain);
+    return n->state != HOST_ABSENT && (index <= n->claimed || check_holds(n, index, chain));
 }
 
-/* Whose disk counts for the prefix through index, as bits. */
+/* Who holds the prefix through index, as bits. */
 static uint32_t holders_of(const struct world *w, const struct node *n, raft_index index)
 {
     uint64_t chain = elog_chain(&n->log, index);
     uint32_t holders = 0;
     for (raft_id id = 1; id <= w->k.nodes; id++) {
-        const struct node *m = &w->nodes[id];
-        if (m->state != HOST_ABSENT && check_counts(m, index, chain)) {
-            holders |= cfg_bit(id);
-        }
+        holders |= check_counts(&w->nodes[id], index, chain) ? cfg_bit(id) : 0;
     }
     return holders;
 }

@@ -66,11 +66,20 @@ int check_repair_stuck(const struct world *w, const struct node *n)
     if (n->state != HOST_UP || !n->st.repairing || (n->damage & RAFT_DAMAGE_VOTE) == 0) {
         return 0;
     }
+    const struct raft_config_at *c = cfg_newest(n);
+    uint32_t voters = cfg_who(&c->config, RAFT_VOTER | RAFT_VOTER_OLD);
+    if ((voters & ~cfg_bit(n->id)) == 0 && cfg_who(&c->config, RAFT_VOTER) != cfg_bit(n->id)) {
+        return 1; /* it lost the only configuration that it knew: whom should it ask? */
+    }
     for (raft_id id = 1; id <= w->k.nodes; id++) {
         const struct node *m = &w->nodes[id];
-        if (m != n && (m->state == HOST_OUT || m->state == HOST_GONE ||
-                       (m->st.repairing && (m->damage & RAFT_DAMAGE_VOTE) != 0))) {
-            return 1;
+        if (m == n || (voters & cfg_bit(id)) == 0) {
+            continue;
+        }
+        if (m->state == HOST_OUT || m->state == HOST_GONE ||
+            (m->st.repairing && (m->damage & RAFT_DAMAGE_VOTE) != 0) ||
+            (m->cfgs.count > 0 && cfg_newest(m)->index > c->index)) {
+            return 1; /* it will not answer, or knows of voters that n does not know of */
         }
     }
     return 0;

@@ -78,6 +78,7 @@ int client_propose(struct world *w, struct node *n, uint32_t count, uint64_t *re
     w->net.window_work++;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t bytes = (uint32_t)rng_range(&w->rng_client, PAYLOAD_MIN, w->k.payload_max);
+        bytes += w->k.payload_more;
         uint8_t *data = arena_alloc(&w->arena, bytes);
         payload_make(data, bytes, first + i, rng_next(&w->rng_client));
         items[i] = (struct item){.bytes = bytes, .data = data};

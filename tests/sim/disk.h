@@ -71,6 +71,10 @@ enum sim_disk_crash_kind {
  * is released, stop_at, fail and fail_sync are disarmed. */
 void sim_disk_crash(struct sim_disk *d, enum sim_disk_crash_kind kind, uint64_t seed);
 
+/* Before a crash of kind KEEP: let the pending write number `which` (from 0, over all files) be the one
+ * that does not survive, or only its first sectors when torn. Return: 1, or 0 when there is none. */
+int sim_disk_lose_pending(struct sim_disk *d, uint64_t which, int torn);
+
 /* The process dies and nothing else: open files become invalid, the lock is released, faults are
  * disarmed; pending operations stay pending. */
 void sim_disk_kill(struct sim_disk *d);
@@ -82,6 +86,12 @@ void sim_disk_unlock(struct sim_disk *d);
  * sim_disk_counts): a write, create, rename or unlink is pending, a sync is not done; it and every
  * later operation answers -EIO until crash or kill. 0 disarms. */
 void sim_disk_stop_at(struct sim_disk *d, uint64_t change);
+
+/* Call watch before every changing operation; NULL: no longer. */
+void sim_disk_watch(struct sim_disk *d, void (*watch)(void *arg), void *arg);
+
+/* How many writes to files and how many operations of directories a power cut could lose now. */
+void sim_disk_pending(const struct sim_disk *d, uint64_t *ret_writes, uint64_t *ret_names);
 
 /* 1 when stopped. */
 int sim_disk_stopped(const struct sim_disk *d);

@@ -139,6 +139,30 @@ void sim_disk_crash(struct sim_disk *d, enum sim_disk_crash_kind kind, uint64_t 
     }
 }
 
+int sim_disk_lose_pending(struct sim_disk *d, uint64_t which, int torn)
+{
+    for (size_t i = 0; i < d->inodes_count; i++) {
+        struct inode *f = &d->inodes[i];
+        size_t count = f->used ? f->pending_count : 0;
+        if (which >= count) {
+            which -= count;
+            continue;
+        }
+        struct change *c = &f->pending[which];
+        if (torn && c->kind == CHANGE_WRITE) {
+            uint64_t sectors = (c->data.len + SECTOR_BYTES - 1) / SECTOR_BYTES;
+            uint64_t whole = sectors / 2 * SECTOR_BYTES;
+            sd_bytes_resize(&c->data, whole < c->data.len ? whole : c->data.len);
+            return 1;
+        }
+        sd_bytes_free(&c->data);
+        memmove(c, c + 1, (f->pending_count - (size_t)which - 1) * sizeof *c);
+        f->pending_count--;
+        return 1;
+    }
+    return 0;
+}
+
 void sim_disk_unlock(struct sim_disk *d)
 {
     d->locked = 0;
@@ -147,6 +171,24 @@ void sim_disk_unlock(struct sim_disk *d)
 void sim_disk_stop_at(struct sim_disk *d, uint64_t change)
 {
     d->stop_at = change;
+}
+
+void sim_disk_watch(struct sim_disk *d, void (*watch)(void *arg), void *arg)
+{
+    d->watch = watch;
+    d->watch_arg = arg;
+}
+
+void sim_disk_pending(const struct sim_disk *d, uint64_t *ret_writes, uint64_t *ret_names)
+{
+    *ret_writes = 0;
+    *ret_names = 0;
+    for (size_t i = 0; i < d->inodes_count; i++) {
+        *ret_writes += d->inodes[i].used ? d->inodes[i].pending_count : 0;
+    }
+    for (int i = 0; i < d->dirs_count; i++) {
+        *ret_names += d->dirs[i].pending_count;
+    }
 }
 
 int sim_disk_stopped(const struct sim_disk *d)

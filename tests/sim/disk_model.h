@@ -103,6 +103,8 @@ struct sim_disk {
 
     int stopped;
     uint64_t stop_at;
+    void (*watch)(void *arg);
+    void *watch_arg;
     int fail_ops;
     uint32_t fail_nth;
     uint32_t fail_times;

@@ -174,17 +174,16 @@ static void forget_process(struct node *n)
     n->taken_for = 0;
     n->stall_until = 0;
     n->slow_until = 0;
+    n->no_room = 0;
     n->take = (struct snap_job){0};
     n->install = (struct snap_job){0};
     memset(n->link_known, 0, sizeof(n->link_known));
 }
 
 /* What the disk thread and the snapshot worker were doing goes on until the power fails inside. */
-static void run_into_the_cut(struct world *w, struct node *n)
+static void run_into_the_cut(struct world *w, struct node *n, uint64_t into)
 {
-    const struct sim_disk_counts *counts = sim_disk_counts(n->disk);
-    uint64_t most = n->take.active || n->install.active ? 8 : 2; /* a batch is a write and a sync */
-    sim_disk_stop_at(n->disk, counts->changes + 1 + rng_below(&w->rng_disk, most));
+    sim_disk_stop_at(n->disk, sim_disk_counts(n->disk)->changes + into);
     if (n->take.active && !n->take.written) {
         MARK(w, SNAPSHOT_CRASHED);
         snap_write_job(w, n);
@@ -212,32 +211,45 @@ static void stop_disk(struct node *n)
 
 void host_end(struct world *w, struct node *n, enum host_end how)
 {
+    struct host_cut cut = {.how = how, .kind = SIM_DISK_CRASH_RANDOM};
     if (n->state != HOST_UP) {
         return;
     }
+    if (n->doomed != 0 || (how != HOST_END_ROT && rng_chance(&w->rng_disk, 700))) {
+        uint64_t most = n->take.active || n->install.active ? 8 : 2; /* a batch: write and sync */
+        cut.into = 1 + rng_below(&w->rng_disk, most);
+    }
+    if (how != HOST_END_KILL && rng_chance(&w->rng_disk, 400)) {
+        cut.kind = (enum sim_disk_crash_kind)rng_range(&w->rng_disk, SIM_DISK_CRASH_RANDOM,
+                                                       SIM_DISK_CRASH_NAMES);
+    }
+    cut.seed = how != HOST_END_KILL ? rng_next(&w->rng_disk) : 0;
+    host_cut(w, n, &cut);
+}
+
+void host_cut(struct world *w, struct node *n, const struct host_cut *cut)
+{
     trace_add(&w->trace,
               &(struct trace_rec){
-                  .at = w->now, .kind = TR_CRASH, .node = (uint8_t)n->id, .a = (uint64_t)how});
+                  .at = w->now, .kind = TR_CRASH, .node = (uint8_t)n->id, .a = (uint64_t)cut->how});
     if (n->recv != NULL) {
         MARK(w, CRASH_IN_TRANSFER);
     }
     client_node_ended(w, n);
-    if (n->doomed != 0 || (how != HOST_END_ROT && rng_chance(&w->rng_disk, 700))) {
-        run_into_the_cut(w, n);
+    if (cut->into > 0) {
+        run_into_the_cut(w, n, cut->into);
     }
     stop_disk(n);
     snap_close(n);
     raft_wal_close(n->wal);
     n->wal = NULL;
-    if (how == HOST_END_KILL) {
+    if (cut->how == HOST_END_KILL) {
         sim_disk_kill(n->disk);
     } else {
-        enum sim_disk_crash_kind kind = SIM_DISK_CRASH_RANDOM;
-        if (rng_chance(&w->rng_disk, 400)) {
-            kind = (enum sim_disk_crash_kind)rng_range(&w->rng_disk, SIM_DISK_CRASH_RANDOM,
-                                                       SIM_DISK_CRASH_NAMES);
+        if (cut->but > 0) {
+            (void)sim_disk_lose_pending(n->disk, cut->but - 1, cut->torn); /* or nothing is lost */
         }
-        sim_disk_crash(n->disk, kind, rng_next(&w->rng_disk));
+        sim_disk_crash(n->disk, cut->kind, cut->seed);
     }
     n->state = HOST_DOWN;
     int flight = n->flight_active;

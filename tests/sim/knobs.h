@@ -70,6 +70,7 @@ struct knobs {
     uint64_t segment_bytes;
     uint32_t segments_ready;
     uint64_t snap_every; /* entries applied between snapshots */
+    uint64_t snap_keep;  /* entries kept behind a snapshot, at least */
     uint32_t state_pad;  /* bytes that make the state larger */
 
     uint64_t loop_ns;  /* actions are taken this long after an event at most; 0: at once */
@@ -80,6 +81,7 @@ struct knobs {
     uint64_t client_ns; /* mean between two steps of the load */
     uint32_t batch_max;
     uint32_t payload_max;
+    uint32_t payload_more; /* bytes that every payload has besides */
     uint32_t read_permille;
 
     uint64_t latency_ns;

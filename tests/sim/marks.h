@@ -45,6 +45,7 @@
     X(REFUSED_NOT_LEADER, 1, "a proposal was refused: not the leader")                           \
     X(REFUSED_TRANSFER, 1, "a proposal was refused: leadership is being handed over")            \
     X(REFUSED_FULL, 1, "a proposal was refused: the log or the window is full")                  \
+    X(LOG_WIDENED, 0, "a log full of what nobody could commit was made larger")                  \
     X(REFUSED_NO_SPACE, 1, "a proposal was refused: no space")                                   \
     X(TRANSFERRED, 1, "leadership went where it was told to")                                    \
     X(STEPPED_DOWN_SAME_TERM, 1, "a leader without a quorum, or with a slow disk, stepped down") \
@@ -80,6 +81,16 @@
     X(READ_WAITED, 1, "a read had to wait until its index was applied")                          \
     X(IO_FAULTED, 1, "a failed write or sync made a member stop")                                \
     X(DISK_STALLED, 1, "a disk did not answer for longer than disk_stall")                       \
+    X(BIT_FLIPPED, 1, "a bit on a disk flipped")                                                 \
+    X(SECTORS_SCRAMBLED, 1, "a piece of a file came to hold something else")                     \
+    X(SECTOR_UNREADABLE, 1, "a piece of a file could not be read any more")                      \
+    X(WRITE_MISDIRECTED, 1, "a write had gone to another place")                                 \
+    X(READ_FAILED, 1, "a read failed while a member booted; it booted later")                    \
+    X(NO_ROOM, 1, "a disk was found full")                                                       \
+    X(ROOM_AGAIN, 1, "a full disk had room again")                                               \
+    X(BATCH_WAITED, 1, "a batch had to wait for room on the disk")                               \
+    X(SNAPSHOT_NO_ROOM, 1, "a snapshot found no room on the disk")                               \
+    X(BOOT_WITHOUT_ROOM, 0, "a member could not start for want of room")                         \
     X(DISK_FROZEN, 1, "a disk did not answer at all for many elections")                         \
     X(DISK_SLOW, 1, "a disk was many times slower for a while")                                  \
     X(PAUSED_LEADER, 1, "the process of a leader was paused")                                    \

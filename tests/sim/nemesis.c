@@ -8,7 +8,6 @@
  */
 #include "tests/sim/world.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* The members that are there, in the order of their ids. */
@@ -61,53 +60,11 @@ static uint64_t duration(struct world *w)
 /* ------------------------------------------------------------------------------------------- */
 /* Ends of processes                                                                             */
 
-/* Flip bits in one file, of the log or of the snapshots. */
-struct victim {
-    struct rng *rng;
-    const char *dir;
-    char path[128];
-    uint64_t seen;
-};
-
-static int choose_file(void *arg, const char *name)
-{
-    struct victim *v = arg;
-    v->seen++;
-    if (rng_below(v->rng, v->seen) == 0) {
-        snprintf(v->path, sizeof(v->path), "%s/%s", v->dir, name);
-    }
-    return 0;
-}
-
-static void rot(struct world *w, struct node *n)
-{
-    const struct raft_fs *fs = sim_disk_fs(n->disk);
-    struct victim v = {.rng = &w->rng_disk, .dir = rng_chance(&w->rng_disk, 700) ? "wal" : "snap"};
-    if (fs->list(fs->ctx, v.dir, choose_file, &v) != 0 || v.seen == 0) {
-        return;
-    }
-    uint64_t bytes = 0;
-    if (sim_disk_data(n->disk, v.path, &bytes) == NULL || bytes == 0) {
-        return;
-    }
-    n->rotted = 1;
-    n->spoiled = 1;
-    uint64_t at = rng_below(&w->rng_disk, bytes);
-    /* More than one bit could take a record and the one that attests it together. */
-    if (v.dir[0] == 'w' || rng_chance(&w->rng_disk, 500)) {
-        (void)sim_disk_flip(n->disk, v.path, at, (int)rng_below(&w->rng_disk, 8));
-    } else {
-        uint64_t len = rng_range(&w->rng_disk, 1, 700);
-        len = len < bytes - at ? len : bytes - at;
-        (void)sim_disk_scramble(n->disk, v.path, at, len, rng_next(&w->rng_disk));
-    }
-}
-
 static void end_node(struct world *w, struct node *n, enum host_end how)
 {
     host_end(w, n, how);
     if (how == HOST_END_ROT) {
-        rot(w, n);
+        disk_rot(w, n);
     }
     uint64_t wait = duration(w);
     if (rng_chance(&w->rng_nemesis, 300)) {
@@ -127,16 +84,11 @@ static void crash(struct world *w, enum sim_fault kind)
         }
         return;
     }
-    struct node *n = nemesis_target(w);
+    struct node *n = kind == FAULT_ROT ? disk_rot_target(w) : nemesis_target(w);
     if (n == NULL) {
         return;
     }
     if (kind == FAULT_ROT) {
-        /* A record is attested by a later one: only then can damage be told from a torn tail. That
-         * holds for every rot of a member, not for its first one only. */
-        if (!n->sealed || n->flight_active || !nemesis_may_lose(w, n->id)) {
-            return;
-        }
         end_node(w, n, HOST_END_ROT);
         return;
     }
@@ -228,32 +180,7 @@ static void partition(struct world *w, struct fault *f)
 }
 
 /* ------------------------------------------------------------------------------------------- */
-/* Disk, clock, leadership                                                                       */
-
-static void break_disk(struct world *w, struct node *n, enum sim_fault kind)
-{
-    if (kind == FAULT_STALL) {
-        uint64_t t = duration(w) / 3;
-        n->stall_until = w->now + t;
-        if (t > w->k.raft.disk_stall) {
-            MARK(w, DISK_STALLED);
-        }
-    } else if (kind == FAULT_FREEZE) {
-        MARK(w, DISK_FROZEN);
-        uint64_t until = w->now + (5 + rng_below(&w->rng_nemesis, 10)) * w->k.raft.election_max;
-        n->stall_until = until < w->k.chaos_ns ? until : w->k.chaos_ns;
-    } else if (kind == FAULT_SLOW) {
-        MARK(w, DISK_SLOW);
-        n->slow_until = w->now + duration(w);
-        n->slow_factor = rng_range(&w->rng_nemesis, 3, 50);
-    } else if (rng_chance(&w->rng_disk, 700)) {
-        sim_disk_fail_sync(n->disk, (uint32_t)rng_range(&w->rng_disk, 1, 4),
-                           rng_chance(&w->rng_disk, 500) ? SIM_DISK_SYNC_KEEP
-                                                         : SIM_DISK_SYNC_REVERT);
-    } else {
-        sim_disk_fail(n->disk, SIM_DISK_WRITE, (uint32_t)rng_range(&w->rng_disk, 1, 4), 1, 5);
-    }
-}
+/* Clock, leadership                                                                             */
 
 static void pause_node(struct world *w, struct node *n, struct fault *f)
 {
@@ -309,7 +236,8 @@ static void trouble_node(struct world *w, struct fault *f)
     case FAULT_FREEZE:
     case FAULT_SLOW:
     case FAULT_EIO:
-        break_disk(w, n, f->kind);
+    case FAULT_BADREAD:
+        disk_trouble(w, n, f->kind, duration(w));
         break;
     case FAULT_PAUSE:
         pause_node(w, n, f);
@@ -332,6 +260,11 @@ static void trouble_node(struct world *w, struct fault *f)
     case FAULT_NOSPACE:
         f->node = n->id;
         say_space(w, n, 0);
+        break;
+    case FAULT_FULL:
+        f->node = n->id;
+        sim_disk_set_capacity(n->disk, sim_disk_used(n->disk) +
+                                           rng_below(&w->rng_nemesis, 3 * w->k.segment_bytes));
         break;
     default:
         break;
@@ -399,8 +332,11 @@ void nemesis_step(struct world *w)
     if (count == 0 || f == NULL) {
         return;
     }
-    *f = (struct fault){.kind = (enum sim_fault)kinds[rng_below(&w->rng_nemesis, count)],
-                        .number = ++w->nemesis.count};
+    enum sim_fault kind = (enum sim_fault)kinds[rng_below(&w->rng_nemesis, count)];
+    if (knobs_has(&w->k, FAULT_MEMBER) && rng_chance(&w->rng_nemesis, 250)) {
+        kind = FAULT_MEMBER; /* most of what is asked of a leader is refused, or takes its time */
+    }
+    *f = (struct fault){.kind = kind, .number = ++w->nemesis.count};
     uint64_t number = f->number;
     begin(w, f);
     world_later(w, duration(w), (struct ev){.kind = EV_UNDO, .a = number});
@@ -415,6 +351,9 @@ static void undo(struct world *w, struct fault *f)
     }
     if (f->kind == FAULT_NOSPACE && n != NULL) {
         say_space(w, n, 1);
+    }
+    if (f->kind == FAULT_FULL && n != NULL) {
+        sim_disk_set_capacity(n->disk, UINT64_MAX);
     }
     trace_add(&w->trace,
               &(struct trace_rec){.at = w->now, .kind = TR_FAULT, .a = f->number, .b = f->kind});
@@ -438,6 +377,8 @@ void nemesis_heal(struct world *w)
             undo(w, &w->nemesis.active[i]);
         }
     }
+    uint64_t calm = w->k.raft.election_min / 100; /* a long delay would look like a fault */
+    w->k.jitter_ns = w->k.jitter_ns < calm ? w->k.jitter_ns : calm;
     w->k.loss_permille = 0;
     w->k.dup_permille = 0;
     w->k.reorder_permille = 0;
@@ -454,5 +395,27 @@ void nemesis_heal(struct world *w)
         say_space(w, n, 1);
         world_later(w, rng_below(&w->rng_nemesis, w->k.raft.election_max),
                     (struct ev){.kind = EV_BOOT, .node = (uint8_t)id});
+    }
+}
+
+/* A log that leaders which never committed anything have filled to the last slot can be led by nobody:
+ * its operator starts the member again with a larger one. */
+void nemesis_widen(struct world *w)
+{
+    int full = 0;
+    for (raft_id id = 1; id <= w->k.nodes; id++) {
+        const struct node *n = world_node(w, id);
+        full |= n->state == HOST_UP && n->log.count >= w->k.raft.log_slots;
+    }
+    if (!full) {
+        return;
+    }
+    MARK(w, LOG_WIDENED);
+    w->k.raft.log_slots *= 2;
+    w->progress = 0;
+    w->progress_at = w->now;
+    for (raft_id id = 1; id <= w->k.nodes; id++) {
+        host_end(w, world_node(w, id), HOST_END_KILL);
+        world_later(w, 0, (struct ev){.kind = EV_BOOT, .node = (uint8_t)id});
     }
 }

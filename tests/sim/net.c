@@ -35,7 +35,7 @@ void packet_free(struct packet *p)
     free(p);
 }
 
-static struct packet *packet_copy(const struct packet *p)
+struct packet *packet_copy(const struct packet *p)
 {
     struct packet *c = packet_new(p->count, p->data_bytes);
     struct item *items = c->items;

@@ -50,7 +50,7 @@ int world_alive(const struct world *w, raft_id id)
 
 /* ------------------------------------------------------------------------------------------- */
 
-static void heal(struct world *w)
+void world_heal(struct world *w)
 {
     w->phase = PHASE_SETTLE;
     w->healed_at = w->now;
@@ -105,8 +105,6 @@ static void put_off(struct node *n, const struct ev *e)
     n->late[n->late_count++] = *e;
 }
 
-static void dispatch(struct world *w, const struct ev *e);
-
 /* What waited comes in one burst: in its order, or timers first, or timers last. */
 static void resume(struct world *w, struct node *n)
 {
@@ -136,7 +134,7 @@ static int of_process(uint8_t kind)
            kind == EV_SNAP_LOADED || kind == EV_CRASH;
 }
 
-static void dispatch(struct world *w, const struct ev *e)
+void world_dispatch(struct world *w, const struct ev *e)
 {
     struct node *n = world_node(w, e->node);
     if (of_process(e->kind) && (n->state != HOST_UP || n->boot != e->boot)) {
@@ -175,7 +173,7 @@ static void dispatch(struct world *w, const struct ev *e)
         nemesis_undo(w, e->a);
         break;
     case EV_HEAL:
-        heal(w);
+        world_heal(w);
         break;
     case EV_WATCH:
         check_watch(w);
@@ -209,6 +207,21 @@ static struct world *world_create(const struct world_run *run, struct marks *m)
     return w;
 }
 
+struct world *world_open(const struct knobs *k, struct marks *m)
+{
+    struct world *w = sim_alloc(sizeof(*w));
+    w->marks = m;
+    w->phase = PHASE_CHAOS;
+    w->k = *k;
+    struct rng *streams[] = {&w->rng_tie,  &w->rng_net,    &w->rng_disk,
+                             &w->rng_host, &w->rng_client, &w->rng_nemesis};
+    for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]); i++) {
+        rng_init_flat(streams[i]);
+    }
+    check_config_begin(w);
+    return w;
+}
+
 static void start(struct world *w)
 {
     for (raft_id id = 1; id <= w->k.nodes; id++) {
@@ -236,7 +249,7 @@ static void start(struct world *w)
     world_later(w, w->k.chaos_ns, (struct ev){.kind = EV_HEAL});
 }
 
-static void world_destroy(struct world *w)
+void world_close(struct world *w)
 {
     struct ev e;
     for (raft_id id = 1; id <= w->k.nodes; id++) {
@@ -279,7 +292,7 @@ void world_run(const struct world_run *run, struct marks *m, struct world_result
     start(w);
     while (!w->failed && w->phase != PHASE_DONE && evq_pop(&w->q, &e)) {
         w->now = e.at;
-        dispatch(w, &e);
+        world_dispatch(w, &e);
         if (++w->steps > WORLD_STEPS_MAX) {
             sim_fail(w, "more than %u events: a storm (R13)", WORLD_STEPS_MAX);
         }
@@ -303,5 +316,5 @@ void world_run(const struct world_run *run, struct marks *m, struct world_result
     if (run->current != NULL) {
         *run->current = NULL;
     }
-    world_destroy(w);
+    world_close(w);
 }

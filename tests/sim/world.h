@@ -24,6 +24,7 @@
 #include "tests/sim/util.h"
 
 #define SIM_SLOTS       (SIM_NODES_MAX + 1) /* arrays indexed by id */
+#define SIM_PATH_BYTES  128
 #define SIM_CLUSTER_ID  0x51bU
 #define WORLD_STEPS_MAX 20000000U /* events of one seed; more is a storm */
 
@@ -74,6 +75,7 @@ void net_break(struct world *w, raft_id a, raft_id b);
 /* What was held back and is no longer stopped arrives now. */
 void net_release(struct world *w);
 struct packet *packet_new(uint32_t count, uint32_t data_bytes);
+struct packet *packet_copy(const struct packet *p);
 void packet_free(struct packet *p);
 void net_finish(struct world *w);
 
@@ -130,7 +132,7 @@ struct read_wait {
 struct snap_job {
     int active;
     int written; /* the file was finished when the job began; now only time passes */
-    int failed;
+    int failed;  /* error of the file system or the storage; 0: none */
     struct machine machine;
     struct raft_snapshot meta;
     uint64_t digest[2];
@@ -180,18 +182,23 @@ struct node {
     int flight_written; /* raft_wal_write has been called with it */
     int flight_result;
     uint64_t flight_number;
-    enum host_end doomed; /* ends inside its next write; 0: no */
-    int sealed;           /* nothing was written since the last raft_wal_idle */
-    uint64_t stall_until; /* virtual time */
-    uint64_t slow_until;  /* virtual time: every operation takes slow_factor times as long */
+    enum host_end doomed;               /* ends inside its next write; 0: no */
+    char attested_path[SIM_PATH_BYTES]; /* where the last batch was written, and where it ends: */
+    uint64_t attested_end;              /* what stands before is attested by the next record */
+    int sealed;                         /* nothing was written since the last raft_wal_idle */
+    uint64_t stall_until;               /* virtual time */
+    int no_room;                        /* the core was told that the disk is full */
+    uint64_t slow_until; /* virtual time: every operation takes slow_factor times as long */
     uint64_t slow_factor;
-    int bad_reads; /* reads of the next recoveries may fail */
+    int bad_reads;  /* of so many of the next recoveries a read may fail, */
+    int reads_fail; /* and of the one going on */
     int io_failed;
     uint64_t io_failed_at;
-    int rotted;  /* its disk may have lost what was acknowledged */
-    int spoiled; /* a part of it rotted since it was read last */
-    int member;  /* a committed configuration once had it */
-    int left;    /* and the last one leaves it out */
+    int rotted;     /* its disk may have lost what was acknowledged */
+    int spoiled;    /* a part of it rotted since it was read last */
+    int repair_cut; /* raft_wal_repaired was called and failed: it may have been written or not */
+    int member;     /* a committed configuration once had it */
+    int left;       /* and the last one leaves it out */
     struct image durable;
     uint32_t damage;  /* enum raft_damage: what its log said at this boot */
     uint32_t verdict; /* of the log alone, but for its tail */
@@ -228,6 +235,17 @@ void host_create(struct world *w, struct node *n, raft_id id);
 void host_finish(struct world *w, struct node *n);
 void host_boot(struct world *w, struct node *n);
 void host_end(struct world *w, struct node *n, enum host_end how);
+/* The same with everything said that host_end draws. into: 0, or the process goes on into its `into`th
+ * next disk operation. */
+struct host_cut {
+    enum host_end how;
+    uint64_t into;
+    enum sim_disk_crash_kind kind;
+    uint64_t seed;
+    uint64_t but; /* with KEEP: 0, or the number (from 1) of the pending write that is lost */
+    int torn;     /* ... or torn */
+};
+void host_cut(struct world *w, struct node *n, const struct host_cut *cut);
 /* Give the core one event (n->st is current afterwards); ev->now is set here. items: the payloads of
  * ev->entries, or NULL. ret_accept: may be NULL. Return: raft_step's. */
 int host_feed(struct world *w, struct node *n, struct raft_event *ev, const struct item *items,
@@ -267,6 +285,8 @@ void disk_failed(struct world *w, struct node *n);
 /* host_snap.c: snapshots. */
 int snap_nearly_full(const struct world *w, const struct node *n);
 void snap_maybe_take(struct world *w, struct node *n);
+/* Take one now, unless one is under way. */
+void snap_begin(struct world *w, struct node *n);
 void snap_write_job(struct world *w, struct node *n);
 void snap_taken(struct world *w, struct node *n);
 int snap_attach(struct world *w, struct node *n, struct packet *p);
@@ -388,6 +408,15 @@ void nemesis_heal(struct world *w);
 int nemesis_may_lose(const struct world *w, raft_id id);
 /* A member that is up; half of the time a leader. NULL: none. */
 struct node *nemesis_target(struct world *w);
+
+/* Larger logs for members whose log is full, when nobody leads the healed group. */
+void nemesis_widen(struct world *w);
+
+/* nemesis_disk.c */
+void disk_rot(struct world *w, struct node *n);
+/* A member whose disk may rot, its log sealed; NULL: none. */
+struct node *disk_rot_target(struct world *w);
+void disk_trouble(struct world *w, struct node *n, enum sim_fault kind, uint64_t time);
 
 /* nemesis_member.c: who belongs to the group. */
 void member_change(struct world *w);
@@ -514,8 +543,8 @@ struct world {
     enum phase phase;
     uint64_t healed_at;
     uint64_t converged_ns; /* how long it took */
-    uint64_t progress;     /* a number that grows with everything achieved since */
-    uint64_t progress_stored;
+    uint64_t chunks_stored;
+    uint64_t progress; /* a number that grows with everything achieved since */
     uint64_t progress_at;
     uint64_t quiet_from;
     uint64_t quiet_sent;
@@ -564,5 +593,19 @@ struct world_run {
 
 /* Run one seed. Ownership: none kept. Return: none; *ret_result is filled, marks are added to m. */
 void world_run(const struct world_run *run, struct marks *m, struct world_result *ret_result);
+
+/* ------------------------------------------------------------------------------------------- */
+/* A world without chance, for those who say themselves what happens (tests/script). Its members are
+ * made and booted by the caller (host_create, host_boot), its events taken from w->q by the caller. */
+
+/* Ownership: release with world_close. Return: never NULL. */
+struct world *world_open(const struct knobs *k, struct marks *m);
+void world_close(struct world *w);
+
+/* Carry out one event; w->now must be its time already. */
+void world_dispatch(struct world *w, const struct ev *e);
+
+/* Undo all faults and look from now on for convergence: w->phase ends as PHASE_DONE. */
+void world_heal(struct world *w);
 
 #endif
