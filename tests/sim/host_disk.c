@@ -445,6 +445,7 @@ static int note_verdict(struct world *w, struct node *n, const struct raft_wal_s
         MARK(w, TORN_TAIL_CUT);
     }
     n->verdict = now;
+    n->repaired = n->repaired && now == 0;
     n->damage = found->damage;
     /* A host may doubt more than its log does; flips of bits alone hardly ever take the vote. */
     n->doubts = now != 0 && (n->spoiled ? rng_chance(&w->rng_disk, 300) : n->doubts);
