@@ -197,6 +197,9 @@ sim: $(SIM)  ## run the simulator: SEED= first seed, N= how many
 SCRIPTS = $(sort $(wildcard tests/script/$(if $(T),$(T),sc)_*.txt))
 scripts: $(SCRIPT)  ## run the scenario scripts (T=sc_07 runs one)
 	$(SCRIPT) $(SCRIPTS)
+STRIDE ?= 4
+script-sweep: $(SCRIPT)  ## cut the power at every disk operation of every script (STRIDE=1 all images, default every 4th)
+	$(SCRIPT) --sweep --stride $(STRIDE) $(SCRIPTS)
 MUTANT_UNITS := $(filter $(B)/unit/test_wal% $(B)/unit/test_raft% $(B)/unit/test_snap%,$(UNITS))
 .PHONY: test-mutants
 test-mutants: $(SCRIPT) $(if $(MEASURE),$(SIM) $(MUTANT_UNITS))  ## put known bugs back: does the test for each fail? (MEASURE=1: does the simulator?)
@@ -214,7 +217,8 @@ fuzz-keep: $(B)/fuzz/$(F)  ## add to the corpus of F=name what its searches foun
 	@tests/fuzz/run.sh keep $(B) $(F)
 fuzz-replay: $(REPLAYS)  ## run every kept fuzzing input (any VARIANT, any compiler)
 	@for r in $(REPLAYS); do $$r tests/fuzz/corpus/$${r##*/} || exit 1; done
-test: unit sim mc fuzz-replay integration  ## unit tests, a batch of seeds, real processes
+test: unit sim scripts script-sweep mc fuzz-replay integration  ## everything: unit tests, seeds, scenarios, known bugs put back, real processes
+	@$(MAKE) -s VARIANT=mutants test-mutants
 bench-raft: $(BENCH_RAFT)  ## measure the Raft library (D=directory for the log's part)
 	$(BENCH_RAFT) $(D)
 

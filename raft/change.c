@@ -190,7 +190,7 @@ static void append_config(struct raft *r, const struct raft_config *c)
 /* May another configuration follow the newest one at all? */
 static int settled(const struct raft *r)
 {
-    return raft__config_committed(r) && raft__configs_room(r, RAFT__NEVER) > 0;
+    return raft__config_committed(r) && raft__configs_room(r);
 }
 
 /* A configuration as a caller may ask for it. */

@@ -94,22 +94,15 @@ static int match_entries(const struct raft *r, const struct raft_event *ev, uint
     return 0;
 }
 
-/* What there is room for. */
-struct room {
-    uint32_t slots;
-    uint32_t configs;
-};
-
 /* Is there a place for e? A full disk keeps a reserve for entries without a payload: the first of a
  * leader must be committed before it can even serve reads. */
-static int fits(const struct raft *r, const struct raft_entry *e, struct room room)
+static int fits(const struct raft *r, const struct raft_entry *e)
 {
-    return (!r->disk_full || e->bytes == 0) && room.slots > 0 &&
-           (e->type != RAFT_ENTRY_CONFIG || room.configs > 0);
+    return !r->disk_full || e->bytes == 0;
 }
 
-/* Append entries[same ..] as far as there is room, after cutting what conflicts. Nothing is cut for
- * nothing: the room counts what the cut makes free.
+/* Append entries[same ..] as far as there is room, after cutting what conflicts. Configurations always
+ * have room: the stack forgets old ones (membership.c).
  * Return: how many. */
 static uint32_t take_entries(struct raft *r, const struct raft_event *ev, uint32_t same,
                              struct raft_accept *accept)
@@ -117,24 +110,21 @@ static uint32_t take_entries(struct raft *r, const struct raft_event *ev, uint32
     const struct raft_msg *m = ev->msg;
     raft_index first = m->index + 1 + same;
     uint32_t taken = 0;
-    uint32_t cut = first <= r->last ? (uint32_t)(r->last - first + 1) : 0;
-    struct room room = {raft__log_room(r) + cut, raft__configs_room(r, first)};
-    if (same == m->count || !fits(r, &ev->entries[same], room)) {
+    if (same == m->count || !fits(r, &ev->entries[same])) {
         return 0;
     }
-    if (cut > 0) {
+    if (first <= r->last) {
         raft__log_truncate(r, first);
     }
     RAFT_INVARIANT(r->last + 1 == first);
-    while (same + taken < m->count) {
+    uint32_t room = raft__log_room(r);
+    while (same + taken < m->count && taken < room) {
         const struct raft_entry *e = &ev->entries[same + taken];
-        if (!fits(r, e, room)) {
+        if (!fits(r, e)) {
             break;
         }
         raft__log_append(r, e->term, e->bytes, e->type);
-        room.slots--;
         if (e->type == RAFT_ENTRY_CONFIG) {
-            room.configs--;
             raft__configs_push(r, config_of(ev, r->last));
         }
         taken++;

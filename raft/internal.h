@@ -445,9 +445,8 @@ static inline int raft__term_durable(const struct raft *r)
 
 /* --- membership.c --------------------------------------------------------------------------- */
 
-/* Configurations that can be pushed while what may be asked for is remembered, if the log is cut at
- * `cut` (above the commit index; RAFT__NEVER: it is not) before that. */
-uint32_t raft__configs_room(const struct raft *r, raft_index cut);
+/* 1 when one can be pushed and the one in force at the applied index is still remembered. */
+int raft__configs_room(const struct raft *r);
 /* A configuration entry was appended at c->index. A full stack forgets its oldest. */
 void raft__configs_push(struct raft *r, const struct raft_config_at *c);
 /* Entries from `from` on are gone. */

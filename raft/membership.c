@@ -9,11 +9,12 @@
  * stays is kept.
  *
  * The stack is small and the log may hold any number of configurations, so a full stack forgets from
- * its bottom. What is in force at the commit index or later is needed for truncation, what is in force
- * at the applied index for a snapshot; a host applies whatever happens, so room comes by itself, and
- * until then a follower takes no further CONFIG entry. While booting neither index is known. Then the
- * oldest go nevertheless: a leader appends a configuration only when the one before is committed
- * (change.c), so of the configurations in one log only the last can ever be cut.
+ * its bottom. That costs no safety: a leader appends a configuration only when the one before is committed
+ * (change.c), so of the configurations in one log only the last can ever be cut, whether this member
+ * knows that the others are committed or not. Refusing an entry instead could stop a group for good: a
+ * leader cannot commit the first entry of its term before a quorum has taken the configurations in front
+ * of it. What is forgotten may be missed by a host that wants a snapshot at its applied index; so a leader
+ * begins no change while its own host lags that far.
  *
  * While a configuration is joint, a majority means one of the new voters and one of the old voters.
  *
@@ -174,17 +175,9 @@ static void sync_peers(struct raft *r)
                 (struct raft__note){.a = raft__config(r)->index, .b = c->count});
 }
 
-uint32_t raft__configs_room(const struct raft *r, raft_index cut)
+int raft__configs_room(const struct raft *r)
 {
-    uint32_t kept = r->configs_count;
-    while (kept > 1 && r->configs[kept - 1].index >= cut) {
-        kept--;
-    }
-    uint32_t old = 0;
-    while (old + 1 < kept && r->configs[old + 1].index <= r->applied) {
-        old++;
-    }
-    return RAFT_CONFIGS_MAX - kept + old;
+    return r->configs_count < RAFT_CONFIGS_MAX || r->configs[1].index <= r->applied;
 }
 
 /* The oldest `count` are forgotten. */

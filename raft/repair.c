@@ -146,6 +146,7 @@ void raft__repair_told(struct raft *r, const struct raft_msg *m)
         return;
     }
     r->damage &= ~(uint32_t)RAFT_DAMAGE_VOTE;
+    r->repair_at = r->now;
     if (r->vote == 0 && r->term > 0) {
         r->vote = r->o.id; /* whom it voted for in this term, if for anybody, it cannot know */
     }

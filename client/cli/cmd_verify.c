@@ -104,8 +104,8 @@ static void print_table(const struct verify_history *h, const struct verify_repo
                         const struct verify_text *words)
 {
     printf("%" PRIu32 " operations of %" PRIu32 " clients, %" PRIu32
-           " writes without an answer; %" PRIu32 " objects\n",
-           r->operations, r->clients, r->unanswered, r->parts);
+           " writes without an answer; %" PRIu32 " object%s\n",
+           r->operations, r->clients, r->unanswered, r->parts, r->parts == 1 ? "" : "s");
     if (h->forgotten > 0) {
         printf("%" PRIu32 " more were left out: a recording ended before them\n", h->forgotten);
     }
@@ -116,7 +116,10 @@ static void print_table(const struct verify_history *h, const struct verify_repo
                " objects (more --budget may help); no violation was found\n",
                r->undecided, r->parts);
     } else {
-        printf("VIOLATION at %s: %s", r->object, words->at != NULL ? words->at : "");
+        printf(
+            "VIOLATION at %s: %s\n"
+            "This holds if every client that writes there was recorded, and is among the files.\n",
+            r->object, words->at != NULL ? words->at : "");
     }
 }
 

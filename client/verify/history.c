@@ -395,3 +395,12 @@ bool verify_kind_reads(enum verify_kind kind)
     return kind == VERIFY_GET || kind == VERIFY_EXISTS || kind == VERIFY_STAT ||
            kind == VERIFY_LIST || kind == VERIFY_SYNC;
 }
+
+bool verify_path_numbered(const struct verify_history *h, uint32_t asked, uint32_t path)
+{
+    const char *base = h->paths[asked].text;
+    const char *text = h->paths[path].text;
+    size_t n = strlen(base);
+    return strncmp(base, text, n) == 0 && strlen(text + n) >= 10 &&
+           strspn(text + n, "0123456789") == strlen(text + n);
+}

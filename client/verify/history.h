@@ -245,5 +245,7 @@ bool verify_room(void **items, uint32_t count, uint32_t *cap, size_t size);
 bool verify_kind_reads(enum verify_kind kind);
 /* Is path `inner` equal to or below `outer`? */
 bool verify_path_within(const struct verify_history *h, uint32_t inner, uint32_t outer);
+/* Could a sequential create that asked for `asked` have made `path`? */
+bool verify_path_numbered(const struct verify_history *h, uint32_t asked, uint32_t path);
 
 #endif

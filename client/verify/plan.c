@@ -158,7 +158,9 @@ static void touch_create(struct verify_planner *w, const struct verify_action *a
         touch(w, KIDS(path));
     } else if (!answered) { /* any sibling whose name fits may be the one */
         for (uint32_t c = w->first[parent]; c != VERIFY_NOWHERE; c = w->next[c]) {
-            touch(w, NODE(c));
+            if (w->creates[c] == 0 && verify_path_numbered(w->plan->h, a->path, c)) {
+                touch(w, NODE(c));
+            }
         }
     }
     touch(w, KIDS(parent));
@@ -319,30 +321,27 @@ static void note_sessions(struct verify_planner *w)
     }
 }
 
-/* A node that may go by itself, made by op's action a. */
-static void note_transient(struct verify_planner *w, const struct verify_op *op,
-                           const struct verify_action *a)
+/* Such a node at path, made by op: its owner, and that it may go at any time from then on. */
+static void note_owner(struct verify_planner *w, const struct verify_op *op, bool ephemeral,
+                       uint64_t owner, uint32_t path)
 {
-    bool answered = op->returned != VERIFY_NEVER;
-    uint32_t path = made_path(a, answered);
-    bool ephemeral = (a->flags & COORD_EPHEMERAL) != 0;
-    bool transient = (a->flags & (COORD_EPHEMERAL | COORD_CONTAINER | COORD_TTL)) != 0;
-    if (a->kind != VERIFY_CREATE || !transient || (answered && op->error != 0) ||
-        path == VERIFY_NOWHERE || !in_scope(w, path)) {
+    struct verify_plan *p = w->plan;
+    if (!in_scope(w, path)) {
         return;
     }
-    uint64_t owner = ephemeral ? (answered && a->has_stat ? a->stat.owner : VERIFY_UNKNOWN) : 0;
+    if (!verify_room((void **)&w->owned, w->owned_count, &w->owned_cap, sizeof(*w->owned)) ||
+        !verify_room((void **)&p->made_up, p->made_up_count, &p->made_up_cap,
+                     sizeof(*p->made_up))) {
+        w->out_of_memory = true;
+        return;
+    }
     if (ephemeral) {
-        if (!verify_room((void **)&w->owned, w->owned_count, &w->owned_cap, sizeof(*w->owned))) {
-            w->out_of_memory = true;
-            return;
-        }
         w->owned[w->owned_count++] = (struct owned){owner, op->client, path};
     }
     if (w->creates[path] == 1 && w->deletes[path] > 0) {
         return; /* somebody deleted it, so it did not go by itself */
     }
-    struct verify_op *v = &w->plan->made_up[w->plan->made_up_count++];
+    struct verify_op *v = &p->made_up[p->made_up_count++];
     *v = *op;
     v->returned = VERIFY_NEVER;
     v->error = 0;
@@ -353,6 +352,30 @@ static void note_transient(struct verify_planner *w, const struct verify_op *op,
     v->act = (struct verify_action){.kind = VERIFY_VANISH, .path = path, .after = ""};
     uint64_t last = ephemeral && owner != VERIFY_UNKNOWN ? session_last(w, owner) : 0;
     v->called = last > v->called ? last : v->called;
+}
+
+/* A node that may go by itself, made by op's action a. */
+static void note_transient(struct verify_planner *w, const struct verify_op *op,
+                           const struct verify_action *a)
+{
+    bool answered = op->returned != VERIFY_NEVER;
+    bool ephemeral = (a->flags & COORD_EPHEMERAL) != 0;
+    bool transient = (a->flags & (COORD_EPHEMERAL | COORD_CONTAINER | COORD_TTL)) != 0;
+    if (a->kind != VERIFY_CREATE || !transient || (answered && op->error != 0)) {
+        return;
+    }
+    uint32_t path = made_path(a, answered);
+    uint64_t owner = ephemeral ? (answered && a->has_stat ? a->stat.owner : VERIFY_UNKNOWN) : 0;
+    if (path != VERIFY_NOWHERE) {
+        note_owner(w, op, ephemeral, owner, path);
+        return;
+    }
+    uint32_t parent = parent_of(w, a->path);
+    for (uint32_t c = w->first[parent]; c != VERIFY_NOWHERE; c = w->next[c]) {
+        if (w->creates[c] == 0 && verify_path_numbered(w->plan->h, a->path, c)) {
+            note_owner(w, op, ephemeral, owner, c); /* any of these may be the one */
+        }
+    }
 }
 
 /* Call back for the action of op, or each of a transaction's that may have happened. */
@@ -544,11 +567,9 @@ static bool planner_alloc(struct verify_planner *w)
     w->first = coord__alloc(paths * sizeof(*w->first));
     w->leader = coord__alloc(2 * paths * sizeof(*w->leader));
     w->used = coord__alloc(2 * paths);
-    w->plan->made_up =
-        coord__alloc((h->ops_count + h->actions_count + 1) * sizeof(*w->plan->made_up));
     if (w->changes == NULL || w->shown == NULL || w->goes == NULL || w->creates == NULL ||
         w->deletes == NULL || w->next == NULL || w->first == NULL || w->leader == NULL ||
-        w->used == NULL || w->plan->made_up == NULL) {
+        w->used == NULL) {
         return false;
     }
     memset(w->first, 0xff, paths * sizeof(*w->first));

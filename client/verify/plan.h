@@ -57,7 +57,7 @@ struct verify_plan {
     struct verify_item *items;
     uint32_t items_count, items_cap;
     struct verify_op *made_up; /* VANISH */
-    uint32_t made_up_count;
+    uint32_t made_up_count, made_up_cap;
 };
 
 /* Return: 0 or COORD_ENOMEM; *ret_plan is the caller's on 0. h must outlive it, unchanged. */

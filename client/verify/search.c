@@ -12,7 +12,8 @@
  *
  * Three things keep the search short:
  *   - candidates are tried in the order of the revisions that servers claim, so that a history which
- *     is what it claims to be is found in one go. Only the order of trying depends on it.
+ *     is what it claims to be is found in one go; where an operation without an answer is missed, those
+ *     that would help are tried first. Only the order of trying depends on either.
  *   - an operation that fits and changes nothing is taken at once and for good: any order of the rest
  *     that would have it later is as good with it here.
  *   - an operation without an answer that would change nothing is not taken: it may stay out.
@@ -31,6 +32,9 @@
 #define STEPS_PER_STATE 64u    /* the budget also bounds the time */
 #define END             0u     /* the list's head and end */
 
+/* A place in the order in which candidates are tried: a group and a rank in it. */
+#define PLACE(group, rank) ((uint64_t)(group) << 32 | (rank))
+
 struct end {
     uint64_t key;
     uint32_t item;
@@ -39,8 +43,9 @@ struct end {
 
 struct frame {
     uint32_t item;
-    uint32_t mark; /* of the model, before it */
-    bool for_good; /* there is no need to try another one here */
+    uint32_t mark;  /* of the model, before it */
+    uint64_t place; /* in the order tried there */
+    bool for_good;  /* there is no need to try another one here */
 };
 
 struct memo {
@@ -105,6 +110,11 @@ void verify_search_destroy(struct verify_search *s)
         coord__free(s->memo);
         coord__free(s);
     }
+}
+
+struct verify_model *verify_search_model(const struct verify_search *s)
+{
+    return s->m;
 }
 
 /* --- the memory of states ---------------------------------------------------------------------- */
@@ -320,16 +330,68 @@ static void unlift(struct verify_search *s, uint32_t item)
 
 /* --- the search -------------------------------------------------------------------------------- */
 
-/* The candidate of the lowest rank from `from` on. Bound: the calls in front of the first return.
- * Return: its rank, or VERIFY_NOWHERE. */
-static uint32_t next_candidate(const struct verify_search *s, uint32_t from)
+/* The candidate of the lowest rank from `from` on, among those with or those without an answer. Bound:
+ * the calls in front of the first return. Return: its rank, or VERIFY_NOWHERE. */
+static uint32_t lowest(const struct verify_search *s, uint64_t from, bool optional)
 {
     uint32_t best = VERIFY_NOWHERE;
     for (uint32_t e = s->next[END]; e != END && !s->ends[e - 1].is_return; e = s->next[e]) {
-        uint32_t rank = s->rank[s->ends[e - 1].item];
-        best = rank >= from && rank < best ? rank : best;
+        uint32_t item = s->ends[e - 1].item;
+        uint32_t rank = s->rank[item];
+        best = s->items[item].optional == optional && rank >= from && rank < best ? rank : best;
     }
     return best;
+}
+
+static bool fits(struct verify_search *s, uint32_t item)
+{
+    s->steps++;
+    return verify_model_step(s->m, s->items[item].op, s->items[item].variant);
+}
+
+/* Does item `first` not fit now, but would if item `helper` had happened? */
+static bool helps(struct verify_search *s, uint32_t helper, uint32_t first)
+{
+    uint32_t mark = verify_model_mark(s->m);
+    bool now = fits(s, first);
+    verify_model_undo(s->m, mark);
+    bool then = !now && fits(s, helper) && fits(s, first);
+    verify_model_undo(s->m, mark);
+    return then;
+}
+
+/* The next candidate behind `after`, a place in the order of this state; 0: from the start. The order:
+ *   1  the one with an answer that hints say is next
+ *   2  those without an answer that would make it fit
+ *   3  the others with an answer
+ *   4  those without an answer; the ones of 2 come again, and are known then
+ * Return: its place, or VERIFY_NEVER. */
+static uint64_t next_candidate(struct verify_search *s, uint64_t after)
+{
+    uint64_t group = after >> 32;
+    uint64_t from = after == 0 ? 0 : (after & UINT32_MAX) + 1;
+    uint32_t first = lowest(s, 0, false);
+    if (group == 0 && first != VERIFY_NOWHERE) {
+        return PLACE(1, first);
+    }
+    for (; group <= 2 && first != VERIFY_NOWHERE; group++) {
+        uint32_t rank = lowest(s, group == 2 ? from : 0, true);
+        for (; group == 2 && rank != VERIFY_NOWHERE; rank = lowest(s, (uint64_t)rank + 1, true)) {
+            if (helps(s, s->by_rank[rank], s->by_rank[first])) {
+                return PLACE(2, rank);
+            }
+        }
+        from = 0;
+    }
+    for (group = group < 3 ? 3 : group; group <= 4; group++) {
+        uint64_t least = group == 3 && first != VERIFY_NOWHERE ? (uint64_t)first + 1 : 0;
+        uint32_t rank = lowest(s, from > least ? from : least, group == 4);
+        if (rank != VERIFY_NOWHERE) {
+            return PLACE(group, rank);
+        }
+        from = 0;
+    }
+    return VERIFY_NEVER;
 }
 
 /* The operation that must be answered first: everything else waits for it. */
@@ -344,19 +406,18 @@ static uint32_t first_return(const struct verify_search *s)
 
 /* Let an item happen, if it fits and leads somewhere new. Return: 1 it happened, 0 not, 2 not, and
  * no other one need be tried here, or COORD_ENOMEM. */
-static int try_item(struct verify_search *s, uint32_t item)
+static int try_item(struct verify_search *s, uint32_t item, uint64_t place)
 {
     struct verify_model *m = s->m;
     const struct verify_item *it = &s->items[item];
     uint32_t mark = verify_model_mark(m);
     uint64_t before[2] = {m->hash[0], m->hash[1]};
-    s->steps++;
-    bool fits = verify_model_step(m, it->op, it->variant);
+    bool fit = fits(s, item);
     bool changed = m->hash[0] != before[0] || m->hash[1] != before[1];
     if (m->out_of_memory) {
         return COORD_ENOMEM;
     }
-    if (!fits || (it->optional && !changed)) {
+    if (!fit || (it->optional && !changed)) {
         verify_model_undo(m, mark);
         return 0;
     }
@@ -367,51 +428,51 @@ static int try_item(struct verify_search *s, uint32_t item)
         verify_model_undo(m, mark);
         return r == 0 && !changed ? 2 : r;
     }
-    s->stack[s->depth++] = (struct frame){item, mark, !changed};
+    s->stack[s->depth++] = (struct frame){item, mark, place, !changed};
     return 1;
 }
 
-/* Go back to where another candidate can be tried. Return: the rank to go on from, or
- * VERIFY_NOWHERE when there is none. */
-static uint32_t go_back(struct verify_search *s)
+/* Go back to where another candidate can be tried. Return: the place to go on behind, or VERIFY_NEVER
+ * when there is none. */
+static uint64_t go_back(struct verify_search *s)
 {
     while (s->depth > 0) {
         const struct frame f = s->stack[--s->depth];
         unlift(s, f.item);
         verify_model_undo(s->m, f.mark);
         if (!f.for_good) {
-            return s->rank[f.item] + 1;
+            return f.place;
         }
     }
-    return VERIFY_NOWHERE;
+    return VERIFY_NEVER;
 }
 
 static int search(struct verify_search *s, struct verify_found *found)
 {
-    uint32_t from = 0;
+    uint64_t after = 0; /* VERIFY_NEVER: nothing else need be tried here */
     uint32_t most = 0;
     found->verdict = VERIFY_OK;
     found->stuck = VERIFY_NOWHERE;
     while (s->left > 0) {
-        uint32_t rank = from == VERIFY_NOWHERE ? from : next_candidate(s, from);
-        if (rank == VERIFY_NOWHERE) {
+        uint64_t place = after == VERIFY_NEVER ? after : next_candidate(s, after);
+        if (place == VERIFY_NEVER) {
             if (s->depth >= most || found->stuck == VERIFY_NOWHERE) {
                 most = s->depth;
                 found->stuck = first_return(s);
                 found->reached = s->depth;
             }
-            from = go_back(s);
-            if (from == VERIFY_NOWHERE) {
+            after = go_back(s);
+            if (after == VERIFY_NEVER) {
                 found->verdict = VERIFY_VIOLATION;
                 break;
             }
             continue;
         }
-        int r = try_item(s, s->by_rank[rank]);
+        int r = try_item(s, s->by_rank[place & UINT32_MAX], place);
         if (r < 0) {
             return r;
         }
-        from = r == 1 ? 0 : r == 2 ? VERIFY_NOWHERE : rank + 1;
+        after = r == 1 ? 0 : r == 2 ? VERIFY_NEVER : place;
         if (s->memo_count > s->budget || s->steps / STEPS_PER_STATE > s->budget) {
             found->verdict = VERIFY_UNDECIDED;
             break;

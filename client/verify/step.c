@@ -101,8 +101,8 @@ static bool seen_stat(struct verify_model *m, uint32_t path, const struct verify
                     learn(&c.modified, s->modified) && learn(&c.owner, s->owner) &&
                     learn_kind(&c.kind, s->kind);
         /* Until the first set both are the revision of the create. */
-        fits = fits && (c.version != 0 ||
-                        (learn(&c.modified, c.created) && learn(&c.created, c.modified)));
+        fits = fits &&
+               (c.version != 0 || (learn(&c.modified, c.created) && learn(&c.created, c.modified)));
         if (!fits || (c.value != VERIFY_VALUE_UNKNOWN && s->data_bytes != VERIFY_UNKNOWN &&
                       s->data_bytes != m->h->values[c.value].bytes)) {
             return false;
@@ -312,16 +312,6 @@ static bool create_at(struct verify_model *m, const struct step *s, uint32_t pat
     return true;
 }
 
-/* Could a sequential create that asked for `asked` have made `path`? */
-static bool may_be_numbered(const struct verify_model *m, uint32_t asked, uint32_t path)
-{
-    const char *base = m->h->paths[asked].text;
-    const char *text = m->h->paths[path].text;
-    size_t n = strlen(base);
-    return strncmp(base, text, n) == 0 && strlen(text + n) >= 10 &&
-           strspn(text + n, "0123456789") == strlen(text + n);
-}
-
 /* A sequential create whose answer is lost: the name is the counter's, or any that fits. */
 static bool create_numbered(struct verify_model *m, const struct step *s)
 {
@@ -342,7 +332,7 @@ static bool create_numbered(struct verify_model *m, const struct step *s)
     for (uint32_t i = 0; i < m->count; i++) {
         struct verify_cell c = m->cells[i];
         if (parent_of(m, m->places[i].path) != parent || m->places[i].role == VERIFY_KIDS ||
-            !may_be_numbered(m, s->a->path, m->places[i].path)) {
+            !verify_path_numbered(m->h, s->a->path, m->places[i].path)) {
             continue;
         }
         if (m->places[i].role == VERIFY_KID && c.presence == VERIFY_ABSENT) {

@@ -525,10 +525,10 @@ const struct raft_entry *raft_entry_at(const struct raft *r, raft_index index);
 /* The configuration in force at index (for a CONFIG entry: the one it carries), and where
  * it stands.
  * Ownership: r's, valid until the next raft_step or raft_poll. Errors: none. Thread: the owner.
- * Return:    NULL when index is before the log, or before the oldest of the RAFT_CONFIGS_MAX
- *            configurations that are remembered: what is in force at the applied index is always
- *            known, but while a member that booted with more of them in its log applies these anew. It
- *            takes its next snapshot later then. */
+ * Return:    NULL when index is before the log, or before the oldest configuration that is
+ *            remembered: the newest RAFT_CONFIGS_MAX are. A host that has applied so little of its log
+ *            takes its next snapshot later. A leader remembers the one in force at the applied index,
+ *            unless it applies anew what it booted with. */
 const struct raft_config_at *raft_config_at(const struct raft *r, raft_index index);
 
 /* Check every invariant that one member can check by itself (the list is in raft/check.c). For

@@ -62,6 +62,9 @@ struct ens_node {
     raft_term disk_term;
     raft_id disk_vote;
     raft_index disk_commit;
+    uint32_t damage; /* enum raft_damage: told at the next restarts, with */
+    raft_index damage_index;
+    raft_term damage_term;
     struct raft_snapshot disk_snapshot;
     struct ens_write writes[RAFT_IO_MAX];
     uint32_t writes_count;
@@ -138,6 +141,8 @@ struct raft_config ens_config(uint32_t voters, uint32_t learners);
 int ens_change(struct ens *c, raft_id id, uint32_t voters, uint32_t learners);
 /* Let time pass until the leader's newest configuration is committed and exactly this; fails after 10 s. */
 void ens_await_config(struct ens *c, uint32_t voters, uint32_t learners);
+/* Let time pass in small steps until the newest configuration at `id` is joint; fails after 3 s. */
+void ens_run_until_joint(struct ens *c, raft_id id);
 /* Roles of `of` in the newest configuration that `id` has; 0 when it is no member. */
 uint32_t ens_roles(struct ens *c, raft_id id, raft_id of);
 int ens_read(struct ens *c, raft_id id, uint64_t cookie);
@@ -150,6 +155,8 @@ void ens_heal(struct ens *c, raft_id a, raft_id b, int tell);
 void ens_isolate(struct ens *c, raft_id id, int tell);
 void ens_heal_all(struct ens *c, int tell);
 struct ens_link *ens_link(struct ens *c, raft_id from, raft_id to);
+/* Every message takes this long, so that a test can stop in the middle of something. */
+void ens_slow(struct ens *c, raft_ns delay);
 /* Hold messages of a type from a member (0: any) instead of delivering; release gives them back. */
 void ens_hold(struct ens *c, raft_id from, uint32_t type);
 void ens_release(struct ens *c);
@@ -161,6 +168,8 @@ void ens_disk(struct ens *c, raft_id id, uint32_t count);
 /* Lose everything that is not on disk. */
 void ens_crash(struct ens *c, raft_id id);
 void ens_restart(struct ens *c, raft_id id);
+/* The disk of a member that is down lost the entries after `last`. */
+void ens_rot(struct ens *c, raft_id id, raft_index last);
 
 /* Take a snapshot of `bytes` at the applied index of a member, keeping `keep` entries before it. */
 void ens_snapshot(struct ens *c, raft_id id, uint64_t bytes, raft_index keep);

@@ -304,6 +304,15 @@ void ens_heal_all(struct ens *c, int tell)
     ens_settle(c);
 }
 
+void ens_slow(struct ens *c, raft_ns delay)
+{
+    for (uint32_t a = 1; a <= c->count; a++) {
+        for (uint32_t b = 1; b <= c->count; b++) {
+            ens_link(c, a, b)->delay = delay;
+        }
+    }
+}
+
 /* --- members -------------------------------------------------------------------------------- */
 
 struct raft_config ens_config(uint32_t voters, uint32_t learners)
@@ -349,6 +358,14 @@ void ens_await_config(struct ens *c, uint32_t voters, uint32_t learners)
         ens_run(c, 10 * ENS_MS);
     }
     ck_abort_msg("the change did not come about within 10 s");
+}
+
+void ens_run_until_joint(struct ens *c, raft_id id)
+{
+    for (int i = 0; i < 3000 && !ens_status(c, id).joint; i++) {
+        ens_run(c, ENS_MS);
+    }
+    ck_assert_int_eq(ens_status(c, id).joint, 1);
 }
 
 uint32_t ens_roles(struct ens *c, raft_id id, raft_id of)

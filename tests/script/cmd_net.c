@@ -59,6 +59,7 @@ static void add_rule(struct run *r, enum rule_kind kind, const struct target *t,
             run_bad(r, "more than %d rules", RULES_MAX);
             return;
         }
+        r->w->rough_network = 1; /* what was held back may come in a burst */
         r->rules[r->rules_count++] = (struct rule){.kind = kind,
                                                    .from = way ? t->to : t->from,
                                                    .to = way ? t->from : t->to,

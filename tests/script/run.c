@@ -381,6 +381,13 @@ static void cut_now(struct run *r, struct node *n)
             sim_disk_crash(n->disk, arm->cut.kind, arm->cut.seed);
         }
     }
+    if (arm->again > 0) { /* in the midst of recovery, or soon behind */
+        arm->armed = 1;
+        arm->op = sim_disk_counts(n->disk)->changes + arm->again;
+        arm->cut.kind = arm->again % 2 != 0 ? SIM_DISK_CRASH_DROP : SIM_DISK_CRASH_KEEP;
+        arm->cut.but = 0;
+        arm->again = 0;
+    }
     if (arm->boot_after > 0) {
         world_later(r->w, arm->boot_after, (struct ev){.kind = EV_BOOT, .node = (uint8_t)n->id});
     }
@@ -479,12 +486,25 @@ static void undo_all(struct run *r)
     }
 }
 
+/* What a member of the sweep has written since its cut must be there after the next one. */
+static void cut_once_more(struct run *r)
+{
+    for (raft_id id = 1; id <= r->k.nodes && !run_over(r); id++) {
+        struct node *n = &r->w->nodes[id];
+        if (r->mode == RUN_SWEEP && r->arms[id].fell && n->state == HOST_UP && !n->paused) {
+            host_cut(r->w, n,
+                     &(struct host_cut){.how = HOST_END_POWER, .kind = SIM_DISK_CRASH_DROP});
+        }
+    }
+}
+
 void run_ending(struct run *r)
 {
     run_start(r);
     r->healing = 1;
     undo_all(r);
     run_for(r, SIM_MS);
+    cut_once_more(r);
     if (run_over(r) || r->no_ending) {
         return;
     }

@@ -217,7 +217,6 @@ struct world *world_open(const struct knobs *k, struct marks *m)
     w->marks = m;
     w->phase = PHASE_CHAOS;
     w->k = *k;
-    w->rough_network = 1;
     struct rng *streams[] = {&w->rng_tie,  &w->rng_net,    &w->rng_disk,
                              &w->rng_host, &w->rng_client, &w->rng_nemesis};
     for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]); i++) {

@@ -1,0 +1,58 @@
+# Goal: what several recorded programs were told, while the leader was killed and one of them was, is judged
+# linearizable; one value changed in the recording is found and shown; exit codes.
+. "$(dirname "$0")/lib.sh"
+start_ensemble 3
+run=$WORK/run.hist
+verify() { "$COORDCTL" verify "$@"; }
+
+# Readers at every member and a writer; load with many clients a key; one that dies in the middle of its work.
+COORD_RECORD=$run in_background "$HELPERS/freshness" "$(all_addresses)" 6 >"$WORK/freshness.out" 2>&1
+fresh=$LAST_PID
+COORD_RECORD=$run.bench in_background "$COORDCTL" -s "$(all_addresses)" bench --op mixed:50 --conns 8 --outstanding 2 \
+    --keys 5 --secs 5 --warmup 0 --rate 800 >"$WORK/bench.out" 2>&1
+bench=$LAST_PID
+COORD_RECORD=$run in_background "$COORDCTL" -s "$(all_addresses)" bench --op set --conns 4 --keys 5 --secs 60 --rate 200 \
+    >"$WORK/victim.out" 2>&1
+victim=$LAST_PID
+
+recorded() { [ "$(cat "$run" "$run.bench" 2>/dev/null | grep -c '^R')" -ge "$1" ]; }
+wait_until 20 "operations are recorded" recorded 600
+leader=$(leader_id)
+member_kill "$leader"
+wait_until 20 "the work goes on" recorded $(($(cat "$run" "$run.bench" | grep -c '^R') + 400))
+kill -KILL "$victim"
+member_start "$leader"
+wait "$fresh" || fail "freshness: $(cat "$WORK/freshness.out")"
+wait "$bench" || echo "bench saw errors, as it may: $(tail -n 1 "$WORK/bench.out")"
+
+expect_exit 0 verify "$run" "$run.bench"
+expect_match "$OUT" "^linearizable$"
+echo "$OUT"
+expect_exit 0 "$COORDCTL" -o json verify --path /count "$run"
+expect_match "$OUT" '"verdict": "linearizable"'
+
+# A read of a value that was never there; a read that is older than it may be.
+reads=$(grep -n '^R .* OK done .* data=s:[0-9]' "$run" | cut -d: -f1)
+middle=$(sed -n "$(($(wc -l <<<"$reads") / 2))p" <<<"$reads")
+sed "${middle}s/ data=s:[0-9]*/ data=s:999999/" "$run" >"$run.never"
+expect_exit 1 verify "$run.never" "$run.bench"
+expect_match "$OUT" "VIOLATION at /count"
+expect_match "$OUT" 'get /count: "999999"'
+echo "$OUT"
+first=$(head -n 1 <<<"$reads")
+old=$(sed -n "${first}s/.* \(data=[^ ]* stat=[^ ]*\).*/\1/p" "$run")
+sed "${middle}s/ data=[^ ]* stat=[^ ]*/ $old/" "$run" >"$run.stale"
+expect_exit 1 verify --path /count "$run.stale" # /bench had a client that this file does not tell of
+expect_match "$OUT" "VIOLATION at /count"
+echo "$OUT"
+expect_below "$(grep -c '^  #[0-9]' <<<"$OUT")" 6 "operations of the counterexample"
+
+expect_exit 2 verify
+expect_exit 2 verify "$WORK/nothing"
+expect_match "$ERR" "No such file"
+expect_exit 2 verify "$WORK/freshness.out"
+expect_match "$ERR" "line 1"
+expect_exit 2 verify "$run" "$run"
+expect_match "$ERR" "recorded before"
+expect_exit 6 verify --budget 1 "$run.bench"
+expect_match "$OUT" "undecided"
