@@ -170,6 +170,9 @@ void world_dispatch(struct world *w, const struct ev *e)
     case EV_CLIENT:
         client_step(w);
         break;
+    case EV_ASK:
+        client_ask(w, n, e->a);
+        break;
     case EV_NEMESIS:
         nemesis_step(w);
         break;
