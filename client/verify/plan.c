@@ -406,6 +406,14 @@ static void visit_note(struct verify_planner *w, const struct verify_op *op,
     }
 }
 
+static void note_conditions(struct verify_planner *w, const struct verify_txn *t)
+{
+    for (uint32_t i = 0; i < t->conditions_count; i++) {
+        const struct verify_condition *q = &w->plan->h->conditions[t->conditions + i];
+        w->shown[q->path] |= q->kind == VERIFY_IF_CHILDREN;
+    }
+}
+
 static void visit_transient(struct verify_planner *w, const struct verify_op *op,
                             const struct verify_action *a)
 {
@@ -606,6 +614,7 @@ static void plan_run(struct verify_planner *w)
     const struct verify_history *h = w->plan->h;
     for (uint32_t i = 0; i < h->ops_count; i++) {
         each_action(w, &h->ops[i], visit_note);
+        note_conditions(w, &h->ops[i].txn);
     }
     note_sessions(w);
     for (uint32_t i = 0; i < h->ops_count; i++) {
