@@ -134,7 +134,8 @@ static uint32_t leader(struct verify_planner *w, uint32_t object)
 static void touch(struct verify_planner *w, uint32_t object)
 {
     uint32_t path = PATH_OF(object);
-    if (!in_scope(w, path) || (IS_KIDS(object) && (w->changes[path] == 0 || w->shown[path] == 0))) {
+    if (path >= w->plan->h->paths_count || !in_scope(w, path) || /* "/" has no parent */
+        (IS_KIDS(object) && (w->changes[path] == 0 || w->shown[path] == 0))) {
         return;
     }
     if (!verify_room((void **)&w->touched, w->touched_count, &w->touched_cap,

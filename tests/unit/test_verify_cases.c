@@ -517,6 +517,58 @@ START_TEST(the_budget_ends_a_search)
 }
 END_TEST
 
+static uint64_t seed = 88172645463325252ull;
+
+static size_t draw(size_t below)
+{
+    seed ^= seed >> 12;
+    seed ^= seed << 25;
+    seed ^= seed >> 27;
+    return (size_t)(seed * 2685821657736338717ull >> 33) % below;
+}
+
+/* Any text is either refused with a reason or judged; nothing is believed of it. */
+START_TEST(damaged_text_harms_nobody)
+{
+    static const char bits[] = " =;:|%/0159CRHSEn-\n";
+    char text[4096];
+    int refused = 0;
+    int judged = 0;
+    for (int i = 0; i < 12000; i++) {
+        size_t len = (size_t)snprintf(text, sizeof(text), "%s", cases[draw(CASES)].text);
+        for (size_t n = 1 + draw(4); n > 0; n--) {
+            size_t at = draw(len);
+            size_t cut = draw(12);
+            switch (draw(8)) {
+            case 0:
+                text[at] = bits[draw(sizeof(bits) - 1)];
+                break;
+            case 1: /* something is missing */
+                cut = cut < len - at ? cut : len - at - 1;
+                memmove(text + at, text + at + cut, len - at - cut);
+                len -= cut;
+                break;
+            case 2:
+                text[at] = (char)(1 + draw(255));
+                break;
+            default: /* a number becomes another one */
+                text[at] = text[at] >= '0' && text[at] <= '9' ? (char)('0' + draw(10)) : text[at];
+                break;
+            }
+        }
+        text[len] = 0;
+        const struct verify_options o = {.budget = 20000};
+        struct judged j = judge_with(text, &o, 1000);
+        ck_assert_msg(j.error == 0 || j.error == COORD_EINVAL, "%d: %s", j.error, text);
+        ck_assert_int_eq(j.error != 0, j.why[0] != 0);
+        refused += j.error != 0;
+        judged += j.error == 0;
+    }
+    ck_assert_int_gt(refused, 500);
+    ck_assert_int_gt(judged, 500);
+}
+END_TEST
+
 static long allocations_left;
 
 static int fail_later(size_t bytes)
@@ -579,6 +631,7 @@ int main(void)
     tcase_add_test(tc, only_a_part_may_be_looked_at);
     tcase_add_test(tc, nothing_was_there);
     tcase_add_test(tc, the_budget_ends_a_search);
+    tcase_add_test(tc, damaged_text_harms_nobody);
     tcase_add_test(tc, memory_may_run_out_anywhere);
     suite_add_tcase(s, tc);
     SRunner *sr = srunner_create(s);
