@@ -4,10 +4,13 @@
 #   make VARIANT=asan test
 # DEV=1 turns warnings into errors; CC=clang builds with clang.
 
-# Fuzzing has a variant and a compiler of its own.
+# Fuzzing has a variant and a compiler of its own; so have the known bugs, a variant.
 ifneq ($(filter fuzz fuzz-build fuzz-keep,$(MAKECMDGOALS)),)
 VARIANT := fuzz
 CC      := clang
+endif
+ifneq ($(filter test-mutants,$(MAKECMDGOALS)),)
+VARIANT := mutants
 endif
 
 VARIANT ?= release
@@ -32,14 +35,16 @@ OPT_release := -O2 -g
 OPT_debug   := -O0 -g3
 OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+# Known bugs that can be switched on one at a time: raft/mutant.h.
+OPT_mutants := -O2 -g -DRAFT_MUTANTS
 OPT_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT := $(OPT_$(VARIANT))
 ifeq ($(strip $(OPT)),)
-$(error unknown VARIANT '$(VARIANT)': use release, debug, asan or tsan (fuzz: make fuzz))
+$(error unknown VARIANT '$(VARIANT)': use release, debug, asan, tsan or mutants (fuzz: make fuzz))
 endif
 
 HARDEN := -fstack-protector-strong -fPIC
-ifeq ($(VARIANT),release)
+ifneq ($(filter release mutants,$(VARIANT)),)
 HARDEN += -D_FORTIFY_SOURCE=2
 endif
 
@@ -58,6 +63,9 @@ obj = $(patsubst %.c,$(B)/%.o,$(1))
 
 RAFT_SRC     := $(wildcard raft/*.c)
 STORAGE_SRC  := $(wildcard raft/storage/*.c)
+ifeq ($(VARIANT),mutants)
+RAFT_SRC     += tests/mutants/mutant.c
+endif
 PROTOCOL_SRC := $(wildcard protocol/*.c)
 # Everything of the server but main.c, so that tests can link it.
 SERVER_PURE  := $(wildcard server/store/*.c server/session/*.c server/machine/*.c server/watch/*.c server/node/*.c)
@@ -67,11 +75,13 @@ CLI_SRC      := $(filter-out client/cli/main.c,$(wildcard client/cli/*.c client/
 EXAMPLE_SRC  := $(wildcard client/examples/*.c)
 TESTLIB_SRC  := $(wildcard tests/lib/*.c tests/sim/disk*.c)
 SIM_SRC      := $(wildcard tests/sim/*.c)
+SCRIPT_SRC   := $(wildcard tests/script/*.c) $(filter-out tests/sim/main.c tests/sim/batch.c,$(SIM_SRC))
 MC_SRC       := $(wildcard tests/mc/*.c)
 UNIT_SRC     := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
 
 LIB_RAFT     := $(B)/libcoord-raft.a
+LIB_RAFT_SO  := $(B)/libcoord-raft.so
 LIB_PROTO    := $(B)/libcoord-protocol.a
 LIB_SERVER   := $(B)/libcoord-server.a
 LIB_CLI      := $(B)/libcoord-cli.a
@@ -81,8 +91,10 @@ LIB_CLIENT_SO := $(B)/libcoord.so
 COORDD   := $(B)/coordd
 COORDCTL := $(B)/coordctl
 SIM      := $(B)/sim
+SCRIPT   := $(B)/script
 MC       := $(B)/mc
 COUNTER  := $(B)/raft-counter
+SKETCH   := $(B)/raft-sketch
 RAFT_WAL := $(B)/raft-wal
 BENCH_RAFT := $(B)/bench_raft
 EXAMPLES := $(patsubst client/examples/%.c,$(B)/examples/%,$(EXAMPLE_SRC))
@@ -92,7 +104,7 @@ FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 REPLAYS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/replay/%,$(FUZZ_SRC))
 
 .PHONY: all
-all: $(LIB_RAFT) $(LIB_CLIENT) $(LIB_CLIENT_SO) $(COORDD) $(COORDCTL) $(COUNTER) $(RAFT_WAL) $(EXAMPLES)  ## build libraries, coordd, coordctl and the examples
+all: $(LIB_RAFT) $(LIB_RAFT_SO) $(LIB_CLIENT) $(LIB_CLIENT_SO) $(COORDD) $(COORDCTL) $(COUNTER) $(SKETCH) $(RAFT_WAL) $(EXAMPLES)  ## build libraries, coordd, coordctl and the examples
 
 .PHONY: help
 help:  ## list the targets
@@ -116,6 +128,8 @@ endef
 
 $(LIB_RAFT): $(call obj,$(RAFT_SRC) $(STORAGE_SRC))
 	$(archive)
+$(LIB_RAFT_SO): $(call obj,$(RAFT_SRC) $(STORAGE_SRC)) raft/libcoord-raft.map
+	$(CC) -shared $(LDFLAGS) -Wl,--version-script=raft/libcoord-raft.map -Wl,-soname,libcoord-raft.so.0 -o $@ $(filter %.o,$^) $(LIBS_RAFT)
 $(LIB_PROTO): $(call obj,$(PROTOCOL_SRC))
 	$(archive)
 $(LIB_SERVER): $(call obj,$(SERVER_PURE) $(SERVER_SHELL))
@@ -136,13 +150,17 @@ $(COORDCTL): $(call obj,client/cli/main.c) $(LIB_CLI) $(LIB_CLIENT)
 $(B)/examples/%: $(B)/client/examples/%.o $(LIB_CLIENT)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_CLIENT) $(LIBS_PROTO)
-$(COUNTER): $(call obj,$(wildcard raft/example/*.c)) $(LIB_RAFT)
+$(COUNTER): $(call obj,$(filter-out raft/example/sketch.c,$(wildcard raft/example/*.c))) $(LIB_RAFT)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
+$(SKETCH): $(call obj,raft/example/sketch.c) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(RAFT_WAL): $(call obj,$(wildcard raft/tools/*.c)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(BENCH_RAFT): $(call obj,$(wildcard raft/bench/*.c)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc -o $@ $^ $(LIBS_RAFT)
 $(SIM): $(call obj,$(SIM_SRC)) $(LIB_RAFT)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
+$(SCRIPT): $(call obj,$(SCRIPT_SRC)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(MC): $(call obj,$(MC_SRC)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
@@ -167,14 +185,25 @@ $(B)/replay/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(FUZZ_OBJ) $(L
 SEED ?= 1
 N    ?= 200
 
-.PHONY: unit unit-build sim sim-build mc mc-build bench-raft integration test format tidy clean install
+.PHONY: unit unit-build sim sim-build scripts script-build script-sweep mc mc-build bench-raft integration test format tidy clean install
 unit-build: $(UNITS)
 sim-build: $(SIM)
 mc-build: $(MC)
+script-build: $(SCRIPT)
 unit: $(UNITS)  ## run the unit tests (T=name runs one)
 	@scripts/run-units.sh $(if $(T),$(B)/unit/$(T),$(UNITS))
 sim: $(SIM)  ## run the simulator: SEED= first seed, N= how many
 	$(SIM) --seed $(SEED) --count $(N)
+SCRIPTS = $(sort $(wildcard tests/script/$(if $(T),$(T),sc)_*.txt))
+scripts: $(SCRIPT)  ## run the scenario scripts (T=sc_07 runs one)
+	$(SCRIPT) $(SCRIPTS)
+STRIDE ?= 4
+script-sweep: $(SCRIPT)  ## cut the power at every disk operation of every script (STRIDE=1 all images, default every 4th)
+	$(SCRIPT) --sweep --stride $(STRIDE) $(SCRIPTS)
+MUTANT_UNITS := $(filter $(B)/unit/test_wal% $(B)/unit/test_raft% $(B)/unit/test_snap%,$(UNITS))
+.PHONY: test-mutants
+test-mutants: $(SCRIPT) $(if $(MEASURE),$(SIM) $(MUTANT_UNITS))  ## put known bugs back: does the test for each fail? (MEASURE=1: does the simulator?)
+	@tests/mutants/run.sh $(if $(MEASURE),measure,scripts) $(B)
 mc: $(MC)  ## search small worlds exhaustively (tests/mc/README.md), about a minute
 	$(MC)
 integration: all $(HELPERS)  ## run the tests with real processes (T=name runs one)
@@ -188,7 +217,8 @@ fuzz-keep: $(B)/fuzz/$(F)  ## add to the corpus of F=name what its searches foun
 	@tests/fuzz/run.sh keep $(B) $(F)
 fuzz-replay: $(REPLAYS)  ## run every kept fuzzing input (any VARIANT, any compiler)
 	@for r in $(REPLAYS); do $$r tests/fuzz/corpus/$${r##*/} || exit 1; done
-test: unit sim mc fuzz-replay integration  ## unit tests, a batch of seeds, real processes
+test: unit sim scripts script-sweep mc fuzz-replay integration  ## everything: unit tests, seeds, scenarios, known bugs put back, real processes
+	@$(MAKE) -s VARIANT=mutants test-mutants
 bench-raft: $(BENCH_RAFT)  ## measure the Raft library (D=directory for the log's part)
 	$(BENCH_RAFT) $(D)
 
@@ -208,13 +238,19 @@ define pkgconfig
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/$(notdir $(1:.in=))
 endef
 
+# A shared library under its full version, and the two names that lead to it.
+define shared
+	install -m 755 $(1) $(DESTDIR)$(LIBDIR)/$(notdir $(1)).$(VERSION)
+	ln -sf $(notdir $(1)).$(VERSION) $(DESTDIR)$(LIBDIR)/$(notdir $(1)).0
+	ln -sf $(notdir $(1)).0 $(DESTDIR)$(LIBDIR)/$(notdir $(1))
+endef
+
 install: all  ## install to PREFIX (default /usr/local), LIBDIR (PREFIX/lib), under DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include/coord $(DESTDIR)$(PREFIX)/share/doc/coord/conf
 	install -m 755 $(COORDD) $(COORDCTL) $(RAFT_WAL) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(LIB_CLIENT) $(LIB_RAFT) $(DESTDIR)$(LIBDIR)
-	install -m 755 $(LIB_CLIENT_SO) $(DESTDIR)$(LIBDIR)/libcoord.so.$(VERSION)
-	ln -sf libcoord.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libcoord.so.0
-	ln -sf libcoord.so.0 $(DESTDIR)$(LIBDIR)/libcoord.so
+	$(call shared,$(LIB_CLIENT_SO))
+	$(call shared,$(LIB_RAFT_SO))
 	install -m 644 include/coord/*.h $(DESTDIR)$(PREFIX)/include/coord
 	$(call pkgconfig,client/libcoord.pc.in)
 	$(call pkgconfig,raft/libcoord-raft.pc.in)

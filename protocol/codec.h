@@ -15,6 +15,10 @@
  *   IDS           array of at most `limit` unsigned 32-bit integers
  *   MEMBERS       array of at most `limit` arrays of the rows of `sub` (only inside a STRUCT)
  *   ENTRIES       array of list entries: [name], [name, stat], [name, stat or false, data]
+ *   DELTA         integer of 64 bits
+ *   IFS           array of [kind, path, number, data]
+ *   TXN_OPS       array of [operation, arguments...]
+ *   TXN_RESULTS   array of [operation, error, results...]
  *
  * Thread: any; only constant data.
  */
@@ -28,6 +32,7 @@ enum coord_field_kind {
     COORD_FK_U64,
     COORD_FK_U32,
     COORD_FK_INT,
+    COORD_FK_DELTA,
     COORD_FK_BOOL,
     COORD_FK_ENUM,
     COORD_FK_BITS,
@@ -39,7 +44,10 @@ enum coord_field_kind {
     COORD_FK_STRUCT,
     COORD_FK_IDS,
     COORD_FK_MEMBERS,
-    COORD_FK_ENTRIES
+    COORD_FK_ENTRIES,
+    COORD_FK_IFS,
+    COORD_FK_TXN_OPS,
+    COORD_FK_TXN_RESULTS
 };
 
 struct coord_field {
@@ -77,13 +85,19 @@ extern const struct coord_field coord__event_fields[];     /* struct coord_event
 extern const struct coord_field coord__change_fields[];    /* struct coord_change, fixed part */
 extern const struct coord_field coord__value_field[];      /* struct coord_change: value */
 extern const struct coord_field coord__previous_field[];   /* struct coord_change: previous */
+extern const struct coord_field coord__if_fields[];        /* struct coord_if */
+
+/* The arguments that an operation has inside a transaction: all but the level, which stands last.
+ * The operation is one that may stand in a transaction. Thread: any. */
+uint32_t coord__txn_args_count(const struct coord_op_row *row);
 
 /* Items of the arrays of a request and a reply before the operation's own. */
-#define COORD_REQUEST_HEAD_ITEMS 3u
-#define COORD_REPLY_HEAD_ITEMS   3u
-#define COORD_EVENT_ITEMS        5u
-#define COORD_CHANGE_ITEMS_MIN   4u
-#define COORD_ERROR_ITEMS_MIN    1u /* the text alone */
+#define COORD_REQUEST_HEAD_ITEMS    3u
+#define COORD_REPLY_HEAD_ITEMS      3u
+#define COORD_EVENT_ITEMS           5u
+#define COORD_CHANGE_ITEMS_MIN      4u
+#define COORD_TXN_RESULT_HEAD_ITEMS 2u
+#define COORD_ERROR_ITEMS_MIN       1u /* the text alone */
 
 /* Room for `more` bytes behind those set; *b may be NULL and may move.
  * Return: 0, or COORD_ENOMEM with *b as it was. Thread: the owner of the unshared buffer. */

@@ -261,7 +261,7 @@ int coord_event_decode(const uint8_t *body, size_t len, struct coord_event *ret_
     }
     if (r == 0) {
         coord__take_enter(&d, "item", COORD_EVENT_ITEMS, "changes");
-        r = coord__take_raw_list(&d, false, &ev.changes_count, &ev.changes_raw);
+        r = coord__take_raw_list(&d, COORD_FK_END, &ev.changes_count, &ev.changes_raw);
     }
     if (r == 0) {
         r = take_end(&d);

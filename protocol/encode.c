@@ -160,6 +160,7 @@ static void put_plain(struct writer *w, const struct coord_field *f, const uint8
         put_uint(w, u32);
         break;
     case COORD_FK_INT:
+    case COORD_FK_DELTA:
         memcpy(&i64, at, sizeof(i64));
         (void)msgpack_pack_int64(&w->pk, i64);
         break;
@@ -243,6 +244,19 @@ static void put_entry(struct writer *w, const struct coord_list_entry *e)
     }
 }
 
+/* Items that are encoded already. */
+static void put_items(struct writer *w, const struct coord_field *f, const uint8_t *base)
+{
+    struct coord_bytes raw;
+    uint32_t count;
+    memcpy(&raw, base + f->offset, sizeof(raw));
+    memcpy(&count, base + f->count_offset, sizeof(count));
+    put_array(w, count);
+    if (raw.len > 0) {
+        (void)writer_write(w, (const char *)raw.data, raw.len); /* a failure sticks in w */
+    }
+}
+
 /* The rows of an operation, from struct coord_request or struct coord_result. */
 static void put_fields(struct writer *w, const struct coord_field *fields, uint32_t count,
                        const void *base)
@@ -263,6 +277,11 @@ static void put_fields(struct writer *w, const struct coord_field *fields, uint3
                 put_entry(w, &res->entries[i]);
             }
             break;
+        case COORD_FK_IFS:
+        case COORD_FK_TXN_OPS:
+        case COORD_FK_TXN_RESULTS:
+            put_items(w, f, at);
+            break;
         default:
             put_plain(w, f, at);
             break;
@@ -280,13 +299,58 @@ int coord_request_encode(const struct coord_request *q, struct coord_buf **out)
     }
     struct writer w;
     /* Heads and numbers of the longest request stay below 192 bytes. */
-    frame_begin(&w, out, (size_t)192 + q->path.len + q->data.len);
+    frame_begin(&w, out,
+                (size_t)192 + q->path.len + q->to.len + q->data.len + q->ifs.raw.len +
+                    q->thens.raw.len + q->elses.raw.len);
     put_array(&w, (size_t)COORD_REQUEST_HEAD_ITEMS + row->args_count);
     put_uint(&w, q->number);
     put_uint(&w, q->op);
     put_uint(&w, q->acked);
     put_fields(&w, row->args, row->args_count, q);
     return frame_end(&w);
+}
+
+/* --- items of a transaction -------------------------------------------------------------------- */
+
+int coord_if_encode(const struct coord_if *c, struct coord_buf **out)
+{
+    struct writer w;
+    writer_begin(&w, out, (size_t)32 + c->path.len + c->data.len);
+    put_array(&w, coord__fields_count(coord__if_fields));
+    put_plains(&w, coord__if_fields, c);
+    return writer_end(&w);
+}
+
+int coord_txn_op_encode(const struct coord_request *q, struct coord_buf **out)
+{
+    const struct coord_op_row *row = coord__op_row(q->op);
+    if (row == NULL || !coord_op_in_txn(q->op)) {
+        return COORD_EINVAL;
+    }
+    struct writer w;
+    uint32_t args = coord__txn_args_count(row);
+    writer_begin(&w, out, (size_t)96 + q->path.len + q->data.len);
+    put_array(&w, (size_t)1 + args);
+    put_uint(&w, q->op);
+    put_fields(&w, row->args, args, q);
+    return writer_end(&w);
+}
+
+int coord_txn_result_encode(enum coord_op op, const struct coord_result *res,
+                            struct coord_buf **out)
+{
+    const struct coord_op_row *row = coord__op_row(op);
+    if (row == NULL || !coord_op_in_txn(op)) {
+        return COORD_EINVAL;
+    }
+    struct writer w;
+    uint32_t results = res->error == 0 ? row->results_count : 0;
+    writer_begin(&w, out, (size_t)128 + res->data.len);
+    put_array(&w, (size_t)COORD_TXN_RESULT_HEAD_ITEMS + results);
+    put_uint(&w, op);
+    put_uint(&w, (uint64_t)(-(int64_t)res->error));
+    put_fields(&w, row->results, results, res);
+    return writer_end(&w);
 }
 
 /* What stands behind the receipt of a reply. */
@@ -346,7 +410,7 @@ int coord_body_encode(enum coord_op op, const struct coord_result *res, struct c
         return r;
     }
     struct writer w;
-    writer_begin(&w, out, (size_t)192 + res->data.len);
+    writer_begin(&w, out, (size_t)192 + res->data.len + res->results.raw.len);
     put_array(&w, tail.count);
     put_fields(&w, tail.fields, tail.count, res);
     return writer_end(&w);

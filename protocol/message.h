@@ -35,25 +35,31 @@ enum coord_op_kind {
 
 /* X(NAME, number, kind, needs a session, arguments, results)
  * Arguments are fields of struct coord_request, results of struct coord_result, by name. */
-#define COORD_OPS(X)                                                                               \
-    X(HELLO, 1, CONNECTION, 0, (A_VERSION A_CLIENT A_SESSION A_SECRET A_REVISION),                 \
-      (R_VERSION R_MEMBER R_CLUSTER R_LIMITS R_SESSION_STATE))                                     \
-    X(PING, 2, READ, 1, (A_LEVEL), (R_NONE))                                                       \
-    X(SESSION_OPEN, 3, WRITE, 0, (A_TIMEOUT), (R_SESSION R_SECRET R_TIMEOUT))                      \
-    X(SESSION_CLOSE, 4, WRITE, 1, (A_NONE), (R_NONE))                                              \
-    X(CREATE, 5, WRITE, 0, (A_PATH A_DATA A_CREATE_FLAGS A_TTL), (R_PATH R_SEQUENCE R_STAT))       \
-    X(GET, 6, READ, 0, (A_PATH A_LEVEL), (R_DATA R_STAT))                                          \
-    X(SET, 7, WRITE, 0, (A_PATH A_DATA A_CONDITION), (R_STAT))                                     \
-    X(DELETE, 8, WRITE, 0, (A_PATH A_CONDITION), (R_REVISION))                                     \
-    X(EXISTS, 9, READ, 0, (A_PATH A_LEVEL), (R_EXISTS))                                            \
-    X(STAT, 10, READ, 0, (A_PATH A_LEVEL), (R_STAT))                                               \
-    X(LIST, 11, READ, 0, (A_PATH A_AFTER A_LIMIT A_LIST_FLAGS A_LEVEL), (R_ENTRIES R_MORE R_STAT)) \
-    X(SYNC, 12, READ, 0, (A_NONE), (R_REVISION))                                                   \
-    X(WATCH, 13, READ, 0, (A_WATCH A_PATH A_DEPTH A_KINDS A_WATCH_FLAGS A_REVISION),               \
-      (R_REVISION R_GAP))                                                                          \
-    X(UNWATCH, 14, CONNECTION, 0, (A_WATCH), (R_NONE))                                             \
-    X(STATUS, 15, MEMBER, 0, (A_NONE), (R_STATUS))                                                 \
-    X(PARTITION, 16, MEMBER, 0, (A_MEMBERS), (R_NONE))
+#define COORD_OPS(X)                                                                         \
+    X(HELLO, 1, CONNECTION, 0, (A_VERSION A_CLIENT A_SESSION A_SECRET A_REVISION),           \
+      (R_VERSION R_MEMBER R_CLUSTER R_LIMITS R_SESSION_STATE))                               \
+    X(PING, 2, READ, 1, (A_LEVEL), (R_NONE))                                                 \
+    X(SESSION_OPEN, 3, WRITE, 0, (A_TIMEOUT), (R_SESSION R_SECRET R_TIMEOUT))                \
+    X(SESSION_CLOSE, 4, WRITE, 1, (A_NONE), (R_NONE))                                        \
+    X(CREATE, 5, WRITE, 0, (A_PATH A_DATA A_CREATE_FLAGS A_TTL), (R_PATH R_SEQUENCE R_STAT)) \
+    X(GET, 6, READ, 0, (A_PATH A_LEVEL), (R_DATA R_STAT))                                    \
+    X(SET, 7, WRITE, 0, (A_PATH A_DATA A_CONDITION), (R_STAT))                               \
+    X(DELETE, 8, WRITE, 0, (A_PATH A_CONDITION A_DELETE_FLAGS), (R_REVISION R_COUNT))        \
+    X(EXISTS, 9, READ, 0, (A_PATH A_LEVEL), (R_EXISTS))                                      \
+    X(STAT, 10, READ, 0, (A_PATH A_LEVEL), (R_STAT))                                         \
+    X(LIST, 11, READ, 0, (A_PATH A_AFTER A_LIMIT A_LIST_FLAGS A_LEVEL),                      \
+      (R_ENTRIES R_MORE R_STAT R_COUNT))                                                     \
+    X(SYNC, 12, READ, 0, (A_NONE), (R_REVISION))                                             \
+    X(WATCH, 13, READ, 0, (A_WATCH A_PATH A_DEPTH A_KINDS A_WATCH_FLAGS A_REVISION),         \
+      (R_REVISION R_GAP))                                                                    \
+    X(UNWATCH, 14, CONNECTION, 0, (A_WATCH), (R_NONE))                                       \
+    X(STATUS, 15, MEMBER, 0, (A_NONE), (R_STATUS))                                           \
+    X(PARTITION, 16, MEMBER, 0, (A_MEMBERS), (R_NONE))                                       \
+    X(INCREMENT, 17, WRITE, 0, (A_PATH A_DELTA A_CONDITION), (R_VALUE R_STAT))               \
+    X(RENAME, 18, WRITE, 0, (A_PATH A_TO A_CONDITION), (R_STAT R_COUNT))                     \
+    X(TXN, 19, WRITE, 0, (A_IF A_THEN A_ELSE), (R_BRANCH R_FAILED R_REVISION R_RESULTS))     \
+    X(QUOTA, 20, WRITE, 0, (A_PATH A_QUOTA), (R_USAGE))                                      \
+    X(USAGE, 21, READ, 0, (A_PATH A_LEVEL), (R_USAGE))
 
 /* ops.c gives each A_ and R_ name its field rows and so makes the codec's tables out of the lists
  * above: there is no second place that knows the order. */
@@ -86,11 +92,32 @@ enum coord_create_flag {
     COORD_F_TTL = 16
 };
 
+enum coord_delete_flag { COORD_DELETE_RECURSIVE = 1 /* with all below it, bounded */ };
+
 enum coord_list_flag {
-    COORD_LIST_STATS = 1,    /* entries carry their stat */
-    COORD_LIST_DATA = 2,     /* and their data */
-    COORD_LIST_RECURSIVE = 4 /* whole subtree in path order; names are relative paths */
+    COORD_LIST_STATS = 1,     /* entries carry their stat */
+    COORD_LIST_DATA = 2,      /* and their data */
+    COORD_LIST_RECURSIVE = 4, /* whole subtree in path order; names are relative paths */
+    COORD_LIST_COUNT = 8      /* no entries, only how many there are */
 };
+
+/* What a transaction may ask of a node before it decides between its branches. All but ABSENT fail when
+ * there is no such node. */
+enum coord_when {
+    COORD_WHEN_EXISTS = 1,
+    COORD_WHEN_ABSENT = 2,
+    COORD_WHEN_VERSION = 3,  /* version == number */
+    COORD_WHEN_MODIFIED = 4, /* modify_revision == number */
+    COORD_WHEN_CREATED = 5,  /* create_revision == number */
+    COORD_WHEN_VALUE = 6,    /* the data is this (absent is not empty) */
+    COORD_WHEN_CHILDREN = 7, /* it has so many children */
+    COORD_WHEN_OWNER = 8,    /* an ephemeral of session `number`; 0: no ephemeral */
+    COORD_WHEN_HELD = 9 /* the first child of path, in order of names, was created at `number`: the
+                              lock at this path is still held by whom got this token */
+};
+
+/* Branches of a transaction. */
+enum coord_txn_branch { COORD_TXN_ELSE = 0, COORD_TXN_THEN = 1 };
 
 enum coord_depth {
     COORD_DEPTH_NODE = 0,     /* the node itself */
@@ -124,6 +151,21 @@ enum coord_watch_state {
 #define COORD_NAME_BYTES_MAX    255
 #define COORD_MSGPACK_DEPTH_MAX 8
 
+/* One condition of a transaction: [kind, path, number, data]. */
+struct coord_if {
+    enum coord_when kind;
+    struct coord_bytes path;
+    uint64_t number;
+    struct coord_bytes data;
+};
+
+/* A list inside a message: the items as they stand on the wire, without the header of their array.
+ * Encoders copy them, decoders have checked each; coord_*_next walks them. */
+struct coord_items {
+    uint32_t count;
+    struct coord_bytes raw;
+};
+
 struct coord_request {
     uint64_t number;
     uint64_t acked;
@@ -137,7 +179,7 @@ struct coord_request {
     uint64_t timeout_ms; /* A_TIMEOUT */
     struct coord_bytes path;  /* A_PATH */
     struct coord_bytes data;  /* A_DATA */
-    uint32_t flags;           /* A_CREATE_FLAGS, A_LIST_FLAGS, A_WATCH_FLAGS */
+    uint32_t flags;           /* A_CREATE_FLAGS, A_DELETE_FLAGS, A_LIST_FLAGS, A_WATCH_FLAGS */
     uint64_t ttl_ms;          /* A_TTL */
     int64_t expect_version;   /* A_CONDITION, first: COORD_VERSION_ANY or a version */
     uint64_t expect_modified; /* A_CONDITION, second: modify_revision; 0 any */
@@ -151,6 +193,13 @@ struct coord_request {
     uint32_t kinds;           /* A_KINDS: set of enum coord_change_kind */
     uint32_t members_count;   /* A_MEMBERS: PARTITION: cut the links to these; none: heal */
     uint32_t members[COORD_MEMBERS_MAX];
+    int64_t delta;            /* A_DELTA */
+    struct coord_bytes to;    /* A_TO: the new path */
+    uint64_t quota_nodes;     /* A_QUOTA, first: nodes of the subtree at most; 0 any */
+    uint64_t quota_bytes;     /* A_QUOTA, second: bytes of their data; 0 any */
+    struct coord_items ifs;   /* A_IF: struct coord_if, coord_if_next */
+    struct coord_items thens; /* A_THEN: operations (number and acked 0), coord_txn_op_next */
+    struct coord_items elses; /* A_ELSE */
 };
 
 enum coord_node_kind {
@@ -197,6 +246,16 @@ struct coord_limits {
     uint64_t session_min_ms;
     uint64_t session_max_ms;
     uint64_t list_entries;
+    uint64_t txn_operations; /* of one branch, and conditions */
+    uint64_t subtree_nodes;  /* of a recursive delete or a rename */
+};
+
+/* What a node and all below it hold, and may hold at most (0: any): one array in this order. */
+struct coord_usage {
+    uint64_t nodes;
+    uint64_t bytes; /* of data */
+    uint64_t quota_nodes;
+    uint64_t quota_bytes;
 };
 
 struct coord_list_entry {
@@ -237,7 +296,7 @@ struct coord_status {
     bool lab;                   /* the demonstration gate is open */
     struct coord_bytes version; /* of coordd */
     struct coord_bytes cluster;
-    struct coord_bytes fault; /* absent unless faulted */
+    struct coord_bytes fault; /* absent unless faulted or under repair */
     uint32_t members_count;
     struct coord_member_status members[COORD_MEMBERS_MAX];
 };
@@ -280,7 +339,15 @@ struct coord_result {
     uint32_t entries_count;
     const struct coord_list_entry *entries;
     struct coord_bytes entries_raw;
-    struct coord_status status; /* R_STATUS */
+    struct coord_status status;   /* R_STATUS */
+    uint64_t count;               /* R_COUNT: nodes deleted or moved; of a list: all there are */
+    int64_t value;                /* R_VALUE: after an increment */
+    enum coord_txn_branch branch; /* R_BRANCH: which one was chosen */
+    uint64_t
+        failed; /* R_FAILED: the operation of it that failed, from 1, so that nothing was applied; 0 none */
+    struct coord_items
+        results; /* R_RESULTS: of each operation of the branch, coord_txn_result_next */
+    struct coord_usage usage; /* R_USAGE */
 };
 
 enum coord_session_state {
@@ -358,6 +425,22 @@ int coord_result_decode(enum coord_op op, const uint8_t *body, size_t len,
                         struct coord_result *ret_res, char *why, size_t why_bytes);
 int coord_event_decode(const uint8_t *body, size_t len, struct coord_event *ret_ev, char *why,
                        size_t why_bytes);
+
+/* Transactions are written item by item: append one item behind those in *out, whose bytes then are the
+ * raw of a struct coord_items. An operation has the arguments of its own request but for the level; which
+ * ones may stand in a transaction says coord_op_in_txn. A result is [operation, error, results...].
+ * Errors: as coord_request_encode, COORD_EINVAL for an operation that may not. Thread: any. */
+bool coord_op_in_txn(enum coord_op op);
+int coord_if_encode(const struct coord_if *c, struct coord_buf **out);
+int coord_txn_op_encode(const struct coord_request *q, struct coord_buf **out);
+int coord_txn_result_encode(enum coord_op op, const struct coord_result *res,
+                            struct coord_buf **out);
+
+/* Walk the raw of a decoded struct coord_items, as below; ret_op: whose result it is. */
+int coord_if_next(struct coord_bytes *cursor, struct coord_if *ret_c);
+int coord_txn_op_next(struct coord_bytes *cursor, struct coord_request *ret_q);
+int coord_txn_result_next(struct coord_bytes *cursor, enum coord_op *ret_op,
+                          struct coord_result *ret_res);
 
 /* Walk entries_raw or changes_raw (the items, without the header of their array): cursor starts as
  * the raw bytes and is advanced. Never fails on what a decoder has accepted. Thread: any.

@@ -26,10 +26,13 @@ _Static_assert(sizeof(enum coord_depth) == sizeof(uint32_t), "enum width");
 _Static_assert(sizeof(enum coord_node_kind) == sizeof(uint32_t), "enum width");
 _Static_assert(sizeof(enum coord_change_kind) == sizeof(uint32_t), "enum width");
 _Static_assert(sizeof(enum coord_watch_state) == sizeof(uint32_t), "enum width");
+_Static_assert(sizeof(enum coord_when) == sizeof(uint32_t), "enum width");
+_Static_assert(sizeof(enum coord_txn_branch) == sizeof(uint32_t), "enum width");
 
 #define ALL_CREATE_FLAGS \
     (COORD_F_EPHEMERAL | COORD_F_SEQUENTIAL | COORD_F_PARENTS | COORD_F_CONTAINER | COORD_F_TTL)
-#define ALL_LIST_FLAGS   (COORD_LIST_STATS | COORD_LIST_DATA | COORD_LIST_RECURSIVE)
+#define ALL_LIST_FLAGS \
+    (COORD_LIST_STATS | COORD_LIST_DATA | COORD_LIST_RECURSIVE | COORD_LIST_COUNT)
 #define ALL_WATCH_FLAGS  (COORD_WATCH_VALUE | COORD_WATCH_PREVIOUS | COORD_WATCH_ONCE)
 #define ALL_CHANGE_KINDS (COORD_CHANGE_CREATED | COORD_CHANGE_CHANGED | COORD_CHANGE_DELETED)
 #define ALL_LEVELS                                                                            \
@@ -43,6 +46,8 @@ _Static_assert(sizeof(enum coord_watch_state) == sizeof(uint32_t), "enum width")
 #define ROW_END                     ROW_FULL(NULL, END, 0, 0, 0, NULL)
 #define ROW_LIST(n, s, m, cnt, fk, lim, sub) \
     ROW_FULL(n, fk, lim, offsetof(struct s, m), offsetof(struct s, cnt), sub)
+#define ROW_ITEMS(n, s, m, fk) \
+    ROW_FULL(n, fk, 0, offsetof(struct s, m.raw), offsetof(struct s, m.count), NULL)
 #define ROW_FULL(n, fk, lim, off, cnt_off, sub)  \
     {                                            \
         n, COORD_FK_##fk, lim, off, cnt_off, sub \
@@ -81,7 +86,16 @@ static const struct coord_field limits_fields[] = {
     ROW(coord_limits, frame_bytes, U64, 0),    ROW(coord_limits, data_bytes, U64, 0),
     ROW(coord_limits, outstanding, U64, 0),    ROW(coord_limits, watches, U64, 0),
     ROW(coord_limits, session_min_ms, U64, 0), ROW(coord_limits, session_max_ms, U64, 0),
-    ROW(coord_limits, list_entries, U64, 0),   ROW_END,
+    ROW(coord_limits, list_entries, U64, 0),   ROW(coord_limits, txn_operations, U64, 0),
+    ROW(coord_limits, subtree_nodes, U64, 0),  ROW_END,
+};
+
+static const struct coord_field usage_fields[] = {
+    ROW(coord_usage, nodes, U64, 0),
+    ROW(coord_usage, bytes, U64, 0),
+    ROW(coord_usage, quota_nodes, U64, 0),
+    ROW(coord_usage, quota_bytes, U64, 0),
+    ROW_END,
 };
 
 static const struct coord_field member_fields[] = {
@@ -166,6 +180,14 @@ const struct coord_field coord__previous_field[] = {
     ROW_END,
 };
 
+const struct coord_field coord__if_fields[] = {
+    ROW(coord_if, kind, ENUM, COORD_WHEN_HELD),
+    ROW(coord_if, path, STR, 0),
+    ROW(coord_if, number, U64, 0),
+    ROW(coord_if, data, BIN_OPT, 0),
+    ROW_END,
+};
+
 /* --- arguments and results, as named in COORD_OPS ---------------------------------------------- */
 
 #define A_NONE
@@ -180,6 +202,7 @@ const struct coord_field coord__previous_field[] = {
 #define A_CREATE_FLAGS ROW(coord_request, flags, BITS, ALL_CREATE_FLAGS),
 #define A_LIST_FLAGS   ROW(coord_request, flags, BITS, ALL_LIST_FLAGS),
 #define A_WATCH_FLAGS  ROW(coord_request, flags, BITS, ALL_WATCH_FLAGS),
+#define A_DELETE_FLAGS ROW(coord_request, flags, BITS, COORD_DELETE_RECURSIVE),
 #define A_TTL          ROW(coord_request, ttl_ms, U64, 0),
 #define A_CONDITION                                                                          \
     ROW(coord_request, expect_version, INT, 0), ROW(coord_request, expect_modified, U64, 0), \
@@ -193,6 +216,12 @@ const struct coord_field coord__previous_field[] = {
 #define A_KINDS ROW(coord_request, kinds, BITS, ALL_CHANGE_KINDS),
 #define A_MEMBERS \
     ROW_LIST("members", coord_request, members, members_count, IDS, COORD_MEMBERS_MAX, NULL),
+#define A_DELTA ROW(coord_request, delta, DELTA, 0),
+#define A_TO    ROW(coord_request, to, STR, 0),
+#define A_QUOTA ROW(coord_request, quota_nodes, U64, 0), ROW(coord_request, quota_bytes, U64, 0),
+#define A_IF    ROW_ITEMS("if", coord_request, ifs, IFS),
+#define A_THEN  ROW_ITEMS("then", coord_request, thens, TXN_OPS),
+#define A_ELSE  ROW_ITEMS("else", coord_request, elses, TXN_OPS),
 
 #define R_NONE
 #define R_VERSION       ROW(coord_result, version, U64, 0),
@@ -214,6 +243,13 @@ const struct coord_field coord__previous_field[] = {
 #define R_ENTRIES       ROW_LIST("entries", coord_result, entries_raw, entries_count, ENTRIES, 0, NULL),
 #define R_STATUS        ROW_STRUCT(coord_result, status, status_fields),
 
+#define R_COUNT   ROW(coord_result, count, U64, 0),
+#define R_VALUE   ROW(coord_result, value, DELTA, 0),
+#define R_BRANCH  ROW(coord_result, branch, ENUM, COORD_TXN_THEN),
+#define R_FAILED  ROW(coord_result, failed, U64, 0),
+#define R_RESULTS ROW_ITEMS("results", coord_result, results, TXN_RESULTS),
+#define R_USAGE   ROW_STRUCT(coord_result, usage, usage_fields),
+
 #define NAME_HELLO         "hello"
 #define NAME_PING          "ping"
 #define NAME_SESSION_OPEN  "session_open"
@@ -230,6 +266,11 @@ const struct coord_field coord__previous_field[] = {
 #define NAME_UNWATCH       "unwatch"
 #define NAME_STATUS        "status"
 #define NAME_PARTITION     "partition"
+#define NAME_INCREMENT     "increment"
+#define NAME_RENAME        "rename"
+#define NAME_TXN           "txn"
+#define NAME_QUOTA         "quota"
+#define NAME_USAGE         "usage"
 
 /* --- the table --------------------------------------------------------------------------------- */
 
@@ -266,6 +307,32 @@ uint32_t coord__fields_count(const struct coord_field *fields)
     assert(fields != NULL);
     uint32_t n = 0;
     while (fields[n].kind != COORD_FK_END) {
+        n++;
+    }
+    return n;
+}
+
+bool coord_op_in_txn(enum coord_op op)
+{
+    switch (op) {
+    case COORD_OP_CREATE:
+    case COORD_OP_SET:
+    case COORD_OP_DELETE:
+    case COORD_OP_INCREMENT:
+    case COORD_OP_RENAME:
+    case COORD_OP_GET:
+    case COORD_OP_EXISTS:
+    case COORD_OP_STAT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+uint32_t coord__txn_args_count(const struct coord_op_row *row)
+{
+    uint32_t n = 0;
+    while (n < row->args_count && row->args[n].offset != offsetof(struct coord_request, level)) {
         n++;
     }
     return n;

@@ -3,14 +3,14 @@
  * take.c: single values, arrays and lists of a message into structs, by the rows of ops.c; what
  * encode.c's put_ functions write, these read. The refusal texts are made here.
  *
- * Leaves to others: msgpack itself (cursor.c), the order and number of a message's items (decode.c).
+ * Leaves to others: msgpack itself (cursor.c), lists and their items (take_list.c), the order and number of a
+ * message's items (decode.c).
  * Thread: any.
  *
  * Invariants
  *   1. Nothing is allocated; byte values are borrowed from the body.
  *   2. A refusal leaves the cursor at the value that is wrong, for the offset in the text.
- *   3. What coord__take_raw_list has accepted, coord_list_next and coord_change_next accept.
- *   4. Work is linear in the bytes of the body: each loop turn consumes at least one byte.
+ *   3. Work is linear in the bytes of the body: each loop turn consumes at least one byte.
  */
 #include "protocol/take.h"
 
@@ -164,6 +164,13 @@ int coord__take_plain(struct coord_decoder *d, const struct coord_field *f, uint
         }
         memcpy(at, &i64, sizeof(i64));
         return 0;
+    case COORD_FK_DELTA:
+        wrong = coord__cursor_int(&d->c, INT64_MIN, &i64);
+        if (wrong != NULL) {
+            return coord__refuse(d, wrong);
+        }
+        memcpy(at, &i64, sizeof(i64));
+        return 0;
     case COORD_FK_BOOL:
         wrong = coord__cursor_bool(&d->c, &b);
         if (wrong != NULL) {
@@ -177,8 +184,7 @@ int coord__take_plain(struct coord_decoder *d, const struct coord_field *f, uint
     }
 }
 
-/* Plain values of an array inside the message; texts name them as d->field.name. */
-static int take_inner(struct coord_decoder *d, const struct coord_field *fields, void *base)
+int coord__take_inner(struct coord_decoder *d, const struct coord_field *fields, void *base)
 {
     for (const struct coord_field *f = fields; f->kind != COORD_FK_END; f++) {
         d->inner = f->name;
@@ -235,7 +241,8 @@ static int take_members(struct coord_decoder *d, const struct coord_field *f, ui
         d->inner = NULL;
         r = take_array_of(d, items);
         if (r == 0) {
-            r = take_inner(d, f->sub, base + f->offset + i * sizeof(struct coord_member_status));
+            r = coord__take_inner(d, f->sub,
+                                  base + f->offset + i * sizeof(struct coord_member_status));
         }
     }
     return r;
@@ -254,84 +261,16 @@ int coord__take_struct(struct coord_decoder *d, const struct coord_field *fields
     return r;
 }
 
-/* --- items of lists ---------------------------------------------------------------------------- */
+/* --- rows of an operation ---------------------------------------------------------------------- */
 
-static int take_array_between(struct coord_decoder *d, uint32_t min, uint32_t max,
-                              uint32_t *ret_count)
+static int take_items(struct coord_decoder *d, const struct coord_field *f, uint8_t *base)
 {
-    struct coord_cursor before = d->c;
-    int r = coord__take_array(d, ret_count);
-    if (r == 0 && (*ret_count < min || *ret_count > max)) {
-        char what[64];
-        d->c = before;
-        (void)snprintf(what, sizeof(what), "expected an array of %u to %u, not of %u", min, max,
-                       *ret_count);
-        return coord__refuse(d, what);
-    }
-    return r;
-}
-
-/* [name], [name, stat] or [name, stat or false, data] */
-static int take_entry(struct coord_decoder *d, struct coord_list_entry *e)
-{
+    struct coord_bytes raw;
     uint32_t count;
-    memset(e, 0, sizeof(*e));
-    int r = take_array_between(d, 1, 3, &count);
+    int r = coord__take_raw_list(d, f->kind, &count, &raw);
     if (r == 0) {
-        r = take_inner(d, coord__name_field, e);
-    }
-    if (r == 0 && count >= 2) {
-        e->has_stat = count == 2 || !coord__cursor_skip_false(&d->c);
-        d->inner = "stat";
-        r = e->has_stat ? coord__take_struct(d, coord__stat_fields, &e->stat) : 0;
-    }
-    if (r == 0 && count == 3) {
-        e->has_data = true;
-        r = take_inner(d, coord__entry_data_field, e);
-    }
-    return r;
-}
-
-/* [kind, path, version, create revision], [..., value] or [..., value or false, previous] */
-static int take_change(struct coord_decoder *d, struct coord_change *ch)
-{
-    uint32_t count;
-    memset(ch, 0, sizeof(*ch));
-    int r = take_array_between(d, COORD_CHANGE_ITEMS_MIN, COORD_CHANGE_ITEMS_MIN + 2, &count);
-    if (r == 0) {
-        r = take_inner(d, coord__change_fields, ch);
-    }
-    if (r == 0 && count > COORD_CHANGE_ITEMS_MIN) {
-        ch->has_value = count == COORD_CHANGE_ITEMS_MIN + 1 || !coord__cursor_skip_false(&d->c);
-        r = ch->has_value ? take_inner(d, coord__value_field, ch) : 0;
-    }
-    if (r == 0 && count == COORD_CHANGE_ITEMS_MIN + 2) {
-        ch->has_previous = true;
-        r = take_inner(d, coord__previous_field, ch);
-    }
-    return r;
-}
-
-/* Check a list of entries or changes and remember where its items lie. */
-int coord__take_raw_list(struct coord_decoder *d, bool entries, uint32_t *ret_count,
-                         struct coord_bytes *ret_raw)
-{
-    union {
-        struct coord_list_entry entry;
-        struct coord_change change;
-    } item;
-    uint32_t count;
-    int r = coord__take_array(d, &count);
-    const uint8_t *begin = d->c.p;
-    for (uint32_t i = 0; r == 0 && i < count; i++) {
-        d->index = i;
-        d->inner = NULL;
-        r = entries ? take_entry(d, &item.entry) : take_change(d, &item.change);
-    }
-    if (r == 0) {
-        d->index = COORD_NO_INDEX;
-        *ret_count = count;
-        *ret_raw = (struct coord_bytes){.data = begin, .len = (uint32_t)(d->c.p - begin)};
+        memcpy(base + f->offset, &raw, sizeof(raw));
+        memcpy(base + f->count_offset, &count, sizeof(count));
     }
     return r;
 }
@@ -340,7 +279,6 @@ int coord__take_raw_list(struct coord_decoder *d, bool entries, uint32_t *ret_co
 int coord__take_fields(struct coord_decoder *d, const char *part, const struct coord_field *fields,
                        uint32_t count, void *base)
 {
-    struct coord_result *res = base; /* only written for ENTRIES, a row of results */
     uint8_t *at = base;
     int r = 0;
     for (uint32_t i = 0; r == 0 && i < count; i++) {
@@ -354,7 +292,10 @@ int coord__take_fields(struct coord_decoder *d, const char *part, const struct c
             r = take_ids(d, f, at);
             break;
         case COORD_FK_ENTRIES:
-            r = coord__take_raw_list(d, true, &res->entries_count, &res->entries_raw);
+        case COORD_FK_IFS:
+        case COORD_FK_TXN_OPS:
+        case COORD_FK_TXN_RESULTS:
+            r = take_items(d, f, at);
             break;
         default:
             r = coord__take_plain(d, f, at);
@@ -362,36 +303,4 @@ int coord__take_fields(struct coord_decoder *d, const char *part, const struct c
         }
     }
     return r;
-}
-
-int coord_list_next(struct coord_bytes *cursor, struct coord_list_entry *ret_entry)
-{
-    struct coord_decoder d;
-    struct coord_list_entry entry;
-    if (cursor->len == 0) {
-        return 0;
-    }
-    coord__decoder_init(&d, cursor->data, cursor->len, COORD_EPROTO, NULL, 0);
-    if (take_entry(&d, &entry) < 0) {
-        return COORD_EPROTO;
-    }
-    *ret_entry = entry;
-    *cursor = (struct coord_bytes){.data = d.c.p, .len = (uint32_t)(d.c.end - d.c.p)};
-    return 1;
-}
-
-int coord_change_next(struct coord_bytes *cursor, struct coord_change *ret_change)
-{
-    struct coord_decoder d;
-    struct coord_change change;
-    if (cursor->len == 0) {
-        return 0;
-    }
-    coord__decoder_init(&d, cursor->data, cursor->len, COORD_EPROTO, NULL, 0);
-    if (take_change(&d, &change) < 0) {
-        return COORD_EPROTO;
-    }
-    *ret_change = change;
-    *cursor = (struct coord_bytes){.data = d.c.p, .len = (uint32_t)(d.c.end - d.c.p)};
-    return 1;
 }

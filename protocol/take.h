@@ -44,11 +44,15 @@ int coord__take_array(struct coord_decoder *d, uint32_t *ret_count);
 /* One plain value (COORD_FK_U64 .. COORD_FK_SECRET) into the struct at base. */
 int coord__take_plain(struct coord_decoder *d, const struct coord_field *f, uint8_t *base);
 
+/* Plain values of an array inside the message; texts name them as d->field.name. */
+int coord__take_inner(struct coord_decoder *d, const struct coord_field *fields, void *base);
+
 /* An array of exactly these rows into the struct at base. */
 int coord__take_struct(struct coord_decoder *d, const struct coord_field *fields, void *base);
 
-/* Check a list of entries, or else of changes, and remember where its items lie. */
-int coord__take_raw_list(struct coord_decoder *d, bool entries, uint32_t *ret_count,
+/* Check a list and remember where its items lie. list: one of ENTRIES, IFS, TXN_OPS, TXN_RESULTS; END for
+ * the changes of an event. */
+int coord__take_raw_list(struct coord_decoder *d, enum coord_field_kind list, uint32_t *ret_count,
                          struct coord_bytes *ret_raw);
 
 /* The rows of an operation into struct coord_request or struct coord_result. */

@@ -27,7 +27,8 @@ static int boot_snapshot(struct raft *r, const struct raft_event *ev)
     r->base = r->last = r->commit = r->applied = r->stable = s->index;
     r->base_term = r->last_term = s->term;
     r->persist_next = s->index + 1;
-    raft__configs_restore(r, s, 0);
+    r->snapshot.config.count -= RAFT_BUG(30) && s->index > 0;
+    raft__configs_restore(r, RAFT_BUG(30) ? &r->snapshot : s, 0);
     r->boot = RAFT__BOOT_SNAPSHOT;
     return 0;
 }
@@ -38,7 +39,7 @@ static int boot_hardstate(struct raft *r, const struct raft_event *ev)
         return RAFT_EINVAL;
     }
     r->term = r->issued_term = r->durable_term = ev->hardstate.term;
-    r->vote = r->issued_vote = r->durable_vote = ev->hardstate.vote;
+    r->vote = r->issued_vote = r->durable_vote = RAFT_BUG(41) ? 0 : ev->hardstate.vote;
     /* Held until the entries are known; BOOT_DONE clips it to them. */
     r->verified = ev->hardstate.commit;
     r->boot = RAFT__BOOT_HARDSTATE;
@@ -52,7 +53,7 @@ static int boot_entries_fit(struct raft *r, const struct raft_event *ev, uint32_
     if (ev->first > r->last + 1) {
         return 0; /* a gap: they cannot belong to the snapshot */
     }
-    uint64_t skip = r->last + 1 - ev->first;
+    uint64_t skip = RAFT_BUG(9) ? 0 : r->last + 1 - ev->first + RAFT_BUG(46);
     if (skip > ev->count) {
         skip = ev->count;
     }
@@ -95,12 +96,12 @@ static int boot_entries(struct raft *r, const struct raft_event *ev, struct raft
             at++;
         }
         if (at == ev->configs_count || ev->configs[at].index != index ||
-            !raft__config_valid(&ev->configs[at].config) || raft__configs_room(r) == 0) {
+            !raft__config_valid(&ev->configs[at].config)) {
             return RAFT_EINVAL;
         }
         raft__configs_push(r, &ev->configs[at]);
     }
-    *accept = (struct raft_accept){r->term, first, skip, ev->count - skip};
+    raft__accept(accept, r->term, first, skip, ev->count - skip);
     return 0;
 }
 
@@ -111,7 +112,7 @@ static int boot_done(struct raft *r)
     }
     /* A log or snapshot of a later term than the hard state: no vote of that term can have left,
      * for votes wait for the hard state. Adopt the term with the vote free. */
-    if (r->last_term > r->term) {
+    if (r->last_term > r->term && !RAFT_BUG(3)) {
         r->term = r->last_term;
         r->vote = 0;
     }
@@ -128,9 +129,13 @@ static int boot_done(struct raft *r)
     raft__commit_to(r, commit);
     /* It may have supported a leader just before it went down (lease safety): behave as if that
      * one had been heard now. A member that never knew a term has supported nobody. */
-    r->sticky = r->term > 0;
+    r->sticky = r->term > 0 || r->o.lease_drift_ppm > 0; /* read.c has the reason for the latter */
+    r->sticky = RAFT_BUG(53) ? 0 : r->sticky;
     r->contact = r->now;
     raft__become_follower(r, r->term, 0);
+    if (r->damage != 0) {
+        raft__repair_begin(r);
+    }
     if (r->self != RAFT__NO_SLOT && raft__may_campaign(r) &&
         raft__quorum_has(r, (uint32_t)1 << r->self)) {
         raft__campaign(r, 0); /* alone: nobody to wait for */
@@ -147,6 +152,8 @@ int raft__boot_step(struct raft *r, const struct raft_event *ev, struct raft_acc
         return boot_hardstate(r, ev);
     case RAFT_EV_BOOT_ENTRIES:
         return boot_entries(r, ev, accept);
+    case RAFT_EV_BOOT_DAMAGE:
+        return raft__repair_boot(r, ev);
     case RAFT_EV_BOOT_DONE:
         return boot_done(r);
     default:

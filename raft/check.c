@@ -10,9 +10,9 @@
  *    4. Pending writes have consecutive numbers after io_done; none proves more than the log holds.
  *    5. The durable term is not later than the current one, and in the same term the vote that is
  *       durable is the current one or none.
- *    6. Configurations: the bottom is at or before the base, the others ascend within the log, each
- *       stands at a CONFIG entry, and each CONFIG entry has one.
- *    7. The peer table mirrors the newest configuration; lanes are distinct.
+ *    6. Configurations: they ascend, each but the first stands at a CONFIG entry, and each CONFIG entry
+ *       behind the first has one; the first is at or before the base, or stands at one too.
+ *    7. The peer table mirrors the newest configuration; lanes are distinct; learners never count.
  *    8. A leader knows itself as leader, is in a durable term with a durable own vote, and its log
  *       ends in its own term.
  *    9. verified <= last, and a follower without a leader acknowledges nothing.
@@ -24,6 +24,13 @@
  *   14. A snapshot being received: stored <= accepted <= size.
  *   15. uncommitted_bytes of a leader is what the log says.
  *   16. Own proposals that may be lost are after the commit index.
+ *   17. Every configuration is valid: one place and at most one fitting mark for each member.
+ *   18. A leader that has an entry of its term committed has at most one configuration that is not.
+ *   19. Of a configuration that this leader appended and the one before: the voters are the same, or one is
+ *       joint and that half of it are the voters of the other; so their quorums meet.
+ *   20. Of members to be promoted only, a leader watches rounds.
+ *   21. A member under repair is a follower that has no vote to tell; one whose term is in doubt
+ *       follows nobody.
  */
 #include "raft/internal.h"
 
@@ -76,21 +83,75 @@ static const char *check_io(const struct raft *r)
     return NULL;
 }
 
-static const char *check_configs(const struct raft *r)
+/* 1 when the same ids have a_role in a as have b_role in b. */
+static int same_voters(const struct raft_config *a, uint32_t a_role, const struct raft_config *b,
+                       uint32_t b_role)
 {
+    for (uint32_t i = 0; i < a->count; i++) {
+        int there = (raft__roles_in(b, a->members[i].id) & b_role) != 0;
+        if (((a->members[i].roles & a_role) != 0) != there) {
+            return 0;
+        }
+    }
+    for (uint32_t i = 0; i < b->count; i++) {
+        int there = (raft__roles_in(a, b->members[i].id) & a_role) != 0;
+        if (((b->members[i].roles & b_role) != 0) != there) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int is_joint(const struct raft_config *c)
+{
+    uint32_t all = 0;
+    for (uint32_t i = 0; i < c->count; i++) {
+        all |= c->members[i].roles;
+    }
+    return (all & RAFT_VOTER_OLD) != 0;
+}
+
+static int quorums_meet(const struct raft_config *a, const struct raft_config *b)
+{
+    if (is_joint(a) && is_joint(b)) {
+        return 0; /* none is ever appended to the other */
+    }
+    return same_voters(a, RAFT_VOTER, b, is_joint(b) ? RAFT_VOTER_OLD : RAFT_VOTER);
+}
+
+static const char *check_stack(const struct raft *r)
+{
+    uint32_t open = 0;
     uint32_t entries = 0;
     RULE(6, r->configs_count > 0 && r->configs_count <= RAFT_CONFIGS_MAX, "a configuration");
-    RULE(6, r->configs[0].index <= r->base, "the bottom is in force at the base");
-    for (uint32_t i = 1; i < r->configs_count; i++) {
+    raft_index bottom = r->configs[0].index;
+    for (uint32_t i = 0; i < r->configs_count; i++) {
         raft_index index = r->configs[i].index;
-        RULE(6, index > r->base && index <= r->last && index > r->configs[i - 1].index,
-             "configurations ascend within the log");
-        RULE(6, raft__entry(r, index)->type == RAFT_ENTRY_CONFIG, "at a CONFIG entry");
+        RULE(17, raft__config_valid(&r->configs[i].config), "a valid configuration");
+        RULE(6, i == 0 || (index > r->base && index > r->configs[i - 1].index), "they ascend");
+        RULE(6, index <= r->last, "within the log");
+        RULE(6, index <= r->base || raft__entry(r, index)->type == RAFT_ENTRY_CONFIG,
+             "at a CONFIG entry");
+        open += index > r->commit;
+        if (i > 0 && r->role == RAFT_LEADER && raft__entry(r, index)->term == r->term) {
+            RULE(19, quorums_meet(&r->configs[i - 1].config, &r->configs[i].config),
+                 "quorums of one configuration and the next meet");
+        }
     }
-    for (raft_index i = r->base + 1; i <= r->last; i++) {
+    RULE(18, r->role != RAFT_LEADER || !r->leader_ready || open <= 1, "one change at a time");
+    for (raft_index i = raft__max(bottom, r->base) + 1; i <= r->last; i++) {
         entries += raft__entry(r, i)->type == RAFT_ENTRY_CONFIG;
     }
     RULE(6, entries + 1 == r->configs_count, "each CONFIG entry has its configuration");
+    return NULL;
+}
+
+static const char *check_configs(const struct raft *r)
+{
+    const char *broken = check_stack(r);
+    if (broken != NULL) {
+        return broken;
+    }
     const struct raft_config *top = &raft__config(r)->config;
     uint32_t lanes = 0;
     RULE(7, top->count == r->peers_count, "peers mirror the newest configuration");
@@ -99,6 +160,10 @@ static const char *check_configs(const struct raft *r)
         RULE(7, p->id == top->members[i].id && p->roles == top->members[i].roles, "in its order");
         RULE(7, p->lane < RAFT_NODES_MAX && (lanes >> p->lane & 1) == 0, "lanes are distinct");
         RULE(7, (p->id == r->o.id) == (i == r->self), "this member knows its slot");
+        RULE(7, (r->voters >> i & 1) == ((p->roles & RAFT_VOTER) != 0), "voters count");
+        RULE(7, (r->voters_old >> i & 1) == ((p->roles & RAFT_VOTER_OLD) != 0), "in their half");
+        RULE(7, (p->roles & RAFT_LEARNER) == 0 || ((r->voters | r->voters_old) >> i & 1) == 0,
+             "learners never count");
         lanes |= (uint32_t)1 << p->lane;
     }
     return NULL;
@@ -124,8 +189,21 @@ static const char *check_peer(const struct raft *r, const struct raft__peer *p)
     RULE(10, p->state >= RAFT__PROBE && p->state <= RAFT__SNAPSHOT, "a known state");
     int held = p->state == RAFT__REPLICATE && p->match == r->last;
     int unsent = p->state == RAFT__REPLICATE && p->next <= r->last && !r->polled;
+    RULE(20, (p->roles & RAFT_PROMOTE) != 0 || (p->round_goal | p->round_at | p->caught_up) == 0,
+         "rounds are of members to be promoted");
+    RULE(20, p->round_goal <= r->last, "a round has a goal in the log");
     RULE(11, held || unsent || p->retry_at != RAFT__NEVER, "a next attempt is certain");
     RULE(11, p->retry_at >= raft_deadline(r), "and the deadline is not after it");
+    return NULL;
+}
+
+static const char *check_repair(const struct raft *r)
+{
+    RULE(17, r->role == RAFT_FOLLOWER && r->grant_to == 0,
+         "under repair: a follower without a vote");
+    RULE(17, !raft__repair_deaf(r) || (r->damage & RAFT_DAMAGE_HOLE) != 0, "VOTE implies HOLE");
+    RULE(17, !raft__repair_deaf(r) || r->leader == 0, "term in doubt: no leader is followed");
+    RULE(17, r->repair_term <= r->term, "no word of a later term");
     return NULL;
 }
 
@@ -142,6 +220,7 @@ static const char *check_role(const struct raft *r)
     RULE(8, r->durable_term == r->term && r->durable_vote == r->o.id, "elected durably");
     RULE(8, r->last_term == r->term, "the log ends in the leader's term");
     RULE(12, raft_deadline(r) <= r->beat_at, "the next beat is certain");
+    RULE(12, !r->leaving || r->transfer_to != 0, "one that votes no more is about to step down");
     for (uint32_t i = 0; i < r->peers_count; i++) {
         const char *broken = i == r->self ? NULL : check_peer(r, &r->peers[i]);
         if (broken != NULL) {
@@ -183,6 +262,9 @@ static const char *first_broken(const struct raft *r)
         return NULL;
     }
     if ((broken = check_io(r)) != NULL || (broken = check_role(r)) != NULL) {
+        return broken;
+    }
+    if (raft__repairing(r) && (broken = check_repair(r)) != NULL) {
         return broken;
     }
     return check_reads(r);

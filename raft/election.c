@@ -66,6 +66,8 @@ void raft__become_follower(struct raft *r, raft_term term, raft_id leader)
     r->role = RAFT_FOLLOWER;
     r->leader = leader;
     r->transfer_to = 0;
+    r->transfer_sent = 0;
+    r->leaving = 0;
     r->transfer_vote = 0;
     r->votes = r->rejects = 0;
     draw_wait(r);
@@ -144,7 +146,7 @@ void raft__campaign(struct raft *r, int transfer)
 
 /* --- requests ------------------------------------------------------------------------------- */
 
-static int leader_heard(const struct raft *r)
+int raft__leader_heard(const struct raft *r)
 {
     return r->role == RAFT_LEADER || (r->sticky && r->now - r->contact < r->o.election_min);
 }
@@ -153,18 +155,34 @@ static int leader_heard(const struct raft *r)
  * long. */
 static int up_to_date(const struct raft *r, const struct raft_msg *m)
 {
-    return m->log_term > r->last_term || (m->log_term == r->last_term && m->index >= r->last);
+    return (m->log_term > r->last_term && (m->index >= r->last || !RAFT_BUG(36))) ||
+           (m->log_term == r->last_term && m->index >= r->last) || RAFT_BUG(55);
+}
+
+/* The committed configuration that has no such member, as far as this one knows. Whoever asks for votes
+ * while its log does not reach that entry misses a committed one, cannot win, and may as well rest: the
+ * leader that removed it told it nothing. Return: its index, or 0. */
+static raft_index removed_since(const struct raft *r, raft_id id)
+{
+    const struct raft_config_at *c = raft__config(r);
+    return raft__config_committed(r) && raft__roles_in(&c->config, id) == 0 ? c->index : 0;
 }
 
 void raft__handle_prevote(struct raft *r, const struct raft_msg *m)
 {
+    if ((m->flags & RAFT_FLAG_ASK) != 0) {
+        raft__repair_answer(r, m);
+        return;
+    }
     /* m->term is the term it would campaign in. */
-    int grant = m->term > r->term && !leader_heard(r) && up_to_date(r, m);
+    int grant = m->term > r->term && !raft__leader_heard(r) && up_to_date(r, m) &&
+                raft__repair_may_grant(r, m);
     struct raft_msg *reply = raft__reply(r, RAFT_MSG_PREVOTE_REPLY, m->from);
     if (reply != NULL) {
         reply->seq = m->seq;
         reply->flags = grant ? 0 : RAFT_FLAG_REJECT;
         reply->term = grant ? m->term : r->term;
+        reply->hint = removed_since(r, m->from);
     }
     if (grant && r->role == RAFT_FOLLOWER && r->o.link_hint > 0) {
         /* It will probably win: do not run into its election a moment from now. */
@@ -176,11 +194,16 @@ void raft__handle_prevote(struct raft *r, const struct raft_msg *m)
 void raft__handle_vote(struct raft *r, const struct raft_msg *m)
 {
     int ordered = (m->flags & RAFT_FLAG_TRANSFER) != 0;
-    if (m->term > r->term && (ordered || !leader_heard(r))) {
+    if (m->term > r->term && (ordered || !raft__leader_heard(r))) {
         raft__become_follower(r, m->term, 0);
     }
-    int grant = m->term == r->term && (r->vote == m->from || (r->vote == 0 && r->leader == 0)) &&
-                up_to_date(r, m);
+    /* The term may be this member's own already, brought by a stranger. A leader with a lease counts on
+     * patience all the same (read.c). */
+    int patient = !ordered && r->o.lease_drift_ppm > 0 && raft__leader_heard(r);
+    int grant = m->term == r->term && !patient &&
+                (r->vote == m->from || (r->vote == 0 && r->leader == 0) || RAFT_BUG(54)) &&
+                up_to_date(r, m) && raft__repair_may_grant(r, m) &&
+                (!RAFT_BUG(38) || raft__votes(raft__roles_in(&raft__config(r)->config, r->o.id)));
     if (!grant) {
         struct raft_msg *reply = raft__reply(r, RAFT_MSG_VOTE_REPLY, m->from);
         if (reply != NULL) {
@@ -204,9 +227,9 @@ void raft__handle_timeout_now(struct raft *r, const struct raft_msg *m)
 {
     /* Only what is on the own disk counts: the leader believed so, but check (the target of a
      * transfer that has less would lose the election and cost a term). */
-    if (r->role != RAFT_FOLLOWER || r->leader != m->from || m->index > r->stable ||
-        m->index < r->base || raft__log_term(r, m->index) != m->log_term ||
-        !raft__may_campaign(r)) {
+    if (r->role != RAFT_FOLLOWER || r->leader != m->from ||
+        (m->index > r->stable && !RAFT_BUG(35)) || m->index < r->base ||
+        (raft__log_term(r, m->index) != m->log_term && !RAFT_BUG(35)) || !raft__may_campaign(r)) {
         r->ignored++;
         return;
     }
@@ -231,7 +254,15 @@ void raft__handle_prevote_reply(struct raft *r, const struct raft_msg *m)
 {
     int refused = (m->flags & RAFT_FLAG_REJECT) != 0;
     struct raft__peer *p = raft__peer_find(r, m->from);
-    if (refused && m->term > r->term) {
+    if ((m->flags & RAFT_FLAG_ASK) != 0) {
+        raft__repair_told(r, m);
+        return;
+    }
+    if (refused && r->role == RAFT_PRECANDIDATE && m->seq == r->campaign &&
+        m->hint > raft__config(r)->index) {
+        r->removed_at = m->hint;
+    }
+    if (refused && m->term > r->term && !RAFT_BUG(32)) {
         /* Adopt it, or this member could never be heard again (the longest log may sit here). */
         raft__become_follower(r, m->term, 0);
         return;
@@ -344,7 +375,8 @@ void raft__election_round(struct raft *r)
     if (r->role == RAFT_PRECANDIDATE || (r->role == RAFT_CANDIDATE && r->own_vote)) {
         send_requests(r);
     }
-    if (r->grant_to != 0 && r->durable_term == r->term && r->durable_vote == r->grant_to) {
+    if (r->grant_to != 0 &&
+        ((r->durable_term == r->term && r->durable_vote == r->grant_to) || RAFT_BUG(56))) {
         struct raft_send *s = raft__send(r, RAFT_MSG_VOTE_REPLY, r->grant_to);
         if (s != NULL) {
             s->msg.seq = r->grant_seq;

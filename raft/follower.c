@@ -33,8 +33,8 @@ static int append_sane(const struct raft_event *ev)
     const struct raft_msg *m = ev->msg;
     raft_term before = m->log_term;
     if (m->count != ev->count || (m->count > 0 && ev->entries == NULL) ||
-        m->index > UINT64_MAX - m->count || (m->index == 0) != (m->log_term == 0) ||
-        m->log_term > m->term) {
+        m->index > UINT64_MAX - m->count ||
+        ((m->index == 0) != (m->log_term == 0) && !RAFT_BUG(24)) || m->log_term > m->term) {
         return 0;
     }
     for (uint32_t i = 0; i < m->count; i++) {
@@ -78,10 +78,12 @@ static int match_entries(const struct raft *r, const struct raft_event *ev, uint
         }
         i = below < m->count ? (uint32_t)below : m->count;
     }
-    while (i < m->count && m->index + 1 + i <= r->last) {
+    while (i < m->count && m->index + 1 + i <= r->last && !RAFT_BUG(20) &&
+           !(RAFT_BUG(10) && m->index + 1 + i > r->commit)) {
         raft_index index = m->index + 1 + i;
         if (raft__entry(r, index)->term != ev->entries[i].term) {
-            if (index <= r->commit) {
+            /* All configurations of a log but the last are committed somewhere (membership.c). */
+            if (index <= r->commit || index <= r->configs[0].index) {
                 return -1;
             }
             break;
@@ -96,11 +98,11 @@ static int match_entries(const struct raft *r, const struct raft_event *ev, uint
  * leader must be committed before it can even serve reads. */
 static int fits(const struct raft *r, const struct raft_entry *e)
 {
-    return (!r->disk_full || e->bytes == 0) &&
-           (e->type != RAFT_ENTRY_CONFIG || raft__configs_room(r) > 0);
+    return !r->disk_full || e->bytes == 0;
 }
 
-/* Append entries[same ..] as far as there is room, after cutting what conflicts.
+/* Append entries[same ..] as far as there is room, after cutting what conflicts. Configurations always
+ * have room: the stack forgets old ones (membership.c).
  * Return: how many. */
 static uint32_t take_entries(struct raft *r, const struct raft_event *ev, uint32_t same,
                              struct raft_accept *accept)
@@ -127,7 +129,7 @@ static uint32_t take_entries(struct raft *r, const struct raft_event *ev, uint32
         }
         taken++;
     }
-    *accept = (struct raft_accept){m->term, first, same, taken};
+    raft__accept(accept, m->term, first, same, taken);
     return taken;
 }
 
@@ -135,6 +137,7 @@ void raft__handle_append(struct raft *r, const struct raft_event *ev, struct raf
 {
     const struct raft_msg *m = ev->msg;
     uint32_t same = 0;
+    int fits_anywhere = RAFT_BUG(26) || (RAFT_BUG(24) && m->log_term == 0);
     if (!append_sane(ev)) {
         r->ignored++;
         return;
@@ -142,11 +145,11 @@ void raft__handle_append(struct raft *r, const struct raft_event *ev, struct raf
     if (raft__rx_installing(r)) {
         return; /* the log is about to be replaced */
     }
-    if (m->index > r->last) {
+    if (m->index > r->last && !fits_anywhere) {
         refuse(r, m);
         return;
     }
-    if (m->index >= r->base && raft__log_term(r, m->index) != m->log_term) {
+    if (m->index >= r->base && !fits_anywhere && raft__log_term(r, m->index) != m->log_term) {
         if (m->index <= r->commit) {
             raft__fail(r, RAFT__FAULT_DIVERGENCE);
             return;
@@ -164,13 +167,13 @@ void raft__handle_append(struct raft *r, const struct raft_event *ev, struct raf
     RAFT_INVARIANT(r->verified <= r->last);
     r->ack_seq = m->seq > r->ack_seq ? m->seq : r->ack_seq;
     r->ack_due |= taken == 0 || same + taken < m->count;
-    raft__commit_to(r, raft__min(m->commit, r->verified));
+    raft__commit_to(r, raft__min(m->commit, RAFT_BUG(17) ? r->last : r->verified));
 }
 
 void raft__handle_heartbeat(struct raft *r, const struct raft_msg *m)
 {
     if (!raft__rx_installing(r)) {
-        raft__commit_to(r, raft__min(m->commit, r->verified));
+        raft__commit_to(r, raft__min(m->commit, RAFT_BUG(17) ? r->last : r->verified));
     }
     if (m->seq > r->beat_seq) {
         r->beat_seq = m->seq; /* number 0 only tells the commit index and wants no answer */
@@ -180,7 +183,7 @@ void raft__handle_heartbeat(struct raft *r, const struct raft_msg *m)
 /* What may be said to be durable here of the leader's log. */
 static raft_index durable_match(const struct raft *r)
 {
-    return raft__term_durable(r) ? raft__min(r->verified, r->stable) : 0;
+    return raft__term_durable(r) ? raft__min(r->verified, RAFT_BUG(39) ? r->last : r->stable) : 0;
 }
 
 static void say_progress(struct raft *r, struct raft_msg *m, raft_seq seq)
@@ -188,7 +191,7 @@ static void say_progress(struct raft *r, struct raft_msg *m, raft_seq seq)
     m->seq = seq;
     m->index = durable_match(r);
     m->hint = r->verified;
-    m->flags = raft__io_stalled(r) || r->disk_full ? RAFT_FLAG_STALLED : 0;
+    m->flags = raft__io_stalled(r) || r->disk_full || raft__repairing(r) ? RAFT_FLAG_STALLED : 0;
 }
 
 static void send_ack(struct raft *r)

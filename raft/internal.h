@@ -16,24 +16,28 @@
 
 #include <string.h>
 #include <coord/raft.h>
+#include "raft/config.h"
 #include "raft/invariant.h"
+#include "raft/mutant.h"
 #include "raft/trace.h"
 
-#define RAFT__NEVER         UINT64_MAX
-#define RAFT__TERM_MAX      (UINT64_MAX / 2) /* a peer cannot bring us near the end of counting */
-#define RAFT__INDEX_MAX     (UINT64_MAX / 2) /* nor a snapshot near the end of indexes */
-#define RAFT__SENDS_MAX     128u             /* messages in one round of actions */
-#define RAFT__REPLIES_MAX   96u              /* of these, what events may queue before the round */
-#define RAFT__PERSIST_MAX   4u               /* HARDSTATE, install mark, ENTRIES, compaction mark */
-#define RAFT__DROPS_MAX     64u              /* lost proposal ranges in one round */
-#define RAFT__TRACE_MAX     128u             /* trace records in one round; more are not kept */
-#define RAFT__SAMPLES       64u           /* times at which requests left, for the contact rule */
-#define RAFT__PROBE_ENTRIES 8u            /* a probe takes along so few entries ... */
-#define RAFT__PROBE_BYTES   (64u * 1024u) /* ... of so few bytes */
-#define RAFT__LOG_SLOTS_MIN 16u
-#define RAFT__LOG_RESERVE   8u /* slots that proposals leave to the entries of elections */
-#define RAFT__READS_MAX     65536u
-#define RAFT__NO_SLOT       0xffu
+#define RAFT__NEVER            UINT64_MAX
+#define RAFT__TERM_MAX         (UINT64_MAX / 2) /* a peer cannot bring us near the end of counting */
+#define RAFT__INDEX_MAX        (UINT64_MAX / 2) /* nor a snapshot near the end of indexes */
+#define RAFT__SENDS_MAX        128u             /* messages in one round of actions */
+#define RAFT__REPLIES_MAX      96u  /* of these, what events may queue before the round */
+#define RAFT__PERSIST_MAX      4u   /* HARDSTATE, install mark, ENTRIES, compaction mark */
+#define RAFT__DROPS_MAX        64u  /* lost proposal ranges in one round */
+#define RAFT__TRACE_MAX        128u /* trace records in one round; more are not kept */
+#define RAFT__SAMPLES          64u  /* times at which requests left, for the contact rule */
+#define RAFT__PROBE_ENTRIES    8u   /* a probe takes along so few entries ... */
+#define RAFT__PROBE_BYTES      (64u * 1024u) /* ... of so few bytes */
+#define RAFT__LOG_SLOTS_MIN    16u
+#define RAFT__LOG_RESERVE      8u /* slots at least that proposals leave, see raft__log_reserve */
+#define RAFT__MSG_CONFIGS      4u /* CONFIG entries in one APPEND: a receiver remembers few */
+#define RAFT__READS_MAX        65536u
+#define RAFT__CONFIG_BYTES_MAX (64u * 1024u) /* a CONFIG entry stays small beside others */
+#define RAFT__NO_SLOT          0xffu
 
 enum raft__peer_state { RAFT__PROBE = 1, RAFT__REPLICATE = 2, RAFT__SNAPSHOT = 3 };
 enum raft__link { RAFT__LINK_UNKNOWN = 0, RAFT__LINK_UP = 1, RAFT__LINK_DOWN = 2 };
@@ -71,8 +75,10 @@ struct raft__peer {
     raft_index snap_index;
     raft_term snap_term;
     uint64_t snap_total;
-    uint64_t snap_next;  /* offset of the next chunk to send */
-    uint64_t snap_acked; /* stored there through here */
+    uint64_t snap_next;    /* offset of the next chunk to send */
+    uint64_t snap_acked;   /* stored there through here */
+    raft_index round_goal; /* to be promoted: what it is to hold, and since when it is asked to; */
+    raft_ns round_at;
     raft_id id;
     uint32_t roles;
     uint32_t state; /* enum raft__peer_state */
@@ -85,6 +91,8 @@ struct raft__peer {
     uint32_t vote_due;  /* a (PRE)VOTE is to be sent to it */
     uint32_t beat_due;  /* a HEARTBEAT is to be sent to it */
     uint32_t appended;  /* scratch of one round: an APPEND went to it */
+    uint32_t caught_up; /* the last such round took less than election_min (change.c) */
+    uint32_t reserved;
 };
 
 /* A persist action under way. */
@@ -177,7 +185,7 @@ struct raft {
     uint32_t configs_count;
     uint32_t disk_full;
     raft_ns full_at;                                 /* since when disk_full */
-    struct raft_config_at configs[RAFT_CONFIGS_MAX]; /* ascending; [0] is in force at base */
+    struct raft_config_at configs[RAFT_CONFIGS_MAX]; /* the newest, ascending (membership.c) */
 
     /* Persist actions under way (io.c). */
     uint64_t io_seq;  /* the last issued */
@@ -191,6 +199,11 @@ struct raft {
     uint32_t self;       /* slot of this member, or RAFT__NO_SLOT */
     uint32_t voters;     /* slots that vote in the newest configuration */
     uint32_t voters_old; /* and in the outgoing one while joint; 0 otherwise */
+    uint32_t unsettled;  /* a leader has something to do about the newest one (change.c) */
+    uint32_t reserved0;
+    raft_index
+        removed_at; /* a voter said that the configuration committed here, which this log does
+                              not reach, has no such member; 0 none */
     struct raft__peer peers[RAFT_NODES_MAX];
 
     /* Role and elections (election.c). */
@@ -232,6 +245,8 @@ struct raft {
     raft_ns transfer_until;
     uint32_t transfer_told;
     uint32_t transfer_stall; /* because the own disk is stalled */
+    uint32_t transfer_sent;  /* TIMEOUT_NOW left in this term, and may still arrive */
+    uint32_t leaving;        /* because this member votes no more: steps down afterwards */
     uint32_t samples_head;
     uint32_t samples_count;
     struct raft__sample samples[RAFT__SAMPLES];
@@ -245,21 +260,30 @@ struct raft {
     uint32_t reads_fresh; /* follower: so many at the tail are not asked for yet */
     uint64_t read_number;
 
+    /* Repair (repair.c). */
+    uint32_t damage;         /* enum raft_damage: what is not made good yet */
+    uint32_t repair_answers; /* VOTE: slots that told their term */
+    raft_index
+        damage_index; /* the furthest entry known to have been in the log, by term and index */
+    raft_term damage_term;
+    raft_ns caution_until;    /* TAIL: until then votes go to nobody with less */
+    raft_ns repair_at;        /* when to ask again */
+    uint64_t repair_number;   /* VOTE: of the questions for terms */
+    uint64_t repair_first;    /* HOLE: the first READ of this boot; 0 none yet */
+    raft_term repair_term;    /* HOLE: the leader of this term told since boot ... */
+    raft_index repair_target; /* ... that its log ends here; 0 none did */
+
     /* Everything above decides the future; raft_hash covers it. Below: what is being said. */
     uint32_t polled;
     uint32_t quiet; /* the last round was empty and nothing happened since: so is the next */
-    uint32_t reserved;
+    uint32_t seen_damage;
     uint32_t seen_role;
     raft_term seen_term;
     raft_id seen_leader;
     uint32_t seen_fault;
     uint32_t sends_count;
-    uint32_t sends_given;
     uint32_t drops_count;
-    uint32_t drops_given;
     uint32_t trace_count;
-    uint32_t trace_given;
-    uint32_t results_given;
     uint32_t more;
     struct raft_persist persist[RAFT__PERSIST_MAX];
     struct raft_send sends[RAFT__SENDS_MAX];
@@ -314,6 +338,21 @@ static inline raft_ns raft__after(raft_ns a, raft_ns b)
     return a > RAFT__NEVER - b ? RAFT__NEVER : a + b;
 }
 
+/* Tell the host what became of its entries; accept is NULL when it does not ask. */
+static inline void raft__accept(struct raft_accept *accept, raft_term term, raft_index first,
+                                uint32_t skip, uint32_t count)
+{
+    if (accept != NULL) {
+        accept->term = term;
+        accept->first = first;
+        accept->skip = skip;
+        accept->count = count;
+    }
+}
+
+/* These names are of this library alone: no way through a table for calls, no clash with a host's. */
+#pragma GCC visibility push(hidden)
+
 /* --- raft.c --------------------------------------------------------------------------------- */
 
 /* Stop for good: no vote, no message, no entry after this. */
@@ -345,6 +384,14 @@ static inline raft_term raft__log_term(const struct raft *r, raft_index index)
 static inline uint32_t raft__log_room(const struct raft *r)
 {
     return r->o.log_slots - (uint32_t)(r->last - r->base);
+}
+
+/* Slots that proposals leave to the first entries of leaders. Each leader that comes and goes without
+ * committing anything takes one until something is committed; with none left, nobody can lead. */
+static inline uint32_t raft__log_reserve(const struct raft *r)
+{
+    uint32_t part = r->o.log_slots / 64;
+    return part > RAFT__LOG_RESERVE ? part : RAFT__LOG_RESERVE;
 }
 
 /* Put one entry after the last; there is room. */
@@ -380,22 +427,27 @@ int raft__io_complete(struct raft *r, uint64_t seq);
 /* The content at and after `from` is no more what pending writes carry (rule D1). */
 void raft__io_clip(struct raft *r, raft_index from);
 /* When the oldest write under way counts as stalled; RAFT__NEVER when none is. */
-raft_ns raft__io_stall_at(const struct raft *r);
+static inline raft_ns raft__io_stall_at(const struct raft *r)
+{
+    return r->io_count == 0 || RAFT_BUG(15) ? RAFT__NEVER
+                                            : raft__after(r->io[r->io_head].at, r->o.disk_stall);
+}
 /* 1 when it does now. */
-int raft__io_stalled(const struct raft *r);
+static inline int raft__io_stalled(const struct raft *r)
+{
+    return r->now >= raft__io_stall_at(r);
+}
 /* 1 when the current term is on disk. */
 static inline int raft__term_durable(const struct raft *r)
 {
-    return r->durable_term == r->term;
+    return r->durable_term == r->term || RAFT_BUG(3);
 }
 
 /* --- membership.c --------------------------------------------------------------------------- */
 
-/* 1 when ids ascend, roles are known and there are at most RAFT_NODES_MAX. */
-int raft__config_valid(const struct raft_config *c);
-/* Configurations that can be pushed before the stack is full. */
-uint32_t raft__configs_room(const struct raft *r);
-/* A configuration entry was appended at c->index; there is room. */
+/* 1 when one can be pushed and the one in force at the applied index is still remembered. */
+int raft__configs_room(const struct raft *r);
+/* A configuration entry was appended at c->index. A full stack forgets its oldest. */
 void raft__configs_push(struct raft *r, const struct raft_config_at *c);
 /* Entries from `from` on are gone. */
 void raft__configs_truncate(struct raft *r, raft_index from);
@@ -405,6 +457,23 @@ void raft__configs_compact(struct raft *r, raft_index base);
 void raft__configs_restore(struct raft *r, const struct raft_snapshot *s, int keep);
 /* The newest one. */
 const struct raft_config_at *raft__config(const struct raft *r);
+/* 1 when the newest one is committed. */
+static inline int raft__config_committed(const struct raft *r)
+{
+    RAFT_INVARIANT(r->configs_count > 0);
+    return r->configs[r->configs_count - 1].index <= r->commit || RAFT_BUG(37);
+}
+/* Roles of a member in c; 0 when it is none. */
+uint32_t raft__roles_in(const struct raft_config *c, raft_id id);
+/* 1 when a vote counts by these roles, in either half. */
+static inline int raft__votes(uint32_t roles)
+{
+    return (roles & (RAFT_VOTER | RAFT_VOTER_OLD)) != 0;
+}
+/* 1 when a voter said that this member is removed, and its own log does not know better. */
+int raft__removed(const struct raft *r);
+/* 1 when the newest configuration is committed and has other members only. */
+int raft__left_out(const struct raft *r);
 /* Slot of a member of the newest configuration. Return: the peer, or NULL. */
 static inline struct raft__peer *raft__peer_find(struct raft *r, raft_id id)
 {
@@ -426,13 +495,23 @@ uint64_t raft__quorum_value(const struct raft *r, const uint64_t *values);
 /* 1 when this member may stand for election. */
 int raft__may_campaign(const struct raft *r);
 
+/* --- change.c ------------------------------------------------------------------------------- */
+
+int raft__propose_config(struct raft *r, const struct raft_event *ev, struct raft_accept *accept);
+/* Leader: take the next step of a change under way, if it is due. */
+void raft__change_step(struct raft *r);
+/* Begin to watch whether a peer that is to be promoted catches up. */
+void raft__round_begin(const struct raft *r, struct raft__peer *p);
+
 /* --- election.c ----------------------------------------------------------------------------- */
 
 void raft__become_follower(struct raft *r, raft_term term, raft_id leader);
 /* Stand for election: pre-vote first, unless ordered to (transfer) or alone. */
 void raft__campaign(struct raft *r, int transfer);
-/* A leader gives up leading in its term: 1 quorum lost, 2 disk stalled. */
+/* A leader gives up leading in its term: 1 quorum lost, 2 disk stalled, 3 votes no more. */
 void raft__step_down(struct raft *r, uint64_t why);
+/* 1 while this member votes for nobody because it heard a leader, or is one. */
+int raft__leader_heard(const struct raft *r);
 /* A leader of the current term was heard. */
 void raft__hear_leader(struct raft *r, raft_id leader);
 void raft__handle_prevote(struct raft *r, const struct raft_msg *m);
@@ -473,12 +552,16 @@ raft_seq raft__next_seq(struct raft *r);
 void raft__become_leader(struct raft *r);
 int raft__propose(struct raft *r, const struct raft_event *ev, struct raft_accept *accept);
 int raft__transfer(struct raft *r, raft_id peer);
+/* This leader votes no more: hand over, then step down in any case. */
+void raft__hand_over(struct raft *r);
 /* Tell the target of a transfer once it holds everything. */
 void raft__transfer_round(struct raft *r);
 void raft__leader_tick(struct raft *r);
 raft_ns raft__leader_deadline(const struct raft *r);
 /* A quorum, this member included, answered requests that left at this time or later. */
 raft_ns raft__quorum_contact(const struct raft *r);
+/* The same without this member's own election: a quorum heard this leader at this time or later. */
+raft_ns raft__quorum_heard(const struct raft *r);
 /* p answered request seq. */
 void raft__contact(struct raft *r, struct raft__peer *p, const struct raft_msg *m);
 
@@ -492,17 +575,30 @@ void raft__peer_snapshot(struct raft *r, struct raft__peer *p);
 /* The peer holds everything through index durably. Return: 1 when that is news. */
 int raft__peer_match(struct raft *r, struct raft__peer *p, raft_index index);
 /* Of the window: room for one more; add; forget what is beyond `accepted`. */
-int raft__window_open(const struct raft *r, const struct raft__peer *p);
+static inline int raft__window_open(const struct raft *r, const struct raft__peer *p)
+{
+    return p->inflight_count < r->o.inflight_msgs_max &&
+           p->inflight_bytes < r->o.inflight_bytes_max;
+}
 void raft__window_add(struct raft *r, struct raft__peer *p, raft_index last, uint64_t bytes);
 void raft__window_cut(struct raft *r, struct raft__peer *p, raft_index accepted);
 /* How long to wait for an answer before asking again. */
-raft_ns raft__retry_ns(const struct raft *r);
+static inline raft_ns raft__retry_ns(const struct raft *r)
+{
+    raft_ns beats = 2 * r->o.heartbeat;
+    raft_ns half = r->o.election_min / 2;
+    return beats > half ? beats : half;
+}
 /* The link to it broke or came up. */
 void raft__peer_link(struct raft *r, struct raft__peer *p, int up);
 
 /* --- read.c --------------------------------------------------------------------------------- */
 
-int raft__read(struct raft *r, uint64_t cookie);
+int raft__read(struct raft *r, uint64_t cookie, int lease);
+/* Until when no other leader can be elected; 0 when nothing is known to forbid it. */
+raft_ns raft__lease_until(const struct raft *r);
+/* The number of one more question to the leader; no answer to an earlier life of this member fits. */
+uint64_t raft__read_question(struct raft *r);
 void raft__handle_read(struct raft *r, const struct raft_msg *m);
 void raft__handle_read_reply(struct raft *r, const struct raft_msg *m);
 /* Answer every waiting read of this host with result; forget those of others. */
@@ -520,6 +616,8 @@ raft_ns raft__reads_deadline(const struct raft *r);
 /* --- snapshot.c ----------------------------------------------------------------------------- */
 
 int raft__snap_taken(struct raft *r, const struct raft_event *ev);
+/* When the log is nearly full, what the snapshot covers goes with this round, kept or not. */
+void raft__snap_make_room(struct raft *r);
 int raft__snap_stored(struct raft *r, const struct raft_event *ev);
 int raft__snap_installed(struct raft *r, const struct raft_event *ev);
 int raft__snap_rejected(struct raft *r, const struct raft_event *ev);
@@ -530,9 +628,40 @@ void raft__send_chunks(struct raft *r, struct raft__peer *p);
 /* Replies and tasks of the receiver in this round. */
 void raft__rx_round(struct raft *r);
 /* 1 when a host is loading a snapshot: the log waits. */
-int raft__rx_installing(const struct raft *r);
+static inline int raft__rx_installing(const struct raft *r)
+{
+    return r->rx.phase == RAFT__RX_STORED || r->rx.phase == RAFT__RX_INSTALLING;
+}
 /* 1 when s is complete and sane. */
 int raft__snapshot_valid(const struct raft_snapshot *s);
+
+/* --- repair.c ------------------------------------------------------------------------------- */
+
+/* BOOT_DAMAGE. Return: 0 or RAFT_EINVAL. */
+int raft__repair_boot(struct raft *r, const struct raft_event *ev);
+/* Boot is done, and r->damage is not 0. */
+void raft__repair_begin(struct raft *r);
+/* 1 while entries are to be made good: no votes, no candidacy. */
+static inline int raft__repairing(const struct raft *r)
+{
+    return (r->damage & (RAFT_DAMAGE_HOLE | RAFT_DAMAGE_VOTE)) != 0;
+}
+/* 1 while its term is in doubt: it takes no part but in the questions about terms. */
+static inline int raft__repair_deaf(const struct raft *r)
+{
+    return (r->damage & RAFT_DAMAGE_VOTE) != 0;
+}
+/* 1 when the (PRE)VOTE m may be granted, 1 when this member may stand, as far as damage goes. */
+int raft__repair_may_grant(const struct raft *r, const struct raft_msg *m);
+int raft__repair_may_stand(const struct raft *r);
+/* A PREVOTE with RAFT_FLAG_ASK, and the reply to one. */
+void raft__repair_answer(struct raft *r, const struct raft_msg *m);
+void raft__repair_told(struct raft *r, const struct raft_msg *m);
+/* A READ_REPLY of the leader of this term. */
+void raft__repair_read(struct raft *r, const struct raft_msg *m);
+/* Questions of this round, and the end of the repair; only while raft__repairing. */
+void raft__repair_round(struct raft *r);
+raft_ns raft__repair_deadline(const struct raft *r);
 
 /* --- trace.c -------------------------------------------------------------------------------- */
 
@@ -548,5 +677,7 @@ static inline void raft__trace(struct raft *r, enum raft_trace_code code, struct
         raft__trace_keep(r, code, note);
     }
 }
+
+#pragma GCC visibility pop
 
 #endif

@@ -32,6 +32,9 @@ static struct raft_persist *issue(struct raft *r, uint32_t n, enum raft_persist_
 {
     RAFT_INVARIANT(r->io_count < RAFT_IO_MAX);
     RAFT_INVARIANT(n < RAFT__PERSIST_MAX);
+    if (r->io_count == 0) {
+        r->io_head = 0; /* the same few cache lines again and again */
+    }
     struct raft__io *io = io_at(r, r->io_count++);
     io->seq = ++r->io_seq;
     io->kind = kind;
@@ -39,8 +42,16 @@ static struct raft_persist *issue(struct raft *r, uint32_t n, enum raft_persist_
     io->term = r->term;
     io->vote = r->vote;
     io->at = r->now;
-    r->persist[n] = (struct raft_persist){.io_seq = io->seq, .kind = kind};
-    return &r->persist[n];
+    struct raft_persist *p = &r->persist[n]; /* field by field: see message_at in raft.c */
+    p->io_seq = io->seq;
+    p->kind = kind;
+    p->vote = 0;
+    p->term = 0;
+    p->commit = 0;
+    p->first = 0;
+    p->count = 0;
+    p->compact = 0;
+    return p;
 }
 
 static uint32_t issue_hardstate(struct raft *r, uint32_t n)
@@ -107,9 +118,10 @@ uint32_t raft__io_issue(struct raft *r)
     if (r->mark_install) {
         n = issue_install(r, n); /* before the hard state, which may count on it: invariant 3 */
     }
-    n = issue_hardstate(r, n);
+    n = RAFT_BUG(3) ? n : issue_hardstate(r, n);
     raft_index first = r->persist_next;
     n = issue_entries(r, n);
+    n = RAFT_BUG(3) ? issue_hardstate(r, n) : n;
     if (r->mark_taken && r->compact_to < first) {
         n = issue_taken(r, n);
     } else if (r->mark_taken) {
@@ -125,7 +137,9 @@ int raft__io_complete(struct raft *r, uint64_t seq)
     }
     while (r->io_count > 0 && r->io[r->io_head].seq <= seq) {
         const struct raft__io *io = &r->io[r->io_head];
-        if (io->kind == RAFT_PERSIST_HARDSTATE) {
+        if (RAFT_BUG(2) && io->seq != r->io_done + 1) {
+            /* a completion is that of one write */
+        } else if (io->kind == RAFT_PERSIST_HARDSTATE) {
             r->durable_term = io->term;
             r->durable_vote = io->vote;
         } else {
@@ -145,18 +159,8 @@ void raft__io_clip(struct raft *r, raft_index from)
     RAFT_INVARIANT(from > 0);
     for (uint32_t i = 0; i < r->io_count; i++) {
         struct raft__io *io = io_at(r, i);
-        io->last = raft__min(io->last, from - 1);
+        io->last = RAFT_BUG(1) ? io->last : raft__min(io->last, from - 1);
     }
     r->stable = raft__min(r->stable, from - 1);
     r->persist_next = raft__min(r->persist_next, from);
-}
-
-raft_ns raft__io_stall_at(const struct raft *r)
-{
-    return r->io_count == 0 ? RAFT__NEVER : raft__after(r->io[r->io_head].at, r->o.disk_stall);
-}
-
-int raft__io_stalled(const struct raft *r)
-{
-    return r->now >= raft__io_stall_at(r);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * leader.c: what only a leader does besides replicating: begin its term, take proposals, hand
- * leadership over (thesis 3.10), and notice that it leads no more.
+ * leadership over (thesis 3.10), and notice that it leads no more. Changing who the members are is
+ * change.c's.
  *
  * A leader steps down, and with that all its traffic stops, when no quorum answered a request that
  * left within election_min (thesis 6.2), or when its disk has been silent for disk_stall. Contact is
@@ -35,6 +36,8 @@ void raft__become_leader(struct raft *r)
     r->leader_ready = 0;
     r->transfer_to = 0;
     r->transfer_stall = 0;
+    r->transfer_sent = 0;
+    r->leaving = 0;
     r->uncommitted_bytes = 0;
     r->rx.phase = RAFT__RX_NONE; /* what was received of a snapshot has no use any more */
     r->rx.chunk_due = 0;
@@ -45,7 +48,9 @@ void raft__become_leader(struct raft *r)
         raft__peer_reset(r, &r->peers[i], r->last + 1);
         r->peers[i].beat_due = 1;
     }
-    raft__log_append(r, r->term, 0, RAFT_ENTRY_NOOP);
+    if (!RAFT_BUG(42)) {
+        raft__log_append(r, r->term, 0, RAFT_ENTRY_NOOP);
+    }
     raft__advance_commit(r);
 }
 
@@ -64,7 +69,7 @@ int raft__propose(struct raft *r, const struct raft_event *ev, struct raft_accep
     if (ev->count == 0 || ev->entries == NULL) {
         return RAFT_EINVAL;
     }
-    if ((uint64_t)ev->count + RAFT__LOG_RESERVE > raft__log_room(r)) {
+    if ((uint64_t)ev->count + raft__log_reserve(r) > raft__log_room(r)) {
         return RAFT_EFULL;
     }
     for (uint32_t i = 0; i < ev->count; i++) {
@@ -80,7 +85,7 @@ int raft__propose(struct raft *r, const struct raft_event *ev, struct raft_accep
     r->uncommitted_bytes += bytes;
     r->own_first = r->own_first == 0 ? first : r->own_first;
     r->own_last = r->last;
-    *accept = (struct raft_accept){r->term, first, 0, ev->count};
+    raft__accept(accept, r->term, first, 0, ev->count);
     return 0;
 }
 
@@ -113,13 +118,18 @@ void raft__contact(struct raft *r, struct raft__peer *p, const struct raft_msg *
     }
 }
 
-raft_ns raft__quorum_contact(const struct raft *r)
+raft_ns raft__quorum_heard(const struct raft *r)
 {
     uint64_t at[RAFT_NODES_MAX];
     for (uint32_t i = 0; i < r->peers_count; i++) {
         at[i] = i == r->self ? r->now : r->peers[i].contact;
     }
-    raft_ns quorum = raft__quorum_value(r, at);
+    return raft__quorum_value(r, at);
+}
+
+raft_ns raft__quorum_contact(const struct raft *r)
+{
+    raft_ns quorum = raft__quorum_heard(r);
     return quorum > r->campaign_at ? quorum : r->campaign_at; /* a quorum voted after that */
 }
 
@@ -128,7 +138,7 @@ static raft_ns lease_end(const struct raft *r)
 {
     raft_ns from = raft__quorum_contact(r);
     from = from > r->lead_since ? from : r->lead_since;
-    return raft__after(from, r->o.election_min);
+    return RAFT_BUG(33) ? RAFT__NEVER : raft__after(from, r->o.election_min);
 }
 
 /* --- transfer ------------------------------------------------------------------------------- */
@@ -136,7 +146,8 @@ static raft_ns lease_end(const struct raft *r)
 static int fit_target(const struct raft *r, uint32_t slot)
 {
     const struct raft__peer *p = &r->peers[slot];
-    return slot != r->self && (r->voters >> slot & 1) != 0 && p->link != RAFT__LINK_DOWN &&
+    return slot != r->self && (r->voters >> slot & 1) != 0 &&
+           (p->roles & (RAFT_DEMOTE | RAFT_REMOVE)) == 0 && p->link != RAFT__LINK_DOWN &&
            !p->stalled && p->contact != 0 && r->now - p->contact <= r->o.election_min;
 }
 
@@ -156,7 +167,7 @@ static void begin_transfer(struct raft *r, raft_id to)
 {
     RAFT_INVARIANT(r->role == RAFT_LEADER && to != 0);
     r->transfer_to = to;
-    r->transfer_until = raft__after(r->now, r->o.election_max);
+    r->transfer_until = RAFT_BUG(35) ? RAFT__NEVER : raft__after(r->now, r->o.election_max);
     r->transfer_told = 0;
     raft__trace(r, RAFT_TRACE_TRANSFER, (struct raft__note){.peer = to, .a = 1});
 }
@@ -184,7 +195,7 @@ void raft__transfer_round(struct raft *r)
         return;
     }
     const struct raft__peer *p = raft__peer_find(r, r->transfer_to);
-    if (p == NULL || p->match != r->last) {
+    if (p == NULL || (p->match != r->last && !RAFT_BUG(35))) {
         return;
     }
     struct raft_send *s = raft__send(r, RAFT_MSG_TIMEOUT_NOW, p->id);
@@ -193,6 +204,7 @@ void raft__transfer_round(struct raft *r)
         s->msg.index = r->last;
         s->msg.log_term = r->last_term;
         r->transfer_told = 1;
+        r->transfer_sent = 1;
         raft__trace(r, RAFT_TRACE_TRANSFER, (struct raft__note){.peer = p->id, .a = 2});
     }
 }
@@ -201,6 +213,22 @@ static void end_transfer(struct raft *r)
 {
     raft__trace(r, RAFT_TRACE_TRANSFER, (struct raft__note){.peer = r->transfer_to, .a = 3});
     r->transfer_to = 0;
+}
+
+void raft__hand_over(struct raft *r)
+{
+    RAFT_INVARIANT(r->role == RAFT_LEADER);
+    RAFT_INVARIANT(r->self == RAFT__NO_SLOT || (r->voters >> r->self & 1) == 0);
+    if (r->transfer_to != 0) {
+        return; /* under way already; comes here again if it fails */
+    }
+    raft_id to = best_target(r);
+    if (to == 0) {
+        raft__step_down(r, 3);
+        return;
+    }
+    r->leaving = 1;
+    begin_transfer(r, to);
 }
 
 /* --- time ----------------------------------------------------------------------------------- */
@@ -248,6 +276,10 @@ void raft__leader_tick(struct raft *r)
     }
     if (r->transfer_to != 0 && r->now >= r->transfer_until) {
         end_transfer(r);
+        if (r->leaving) {
+            raft__step_down(r, 3);
+            return;
+        }
     }
     if (!raft__io_stalled(r)) {
         r->transfer_stall = 0;

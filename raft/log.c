@@ -31,13 +31,23 @@ int raft__log_find(const struct raft *r, raft_index hi, raft_term term, raft_ind
     return 1;
 }
 
+/* The ranges do not fit: the last one covers all that are left, of whatever term. What stands between them
+ * was this member's too, so at most the host hears early that something's outcome is unknown. */
+static void widen_last(struct raft *r, raft_index low, raft_index end)
+{
+    struct raft_drop *d = &r->drops[RAFT__DROPS_MAX - 1];
+    d->first = raft__min(d->first, low);
+    d->last = raft__max(d->last, end);
+    d->term = 0;
+}
+
 /* Report the own proposals among from .. to as lost, a range for each term. They may yet survive
  * on other members; the host only learns that this log holds them no more. */
 static void report_own(struct raft *r, raft_index from, raft_index to)
 {
     raft_index low = raft__max(raft__max(from, r->own_first), r->base + 1);
     raft_index end = raft__min(r->own_last, to);
-    if (r->own_first == 0) {
+    if (r->own_first == 0 || RAFT_BUG(29)) {
         return;
     }
     while (low <= end) {
@@ -45,7 +55,7 @@ static void report_own(struct raft *r, raft_index from, raft_index to)
         raft_index high = low;
         (void)raft__log_find(r, end, term, &high);
         if (r->drops_count == RAFT__DROPS_MAX) {
-            r->drops[r->drops_count - 1].last = end;
+            widen_last(r, low, end);
             break;
         }
         r->drops[r->drops_count].first = low;
@@ -71,7 +81,7 @@ static void drop_own(struct raft *r, raft_index from)
 
 void raft__log_truncate(struct raft *r, raft_index from)
 {
-    RAFT_INVARIANT(from > r->commit);
+    RAFT_INVARIANT(from > r->commit || RAFT_BUG(20));
     RAFT_INVARIANT(from > r->base && from <= r->last);
     raft__trace(r, RAFT_TRACE_TRUNCATE, (struct raft__note){.a = from, .b = r->last});
     drop_own(r, from);
@@ -98,7 +108,8 @@ void raft__log_compact(struct raft *r, raft_index index)
 int raft__log_restore(struct raft *r, const struct raft_snapshot *s)
 {
     RAFT_INVARIANT(s->index >= r->commit);
-    int keep = s->index >= r->base && s->index <= r->last && raft__log_term(r, s->index) == s->term;
+    int keep = s->index >= r->base && s->index <= r->last &&
+               (raft__log_term(r, s->index) == s->term || RAFT_BUG(27));
     if (!keep) {
         raft_index from = r->commit + 1;
         if (from <= r->last) {
@@ -128,7 +139,7 @@ int raft__log_restore(struct raft *r, const struct raft_snapshot *s)
 void raft__commit_to(struct raft *r, raft_index to)
 {
     RAFT_INVARIANT(to <= r->last);
-    if (to <= r->commit) {
+    if (to <= r->commit && !RAFT_BUG(18)) {
         return;
     }
     raft__trace(r, RAFT_TRACE_COMMIT, (struct raft__note){.a = r->commit, .b = to});

@@ -3,28 +3,57 @@
  * membership.c: which members there are: the stack of configurations, and majorities over them.
  *
  * A configuration is in force from the moment its entry is appended (Raft section 6), so the newest
- * in the log decides, committed or not. The stack holds one for each configuration entry of the log
- * and, at its bottom, the one in force at the log's base: appending pushes, truncating pops, a
- * snapshot replaces the whole, and the bottom is dropped when the log begins after its successor
- * (rule D4). The peer table always mirrors the top; what is known of a member that stays is kept.
+ * in the log decides, committed or not. The stack holds the newest ones of the log without a gap, and,
+ * when there are few, the one in force at the log's base: appending pushes, truncating pops, a snapshot
+ * replaces the whole (rule D4). The peer table always mirrors the top; what is known of a member that
+ * stays is kept.
+ *
+ * The stack is small and the log may hold any number of configurations, so a full stack forgets from
+ * its bottom. That costs no safety: a leader appends a configuration only when the one before is committed
+ * (change.c), so of the configurations in one log only the last can ever be cut, whether this member
+ * knows that the others are committed or not. Refusing an entry instead could stop a group for good: a
+ * leader cannot commit the first entry of its term before a quorum has taken the configurations in front
+ * of it. What is forgotten may be missed by a host that wants a snapshot at its applied index; so a leader
+ * begins no change while its own host lags that far.
  *
  * While a configuration is joint, a majority means one of the new voters and one of the old voters.
  *
  * Thread: the owner of the member. Invariants:
- *   1. configs[0].index <= base; the others ascend, above base and at most last.
+ *   1. Configurations ascend; but for the first, which may be older than the log, each stands at a
+ *      CONFIG entry, and no CONFIG entry behind the first is without one.
  *   2. peers[] equals the members of the top, in order; lanes are distinct.
  */
 #include "raft/internal.h"
 
+/* 1 when a member may have these roles in a configuration that is joint or not. */
+static int roles_valid(uint32_t roles, int joint)
+{
+    uint32_t mark = roles & (RAFT_PROMOTE | RAFT_DEMOTE | RAFT_REMOVE);
+    switch (roles & ~mark) {
+    case RAFT_VOTER:
+        return mark == 0 || (!joint && mark != RAFT_PROMOTE && (mark & (mark - 1)) == 0);
+    case RAFT_VOTER | RAFT_VOTER_OLD:
+        return mark == 0;
+    case RAFT_VOTER_OLD:
+        return mark == 0 || mark == RAFT_DEMOTE || mark == RAFT_REMOVE;
+    case RAFT_LEARNER:
+        return mark == 0 || mark == RAFT_REMOVE || (!joint && mark == RAFT_PROMOTE);
+    default:
+        return 0;
+    }
+}
+
 int raft__config_valid(const struct raft_config *c)
 {
-    const uint32_t known = RAFT_VOTER | RAFT_VOTER_OLD | RAFT_LEARNER;
+    int joint = 0;
     if (c->count > RAFT_NODES_MAX) {
         return 0;
     }
     for (uint32_t i = 0; i < c->count; i++) {
-        if (c->members[i].id == 0 || c->members[i].roles == 0 ||
-            (c->members[i].roles & ~known) != 0) {
+        joint |= (c->members[i].roles & RAFT_VOTER_OLD) != 0;
+    }
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->members[i].id == 0 || !roles_valid(c->members[i].roles, joint)) {
             return 0;
         }
         if (i > 0 && c->members[i].id <= c->members[i - 1].id) {
@@ -32,6 +61,16 @@ int raft__config_valid(const struct raft_config *c)
         }
     }
     return 1;
+}
+
+uint32_t raft__roles_in(const struct raft_config *c, raft_id id)
+{
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->members[i].id == id) {
+            return c->members[i].roles;
+        }
+    }
+    return 0;
 }
 
 const struct raft_config_at *raft__config(const struct raft *r)
@@ -94,6 +133,7 @@ static void sync_peers(struct raft *r)
     struct raft__peer old[RAFT_NODES_MAX];
     uint32_t old_count = r->peers_count;
     uint32_t fresh = 0;
+    uint32_t marks = 0;
     memcpy(old, r->peers, sizeof(old));
     memset(r->peers, 0, sizeof(r->peers));
     r->peers_count = c->count;
@@ -109,7 +149,9 @@ static void sync_peers(struct raft *r)
             fresh |= (uint32_t)1 << i;
         }
         r->peers[i].roles = c->members[i].roles;
-        r->voters |= (uint32_t)((c->members[i].roles & RAFT_VOTER) != 0) << i;
+        marks |= c->members[i].roles & ~(uint32_t)(RAFT_VOTER | RAFT_LEARNER);
+        uint32_t voting = RAFT_BUG(44) ? RAFT_VOTER | RAFT_LEARNER : RAFT_VOTER;
+        r->voters |= (uint32_t)((c->members[i].roles & voting) != 0) << i;
         r->voters_old |= (uint32_t)((c->members[i].roles & RAFT_VOTER_OLD) != 0) << i;
         if (c->members[i].id == r->o.id) {
             r->self = i;
@@ -119,7 +161,13 @@ static void sync_peers(struct raft *r)
         if ((fresh >> i & 1) != 0) {
             r->peers[i].lane = free_lane(r->peers, c->count);
             raft__peer_reset(r, &r->peers[i], r->last + 1);
+        } else {
+            raft__round_begin(r, &r->peers[i]);
         }
+    }
+    r->unsettled = marks != 0 || r->self == RAFT__NO_SLOT || (r->voters >> r->self & 1) == 0;
+    if (r->removed_at <= raft__config(r)->index) {
+        r->removed_at = 0;
     }
     r->votes = move_slots(r, old, old_count, r->votes);
     r->rejects = move_slots(r, old, old_count, r->rejects);
@@ -127,15 +175,26 @@ static void sync_peers(struct raft *r)
                 (struct raft__note){.a = raft__config(r)->index, .b = c->count});
 }
 
-uint32_t raft__configs_room(const struct raft *r)
+int raft__configs_room(const struct raft *r)
 {
-    return RAFT_CONFIGS_MAX - r->configs_count;
+    return r->configs_count < RAFT_CONFIGS_MAX || r->configs[1].index <= r->applied;
+}
+
+/* The oldest `count` are forgotten. */
+static void drop_bottom(struct raft *r, uint32_t count)
+{
+    RAFT_INVARIANT(count < r->configs_count);
+    r->configs_count -= count;
+    memmove(r->configs, r->configs + count, r->configs_count * sizeof(r->configs[0]));
+    memset(r->configs + r->configs_count, 0, count * sizeof(r->configs[0]));
 }
 
 void raft__configs_push(struct raft *r, const struct raft_config_at *c)
 {
-    RAFT_INVARIANT(r->configs_count < RAFT_CONFIGS_MAX);
     RAFT_INVARIANT(r->configs_count == 0 || c->index > raft__config(r)->index);
+    if (r->configs_count == RAFT_CONFIGS_MAX) {
+        drop_bottom(r, 1);
+    }
     copy_config(&r->configs[r->configs_count++], c->index, &c->config);
     sync_peers(r);
 }
@@ -159,28 +218,27 @@ void raft__configs_compact(struct raft *r, raft_index base)
     while (gone + 1 < r->configs_count && r->configs[gone + 1].index <= base) {
         gone++;
     }
-    if (gone == 0) {
-        return;
+    if (gone > 0) {
+        drop_bottom(r, gone);
     }
-    r->configs_count -= gone;
-    memmove(r->configs, r->configs + gone, r->configs_count * sizeof(r->configs[0]));
-    memset(r->configs + r->configs_count, 0, gone * sizeof(r->configs[0]));
 }
 
 void raft__configs_restore(struct raft *r, const struct raft_snapshot *s, int keep)
 {
     struct raft_config_at later[RAFT_CONFIGS_MAX];
     uint32_t count = 0;
-    for (uint32_t i = 0; keep && i < r->configs_count; i++) {
+    for (uint32_t i = 0; (keep || RAFT_BUG(28)) && i < r->configs_count; i++) {
         if (r->configs[i].index > s->index) {
             later[count++] = r->configs[i];
         }
     }
-    RAFT_INVARIANT(count < RAFT_CONFIGS_MAX);
     memset(r->configs, 0, sizeof(r->configs));
-    copy_config(&r->configs[0], s->config_index, &s->config);
-    memcpy(r->configs + 1, later, count * sizeof(later[0]));
-    r->configs_count = 1 + count;
+    r->configs_count = 0;
+    if (count < RAFT_CONFIGS_MAX) { /* else there may be a gap between it and the later ones */
+        copy_config(&r->configs[r->configs_count++], s->config_index, &s->config);
+    }
+    memcpy(r->configs + r->configs_count, later, count * sizeof(later[0]));
+    r->configs_count += count;
     sync_peers(r);
 }
 
@@ -211,8 +269,23 @@ static uint64_t majority_value(const uint64_t *values, uint32_t voters)
     return n == 0 ? 0 : sorted[n / 2];
 }
 
+/* The same for exactly three voters: what two of them have. */
+static uint64_t middle_value(uint64_t a, uint64_t b, uint64_t c)
+{
+    uint64_t low = a < b ? a : b;
+    uint64_t high = a < b ? b : a;
+    return c < low ? low : c > high ? high : c;
+}
+
 uint64_t raft__quorum_value(const struct raft *r, const uint64_t *values)
 {
+    uint32_t two = r->voters & (r->voters - 1); /* all but the first; none when there is none */
+    uint32_t one = two & (two - 1);
+    if (r->voters_old == 0 && one != 0 &&
+        (one & (one - 1)) == 0) { /* most groups, most of the time */
+        return middle_value(values[__builtin_ctz(r->voters)], values[__builtin_ctz(two)],
+                            values[__builtin_ctz(one)]);
+    }
     uint64_t v = majority_value(values, r->voters);
     if (r->voters_old != 0) {
         uint64_t old = majority_value(values, r->voters_old);
@@ -221,15 +294,14 @@ uint64_t raft__quorum_value(const struct raft *r, const uint64_t *values)
     return v;
 }
 
-/* 1 when c lets this member vote. */
-static int votes_in(const struct raft *r, const struct raft_config *c)
+int raft__removed(const struct raft *r)
 {
-    for (uint32_t i = 0; i < c->count; i++) {
-        if (c->members[i].id == r->o.id) {
-            return (c->members[i].roles & (RAFT_VOTER | RAFT_VOTER_OLD)) != 0;
-        }
-    }
-    return 0;
+    return r->removed_at > raft__config(r)->index;
+}
+
+int raft__left_out(const struct raft *r)
+{
+    return r->self == RAFT__NO_SLOT && r->peers_count > 0 && raft__config_committed(r);
 }
 
 int raft__may_campaign(const struct raft *r)
@@ -237,13 +309,19 @@ int raft__may_campaign(const struct raft *r)
     if (raft__rx_installing(r) || raft__log_room(r) == 0 || raft__io_stalled(r)) {
         return 0; /* could not lead: its state, its log or its disk is not at hand */
     }
+    if (raft__removed(r)) {
+        return 0; /* misses a committed entry: could not win */
+    }
+    if (r->damage != 0 && !raft__repair_may_stand(r)) {
+        return 0; /* may have forgotten what it promised */
+    }
     /* A member that the newest configuration leaves out may be the only one that holds it: while
      * that is not known to be committed, it may stand (rule D4). */
     for (uint32_t i = r->configs_count; i > 0; i--) {
-        if (votes_in(r, &r->configs[i - 1].config)) {
+        if (raft__votes(raft__roles_in(&r->configs[i - 1].config, r->o.id))) {
             return 1;
         }
-        if (r->configs[i - 1].index <= r->commit) {
+        if (r->configs[i - 1].index <= r->commit || RAFT_BUG(38)) {
             return 0;
         }
     }

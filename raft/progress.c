@@ -23,25 +23,18 @@
  */
 #include "raft/internal.h"
 
-raft_ns raft__retry_ns(const struct raft *r)
-{
-    raft_ns beats = 2 * r->o.heartbeat;
-    raft_ns half = r->o.election_min / 2;
-    return beats > half ? beats : half;
-}
-
 static void window_clear(struct raft__peer *p)
 {
     p->inflight_head = 0;
     p->inflight_count = 0;
-    p->inflight_bytes = 0;
+    p->inflight_bytes = RAFT_BUG(25) ? p->inflight_bytes : 0;
 }
 
 void raft__peer_reset(struct raft *r, struct raft__peer *p, raft_index next)
 {
     p->match = 0;
     p->next = next;
-    p->min_seq = r->seq + 1;
+    p->min_seq = RAFT_BUG(21) ? 0 : r->seq + 1;
     p->append_seq = 0;
     p->acked_seq = 0;
     p->contact = 0;
@@ -54,6 +47,7 @@ void raft__peer_reset(struct raft *r, struct raft__peer *p, raft_index next)
     p->snap_open = 0;
     p->state = RAFT__PROBE;
     p->retry_at = r->now;
+    raft__round_begin(r, p);
     window_clear(p);
 }
 
@@ -91,7 +85,7 @@ void raft__peer_snapshot(struct raft *r, struct raft__peer *p)
     p->snap_total = r->snapshot.bytes;
     p->snap_next = p->snap_acked = 0;
     p->snap_open = 0;
-    p->retry_at = raft__after(r->now, 2 * r->o.election_max);
+    p->retry_at = RAFT_BUG(31) ? RAFT__NEVER : raft__after(r->now, 2 * r->o.election_max);
     window_clear(p);
 }
 
@@ -114,12 +108,6 @@ int raft__peer_match(struct raft *r, struct raft__peer *p, raft_index index)
         p->retry_at = p->match < r->last ? raft__after(r->now, raft__retry_ns(r)) : RAFT__NEVER;
     }
     return 1;
-}
-
-int raft__window_open(const struct raft *r, const struct raft__peer *p)
-{
-    return p->inflight_count < r->o.inflight_msgs_max &&
-           p->inflight_bytes < r->o.inflight_bytes_max;
 }
 
 void raft__window_add(struct raft *r, struct raft__peer *p, raft_index last, uint64_t bytes)
@@ -150,7 +138,7 @@ void raft__window_cut(struct raft *r, struct raft__peer *p, raft_index accepted)
 void raft__peer_link(struct raft *r, struct raft__peer *p, int up)
 {
     p->link = up ? RAFT__LINK_UP : RAFT__LINK_DOWN;
-    if (r->role != RAFT_LEADER) {
+    if (r->role != RAFT_LEADER || (RAFT_BUG(31) && p->state == RAFT__SNAPSHOT)) {
         return;
     }
     /* Whatever was under way is lost with the connection, or was before this one. */

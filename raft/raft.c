@@ -61,6 +61,7 @@ void raft_options_init(struct raft_options *o)
     o->chunk_bytes = 256u << 10;
     o->chunks_inflight_max = 4;
     o->priority = 1;
+    o->config_bytes = RAFT_CONFIG_BYTES;
 }
 
 static int options_valid(const struct raft_options *o)
@@ -82,6 +83,12 @@ static int options_valid(const struct raft_options *o)
         return 0;
     }
     if (o->log_slots < RAFT__LOG_SLOTS_MIN || (o->log_slots & (o->log_slots - 1)) != 0) {
+        return 0;
+    }
+    if (o->config_bytes == 0 || o->config_bytes > RAFT__CONFIG_BYTES_MAX) {
+        return 0;
+    }
+    if (o->lease_drift_ppm >= 1000000 || (o->lease_drift_ppm > 0 && o->link_hint > 0)) {
         return 0;
     }
     if (o->reads_max == 0 || o->reads_max > RAFT__READS_MAX || o->uncommitted_bytes_max == 0) {
@@ -165,7 +172,7 @@ void raft__fail(struct raft *r, enum raft__fault why)
     r->leader = 0;
     r->transfer_to = 0;
     r->grant_to = 0;
-    r->sends_count = r->sends_given;
+    r->sends_count = r->actions.sends_count;
     r->rx.phase = RAFT__RX_NONE;
     r->rx.chunk_due = 0;
     raft__trace(r, RAFT_TRACE_FAULT, (struct raft__note){.a = why});
@@ -220,7 +227,8 @@ struct raft_send *raft__send(struct raft *r, enum raft_msg_type type, raft_id to
     return &r->sends[r->sends_count++];
 }
 
-/* Tell the sender of an outdated request which term it is by now (it steps down). */
+/* Tell the sender of an outdated request which term it is by now (it steps down). The request's number
+ * is not repeated: should the sender lead this very term by then, it would be the number of another. */
 static void refuse_old_term(struct raft *r, const struct raft_msg *m)
 {
     static const uint8_t answer[RAFT_MSG_TYPE_END] = {
@@ -235,7 +243,6 @@ static void refuse_old_term(struct raft *r, const struct raft_msg *m)
     struct raft_msg *reply = raft__reply(r, (enum raft_msg_type)answer[m->type], m->from);
     if (reply != NULL) {
         reply->flags = RAFT_FLAG_REJECT;
-        reply->seq = m->seq;
     }
 }
 
@@ -336,6 +343,9 @@ static void receive(struct raft *r, const struct raft_event *ev, struct raft_acc
         r->ignored++;
         return;
     }
+    if (raft__repair_deaf(r)) {
+        return; /* an answer could break a promise that it has forgotten */
+    }
     if (enter_term(r, m)) {
         dispatch(r, ev, accept);
     }
@@ -352,7 +362,7 @@ static int io_done(struct raft *r, uint64_t seq)
     if (r->role == RAFT_CANDIDATE) {
         raft__vote_durable(r);
     }
-    if (r->role == RAFT_LEADER) {
+    if (r->role == RAFT_LEADER && r->stable > r->commit) {
         raft__advance_commit(r);
     }
     return 0;
@@ -390,30 +400,26 @@ static void tick(struct raft *r)
 
 static int campaign(struct raft *r)
 {
+    if (r->o.lease_drift_ppm > 0 && raft__leader_heard(r)) {
+        return 0; /* that leader may count on this member's not voting (read.c) */
+    }
     if (r->role != RAFT_LEADER && raft__may_campaign(r)) {
         raft__campaign(r, 0);
     }
     return 0;
 }
 
-static int step_running(struct raft *r, const struct raft_event *ev, struct raft_accept *accept)
+/* An event that brings no entries. */
+static int step_plain(struct raft *r, const struct raft_event *ev)
 {
     switch (ev->type) {
     case RAFT_EV_TICK:
         tick(r);
         return 0;
-    case RAFT_EV_RECV:
-        if (ev->msg == NULL) {
-            return RAFT_EINVAL;
-        }
-        receive(r, ev, accept);
-        return 0;
-    case RAFT_EV_PROPOSE:
-        return raft__propose(r, ev, accept);
     case RAFT_EV_TRANSFER:
         return raft__transfer(r, ev->peer);
     case RAFT_EV_READ:
-        return raft__read(r, ev->cookie);
+        return raft__read(r, ev->cookie, ev->value == 1);
     case RAFT_EV_CAMPAIGN:
         return campaign(r);
     case RAFT_EV_PEER_LINK:
@@ -421,11 +427,14 @@ static int step_running(struct raft *r, const struct raft_event *ev, struct raft
     case RAFT_EV_IO_DONE:
         return io_done(r, ev->io_seq);
     case RAFT_EV_IO_FAILED:
+        if (RAFT_BUG(12)) {
+            return io_done(r, r->io_seq);
+        }
         raft__fail(r, RAFT__FAULT_DISK);
         return 0;
     case RAFT_EV_DISK:
         r->full_at = r->disk_full ? r->full_at : r->now;
-        r->disk_full = ev->value == 0;
+        r->disk_full = ev->value == 0 || (RAFT_BUG(14) && r->disk_full);
         return 0;
     case RAFT_EV_APPLIED:
         return applied(r, ev->index);
@@ -442,9 +451,27 @@ static int step_running(struct raft *r, const struct raft_event *ev, struct raft
     }
 }
 
+static int step_running(struct raft *r, const struct raft_event *ev, struct raft_accept *accept)
+{
+    switch (ev->type) {
+    case RAFT_EV_RECV:
+        if (ev->msg == NULL) {
+            return RAFT_EINVAL;
+        }
+        raft__accept(accept, 0, 0, 0, 0);
+        receive(r, ev, accept);
+        return 0;
+    case RAFT_EV_PROPOSE:
+        return raft__propose(r, ev, accept);
+    case RAFT_EV_PROPOSE_CONFIG:
+        return raft__propose_config(r, ev, accept);
+    default:
+        return step_plain(r, ev);
+    }
+}
+
 int raft_step(struct raft *r, const struct raft_event *ev, struct raft_accept *accept)
 {
-    struct raft_accept taken = {0, 0, 0, 0};
     int rv;
     if (r->role == RAFT_FAULTED) {
         return RAFT_EFAULTED;
@@ -452,12 +479,12 @@ int raft_step(struct raft *r, const struct raft_event *ev, struct raft_accept *a
     r->quiet = 0;
     r->now = ev->now > r->now ? ev->now : r->now;
     if (r->boot == RAFT__BOOT_DONE) {
-        rv = step_running(r, ev, &taken);
+        rv = step_running(r, ev, accept);
+        if (r->unsettled && r->role == RAFT_LEADER) {
+            raft__change_step(r);
+        }
     } else {
-        rv = raft__boot_step(r, ev, &taken);
-    }
-    if (rv == 0 && accept != NULL) {
-        *accept = taken;
+        rv = raft__boot_step(r, ev, accept);
     }
     return rv;
 }
@@ -468,9 +495,24 @@ int raft_step(struct raft *r, const struct raft_event *ev, struct raft_accept *a
 static int round_is_empty(const struct raft *r)
 {
     const struct raft_actions *a = &r->actions;
-    return (a->persist_count | r->sends_given | r->drops_given | r->trace_given | r->results_given |
-            r->more) == 0 &&
-           !a->state_changed && r->chunk_out.type == 0 && r->install_out.index == 0;
+    return (a->persist_count | a->sends_count) == 0 &&
+           (a->drops_count | a->trace_count | a->reads_count | r->more) == 0 && !a->state_changed &&
+           r->chunk_out.type == 0 && r->install_out.index == 0;
+}
+
+/* Does the host know role, term, leader, fault and damage? If not, tell it. */
+static void note_state(struct raft *r)
+{
+    if (r->role == r->seen_role && r->term == r->seen_term && r->leader == r->seen_leader &&
+        r->fault == r->seen_fault && r->damage == r->seen_damage) {
+        return;
+    }
+    r->actions.state_changed = 1;
+    r->seen_role = r->role;
+    r->seen_term = r->term;
+    r->seen_leader = r->leader;
+    r->seen_fault = r->fault;
+    r->seen_damage = r->damage;
 }
 
 static void build_round(struct raft *r)
@@ -479,6 +521,7 @@ static void build_round(struct raft *r)
     r->more = 0;
     r->quiet = 1;
     if (r->role != RAFT_FAULTED && r->boot == RAFT__BOOT_DONE) {
+        raft__snap_make_room(r);
         a->persist_count = raft__io_issue(r);
         /* Each of these asks again whether there is anything; most rounds are about entries only. */
         if (r->grant_to != 0 || r->role == RAFT_PRECANDIDATE || r->role == RAFT_CANDIDATE) {
@@ -493,22 +536,19 @@ static void build_round(struct raft *r)
         if (r->reads_fresh != 0) {
             raft__reads_round(r);
         }
+        if (raft__repairing(r)) {
+            raft__repair_round(r);
+        }
         if (r->role == RAFT_LEADER) {
             raft__leader_round(r);
         }
     }
-    r->sends_given = r->sends_count;
-    r->drops_given = r->drops_count;
-    r->trace_given = r->trace_count;
-    r->results_given = r->results_count;
-    a->commit = r->commit;
+    a->sends_count = r->sends_count;
+    a->drops_count = r->drops_count;
+    a->trace_count = r->trace_count;
+    a->reads_count = r->results_count;
     a->more = (int)r->more;
-    a->state_changed = r->role != r->seen_role || r->term != r->seen_term ||
-                       r->leader != r->seen_leader || r->fault != r->seen_fault;
-    r->seen_role = r->role;
-    r->seen_term = r->term;
-    r->seen_leader = r->leader;
-    r->seen_fault = r->fault;
+    note_state(r);
     r->quiet = r->quiet && round_is_empty(r);
 }
 
@@ -516,75 +556,56 @@ const struct raft_actions *raft_poll(struct raft *r)
 {
     struct raft_actions *a = &r->actions;
     if (!r->polled) {
-        if (r->quiet) { /* nothing happened since the last round: an empty one */
-            a->commit = r->commit;
-        } else {
+        if (!r->quiet) { /* else nothing happened since the last round: an empty one */
             build_round(r);
         }
+        a->commit = r->commit;
         r->polled = 1;
     }
     a->persist = r->persist;
     a->sends = r->sends;
-    a->sends_count = r->sends_given;
     a->reads = (const struct raft_read *)(const void *)((const char *)r + r->results_offset);
-    a->reads_count = r->results_given;
     a->drops = r->drops;
-    a->drops_count = r->drops_given;
     a->trace = r->trace;
-    a->trace_count = r->trace_given;
     a->snap_chunk = r->chunk_out.type != 0 ? &r->chunk_out : NULL;
     a->snap_install = r->install_out.index != 0 ? &r->install_out : NULL;
     return a;
 }
 
-/* What events queued since the poll moves to the front; usually nothing. */
+/* What events queued since the poll moves to the front. */
 static void keep_rest(struct raft *r)
 {
+    const struct raft_actions *a = &r->actions;
     struct raft_read *results = (struct raft_read *)(void *)((char *)r + r->results_offset);
-    memmove(r->sends, r->sends + r->sends_given, r->sends_count * sizeof(r->sends[0]));
-    memmove(r->drops, r->drops + r->drops_given, r->drops_count * sizeof(r->drops[0]));
-    memmove(r->trace, r->trace + r->trace_given, r->trace_count * sizeof(r->trace[0]));
-    memmove(results, results + r->results_given, r->results_count * sizeof(results[0]));
-}
-
-/* No pointer stays in the block between two rounds, nor anything else of the last one: members that are in
- * the same state are the same bytes. */
-static void forget_actions(struct raft_actions *a)
-{
-    a->persist = NULL;
-    a->sends = NULL;
-    a->reads = NULL;
-    a->drops = NULL;
-    a->trace = NULL;
-    a->snap_chunk = NULL;
-    a->snap_install = NULL;
-    a->persist_count = 0;
-    a->sends_count = 0;
-    a->reads_count = 0;
-    a->drops_count = 0;
-    a->trace_count = 0;
-    a->commit = 0;
-    a->state_changed = 0;
-    a->more = 0;
+    r->sends_count -= a->sends_count;
+    r->drops_count -= a->drops_count;
+    r->trace_count -= a->trace_count;
+    r->results_count -= a->reads_count;
+    memmove(r->sends, r->sends + a->sends_count, r->sends_count * sizeof(r->sends[0]));
+    memmove(r->drops, r->drops + a->drops_count, r->drops_count * sizeof(r->drops[0]));
+    memmove(r->trace, r->trace + a->trace_count, r->trace_count * sizeof(r->trace[0]));
+    memmove(results, results + a->reads_count, r->results_count * sizeof(results[0]));
 }
 
 void raft_done(struct raft *r)
 {
+    static const struct raft_actions nothing;
+    const struct raft_actions *a = &r->actions;
     if (!r->polled) {
         return;
     }
-    r->sends_count -= r->sends_given;
-    r->drops_count -= r->drops_given;
-    r->trace_count -= r->trace_given;
-    r->results_count -= r->results_given;
-    if ((r->sends_count | r->drops_count | r->trace_count | r->results_count) != 0) {
+    if (r->sends_count == a->sends_count && r->results_count == a->reads_count &&
+        r->drops_count == a->drops_count && r->trace_count == a->trace_count) {
+        r->sends_count = r->drops_count = r->trace_count = r->results_count = 0;
+    } else {
         keep_rest(r);
     }
-    r->sends_given = r->drops_given = r->trace_given = r->results_given = 0;
     r->chunk_out.type = 0;
     r->install_out.index = 0;
-    forget_actions(&r->actions);
     r->polled = 0;
+    /* No pointer stays in the block between two rounds, nor anything else of the last one: members that are in
+     * the same state are the same bytes. */
+    r->actions = nothing;
 }
 
 raft_ns raft_deadline(const struct raft *r)
@@ -595,7 +616,9 @@ raft_ns raft_deadline(const struct raft *r)
     raft_ns at = raft__reads_deadline(r);
     raft_ns role_at =
         r->role == RAFT_LEADER ? raft__leader_deadline(r) : raft__election_deadline(r);
-    return at < role_at ? at : role_at;
+    at = at < role_at ? at : role_at;
+    raft_ns repair_at = raft__repair_deadline(r);
+    return at < repair_at ? at : repair_at;
 }
 
 /* --- looking at a member -------------------------------------------------------------------- */
@@ -617,6 +640,11 @@ void raft_status(const struct raft *r, struct raft_status *ret_status)
     s->snapshot = r->snapshot.index;
     s->transfer_to = r->transfer_to;
     s->leader_ready = r->role == RAFT_LEADER && r->leader_ready;
+    s->removed = raft__removed(r) || (r->boot == RAFT__BOOT_DONE && raft__left_out(r));
+    s->joint = r->voters_old != 0;
+    s->config = r->configs_count == 0 ? 0 : raft__config(r)->index;
+    s->lease_until = raft__lease_until(r);
+    s->repairing = raft__repairing(r);
     s->quorum_contact = r->role == RAFT_LEADER ? raft__quorum_contact(r) : r->quorum_contact;
     s->ignored = r->ignored;
     s->fault = fault_text(r->fault);

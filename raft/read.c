@@ -12,6 +12,31 @@
  * a random start so that no answer to an earlier life of this member fits.
  *
  * Both queues are one ring in order of arrival, so answers always leave from its head.
+ *
+ * The lease (thesis 6.4.1; option lease_drift_ppm) spares a leader's own reads the round. Claim: while
+ * now < S + election_min * (1 - drift), where a quorum answered requests of this term that left at S or
+ * later, no other leader has been elected; so the commit index, complete since an entry of this term is
+ * committed, is that of the group. Argument:
+ *   a. Who answers has taken this member for its leader at S or later, and from then on refuses
+ *      (pre-)votes for election_min by its own clock (stickiness, election.c); the drift turns that into
+ *      this member's clock. contact is dated by when the request left, never later (sent_at).
+ *   b. Whoever is elected next holds what this leader has committed, an entry of this term among it (Raft
+ *      5.4.3), so it counts by this leader's newest configuration or by the one before, which is committed.
+ *      A joint configuration gives no lease; then any quorum of either has a majority of the voters of the
+ *      newest in it (change.c), hence one of those who answered.
+ *   c. Everything by which a member forgets its patience is shut out: a link that broke ends it only with
+ *      link_hint, which the option forbids; a later term that a stranger brings does not end it; CAMPAIGN
+ *      waits for it (raft.c); the own election timer never fires earlier; and whoever boots, even with
+ *      nothing on its disk, behaves as if it had just heard a leader, for it may have answered one before
+ *      it went down (boot.c). One that boots as the only voter does not wait: so a leader that does not
+ *      vote itself has no lease.
+ *   d. An election that this leader orders overrides patience. So there is no lease while a transfer is
+ *      under way, nor, once TIMEOUT_NOW has left, for the rest of the term: it may arrive at any time in
+ *      it. Votes asked for by such an order carry the next term: a later leader's followers ignore them.
+ *   e. A pause of this process between raft_step and the answer is harmless, for the read took effect at
+ *      `now`. But `now` must be read from the clock after the read arrived, by a clock that goes on while
+ *      the machine sleeps; and all members of a group must have the option, or none.
+ * Reads that a follower asks for always take a round.
  * Thread: the owner of the member. Invariants:
  *   1. Marks never fall along the ring; on a follower the last reads_fresh have none yet.
  *   2. reads_count + results_count <= reads_max.
@@ -49,6 +74,7 @@ static void pop(struct raft *r, enum raft_read_result result, raft_index index)
     if (reply != NULL) {
         reply->seq = read.cookie;
         reply->index = index;
+        reply->hint = r->last;
         reply->flags = result == RAFT_READ_OK ? 0 : RAFT_FLAG_REJECT;
     }
 }
@@ -67,7 +93,7 @@ static void push(struct raft *r, uint64_t cookie, raft_id from)
     read->from = from;
     read->at = r->now;
     read->index = r->commit;
-    read->mark = leads ? r->seq : 0;
+    read->mark = leads && !RAFT_BUG(34) ? r->seq : 0;
     read->held = leads && !r->leader_ready;
     r->reads_fresh += !leads;
     if (leads) {
@@ -75,13 +101,29 @@ static void push(struct raft *r, uint64_t cookie, raft_id from)
     }
 }
 
-int raft__read(struct raft *r, uint64_t cookie)
+raft_ns raft__lease_until(const struct raft *r)
+{
+    if (r->o.lease_drift_ppm == 0 || r->role != RAFT_LEADER || !r->leader_ready ||
+        ((r->transfer_to != 0 || r->transfer_sent) && !RAFT_BUG(52)) || r->voters_old != 0 ||
+        r->self == RAFT__NO_SLOT || (r->voters >> r->self & 1) == 0) {
+        return 0;
+    }
+    raft_ns heard = raft__quorum_heard(r);
+    raft_ns drift = r->o.election_min / 1000000u * r->o.lease_drift_ppm +
+                    r->o.election_min % 1000000u * r->o.lease_drift_ppm / 1000000u + 1;
+    raft_ns until = heard == 0 ? 0 : raft__after(heard, r->o.election_min - drift);
+    return until > r->now || RAFT_BUG(43) ? until : 0;
+}
+
+int raft__read(struct raft *r, uint64_t cookie, int lease)
 {
     if (full(r)) {
         return RAFT_EBUSY;
     }
     if (r->leader == 0) {
         push_result(r, cookie, RAFT_READ_NO_LEADER, 0);
+    } else if (lease && raft__lease_until(r) != 0) {
+        push_result(r, cookie, RAFT_READ_OK, r->commit);
     } else {
         push(r, cookie, 0);
     }
@@ -107,6 +149,9 @@ void raft__handle_read_reply(struct raft *r, const struct raft_msg *m)
     if (r->role != RAFT_FOLLOWER || r->leader != m->from || m->seq > r->read_number) {
         r->ignored++;
         return;
+    }
+    if (raft__repairing(r)) {
+        raft__repair_read(r, m);
     }
     /* A later question was answered: that holds for the earlier ones just as well. */
     while (r->reads_count > r->reads_fresh && raft__read_at(r, 0)->mark <= m->seq) {
@@ -159,6 +204,15 @@ int raft__reads_want_round(const struct raft *r)
     return ring[tail].mark > r->round_seq;
 }
 
+uint64_t raft__read_question(struct raft *r)
+{
+    if (r->read_number == 0) {
+        r->read_number =
+            RAFT_BUG(45) ? 1 : raft__random(r) >> 1; /* half the range is left to count in */
+    }
+    return ++r->read_number;
+}
+
 void raft__reads_round(struct raft *r)
 {
     if (r->role != RAFT_FOLLOWER || r->reads_fresh == 0) {
@@ -169,10 +223,7 @@ void raft__reads_round(struct raft *r)
     if (s == NULL) {
         return;
     }
-    if (r->read_number == 0) {
-        r->read_number = raft__random(r) >> 1; /* half the range is left to count in */
-    }
-    s->msg.seq = ++r->read_number;
+    s->msg.seq = raft__read_question(r);
     for (uint32_t i = r->reads_count - r->reads_fresh; i < r->reads_count; i++) {
         raft__read_at(r, i)->mark = r->read_number;
     }

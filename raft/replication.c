@@ -40,10 +40,13 @@ void raft__advance_commit(struct raft *r)
     RAFT_INVARIANT(r->role == RAFT_LEADER);
     uint64_t durable[RAFT_NODES_MAX];
     for (uint32_t i = 0; i < r->peers_count; i++) {
-        durable[i] = i == r->self ? r->stable : r->peers[i].match;
+        durable[i] = r->peers[i].match;
+    }
+    if (r->self != RAFT__NO_SLOT) {
+        durable[r->self] = RAFT_BUG(11) ? r->last : r->stable;
     }
     raft_index to = raft__quorum_value(r, durable);
-    if (to <= r->commit || raft__log_term(r, to) != r->term) {
+    if (to <= r->commit || (raft__log_term(r, to) != r->term && !RAFT_BUG(16))) {
         return;
     }
     for (raft_index i = r->commit + 1; i <= to; i++) {
@@ -60,7 +63,7 @@ void raft__advance_commit(struct raft *r)
 
 void raft__peer_agrees(struct raft *r, struct raft__peer *p, raft_index match, raft_index verified)
 {
-    if (raft__peer_match(r, p, match)) {
+    if (raft__peer_match(r, p, match) && match > r->commit) {
         raft__advance_commit(r);
     }
     if (p->state == RAFT__PROBE && verified + 1 >= p->next) {
@@ -86,23 +89,25 @@ static void peer_misses(struct raft *r, struct raft__peer *p, raft_index verifie
 static void peer_refuses(struct raft *r, struct raft__peer *p, const struct raft_msg *m)
 {
     raft_index meet = 0;
-    if (p->state == RAFT__SNAPSHOT || m->index < p->match || m->hint > m->index ||
-        m->index > r->last || (p->state == RAFT__PROBE && m->index + 1 != p->next)) {
+    if (p->state == RAFT__SNAPSHOT || (m->index < p->match && !RAFT_BUG(20)) ||
+        m->hint > m->index || m->index > r->last ||
+        (p->state == RAFT__PROBE && m->index + 1 != p->next)) {
         r->ignored += p->state != RAFT__SNAPSHOT;
         return;
     }
-    if (p->state == RAFT__PROBE && m->index == p->match) {
+    if ((p->state == RAFT__PROBE && m->index == p->match) || RAFT_BUG(20)) {
         p->match = 0; /* asked for after it was acknowledged: lost since, by damage. Begin anew */
     }
     raft_index next = r->base; /* compacted here: leads to a snapshot */
     if (raft__log_find(r, m->hint, m->hint_term, &meet)) {
-        next = meet + 1;
+        next = meet + 1 + RAFT_BUG(22);
     }
     next = raft__max(next, 1);
     /* Refused where it had just agreed: it takes nothing now (no room). No hurry either. */
     int again = p->state == RAFT__REPLICATE && next == p->stream_from;
     raft__window_cut(r, p, p->match);
-    raft__peer_probe(r, p, next, again ? raft__after(r->now, raft__retry_ns(r)) : r->now);
+    raft__peer_probe(r, p, next,
+                     again && !RAFT_BUG(59) ? raft__after(r->now, raft__retry_ns(r)) : r->now);
 }
 
 void raft__handle_append_reply(struct raft *r, const struct raft_msg *m)
@@ -113,14 +118,14 @@ void raft__handle_append_reply(struct raft *r, const struct raft_msg *m)
         return;
     }
     raft__contact(r, p, m);
-    if (m->seq < p->min_seq) {
+    if (m->seq < p->min_seq && !RAFT_BUG(20)) {
         return; /* an answer to a view that is given up */
     }
-    if ((m->flags & RAFT_FLAG_REJECT) != 0) {
+    if ((m->flags & RAFT_FLAG_REJECT) != 0 && !RAFT_BUG(19)) {
         peer_refuses(r, p, m);
         return;
     }
-    if (m->index > r->last || m->hint > r->last || m->index > m->hint) {
+    if (m->index > r->last || m->hint > r->last || (m->index > m->hint && !RAFT_BUG(19))) {
         r->ignored++;
         return;
     }
@@ -172,8 +177,13 @@ static int send_append(struct raft *r, struct raft__peer *p, struct limits limit
     raft_index at = p->next;
     uint64_t bytes = 0;
     uint32_t count = 0;
+    uint32_t configs = 0;
     while (at <= r->last && count < limits.entries) {
         uint64_t more = raft__entry(r, at)->bytes;
+        configs += raft__entry(r, at)->type == RAFT_ENTRY_CONFIG;
+        if (configs > RAFT__MSG_CONFIGS) {
+            break;
+        }
         if (bytes + more > limits.bytes && (count > 0 || !limits.one_may_exceed)) {
             break;
         }
@@ -185,7 +195,7 @@ static int send_append(struct raft *r, struct raft__peer *p, struct limits limit
     s->msg.count = count;
     s->msg.seq = raft__next_seq(r);
     s->msg.index = p->next - 1;
-    s->msg.log_term = raft__log_term(r, p->next - 1);
+    s->msg.log_term = RAFT_BUG(24) && p->next - 1 == r->base ? 0 : raft__log_term(r, p->next - 1);
     s->msg.commit = r->commit;
     p->append_seq = s->msg.seq;
     p->appended = 1;
@@ -207,7 +217,8 @@ static void send_probe(struct raft *r, struct raft__peer *p)
     if (r->now < p->retry_at) {
         return;
     }
-    if (p->link == RAFT__LINK_DOWN || (p->next <= r->base && !have_file(r))) {
+    if (p->link == RAFT__LINK_DOWN || (p->next <= r->base && !have_file(r)) ||
+        (RAFT_BUG(23) && r->last == r->base)) {
         p->retry_at = raft__after(r->now, raft__retry_ns(r));
         return;
     }
@@ -236,7 +247,7 @@ static void send_entries(struct raft *r, struct raft__peer *p)
             return;
         }
         const struct raft_send *s = &r->sends[r->sends_count - 1];
-        p->next += s->msg.count;
+        p->next += RAFT_BUG(26) ? r->last + 1 - p->next : s->msg.count;
         raft__window_add(r, p, p->next - 1, s->bytes);
     }
 }
@@ -249,7 +260,7 @@ static int send_beat(struct raft *r, struct raft__peer *p, int numbered)
         return 0;
     }
     s->msg.seq = numbered ? raft__next_seq(r) : 0;
-    s->msg.commit = raft__min(r->commit, p->match);
+    s->msg.commit = RAFT_BUG(17) ? r->commit : raft__min(r->commit, p->match);
     p->sent_commit = raft__max(p->sent_commit, s->msg.commit);
     return 1;
 }

@@ -32,11 +32,6 @@ int raft__snapshot_valid(const struct raft_snapshot *s)
            raft__config_valid(&s->config);
 }
 
-int raft__rx_installing(const struct raft *r)
-{
-    return r->rx.phase == RAFT__RX_STORED || r->rx.phase == RAFT__RX_INSTALLING;
-}
-
 /* --- taken here ----------------------------------------------------------------------------- */
 
 static int same_config(const struct raft_config *a, const struct raft_config *b)
@@ -61,15 +56,28 @@ int raft__snap_taken(struct raft *r, const struct raft_event *ev)
     if (s->index < r->snapshot.index) {
         return 0; /* a newer one was installed while this was being written */
     }
+    /* What was in force there may be forgotten, when it took long and many changes followed. */
     const struct raft_config_at *c = raft_config_at(r, s->index);
-    if (raft__log_term(r, s->index) != s->term || c == NULL || c->index != s->config_index ||
-        !same_config(&c->config, &s->config)) {
+    if (raft__log_term(r, s->index) != s->term ||
+        (c != NULL && (c->index != s->config_index || !same_config(&c->config, &s->config)))) {
         return RAFT_EINVAL; /* a snapshot that forgets a member would split the group later */
     }
     memcpy(&r->snapshot, s, sizeof(*s));
     r->compact_to = raft__max(r->compact_to, raft__min(ev->index, s->index));
     r->mark_taken = 1;
     return 0;
+}
+
+void raft__snap_make_room(struct raft *r)
+{
+    if (raft__log_room(r) > raft__log_reserve(r) || r->snapshot.index <= r->base ||
+        raft__rx_installing(r)) {
+        return;
+    }
+    /* Entries kept behind the snapshot only spare slow followers a transfer. With nothing more to
+     * commit no newer snapshot would come, and a group of full logs never commit again. */
+    r->compact_to = r->snapshot.index;
+    r->mark_taken = 1;
 }
 
 /* --- sending -------------------------------------------------------------------------------- */
@@ -148,7 +156,7 @@ void raft__handle_snapshot_reply(struct raft *r, const struct raft_msg *m)
         raft__peer_agrees(r, p, p->snap_index, p->snap_index);
         return;
     }
-    if (m->offset > p->snap_acked || !p->snap_open) {
+    if ((m->offset > p->snap_acked || !p->snap_open) && !RAFT_BUG(31)) {
         p->retry_at = raft__after(r->now, 2 * r->o.election_max);
     }
     p->snap_open = 1;
@@ -343,7 +351,7 @@ static void give_up_overtaken(struct raft *r)
 {
     struct raft__rx *x = &r->rx;
     int waits = x->phase == RAFT__RX_CHUNKS || x->phase == RAFT__RX_STORED;
-    if (!waits || x->snapshot.index > r->commit) {
+    if (!waits || x->snapshot.index > r->commit || RAFT_BUG(58)) {
         return;
     }
     x->phase = RAFT__RX_NONE;

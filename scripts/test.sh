@@ -26,13 +26,18 @@ step() {
 }
 
 step "build with gcc, warnings are errors"
-make -s -j"$jobs" DEV=1 CC=gcc all sim-build mc-build unit-build
+make -s -j"$jobs" DEV=1 CC=gcc all sim-build script-build mc-build unit-build
 step "house rules"
 make -s tidy
 step "unit tests"
 make -s DEV=1 CC=gcc unit
 step "simulator"
-make -s DEV=1 CC=gcc sim SEED=1 N="$([ $quick = 1 ] && echo 200 || echo 1000)"
+make -s DEV=1 CC=gcc sim SEED=1 N="$([ $quick = 1 ] && echo 200 || echo 2000)"
+step "scenario scripts, then every fourth power cut in them"
+make -s DEV=1 CC=gcc scripts
+make -s DEV=1 CC=gcc script-sweep STRIDE="$([ $quick = 1 ] && echo 20 || echo 4)"
+step "known bugs put back"
+make -s -j"$jobs" DEV=1 CC=gcc test-mutants
 step "model checker"
 make -s DEV=1 CC=gcc mc
 step "kept fuzzing inputs"
@@ -42,11 +47,14 @@ make -s DEV=1 CC=gcc integration
 
 if [ $quick = 0 ]; then
     step "build with clang, warnings are errors"
-    make -s -j"$jobs" DEV=1 CC=clang VARIANT=debug all sim-build
+    make -s -j"$jobs" DEV=1 CC=clang VARIANT=debug all sim-build script-build
     step "build with the sanitizers"
-    make -s -j"$jobs" DEV=1 CC=gcc VARIANT=asan all sim-build unit-build
+    make -s -j"$jobs" DEV=1 CC=gcc VARIANT=asan all sim-build script-build unit-build
     step "unit tests under the sanitizers"
     make -s DEV=1 CC=gcc VARIANT=asan unit
+    step "scenario scripts under the sanitizers"
+    make -s DEV=1 CC=gcc VARIANT=asan scripts
+    make -s DEV=1 CC=gcc VARIANT=asan script-sweep STRIDE=100
     step "simulator under the sanitizers"
     make -s DEV=1 CC=gcc VARIANT=asan sim SEED=100001 N=200
     step "kept fuzzing inputs under the sanitizers"

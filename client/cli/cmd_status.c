@@ -68,6 +68,7 @@ static void row_json(const char *address, const struct coord_server_status *s)
     json_bool(&j, "lab", s->lab);
     json_text(&j, "cluster", s->cluster);
     json_text(&j, "version", s->version);
+    json_bool(&j, "repairing", s->fault != NULL && s->role != COORD_ROLE_FAULTED);
     if (s->fault != NULL) {
         json_text(&j, "fault", s->fault);
     }
@@ -88,7 +89,7 @@ static void row_table(const char *address, const struct coord_server_status *s)
                output_age(s->no_quorum_ms, age, sizeof age), s->needed);
     }
     if (s->fault != NULL) {
-        printf("  FAULT: %s", s->fault);
+        printf(s->role == COORD_ROLE_FAULTED ? "  FAULT: %s" : "  %s", s->fault);
     }
     putchar('\n');
 }

@@ -335,7 +335,8 @@ struct coord_server_status {
     bool lab; /* coord_partition is allowed */
     const char *version;
     const char *cluster;
-    const char *fault; /* NULL unless role is FAULTED */
+    const char *fault; /* why it is FAULTED, or takes part without a vote while its log is repaired;
+                          else NULL */
     uint32_t members_count;
     struct coord_server_member members[COORD_STATUS_MEMBERS_MAX];
 };

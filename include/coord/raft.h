@@ -58,7 +58,7 @@ typedef uint32_t raft_id;  /* a member's id, never used again for another; 0 is 
 
 #define RAFT_NODES_MAX    15  /* members of a configuration, learners included */
 #define RAFT_INFLIGHT_MAX 256 /* APPEND messages under way to one peer */
-#define RAFT_CONFIGS_MAX  8   /* configurations after the snapshot, the snapshot's own included */
+#define RAFT_CONFIGS_MAX  8   /* configurations that a member remembers; an APPEND has fewer */
 #define RAFT_IO_MAX       256 /* persist actions under way */
 
 /* ------------------------------------------------------------------------------------------- */
@@ -80,7 +80,8 @@ enum raft_error {
 #undef X
 };
 
-/* The text of an error code. Ownership: static. Errors: none. Thread: any. Return: never NULL. */
+/* The text of an error code (0: "no error"; one that is not in the table: "unknown error").
+ * Ownership: static text. Errors: none. Thread: any. Return: never NULL. */
 const char *raft_strerror(int error);
 
 /* ------------------------------------------------------------------------------------------- */
@@ -177,11 +178,13 @@ struct raft_options {
     uint32_t
         lease_drift_ppm; /* default 0: no lease. Else clocks of members run apart by at most this
                                  much, and a READ may ask for the lease; needs link_hint 0, for a
-                                 member that lost its link no longer waits for the leader's lease */
+                                 member that lost its link no longer waits for the leader's lease.
+                                 All members of a group have it, or none (why: raft/read.c) */
     uint32_t trace;      /* default 0; 1 fills actions.trace */
 };
 
-/* Fill in the defaults. Ownership: none. Errors: none. Thread: any. Return: none. */
+/* Fill in the defaults: all of *o is written. id and rng_seed are 0 then and the caller's to set.
+ * Ownership: o stays the caller's. Errors: none. Thread: any. Return: none. */
 void raft_options_init(struct raft_options *o);
 
 /* ------------------------------------------------------------------------------------------- */
@@ -209,7 +212,9 @@ enum raft_msg_flag {
     RAFT_FLAG_TRANSFER = 2, /* (PRE)VOTE: told to by the leader; stickiness does not apply */
     RAFT_FLAG_STALLED = 4, /* APPEND_REPLY, HEARTBEAT_REPLY: this member's disk is behind or full */
     RAFT_FLAG_LAST = 8,    /* SNAPSHOT: the last chunk */
-    RAFT_FLAG_ASK = 16 /* PREVOTE: of a member under repair that asks for terms; never granted */
+    RAFT_FLAG_ASK =
+        16 /* PREVOTE and its reply: of a member under repair that asks for terms; always
+                          refused, without any effect */
 };
 
 struct raft_msg {
@@ -224,11 +229,13 @@ struct raft_msg {
                             (PRE)VOTE: of the campaign. HEARTBEAT 0: tells commit, wants no reply */
     raft_index index;   /* APPEND: previous. VOTE: last. APPEND_REPLY: matched (durably) or rejected
                             previous. HEARTBEAT_REPLY: matched (durably).
-                            SNAPSHOT: its index. READ_REPLY: the read index. TIMEOUT_NOW: last */
+                            SNAPSHOT: its index. READ_REPLY: the read index. TIMEOUT_NOW: last.
+                            PREVOTE_REPLY to RAFT_FLAG_ASK: of the newest configuration */
     raft_term log_term; /* term of the entry at index */
     raft_index commit;  /* of the leader, at most what this peer is known to hold in HEARTBEAT */
     raft_index hint;    /* rejecting APPEND_REPLY: where the logs may meet. Other APPEND_REPLY and
-                            HEARTBEAT_REPLY: agrees with the leader through here, durable or not */
+                            HEARTBEAT_REPLY: agrees with the leader through here, durable or not.
+                            READ_REPLY: the last entry of the leader */
     raft_term hint_term; /* rejecting APPEND_REPLY: the own term at hint */
     uint64_t snap_id;    /* SNAPSHOT and its reply */
     uint64_t offset;     /* SNAPSHOT: of the chunk. Reply: stored through here */
@@ -259,8 +266,10 @@ enum raft_event_type {
                                raft_config_at(index), as for those that follow by themselves */
     RAFT_EV_TRANSFER,       /* hand leadership to `peer`, or to the best one when 0 (thesis 3.10) */
     RAFT_EV_READ,           /* a linearizable read waits; answered in actions.reads by `cookie`.
-                          value 1: a leader may answer by its lease, if it has one */
-    RAFT_EV_CAMPAIGN,       /* stand for election now */
+                          value 1: a leader may answer by its lease, if it has one; `now` was
+                          then read after the request arrived, by a clock that counts sleep too */
+    RAFT_EV_CAMPAIGN,       /* stand for election now; with lease_drift_ppm not while a leader was
+                               heard within election_min */
     RAFT_EV_PEER_LINK,      /* the connection to `peer` is up (value 1) or broke (value 0) */
 
     RAFT_EV_IO_DONE,   /* everything through io_seq is durable */
@@ -375,7 +384,7 @@ struct raft_read {
 struct raft_drop {
     raft_index first;
     raft_index last;
-    raft_term term; /* of the lost ones */
+    raft_term term; /* of the lost ones; 0: of several, there were more ranges than fit */
 };
 
 /* 32 bytes of what happened, for tests and traces; code is enum raft_trace_code in raft/trace.h. */
@@ -415,19 +424,24 @@ struct raft_actions {
 /* ------------------------------------------------------------------------------------------- */
 /* Functions                                                                                     */
 
-/* Bytes of the block that a member with these options needs.
- * Ownership: none. Errors: none. Thread: any. Return: bytes, or 0 if an option is out of range. */
+/* The size of the block that a member with these options needs: some 55 KiB, and 16
+ * bytes for each of log_slots.
+ * Ownership: o stays the caller's. Errors: none but the return. Thread: any.
+ * Return:    bytes, or 0 when an option is out of range. */
 size_t raft_size(const struct raft_options *o);
 
-/* Make a member in mem, which is aligned for uint64_t and has raft_size() bytes.
- * Ownership: the caller keeps mem and frees it when it likes; the member needs no end.
- * Errors:    none but the return. Thread: the owner.
+/* Make a member in mem: a follower that waits for its boot events.
+ * mem, len:  aligned for uint64_t, of at least raft_size(o) bytes; NULL is answered with NULL.
+ * Ownership: the caller keeps mem and frees it when it likes: a member needs no end. o is copied.
+ * Errors:    none but the return. Thread: the owner, from now on.
  * Return:    the member (at mem), or NULL when an option is out of range or len is too small. */
 struct raft *raft_init(void *mem, size_t len, const struct raft_options *o);
 
-/* Take one event.
- * accept:    may be NULL but for PROPOSE, PROPOSE_CONFIG and for RECV.
- * Ownership: everything in ev stays the caller's.
+/* Take one event. Between raft_poll and raft_done, too: what it brings
+ * about shows in the next round.
+ * ev:        now is in nanoseconds; an earlier one than before counts as that.
+ * accept:    may be NULL but for PROPOSE, PROPOSE_CONFIG, RECV of APPEND and BOOT_ENTRIES.
+ * Ownership: everything in ev stays the caller's, and nothing of it is kept.
  * Errors:    RAFT_EINVAL for an event that its host may not send now (boot order, unknown io_seq);
  *            PROPOSE: RAFT_ENOTLEADER, RAFT_ETRANSFER, RAFT_EFULL, RAFT_ENOSPACE;
  *            PROPOSE_CONFIG: those, RAFT_ENOTREADY (nothing of this term is committed), RAFT_EBUSY (a
@@ -440,17 +454,23 @@ struct raft *raft_init(void *mem, size_t len, const struct raft_options *o);
  * Return:    0 or a negative error; *accept is written on 0 only. */
 int raft_step(struct raft *r, const struct raft_event *ev, struct raft_accept *accept);
 
-/* Everything that is to be done now; see raft_done.
- * Ownership: the arrays belong to r, valid until raft_done. Errors: none. Thread: the owner.
- * Return:    never NULL. */
+/* Begin a round: everything that is to be done now. Again before raft_done it is the
+ * same.
+ * Ownership: the struct and its arrays are r's, valid until raft_done; events do not change them.
+ * Errors:    none. Thread: the owner.
+ * Return:    never NULL; a faulted member wants nothing. */
 const struct raft_actions *raft_poll(struct raft *r);
 
-/* The host has taken the actions of the last raft_poll.
- * Ownership: none. Errors: none. Thread: the owner. Return: none. */
+/* End the round: the host has taken the actions of the last raft_poll, carried out or remembered.
+ * Does nothing without a raft_poll before.
+ * Ownership: the arrays of the round are no longer valid. Errors: none. Thread: the owner.
+ * Return:    none. */
 void raft_done(struct raft *r);
 
-/* When the next TICK is due: nanoseconds on the clock of `now`; UINT64_MAX for never.
- * Ownership: none. Errors: none. Thread: the owner. */
+/* When the next TICK is due. Any event may change it: ask after the last round. A TICK that
+ * comes earlier is allowed.
+ * Ownership: none. Errors: none. Thread: the owner.
+ * Return:    nanoseconds on the clock of `now`, perhaps past already; UINT64_MAX for never. */
 raft_ns raft_deadline(const struct raft *r);
 
 struct raft_peer_status {
@@ -478,6 +498,8 @@ struct raft_status {
     raft_id transfer_to; /* 0: none under way */
     int leader_ready;    /* an entry of this term is committed */
     int repairing;       /* neither votes nor stands: its log lost what it had acknowledged */
+    int removed;         /* no member any more, by a committed configuration that stands in its own
+                                log or that a voter told it of (nobody sends a removed one entries) */
     int joint;           /* the newest configuration is joint */
     raft_index config;   /* index of the newest configuration; committed when <= commit */
     raft_ns lease_until; /* leader with lease_drift_ppm: reads need no round before this; 0 none */
@@ -489,26 +511,42 @@ struct raft_status {
     struct raft_peer_status peers[RAFT_NODES_MAX]; /* the newest configuration, this member too */
 };
 
-/* Ownership: none. Errors: none. Thread: the owner. Return: none; *ret_status is filled. */
+/* What a member is doing, for its host and its operators; times in nanoseconds on the
+ * clock of `now`.
+ * Ownership: *ret_status is the caller's, its text static. Errors: none. Thread: the owner.
+ * Return:    none; all of *ret_status is written. */
 void raft_status(const struct raft *r, struct raft_status *ret_status);
 
-/* The entry at index. Ownership: valid until the next raft_step. Errors: none. Thread: the owner.
- * Return: NULL when index is not in the log. */
+/* What the core knows of the entry at index: status.first .. status.last.
+ * Ownership: r's, valid until the next raft_step or raft_poll. Errors: none. Thread: the owner.
+ * Return:    NULL when index is not in the log. */
 const struct raft_entry *raft_entry_at(const struct raft *r, raft_index index);
 
-/* The configuration in force at index (for a CONFIG entry: the one it carries).
- * Ownership: valid until the next raft_step. Errors: none. Thread: the owner.
- * Return: NULL when index is before the log. */
+/* The configuration in force at index (for a CONFIG entry: the one it carries), and where
+ * it stands.
+ * Ownership: r's, valid until the next raft_step or raft_poll. Errors: none. Thread: the owner.
+ * Return:    NULL when index is before the log, or before the oldest configuration that is
+ *            remembered: the newest RAFT_CONFIGS_MAX are. A host that has applied so little of its log
+ *            takes its next snapshot later. A leader remembers the one in force at the applied index,
+ *            unless it applies anew what it booted with. */
 const struct raft_config_at *raft_config_at(const struct raft *r, raft_index index);
 
-/* Check every invariant that one member can check by itself (the list is in raft/check.c).
- * why: receives the first violation, as text, at most n bytes with its NUL.
- * Ownership: none. Errors: none. Thread: the owner. Return: 0 when all hold, else -1. */
+/* Check every invariant that one member can check by itself (the list is in raft/check.c). For
+ * tests: it takes time that grows with the log.
+ * why:       receives the first violation, as text, at most n bytes with its NUL.
+ * Ownership: why stays the caller's. Errors: none but the return. Thread: the owner.
+ * Return:    0 when all hold, else -1. */
 int raft_check(const struct raft *r, char *why, size_t n);
 
-/* A hash of everything that influences the member's future, and a copy of the member into a block
- * of the same size: for model checking. Ownership: none. Errors: none. Thread: the owner. */
+/* A hash of everything that influences the member's future: members that are alike hash alike. For
+ * model checking; the value may differ between versions.
+ * Ownership: none. Errors: none. Thread: the owner. Return: the hash. */
 uint64_t raft_hash(const struct raft *r);
+
+/* Copy the member, which is between two rounds, into dst, a block of raft_size bytes for the
+ * same options.
+ * Ownership: dst is the caller's; the copy is a member of its own. Errors: none. Thread: the owner.
+ * Return:    none. */
 void raft_copy(void *dst, const struct raft *r);
 
 #ifdef __cplusplus

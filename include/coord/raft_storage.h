@@ -49,19 +49,24 @@ enum raft_store_error {
 #undef X
 };
 
-/* The text of one of the above or of a negative errno. Ownership: static or strerror's. Errors: none.
- * Thread: any. Return: never NULL. */
+/* The text of one of the above or of a negative errno (0: "success").
+ * Ownership: static text. Errors: none. Thread: any. Return: never NULL. */
 const char *raft_store_strerror(int error);
 
 /* ------------------------------------------------------------------------------------------- */
 /* Configurations as payloads                                                                    */
 
 /* Write c as the payload of a CONFIG entry: RAFT_CONFIG_BYTES, little-endian, unused members zero.
- * Ownership: buf stays the caller's. Errors: none; c->count is at most RAFT_NODES_MAX. Thread: any. */
+ * c:         count is at most RAFT_NODES_MAX. buf: of RAFT_CONFIG_BYTES.
+ * Ownership: buf stays the caller's. Errors: none. Thread: any. Return: none. */
 void raft_config_encode(const struct raft_config *c, void *buf);
 
-/* Read it again. Errors: RAFT_STORE_ECORRUPT when len is less than RAFT_CONFIG_BYTES or the bytes are no
- * configuration. Thread: any. Return: 0 or negative; *ret_c is written on 0 only. */
+/* Read it again.
+ * buf, len:  the payload, in bytes.
+ * Ownership: buf stays the caller's. Thread: any.
+ * Errors:    RAFT_STORE_ECORRUPT when len is less than RAFT_CONFIG_BYTES or the bytes
+ *            are no configuration.
+ * Return:    0 or negative; *ret_c is written on 0 only. */
 int raft_config_decode(const void *buf, size_t len, struct raft_config *ret_c);
 
 /* ------------------------------------------------------------------------------------------- */
@@ -103,10 +108,14 @@ struct raft_fs {
 };
 
 /* The real one, in directory dir, which is made (mode 0700) when it is missing.
- * Ownership: release with raft_fs_posix_close; it gives the lock back too.
+ * Ownership: release with raft_fs_posix_close; it gives the lock back too. dir is not kept.
  * Errors:    negative errno. Thread: the calls are as thread-safe as the system's.
  * Return:    0 or a negative errno; *ret_fs is set on 0 only. */
 int raft_fs_posix_open(const char *dir, struct raft_fs *ret_fs);
+
+/* Close it and give the lock back; nothing opened through it may be used any more.
+ * Ownership: *fs is empty then. NULL and an empty one are accepted. Errors: none. Thread: any one.
+ * Return:    none. */
 void raft_fs_posix_close(struct raft_fs *fs);
 
 /* ------------------------------------------------------------------------------------------- */
@@ -122,13 +131,17 @@ struct raft_wal_options {
     int must_exist;          /* 1: no log is an error, and none is begun */
 };
 
-/* Fill in the defaults; fs, ids and salt_seed are the caller's. */
+/* Fill in the defaults: all of *o is written; fs, ids and salt_seed are 0 then, and the
+ * caller's to set.
+ * Ownership: o stays the caller's. Errors: none. Thread: any. Return: none. */
 void raft_wal_options_init(struct raft_wal_options *o);
 
 enum raft_wal_health {
     RAFT_WAL_OK = 1,     /* everything acknowledged is there */
     RAFT_WAL_TORN = 2,   /* an unacknowledged tail was cut; otherwise as OK */
-    RAFT_WAL_REPAIR = 3, /* acknowledged data is damaged: the member must not vote nor count */
+    RAFT_WAL_REPAIR = 3, /* acknowledged data is damaged. The log can be written: the member is
+                            refilled, but does not vote until raft_wal_repaired. A verdict that
+                            lasts: every opening until then says so */
 };
 
 /* What recovery found. The arrays belong to the WAL, valid until its first write. */
@@ -146,19 +159,28 @@ struct raft_wal_state {
     const struct raft_entry *entries;
     uint32_t torn_entries;   /* readable entry headers beyond the cut */
     raft_index repair_index; /* REPAIR: the highest index known to have been in the log; else 0 */
+    /* What RAFT_EV_BOOT_DAMAGE is told; nothing is to be told when damage is 0. */
+    uint32_t damage; /* enum raft_damage */
+    raft_index
+        damage_index;      /* TAIL: the furthest readable entry beyond the cut; else repair_index */
+    raft_term damage_term; /* of that entry; 0 unknown */
 };
 
 struct raft_wal;
 
 /* Open the log in fs, or begin one, and recover it.
- * Ownership: release with raft_wal_close.
- * Errors:    RAFT_STORE_EFOREIGN, EVERSION, ENOENT (must_exist), ECORRUPT (beyond what REPAIR can
+ * why, n:    text for an operator, at most n bytes with its NUL; empty when all went well.
+ * Ownership: release with raft_wal_close; o is copied, o->fs outlives the log.
+ * Errors:    -EINVAL (options);
+ *            RAFT_STORE_EFOREIGN, EVERSION, ENOENT (must_exist), ECORRUPT (beyond what REPAIR can
  *            express; nothing is changed on disk), negative errno; why (n bytes) then says file,
  *            offset and reason.
  * Thread:    any one. Return: 0 or negative; *ret_wal is set on 0 only. */
 int raft_wal_open(const struct raft_wal_options *o, struct raft_wal **ret_wal, char *why, size_t n);
 
-/* What raft_wal_open found. Ownership: wal's. Errors: none. Return: never NULL. */
+/* What raft_wal_open found.
+ * Ownership: wal's; the arrays until the first write, the rest until raft_wal_close. Errors: none.
+ * Thread:    the WAL's. Return: never NULL. */
 const struct raft_wal_state *raft_wal_state(const struct raft_wal *wal);
 
 enum raft_wal_op_kind { RAFT_WAL_HARDSTATE = 1, RAFT_WAL_ENTRY = 2, RAFT_WAL_SNAPMARK = 3 };
@@ -183,32 +205,42 @@ struct raft_wal_op {
  * Thread: the WAL's. Return: 0 or negative. */
 int raft_wal_write(struct raft_wal *wal, const struct raft_wal_op *ops, uint32_t count);
 
-/* Has a write or sync failed, so that every call answers RAFT_STORE_EFAILED? Return: 1 or 0. */
+/* Has a write or sync failed, so that every call answers RAFT_STORE_EFAILED?
+ * Ownership: none. Errors: none. Thread: the WAL's. Return: 1 or 0. */
 int raft_wal_failed(const struct raft_wal *wal);
 
 /* The member has been replicated anew past what was damaged, or its owner accepts the loss: the log
- * is healthy from the next opening on. Does nothing when it is not in REPAIR.
- * Errors: as raft_wal_write. Thread: the WAL's. Return: 0 or negative. */
+ * is healthy from the next opening on. Does nothing when it is not in REPAIR. Writes and syncs.
+ * Ownership: none. Errors: as raft_wal_write. Thread: the WAL's. Return: 0 or negative. */
 int raft_wal_repaired(struct raft_wal *wal);
 
 /* Work for an idle moment: attest the last batch (SEAL), make segments ready, delete or recycle
- * what compaction released. Errors: -ENOSPC and others concern preparation only and are not final;
- * a failing SEAL is final. Thread: the WAL's. Return: 0 or negative. */
+ * what compaction released. Blocks like a write.
+ * Ownership: none.
+ * Errors:    -ENOSPC and others concern preparation only and are not final; a failing
+ *            SEAL is final.
+ * Thread:    the WAL's. Return: 0 or negative. */
 int raft_wal_idle(struct raft_wal *wal);
 
 /* Entries <= index will not be asked for again; their segments may go, in raft_wal_idle.
- * The SNAPMARK that allows it must have been written. Thread: the WAL's. Return: none. */
+ * The SNAPMARK that allows it must have been written: beyond that nothing goes.
+ * Ownership: none. Errors: none. Thread: the WAL's. Return: none. */
 void raft_wal_compact(struct raft_wal *wal, raft_index index);
 
-/* Read the payload of one entry into buf (len >= its bytes), verifying its checksum.
- * Errors: RAFT_STORE_ENOENT, ECORRUPT, negative errno. Thread: the WAL's.
- * Return: bytes read or negative. */
+/* Read the payload of one entry, verifying its checksum.
+ * buf, len:  room for it, in bytes.
+ * Ownership: buf stays the caller's.
+ * Errors:    RAFT_STORE_EFAILED, ENOENT, ECORRUPT, -EINVAL (len is too small), negative errno.
+ * Thread:    the WAL's. Return: bytes of the payload, or negative. */
 int64_t raft_wal_read(struct raft_wal *wal, raft_index index, void *buf, size_t len);
 
-/* Bytes that can be written before a new segment must be made. Thread: the WAL's. */
+/* Room for records in the segments that are there: when it is used up a write must make one first.
+ * Ownership: none. Errors: none. Thread: the WAL's. Return: bytes. */
 uint64_t raft_wal_room(const struct raft_wal *wal);
 
-/* Close without writing. NULL is accepted. */
+/* Close without writing: what raft_wal_write answered 0 for is on disk. NULL is accepted.
+ * Ownership: wal and everything that raft_wal_state gave are gone. Errors: none.
+ * Thread:    the WAL's. Return: none. */
 void raft_wal_close(struct raft_wal *wal);
 
 /* ------------------------------------------------------------------------------------------- */
@@ -228,57 +260,103 @@ struct raft_snap_writer;
 struct raft_snap_reader;
 
 /* Begin a snapshot file: written under a temporary name until commit.
- * Ownership: end with commit or abort. Errors: negative errno. Thread: any one, not the WAL's own if
- * the two run at once (they share only fs). Return: 0 or negative. */
+ * meta:      cluster_id, index, term, configuration; bytes and digest are not read.
+ * Ownership: end with commit or abort; meta is copied, fs outlives the writer.
+ * Errors:    -EINVAL (index 0, too many members), negative errno.
+ * Thread:    any one, also beside the WAL's at the same time (they share only fs).
+ * Return:    0 or negative; *ret_writer is set on 0 only. */
 int raft_snap_create(const struct raft_fs *fs, const struct raft_snap_meta *meta,
                      struct raft_snap_writer **ret_writer);
 
-/* Append bytes of the state; the writer cuts them into chunks. type is the host's (0..255), a
- * change of type ends a chunk. Return: 0 or negative errno. */
+/* Append bytes of the state; the writer cuts them into chunks.
+ * type:      the host's; a change of type ends a chunk. len: bytes, any number.
+ * Ownership: data stays the caller's.
+ * Errors:    negative errno, and the same at every later call and at commit.
+ * Thread:    the writer's. Return: 0 or negative. */
 int raft_snap_write(struct raft_snap_writer *w, uint8_t type, const void *data, size_t len);
 
-/* Footer, fdatasync, rename, directory sync: on 0 the snapshot is durable and *meta has bytes and
- * digest. The writer is gone either way. */
+/* Footer, fdatasync, rename, directory sync: on 0 the snapshot is durable.
+ * Ownership: the writer is gone either way.
+ * Errors:    negative errno; the file is then deleted, as far as that works.
+ * Thread:    the writer's. Return: 0 or negative; *ret_meta (bytes and digest too) is set on 0. */
 int raft_snap_commit(struct raft_snap_writer *w, struct raft_snap_meta *ret_meta);
+
+/* Give the file up. NULL is accepted.
+ * Ownership: the writer is gone. Errors: none. Thread: the writer's. Return: none. */
 void raft_snap_abort(struct raft_snap_writer *w);
 
 /* Every intact-looking snapshot, newest first (header read, chunks not verified). Their names are
  * durable on return: a member may boot from one and mark its log with it.
- * Return: how many were put into metas (at most max), or negative errno. */
+ * metas, max: room for so many.
+ * Ownership: metas stays the caller's. Errors: negative errno.
+ * Thread:    any one; not beside raft_snap_prune.
+ * Return:    how many were put into metas, or negative. */
 int raft_snap_list(const struct raft_fs *fs, uint64_t cluster_id, struct raft_snap_meta *metas,
                    int max);
 
 /* Open one by term and index; the whole file is verified against its checksums first.
- * Errors: RAFT_STORE_ENOENT, ECORRUPT, EFOREIGN, EVERSION, negative errno. */
+ * Ownership: release with raft_snap_close; fs outlives the reader.
+ * Errors:    RAFT_STORE_ENOENT, ECORRUPT, EFOREIGN, EVERSION, negative errno.
+ * Thread:    any one. Return: 0 or negative; *ret_reader is set on 0 only. */
 int raft_snap_open(const struct raft_fs *fs, uint64_t cluster_id, raft_term term, raft_index index,
                    struct raft_snap_reader **ret_reader);
+
+/* What the file says of itself.
+ * Ownership: r's, until raft_snap_close. Errors: none. Thread: the reader's. Return: never NULL. */
 const struct raft_snap_meta *raft_snap_meta(const struct raft_snap_reader *r);
 
-/* The next chunk of state: *ret_data is the reader's until the next call.
- * Return: bytes, 0 at the end, or negative. */
+/* The next chunk of state.
+ * Ownership: *ret_data is the reader's, until the next call.
+ * Errors:    RAFT_STORE_ECORRUPT (rot since it was opened), negative errno.
+ * Thread:    the reader's. Return: bytes, 0 at the end, or negative; sets its outputs above 0. */
 int64_t raft_snap_next(struct raft_snap_reader *r, uint8_t *ret_type, const void **ret_data);
 
-/* Raw bytes of the file, for its transfer to a peer. Return: bytes read or negative. */
+/* Raw bytes of the file, for its transfer to a peer; does not move what raft_snap_next reads.
+ * len, offset: in bytes.
+ * Ownership: buf stays the caller's. Errors: negative errno. Thread: the reader's.
+ * Return:    bytes read, fewer than len only at the end of the file, or negative. */
 int64_t raft_snap_pread(struct raft_snap_reader *r, void *buf, size_t len, uint64_t offset);
+
+/* Close. NULL is accepted.
+ * Ownership: the reader and what it gave are gone. Errors: none. Thread: the reader's.
+ * Return:    none. */
 void raft_snap_close(struct raft_snap_reader *r);
 
 /* Delete all but the newest `keep` verified ones (keep >= 1), and temporary files that are no newer than
  * the newest of those; nothing when none can be verified.
- * Return: 0 or negative errno. */
+ * Ownership: none. Errors: -EINVAL (keep), negative errno. Thread: any one at a time.
+ * Return:    0 or negative. */
 int raft_snap_prune(const struct raft_fs *fs, uint64_t cluster_id, int keep);
 
-/* Receiving a file from a peer: begin (or go on), store raw bytes, then verify and rename.
- * raft_snap_recv_open returns through *ret_offset how many bytes are already there. */
 struct raft_snap_recv;
+
+/* Receive a file from a peer: begin, or go on with what an earlier attempt left.
+ * total_bytes: of the whole file.
+ * Ownership: end with commit or abort; fs outlives the receiver.
+ * Errors:    -EINVAL (no file is so short), negative errno.
+ * Thread:    any one, also beside the WAL's.
+ * Return:    0 or negative; on 0 only *ret_recv is set, and *ret_offset: bytes already there. */
 int raft_snap_recv_open(const struct raft_fs *fs, uint64_t cluster_id, raft_term term,
                         raft_index index, uint64_t total_bytes, struct raft_snap_recv **ret_recv,
                         uint64_t *ret_offset);
-/* Bytes that are there already are skipped. Errors: -EINVAL when offset leaves a gap. */
+
+/* Store raw bytes of the file; those that are there already are skipped. Not durable before commit.
+ * offset, len: in bytes.
+ * Ownership: data stays the caller's.
+ * Errors:    -EINVAL when offset leaves a gap or the end lies beyond the file's, negative errno.
+ * Thread:    the receiver's. Return: 0 or negative. */
 int raft_snap_recv_write(struct raft_snap_recv *s, uint64_t offset, const void *data, size_t len);
-/* The receiver is gone either way; a file that fails its verification is deleted.
- * Errors: -EINVAL while bytes are missing, RAFT_STORE_ECORRUPT, EFOREIGN, EVERSION, negative errno. */
+
+/* Sync the file, verify all of it, give it its name: on 0 it is a snapshot, and durable.
+ * Ownership: the receiver is gone either way; a file that fails its verification is deleted.
+ * Errors:    -EINVAL while bytes are missing, RAFT_STORE_ECORRUPT, EFOREIGN, EVERSION, negative
+ *            errno.
+ * Thread:    the receiver's. Return: 0 or negative; *ret_meta is written on 0 only. */
 int raft_snap_recv_commit(struct raft_snap_recv *s, struct raft_snap_meta *ret_meta);
-/* Close; what was received stays for a later raft_snap_recv_open, until raft_snap_prune. */
+
+/* Close; what was received stays for a later raft_snap_recv_open, until raft_snap_prune.
+ * NULL is accepted.
+ * Ownership: the receiver is gone. Errors: none. Thread: the receiver's. Return: none. */
 void raft_snap_recv_abort(struct raft_snap_recv *s);
 
 #ifdef __cplusplus

@@ -15,12 +15,13 @@
  *     12   4   N: bytes of the header (208 in version 1; a later version may append)
  *     16   8   cluster id
  *     24   4   node id
- *     28   4   flags (1: acknowledged data was found damaged and is not replaced yet)
+ *     28   4   flags (1: acknowledged data was found damaged and is not replaced yet; 2: a term and
+ *              vote later than those known may be among it)
  *     32   8   sequence number, as in the file's name
  *     40   8   bytes of the file
  *     48   8   salt: random, goes into every record's checksum; tells the bytes of this life of the
  *              file from those of an earlier one
- *     56   8   index of the next entry when the segment began
+ *     56   8   index of the next entry when the segment began, or of the first that was copied into it
  *     64   8   number of the first batch
  *     72   8   number of the last batch known to be on disk
  *     80   8   sequence number of the segment before; 0: none
@@ -54,12 +55,13 @@
  *     1 BATCH     its number    last batch      0            u32 records, u32 bytes that follow,
  *                               known on disk                u64 salt, u64 segment, u64 nonce of
  *                                                            the process that wrote it
- *     2 HARDSTATE commit        term            1: as the    u32 vote, u32 zero
+ *     2 HARDSTATE commit        term            as the       u32 vote, u32 zero
  *                                               header's
  *     3 ENTRY     its own       its own         entry type   payload
  *     4 SNAPMARK  of snapshot   of snapshot     1: the log   16 bytes digest
  *                                               is empty now
- *     5 SEAL      0             0               0            none: attests the batch before
+ *     5 SEAL      vote          term            0            none: attests the batch before, and repeats
+ *                                                            the hard state
  *     6 END       0             0               0            u64 next segment, u64 its bytes
  *
  * A batch is a BATCH record and those it counts; it is valid as a whole or not at all.

@@ -37,7 +37,8 @@ enum record_type {
 };
 
 enum segment_flag {
-    SEGMENT_REPAIR = 1 /* acknowledged data was found damaged and is not replaced yet */
+    SEGMENT_REPAIR = 1, /* acknowledged data was found damaged and is not replaced yet */
+    SEGMENT_DOUBT = 2   /* and a later term and vote may be among it */
 };
 
 enum snapmark_flag {

@@ -202,14 +202,14 @@ static int publish(struct raft_snap_writer *w)
 {
     char from[SNAP_PATH_BYTES];
     char to[SNAP_PATH_BYTES];
-    int rc = w->fs->fdatasync(w->fs->ctx, w->fd);
+    int rc = RAFT_BUG(57) ? 0 : w->fs->fdatasync(w->fs->ctx, w->fd);
     if (rc != 0) {
         return rc;
     }
     raft__snap_path(from, SNAP_KIND_WRITTEN, w->meta.term, w->meta.index);
     raft__snap_path(to, SNAP_KIND_FILE, w->meta.term, w->meta.index);
     rc = w->fs->rename(w->fs->ctx, from, to);
-    return rc == 0 ? w->fs->sync_dir(w->fs->ctx, "snap") : rc;
+    return rc == 0 && !RAFT_BUG(6) ? w->fs->sync_dir(w->fs->ctx, "snap") : rc;
 }
 
 int raft_snap_commit(struct raft_snap_writer *w, struct raft_snap_meta *ret_meta)

@@ -8,6 +8,7 @@
 
 #include <coord/raft_storage.h>
 #include <xxhash.h>
+#include "raft/mutant.h"
 
 #define SNAP_VERSION       1u
 #define SNAP_HEADER_BYTES  4096u

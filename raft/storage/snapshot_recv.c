@@ -153,7 +153,7 @@ int raft_snap_recv_commit(struct raft_snap_recv *s, struct raft_snap_meta *ret_m
         return rc;
     }
     rc = s->fs->rename(s->fs->ctx, from, to);
-    if (rc == 0) {
+    if (rc == 0 && !RAFT_BUG(6)) {
         rc = s->fs->sync_dir(s->fs->ctx, "snap");
     }
     recv_free(s);

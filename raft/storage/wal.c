@@ -291,10 +291,12 @@ int raft_wal_repaired(struct raft_wal *wal)
     }
     struct raft_wal_op op = {
         .kind = RAFT_WAL_HARDSTATE, .term = wal->term, .vote = wal->vote, .index = wal->commit};
-    wal->repair = 0; /* so that the record says it */
+    int doubt = wal->doubt;
+    wal->repair = wal->doubt = 0; /* so that the record says it */
     int rc = raft_wal_write(wal, &op, 1);
     if (rc != 0) {
         wal->repair = 1;
+        wal->doubt = doubt;
     }
     return rc;
 }
@@ -303,7 +305,7 @@ int raft_wal_repaired(struct raft_wal *wal)
 static int seal(struct raft_wal *w)
 {
     const struct wal_pack nothing = {0};
-    if (!w->active || w->sealed) {
+    if (!w->active || w->sealed || RAFT_BUG(49)) {
         return 0;
     }
     MUST(!w->dirty);

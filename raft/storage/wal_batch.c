@@ -79,7 +79,7 @@ static uint8_t take_over(struct raft_wal *w, const struct raft_wal_op *op, uint6
         w->term = op->term;
         w->vote = op->vote;
         w->commit = op->index;
-        return w->repair ? SEGMENT_REPAIR : 0;
+        return raft__wal_flags(w);
     case RAFT_WAL_ENTRY: {
         struct wal_place place = {.term = op->term,
                                   .segment = w->segments_base + w->segments_count - 1,
@@ -131,6 +131,10 @@ static struct record tail_record(const struct raft_wal *w, enum wal_tail tail,
                                  struct wal_slot *slot)
 {
     struct record r = {.type = (uint8_t)tail, .body = slot->body};
+    if (tail == WAL_TAIL_SEAL) {
+        r.index = w->vote;
+        r.term = w->term;
+    }
     if (tail == WAL_TAIL_END) {
         MUST(w->ready_count > 0);
         r.len = RECORD_END_BODY;
@@ -214,7 +218,7 @@ int raft__wal_emit(struct raft_wal *w, const struct raft_wal_op *ops, const stru
     }
     uint64_t at = w->header_pending ? 0 : w->pos;
     int rc = w->fs->pwritev(w->fs->ctx, s->fd, w->iov, a.iov_count, at);
-    if (rc != 0) {
+    if (rc != 0 && !RAFT_BUG(12)) {
         w->failed = 1;
         return rc;
     }
@@ -235,7 +239,10 @@ int raft__wal_sync(struct raft_wal *w)
         return 0;
     }
     int rc = w->fs->fdatasync(w->fs->ctx, raft__wal_last_segment(w)->fd);
-    if (rc != 0) {
+    if (rc != 0 && RAFT_BUG(51)) {
+        rc = w->fs->fdatasync(w->fs->ctx, raft__wal_last_segment(w)->fd);
+    }
+    if (rc != 0 && !RAFT_BUG(12)) {
         w->failed = 1; /* what the disk has now is unknown, a second sync would not tell */
         return rc;
     }
@@ -306,5 +313,5 @@ int raft__wal_put(struct raft_wal *w, const struct raft_wal_op *ops, uint32_t co
         }
         i += pack.count;
     }
-    return raft__wal_sync(w);
+    return RAFT_BUG(50) ? 0 : raft__wal_sync(w);
 }

@@ -68,7 +68,7 @@ static int complete_ready(struct raft_wal *w, uint64_t seq, int fd, uint64_t byt
     if (rc != 0) {
         return rc;
     }
-    rc = w->fs->sync_dir(w->fs->ctx, "wal");
+    rc = RAFT_BUG(5) ? 0 : w->fs->sync_dir(w->fs->ctx, "wal");
     if (rc != 0) {
         return rc;
     }
@@ -150,15 +150,15 @@ static void make_header(struct raft_wal *w, const struct wal_ready *r)
         h->prev_batch = w->before.batch;
         h->prev_chain = w->before.chain;
     }
-    h->vote = w->vote;
-    h->term = w->term;
+    h->vote = RAFT_BUG(4) ? 0 : w->vote;
+    h->term = RAFT_BUG(4) ? 0 : w->term;
     h->commit = w->commit;
     h->snapshot_index = w->snapshot.index;
     h->snapshot_term = w->snapshot.term;
     h->snapshot_digest[0] = w->snapshot.digest[0];
     h->snapshot_digest[1] = w->snapshot.digest[1];
     if (w->repair) {
-        h->flags = SEGMENT_REPAIR;
+        h->flags = raft__wal_flags(w);
         h->damage_seq = w->damage.seq;
         h->damage_offset = w->damage.offset;
         h->damage_index = w->damage.index;

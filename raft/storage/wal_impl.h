@@ -12,6 +12,7 @@
 #ifndef COORD_RAFT_STORAGE_WAL_IMPL_H
 #define COORD_RAFT_STORAGE_WAL_IMPL_H
 
+#include "raft/mutant.h"
 #include "raft/storage/must.h"
 #include "raft/storage/segment.h"
 
@@ -120,6 +121,7 @@ struct raft_wal {
     raft_index commit;
     struct wal_snapmark snapshot; /* the newest */
     int repair;
+    int doubt; /* with repair: a later term and vote may be lost */
     struct wal_damage damage;
 
     struct wal_segment *segments; /* oldest first */
@@ -159,6 +161,13 @@ struct raft_wal {
     struct raft_wal_state state;
     struct raft_entry *entries; /* of state, until the first write */
 };
+
+/* What headers and hard states say of it: enum segment_flag. */
+static inline uint8_t raft__wal_flags(const struct raft_wal *w)
+{
+    return (uint8_t)((w->repair ? SEGMENT_REPAIR : 0) |
+                     (w->repair && w->doubt ? SEGMENT_DOUBT : 0));
+}
 
 static inline struct wal_segment *raft__wal_last_segment(const struct raft_wal *w)
 {
@@ -255,7 +264,8 @@ int raft__wal_scan_batch(struct wal_scan *s, uint64_t limit, wal_visit visit, vo
 struct wal_debris {
     uint32_t records; /* intact ones of this life of the segment */
     uint32_t entries; /* ENTRY among them */
-    raft_index index; /* the highest of those */
+    raft_index index; /* the furthest of those, by term and index */
+    raft_term term;
     uint64_t batch;   /* the highest number of a BATCH record */
     uint64_t durable; /* the highest batch that a BATCH record claims to be on disk */
     int begun;        /* something that looks like the next batch begins at s->pos */
@@ -341,6 +351,14 @@ struct wal_recovery {
     int rc;                /* of a visit */
     raft_index seen_index; /* highest entry seen behind damage, */
     uint32_t seen_entries; /* and how many */
+    raft_index torn_index; /* the furthest entry of a torn tail */
+    raft_term torn_term;
+    struct {
+        uint64_t
+            next; /* behind damage: where the next record should begin, in the segment read now, */
+        uint32_t chain; /* the chain there, */
+        int known;      /* no hard state can have been lost since the last one that was seen */
+    } behind;
 };
 
 /* Read the log into w. Errors: as raft_wal_open. */

@@ -21,8 +21,15 @@
  *     in the newest one, D <= L, debris behind L  | torn    | the log ends at L, the rest is void
  *     in the newest one, D <= L, no debris        | end     |
  *
- * A torn batch was never acknowledged: its sync did not return. Behind rot, hard states and SNAPMARKs
- * are still believed (terms must not go back), entries are only counted.
+ * A torn batch was never acknowledged: its sync did not return. Behind rot, terms, votes and SNAPMARKs
+ * are still believed (terms must not go back), entries are only counted, and commit indexes are not
+ * looked at: the entries before the rot may have been superseded within it, and be others than those
+ * that were committed.
+ *
+ * Is the vote known, when there is rot? It is when a hard state (HARDSTATE, SEAL, header of a segment)
+ * stands behind the rot and all that follows it to the end of the log is whole; or when what was lost
+ * cannot have been a hard state, for the checksums chain around it and its length is not that of one.
+ * Else it is in doubt, and the verdict says so (RAFT_DAMAGE_VOTE).
  *
  * What cannot be told: rot of the very last batch before anything attests it. The SEAL that
  * raft_wal_idle writes closes that window.
@@ -50,6 +57,7 @@ static void take_hardstate(struct raft_wal *w, const struct record *r)
     w->vote = get_u32(r->body);
     w->commit = r->index;
     w->repair = (r->flags & SEGMENT_REPAIR) != 0;
+    w->doubt = (r->flags & SEGMENT_DOUBT) != 0;
 }
 
 static struct wal_snapmark snapmark_of(const struct record *r)
@@ -83,6 +91,9 @@ static void take_entry(struct wal_recovery *rec, const struct record *r, uint64_
                       rec->scan.seq, offset, r->index, raft__wal_log_last(&w->log));
         rec->rc = RAFT_STORE_ECORRUPT;
         return;
+    }
+    if (RAFT_BUG(7) && r->index <= raft__wal_log_last(&w->log)) {
+        return; /* what it supersedes comes back */
     }
     rec->rc = raft__wal_log_reserve(&w->log, 1);
     if (rec->rc != 0) {
@@ -119,13 +130,54 @@ static void visit_valid(void *arg, const struct record *r, uint64_t offset)
     }
 }
 
+/* A term and vote behind damage. Not its commit index: the entries in front of the damage may have been
+ * superseded by lost ones, which were the committed ones then. */
+static void take_vote_behind(struct wal_recovery *rec, raft_term term, raft_id vote, uint32_t flags)
+{
+    struct raft_wal *w = rec->w;
+    if (term >= w->term) {
+        w->term = term;
+        w->vote = vote;
+    }
+    w->doubt |= (flags & SEGMENT_DOUBT) != 0;
+    rec->behind.known = 1;
+}
+
+/* Can what was lost between the record before and r (at offset) have been a hard state? Not when the
+ * checksums chain one record to r whose length is not that of a hard state. */
+static int gap_is_harmless(const struct wal_recovery *rec, const struct record *r, uint64_t offset)
+{
+    uint64_t bytes = offset - rec->behind.next;
+    if (bytes < RECORD_HEADER_BYTES || bytes == raft__record_bytes(RECORD_HARDSTATE_BODY)) {
+        return 0;
+    }
+    const uint8_t *lost = rec->scan.data + rec->behind.next;
+    uint32_t chain = get_u32(lost + 4);
+    return chain == raft__record_chain(rec->behind.chain, get_u32(lost)) &&
+           r->chain == raft__record_chain(chain, r->crc);
+}
+
+/* r (at offset) is the next intact record behind damage: was anything lost that matters? */
+static void follow_behind(struct wal_recovery *rec, const struct record *r, uint64_t offset)
+{
+    int next =
+        offset == rec->behind.next && r->chain == raft__record_chain(rec->behind.chain, r->crc);
+    if (!next && !gap_is_harmless(rec, r, offset)) {
+        rec->behind.known = 0;
+    }
+    rec->behind.next = offset + raft__record_bytes(r->len);
+    rec->behind.chain = r->chain;
+}
+
 /* An intact record behind damage. */
 static void visit_behind(void *arg, const struct record *r, uint64_t offset)
 {
     struct wal_recovery *rec = arg;
-    (void)offset;
-    if (r->type == RECORD_HARDSTATE && r->term >= rec->w->term) {
-        take_hardstate(rec->w, r);
+    follow_behind(rec, r, offset);
+    if (r->type == RECORD_HARDSTATE) {
+        take_vote_behind(rec, r->term, get_u32(r->body), r->flags);
+    } else if (r->type == RECORD_SEAL && r->term > 0 && r->index <= UINT32_MAX) {
+        take_vote_behind(rec, r->term, (raft_id)r->index, 0);
     } else if (r->type == RECORD_ENTRY) {
         rec->seen_entries++;
         rec->seen_index = max_u64(rec->seen_index, r->index);
@@ -144,7 +196,9 @@ static void take_header(struct wal_recovery *rec, const struct segment_header *h
     struct raft_wal *w = rec->w;
     rec->batch_max = max_u64(rec->batch_max, h->first_batch - 1);
     rec->durable = max_u64(rec->durable, h->durable_batch);
-    if (!rec->damaged || h->term >= w->term) {
+    if (rec->damaged) {
+        take_vote_behind(rec, h->term, h->vote, h->flags);
+    } else {
         w->term = h->term;
         w->vote = h->vote;
         w->commit = h->commit;
@@ -160,6 +214,7 @@ static void take_header(struct wal_recovery *rec, const struct segment_header *h
         rec->seen_index = max_u64(rec->seen_index, h->first_index - 1);
     } else {
         w->repair = (h->flags & SEGMENT_REPAIR) != 0;
+        w->doubt = (h->flags & SEGMENT_DOUBT) != 0;
         w->damage.seq = h->damage_seq;
         w->damage.offset = h->damage_offset;
         w->damage.index = h->damage_index;
@@ -220,8 +275,9 @@ static int drop_segment(struct raft_wal *w)
     return 0;
 }
 
-/* Acknowledged data is damaged at rec->scan.pos: the log ends there. */
-static int note_damage(struct wal_recovery *rec)
+/* Acknowledged data is damaged at rec->scan.pos: the log ends there. headed: the header of that segment is
+ * there. */
+static int note_damage(struct wal_recovery *rec, int headed)
 {
     struct raft_wal *w = rec->w;
     struct wal_debris debris;
@@ -229,6 +285,9 @@ static int note_damage(struct wal_recovery *rec)
     rec->seen_index = max_u64(rec->seen_index, raft__wal_log_last(&w->log));
     w->damage.seq = rec->scan.seq;
     w->damage.offset = rec->scan.pos;
+    rec->behind.next = rec->scan.pos;
+    rec->behind.chain = rec->scan.chain;
+    rec->behind.known = headed; /* through there */
     raft__wal_scan_debris(&rec->scan, visit_behind, rec, &debris);
     rec->batch_max = max_u64(max_u64(rec->batch_max, debris.batch), rec->scan.batch);
     rec->durable = max_u64(rec->durable, debris.durable);
@@ -249,8 +308,12 @@ static int read_behind(struct wal_recovery *rec, const struct wal_file *file)
     if (rc != 0) {
         return rc;
     }
+    rec->behind.next = SEGMENT_HEADER_BYTES;
+    rec->behind.chain = rec->scan.chain;
     if (file->kind == WAL_FILE_SEGMENT) {
         take_header(rec, &file->header);
+    } else {
+        rec->behind.known = 0;
     }
     raft__wal_scan_debris(&rec->scan, visit_behind, rec, &debris);
     rec->batch_max = max_u64(rec->batch_max, debris.batch);
@@ -269,7 +332,7 @@ static int read_segment(struct wal_recovery *rec, const struct wal_file *file,
         return rc;
     }
     if (file->kind == WAL_FILE_HEADLESS) {
-        return note_damage(rec);
+        return note_damage(rec, 0);
     }
     take_header(rec, &file->header);
     if (next != NULL && next->kind == WAL_FILE_SEGMENT) {
@@ -287,7 +350,7 @@ static int read_segment(struct wal_recovery *rec, const struct wal_file *file,
     rec->durable = max_u64(rec->durable, rec->scan.durable);
     if (next != NULL && limit != UINT64_MAX &&
         (rec->scan.batch != limit || rec->scan.chain != next->header.prev_chain)) {
-        return note_damage(rec);
+        return note_damage(rec, 1);
     }
     return 0;
 }
@@ -303,11 +366,13 @@ static int judge_tail(struct wal_recovery *rec)
     rec->batch_max = max_u64(rec->batch_max, debris.batch);
     rec->durable = max_u64(rec->durable, debris.durable);
     if (rec->durable > rec->scan.batch || rec->files.bad_end > rec->scan.pos) {
-        return note_damage(rec);
+        return note_damage(rec, 1);
     }
     rec->torn = debris.records > 0 || debris.begun;
     if (rec->torn) {
         rec->seen_entries = debris.entries;
+        rec->torn_index = debris.index;
+        rec->torn_term = debris.term;
     }
     return 0;
 }
@@ -345,6 +410,25 @@ static int check_beginning(struct wal_recovery *rec)
     return RAFT_STORE_ECORRUPT;
 }
 
+/* What the core is to be told (enum raft_damage). */
+static void conclude_damage(const struct wal_recovery *rec, raft_index last)
+{
+    const struct raft_wal *w = rec->w;
+    struct raft_wal_state *s = &rec->w->state;
+    const struct wal_place *place = raft__wal_log_at(&w->log, last);
+    raft_term last_term = place != NULL ? place->term : w->snapshot.term;
+    if (w->repair) {
+        s->damage = RAFT_DAMAGE_HOLE | (w->doubt ? RAFT_DAMAGE_VOTE : 0u);
+        s->damage_index = w->damage.index;
+    }
+    if (rec->torn &&
+        (rec->torn_term > last_term || (rec->torn_term == last_term && rec->torn_index > last))) {
+        s->damage |= RAFT_DAMAGE_TAIL;
+        s->damage_index = rec->torn_index;
+        s->damage_term = rec->torn_term;
+    }
+}
+
 static void conclude(struct wal_recovery *rec)
 {
     struct raft_wal *w = rec->w;
@@ -356,17 +440,20 @@ static void conclude(struct wal_recovery *rec)
     s->health = RAFT_WAL_OK;
     if (rec->damaged) {
         w->repair = 1;
+        /* The last hard state seen stands only if what follows it is whole to the end of the log. */
+        w->doubt |= !rec->behind.known || rec->files.bad_end > rec->behind.next;
         w->damage.index = max_u64(max_u64(rec->seen_index, w->commit), last);
     }
     w->commit = w->commit < last ? w->commit : last;
+    conclude_damage(rec, last);
     if (w->repair) {
         s->health = RAFT_WAL_REPAIR;
         raft__wal_say(
             &detail,
             "wal/%016" PRIx64 ".seg at offset %" PRIu64 ": acknowledged data is damaged%s; "
-            "entries through %" PRIu64 " are intact, entries through %" PRIu64 " were there",
+            "entries through %" PRIu64 " are intact, entries through %" PRIu64 " were there%s",
             w->damage.seq, w->damage.offset, rec->damaged ? "" : " (found earlier)", last,
-            w->damage.index);
+            w->damage.index, w->doubt ? ", and perhaps a later vote" : "");
     } else if (rec->torn) {
         s->health = RAFT_WAL_TORN;
         raft__wal_say(&detail,

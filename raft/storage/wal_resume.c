@@ -9,8 +9,9 @@
  *     finding                                   | the log goes on
  *     ------------------------------------------+----------------------------------------------------
  *     no log                                    | in a first segment, begun here
- *     nothing behind D but SEAL and END         | in place, over them
- *     batches with data behind D, or torn       | in a new segment, into which the entries behind D
+ *     nothing behind D but SEAL and END,        | in place, over them
+ *     and room to end the segment               |
+ *     batches with data behind D, torn, full    | in a new segment, into which the entries behind D
  *                                               | are copied; its header declares the rest of the old
  *                                               | one void. An old segment that is hardly used is
  *                                               | copied whole, so that a process that keeps crashing
@@ -61,7 +62,7 @@ static int begin_first(struct raft_wal *w)
     const struct wal_pack nothing = {0};
     int rc = w->fs->mkdir(w->fs->ctx, "wal");
     if (rc == 0) {
-        rc = w->fs->sync_dir(w->fs->ctx, ".");
+        rc = RAFT_BUG(40) ? 0 : w->fs->sync_dir(w->fs->ctx, ".");
     }
     if (rc == 0 && w->ready_count == 0) {
         rc = raft__wal_make_ready(w, w->o.segment_bytes);
@@ -165,6 +166,10 @@ static int write_copies(struct raft_wal *w, const struct raft_wal_op *ops, uint3
     if (rc != 0) {
         return rc;
     }
+    if (count > 0) { /* it holds these, not only what comes after them */
+        w->header.first_index = ops[0].index;
+        w->chain = raft__segment_header_encode(w->page, &w->header);
+    }
     w->header_pending = 0;
     uint64_t seq = w->header.seq;
     rc = raft__wal_put(w, ops, count);
@@ -245,7 +250,13 @@ int raft__wal_resume(struct wal_recovery *rec)
     while (raft__wal_scan_batch(&tail, UINT64_MAX, visit_data, &data)) {
     }
     MUST(tail.pos == rec->scan.pos);
-    if (!rec->torn && !data) {
+    if (RAFT_BUG(8) && rec->torn) {
+        rec->scan.pos += RECORD_BATCH_BYTES; /* leaves what is broken where it is */
+        return resume_in_place(w, &rec->scan);
+    }
+    /* Bytes that were made up may leave no place for the END, which a writer always does. */
+    int can_end = mark.pos + SEGMENT_END_BYTES <= raft__wal_last_segment(w)->bytes;
+    if (!rec->torn && !data && can_end) {
         return resume_in_place(w, &mark);
     }
     return resume_copying(rec, &mark);

@@ -46,7 +46,7 @@ static int batch_is_valid(const struct wal_scan *s, struct record *ret_head,
     *ret_batch = b;
     uint32_t chain = raft__record_chain(s->chain, r.crc);
     uint64_t end = pos + n + b.bytes;
-    for (uint32_t i = 0; r.chain == chain; i++) {
+    for (uint32_t i = 0; r.chain == chain || RAFT_BUG(47); i++) {
         pos += n;
         if (i == b.records) {
             break;
@@ -58,7 +58,7 @@ static int batch_is_valid(const struct wal_scan *s, struct record *ret_head,
         chain = raft__record_chain(chain, r.crc);
     }
     *ret_chain = chain;
-    return r.chain == chain && pos == end;
+    return (r.chain == chain || RAFT_BUG(47)) && pos == end;
 }
 
 int raft__wal_scan_batch(struct wal_scan *s, uint64_t limit, wal_visit visit, void *arg)
@@ -111,7 +111,10 @@ static void debris_note(const struct wal_scan *s, const struct record *r, struct
         d->durable = r->term > d->durable ? r->term : d->durable;
     } else if (r->type == RECORD_ENTRY) {
         d->entries++;
-        d->index = r->index > d->index ? r->index : d->index;
+        if (r->term > d->term || (r->term == d->term && r->index > d->index)) {
+            d->term = r->term;
+            d->index = r->index;
+        }
     }
     d->records++;
 }

@@ -4,7 +4,7 @@
  *
  * The order of the checks of a request is part of the state machine: members of different versions
  * must decide alike. It is: entry, body, kind of operation, session, attachment, number, arguments,
- * and then what the tree says.
+ * and then what the tree says (write.c, txn.c).
  *
  * Invariants: those of machine.h. Memory running out stops the process (must), since the members that
  * had enough went on.
@@ -16,24 +16,8 @@
 #include "server/machine/bytes.h"
 #include "server/machine/machine_internal.h"
 
-#define RESERVED         "/coord"
-#define EXPIRE_PAIR      16u
-#define ENDED_FIRST      16u
-#define CREATE_FLAGS_ALL ((uint32_t)COORD_F_TTL * 2 - 1)
-
-/* A request on its way through. */
-struct step {
-    const struct entry *entry;
-    const struct coord_request *q;
-    struct session *session; /* NULL: none */
-    struct coord_result res;
-};
-
-static void must(int rc)
-{
-    assert(rc != COORD_ENOMEM);
-    (void)rc;
-}
+#define EXPIRE_PAIR 16u
+#define ENDED_FIRST 16u
 
 /* --- sessions ---------------------------------------------------------------------------------- */
 
@@ -53,7 +37,7 @@ static void ended_add(struct machine *m, uint64_t id)
 static void session_end(struct machine *m, struct session *s)
 {
     ended_add(m, s->id);
-    must(store_delete_owned(m->state.store, &s->owned));
+    machine_must(store_delete_owned(m->state.store, &s->owned));
     sessions_close(m->state.sessions, s);
 }
 
@@ -78,7 +62,7 @@ static int apply_open(struct machine *m, const struct entry *e, struct machine_o
         timeout_ms = m->limits.session_max_ms;
     }
     struct session *s = NULL;
-    must(sessions_open(m->state.sessions, m->state.revision, e->body, timeout_ms, &s));
+    machine_must(sessions_open(m->state.sessions, m->state.revision, e->body, timeout_ms, &s));
     o->session = s->id;
     o->attached_epoch = s->epoch;
     o->attached_timeout_ms = s->timeout_ms;
@@ -125,126 +109,7 @@ static int apply_expire(struct machine *m, const struct entry *e)
 
 /* --- requests ---------------------------------------------------------------------------------- */
 
-static bool path_reserved(struct coord_bytes path, bool sequential)
-{
-    const uint32_t n = sizeof(RESERVED) - 1;
-    if (path.len < n || memcmp(path.data, RESERVED, n) != 0) {
-        return false;
-    }
-    return path.len == n ? !sequential : path.data[n] == '/';
-}
-
-/* What holds of every operation that names a path to change. */
-static int path_admit(struct coord_bytes path, bool sequential)
-{
-    int rc = coord_path_check((const char *)path.data, path.len, NULL, 0);
-    if (rc == 0 && path_reserved(path, sequential)) {
-        rc = COORD_ERESERVED;
-    }
-    return rc;
-}
-
-/* The kind that the flags ask for. Return: 0, or COORD_EBADREQUEST when they contradict each other. */
-static int create_kind(const struct coord_request *q, enum coord_node_kind *ret_kind)
-{
-    bool ephemeral = (q->flags & COORD_F_EPHEMERAL) != 0;
-    bool container = (q->flags & COORD_F_CONTAINER) != 0;
-    bool ttl = (q->flags & COORD_F_TTL) != 0;
-    if ((q->flags & ~CREATE_FLAGS_ALL) != 0 || ephemeral + container + ttl > 1 ||
-        ttl != (q->ttl_ms > 0) || q->ttl_ms >= STORE_COUNTER_MAX) {
-        return COORD_EBADREQUEST;
-    }
-    *ret_kind = COORD_NODE_PERSISTENT;
-    if (ephemeral) {
-        *ret_kind = COORD_NODE_EPHEMERAL;
-    } else if (container) {
-        *ret_kind = COORD_NODE_CONTAINER;
-    } else if (ttl) {
-        *ret_kind = COORD_NODE_TTL;
-    }
-    return 0;
-}
-
-static int apply_create(struct machine *m, struct step *st)
-{
-    const struct coord_request *q = st->q;
-    struct store_create_args a = {
-        .path = q->path,
-        .data = q->data,
-        .sequential = (q->flags & COORD_F_SEQUENTIAL) != 0,
-        .parents = (q->flags & COORD_F_PARENTS) != 0,
-        .ttl_ms = q->ttl_ms,
-    };
-    int rc = create_kind(q, &a.kind);
-    if (rc == 0) {
-        rc = path_admit(q->path, a.sequential);
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    if (q->data.len > m->limits.data_bytes) {
-        return COORD_ETOOBIG;
-    }
-    if (a.kind == COORD_NODE_EPHEMERAL) {
-        if (st->session == NULL) {
-            return COORD_ENOSESSION;
-        }
-        a.owned = &st->session->owned;
-    }
-    struct znode *node = NULL;
-    rc = store_create(m->state.store, &a, &node, &st->res.sequence);
-    must(rc);
-    if (rc == 0) {
-        uint32_t count;
-        const struct coord_change *changes = store_changes(m->state.store, &count);
-        assert(count > 0);
-        st->res.path = changes[count - 1].path;
-        store_stat(node, &st->res.stat);
-    }
-    return rc;
-}
-
-static struct store_condition condition_of(const struct coord_request *q)
-{
-    return (struct store_condition){q->expect_version, q->expect_modified, q->expect_created};
-}
-
-static int apply_set(struct machine *m, struct step *st)
-{
-    const struct coord_request *q = st->q;
-    int rc = path_admit(q->path, false);
-    if (rc != 0) {
-        return rc;
-    }
-    if (q->data.len > m->limits.data_bytes) {
-        return COORD_ETOOBIG;
-    }
-    struct store_condition cond = condition_of(q);
-    struct znode *node = NULL;
-    rc = store_set(m->state.store, q->path, q->data, &cond, &node);
-    must(rc);
-    if (rc == 0) {
-        store_stat(node, &st->res.stat);
-    }
-    return rc;
-}
-
-static int apply_delete(struct machine *m, struct step *st)
-{
-    const struct coord_request *q = st->q;
-    int rc = path_admit(q->path, false);
-    if (rc == 0) {
-        struct store_condition cond = condition_of(q);
-        rc = store_delete(m->state.store, q->path, &cond);
-        must(rc);
-    }
-    if (rc == 0) {
-        st->res.revision = m->state.revision;
-    }
-    return rc;
-}
-
-static int apply_close(struct machine *m, struct step *st)
+static int apply_close(struct machine *m, struct machine_step *st)
 {
     if (st->session == NULL) {
         return COORD_ENOSESSION;
@@ -254,19 +119,15 @@ static int apply_close(struct machine *m, struct step *st)
     return 0;
 }
 
-static int apply_write(struct machine *m, struct step *st)
+static int apply_write(struct machine *m, struct machine_step *st)
 {
     switch (st->q->op) {
-    case COORD_OP_CREATE:
-        return apply_create(m, st);
-    case COORD_OP_SET:
-        return apply_set(m, st);
-    case COORD_OP_DELETE:
-        return apply_delete(m, st);
     case COORD_OP_SESSION_CLOSE:
         return apply_close(m, st);
+    case COORD_OP_TXN:
+        return machine_txn(m, st);
     default:
-        return COORD_EBADREQUEST; /* not a write, or not one that arrives as a REQUEST */
+        return machine_write(m, st);
     }
 }
 
@@ -286,12 +147,12 @@ static void body_begin(struct machine *m)
 static void body_encode(struct machine *m, enum coord_op op, const struct coord_result *res)
 {
     body_begin(m);
-    must(coord_body_encode(op, res, &m->body));
+    machine_must(coord_body_encode(op, res, &m->body));
 }
 
 /* The request comes from a session: may it be applied? *ret_kept is the answer it has already.
  * Return: 0, or why not. */
-static int session_admit(struct machine *m, struct step *st, const struct answer **ret_kept)
+static int session_admit(struct machine *m, struct machine_step *st, const struct answer **ret_kept)
 {
     struct session *s = sessions_find(m->state.sessions, st->entry->session);
     *ret_kept = NULL;
@@ -313,7 +174,9 @@ static int session_admit(struct machine *m, struct step *st, const struct answer
         s->acked = q->acked;
         answers_drop(&s->answers, m->state.pool, q->acked);
     }
-    if (s->answers.count >= m->limits.answers && q->op != COORD_OP_SESSION_CLOSE) {
+    bool full =
+        s->answers.count >= m->limits.answers || s->answers.bytes >= m->limits.answers_bytes;
+    if (full && q->op != COORD_OP_SESSION_CLOSE) {
         return COORD_EBUSY;
     }
     st->session = s;
@@ -329,7 +192,7 @@ static int answer_repeat(struct machine *m, const struct answer *kept)
             m->body = coord_buf_create(kept->body_bytes);
             assert(m->body != NULL);
         }
-        must(coord_buf_append(&m->body, kept->body, kept->body_bytes));
+        machine_must(coord_buf_append(&m->body, kept->body, kept->body_bytes));
     }
     return kept->error;
 }
@@ -340,7 +203,7 @@ static void answer_keep(struct machine *m, struct session *s, uint64_t number, i
     if (error == 0) {
         body = (struct coord_bytes){m->body->data, m->body->len};
     }
-    must(answers_put(&s->answers, m->state.pool, number, error, body));
+    machine_must(answers_put(&s->answers, m->state.pool, number, error, body));
 }
 
 /* Return: the error of the outcome. On 0 m->body is encoded. */
@@ -355,7 +218,7 @@ static int apply_request(struct machine *m, const struct entry *e, struct machin
     if (coord_op_kind(q.op) != COORD_KIND_WRITE || q.op == COORD_OP_SESSION_OPEN) {
         return COORD_EBADREQUEST;
     }
-    struct step st = {.entry = e, .q = &q};
+    struct machine_step st = {.entry = e, .q = &q};
     if (e->session != 0) {
         const struct answer *kept;
         int rc = session_admit(m, &st, &kept);
@@ -367,7 +230,9 @@ static int apply_request(struct machine *m, const struct entry *e, struct machin
         }
     }
     int error = apply_write(m, &st);
-    if (error == 0) {
+    if (error != 0) {
+        machine_must(store_rollback(m->state.store)); /* most have changed nothing */
+    } else {
         body_encode(m, q.op, &st.res);
     }
     if (st.session != NULL) {

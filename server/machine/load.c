@@ -164,7 +164,7 @@ static int load_stat(struct loader *l, const uint8_t *rec, struct store_restore_
     st->created_ms = bytes_get_u64(rec + 33);
     st->modified_ms = bytes_get_u64(rec + 41);
     st->child_revision = st->create_revision;
-    if (rec[2] > COORD_NODE_TTL || (rec[3] & ~(SNAPSHOT_HAS_DATA | SNAPSHOT_HAD_CHILD)) != 0) {
+    if (rec[2] > COORD_NODE_TTL || (rec[3] & ~SNAPSHOT_FLAGS_ALL) != 0) {
         return refuse(l, "a node of unknown kind");
     }
     if (st->create_revision > st->modify_revision || st->modify_revision > l->state.revision ||
@@ -224,6 +224,24 @@ static int load_kind(struct loader *l, struct store_restore_args *a)
     s->owned.expected--;
     l->owned--;
     a->owned = &s->owned;
+    return 0;
+}
+
+static int load_quota(struct loader *l, const uint8_t *rec, struct store_restore_args *a)
+{
+    if ((rec[3] & SNAPSHOT_HAS_QUOTA) == 0) {
+        return 0;
+    }
+    const uint8_t *x = take(l, 16);
+    if (x == NULL) {
+        return refuse(l, "the bytes end within a node");
+    }
+    a->quota_nodes = bytes_get_u64(x);
+    a->quota_bytes = bytes_get_u64(x + 8);
+    if ((a->quota_nodes == 0 && a->quota_bytes == 0) || a->quota_nodes >= STORE_COUNTER_MAX ||
+        a->quota_bytes >= STORE_COUNTER_MAX) {
+        return refuse(l, "a quota is out of range");
+    }
     return 0;
 }
 
@@ -311,6 +329,9 @@ static int load_node(struct loader *l, bool first)
     }
     if (rc == 0) {
         rc = load_kind(l, &a);
+    }
+    if (rc == 0) {
+        rc = load_quota(l, rec, &a);
     }
     if (rc == 0) {
         rc = load_place(l, rec, first, &depth, &a);

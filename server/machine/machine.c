@@ -16,7 +16,10 @@
 #define SESSION_MAX_MS 60000u
 #define SESSIONS       200000u
 #define ANSWERS        4096u
+#define ANSWERS_BYTES  (8u * 1024u * 1024u)
 #define LIST_ENTRIES   10000u
+#define TXN_OPERATIONS 1024u
+#define SUBTREE_NODES  10000u
 #define LIST_BYTES     (3u * 1024u * 1024u)
 
 void machine_limits_init(struct machine_limits *l)
@@ -27,6 +30,9 @@ void machine_limits_init(struct machine_limits *l)
         .session_max_ms = SESSION_MAX_MS,
         .sessions = SESSIONS,
         .answers = ANSWERS,
+        .answers_bytes = ANSWERS_BYTES,
+        .txn_operations = TXN_OPERATIONS,
+        .subtree_nodes = SUBTREE_NODES,
         .list_entries = LIST_ENTRIES,
         .list_bytes = LIST_BYTES,
     };
@@ -77,6 +83,7 @@ void machine_destroy(struct machine *m)
     }
     machine_state_finish(&m->state);
     coord_buf_unref(m->body);
+    coord_buf_unref(m->results);
     arena_finish(&m->read_paths);
     free(m->entries);
     free(m->ended);

@@ -34,6 +34,9 @@ struct machine_limits {
     uint64_t session_max_ms; /* default 60,000 */
     uint32_t sessions;       /* default 200,000 */
     uint32_t answers;        /* default 4,096 unacknowledged ones kept per session; more: EBUSY */
+    uint32_t answers_bytes;  /* default 8 MiB of them; more: EBUSY */
+    uint32_t txn_operations; /* default 1,024 conditions, and operations of a branch */
+    uint32_t subtree_nodes;  /* default 10,000 nodes of a recursive delete or a rename */
     uint32_t list_entries;   /* default 10,000 */
     uint32_t list_bytes;     /* default 3 MiB: a page of a list ends before it exceeds this */
 };
@@ -71,7 +74,7 @@ struct machine_outcome {
 void machine_apply(struct machine *m, uint64_t revision, const uint8_t *bytes, size_t len,
                    struct machine_outcome *ret_o);
 
-/* Answer a GET, EXISTS, STAT or LIST from the state as it is: fills the result fields of *ret_res
+/* Answer a GET, EXISTS, STAT, LIST or USAGE from the state as it is: fills the result fields of *ret_res
  * (not number, receipt). Pointers in it are the machine's, valid until its next call.
  * Return: 0 or negative COORD_E* (also in ret_res->error). */
 int machine_read(struct machine *m, const struct coord_request *q, struct coord_result *ret_res);

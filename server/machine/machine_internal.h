@@ -5,7 +5,9 @@
 #ifndef COORD_SERVER_MACHINE_MACHINE_INTERNAL_H
 #define COORD_SERVER_MACHINE_MACHINE_INTERNAL_H
 
+#include <assert.h>
 #include <stdint.h>
+#include <coord/error.h>
 #include "server/machine/machine.h"
 #include "server/session/session.h"
 #include "server/store/arena.h"
@@ -31,11 +33,35 @@ struct machine {
     uint32_t ended_count;
     uint32_t ended_cap;
 
+    struct coord_buf *results; /* of a transaction, being written */
+
     /* What the last machine_read told. */
     struct arena read_paths;
     struct coord_list_entry *entries;
     uint32_t entries_cap;
 };
+
+/* A request on its way through. */
+struct machine_step {
+    const struct entry *entry;
+    const struct coord_request *q;
+    struct session *session; /* NULL: none */
+    struct coord_result res;
+};
+
+/* Memory that runs out while applying stops the process: the members that had enough went on. */
+static inline void machine_must(int rc)
+{
+    assert(rc != COORD_ENOMEM);
+    (void)rc;
+}
+
+/* write.c: one operation on the tree. Return: 0, with its results in st->res, or an error. */
+int machine_write(struct machine *m, struct machine_step *st);
+/* What a node and all below it hold. */
+void machine_usage(const struct znode *node, struct coord_usage *ret_usage);
+/* txn.c: Return: 0, also when an operation failed (st->res.failed), or an error of the request's form. */
+int machine_txn(struct machine *m, struct machine_step *st);
 
 /* An empty state. Return: 0 or COORD_ENOMEM, with *ret_st zeroed. */
 int machine_state_init(struct machine_state *ret_st);

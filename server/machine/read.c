@@ -9,7 +9,7 @@
 #include <coord/error.h>
 #include "server/machine/machine_internal.h"
 
-#define LIST_FLAGS_ALL ((uint32_t)COORD_LIST_RECURSIVE * 2 - 1)
+#define LIST_FLAGS_ALL ((uint32_t)COORD_LIST_COUNT * 2 - 1)
 #define ENTRIES_FIRST  64u
 /* What a page holds besides its entries, and what an entry takes besides its bytes, at most: array
  * head, string head, a stat of 13 numbers of up to 9 bytes, bytes head. */
@@ -79,6 +79,13 @@ static int entry_fill(struct machine *m, const struct coord_request *q, const st
 static int read_list(struct machine *m, const struct coord_request *q, const struct znode *top,
                      struct coord_result *res)
 {
+    struct coord_usage usage;
+    machine_usage(top, &usage);
+    store_stat(top, &res->stat);
+    res->count = (q->flags & COORD_LIST_RECURSIVE) != 0 ? usage.nodes - 1 : res->stat.children;
+    if ((q->flags & COORD_LIST_COUNT) != 0) {
+        return 0;
+    }
     uint64_t limit = m->limits.list_entries;
     if (q->limit != 0 && q->limit < limit) {
         limit = q->limit;
@@ -107,7 +114,6 @@ static int read_list(struct machine *m, const struct coord_request *q, const str
     res->more = node != NULL;
     res->entries = m->entries;
     res->entries_count = count;
-    store_stat(top, &res->stat);
     return 0;
 }
 
@@ -125,6 +131,9 @@ static int read_node(struct machine *m, const struct coord_request *q, const str
     case COORD_OP_STAT:
         store_stat(node, &res->stat);
         return 0;
+    case COORD_OP_USAGE:
+        machine_usage(node, &res->usage);
+        return 0;
     case COORD_OP_LIST:
         return read_list(m, q, node, res);
     default:
@@ -138,7 +147,7 @@ int machine_read(struct machine *m, const struct coord_request *q, struct coord_
     memset(ret_res, 0, sizeof(*ret_res));
     int rc = 0;
     if (q->op != COORD_OP_GET && q->op != COORD_OP_EXISTS && q->op != COORD_OP_STAT &&
-        q->op != COORD_OP_LIST) {
+        q->op != COORD_OP_LIST && q->op != COORD_OP_USAGE) {
         rc = COORD_EBADREQUEST;
     } else if (q->op == COORD_OP_LIST && (q->flags & ~LIST_FLAGS_ALL) != 0) {
         rc = COORD_EBADREQUEST;

@@ -27,7 +27,7 @@
  *   a node, each
  *     0   2  depth     of "/" 0, and at most one more than that of the node before
  *     2   1  kind      enum coord_node_kind
- *     3   1  flags     1: has data (else it is absent)   2: had a child
+ *     3   1  flags     1: has data (else it is absent)   2: had a child   4: has a quota
  *     4   1  name_bytes  0 for "/" only
  *     5   4  data_bytes
  *     9   8  create_revision
@@ -38,6 +38,7 @@
  *    49   -  with flag 2:   sequence u64, child_version u64, child_revision u64
  *            kind EPHEMERAL: owner u64
  *            kind TTL:       ttl_ms u64
+ *            with flag 4:   nodes u64, bytes u64
  *            name, data
  *
  * acl_version and the number of children are not written: the one is 0, the other follows.
@@ -105,11 +106,14 @@ static void put_node(struct out *o, const struct znode *node, uint32_t depth)
     struct coord_bytes name = store_name(node);
     struct coord_bytes data = store_data(node);
     uint64_t sequence = store_sequence(node);
+    struct store_usage usage;
+    store_usage(node, &usage);
+    bool quota = usage.quota_nodes != 0 || usage.quota_bytes != 0;
     uint8_t rec[SNAPSHOT_NODE_BYTES_MAX];
     bytes_put_u16(rec, (uint16_t)depth);
     rec[2] = (uint8_t)stat.kind;
     rec[3] = (uint8_t)((data.data != NULL ? SNAPSHOT_HAS_DATA : 0) |
-                       (sequence > 0 ? SNAPSHOT_HAD_CHILD : 0));
+                       (sequence > 0 ? SNAPSHOT_HAD_CHILD : 0) | (quota ? SNAPSHOT_HAS_QUOTA : 0));
     rec[4] = (uint8_t)name.len;
     bytes_put_u32(rec + 5, data.len);
     bytes_put_u64(rec + 9, stat.create_revision);
@@ -127,6 +131,11 @@ static void put_node(struct out *o, const struct znode *node, uint32_t depth)
     if (stat.kind == COORD_NODE_EPHEMERAL || stat.kind == COORD_NODE_TTL) {
         bytes_put_u64(rec + at, stat.kind == COORD_NODE_TTL ? stat.ttl_ms : stat.owner);
         at += 8;
+    }
+    if (quota) {
+        bytes_put_u64(rec + at, usage.quota_nodes);
+        bytes_put_u64(rec + at + 8, usage.quota_bytes);
+        at += 16;
     }
     assert(at <= sizeof(rec));
     out_put(o, rec, at);

@@ -209,6 +209,13 @@ static int boot_all(struct node *n, const struct node_boot *boot, char *why, siz
     if (rv == 0 && boot->count > 0) {
         rv = boot_entries(n, boot, why, why_bytes);
     }
+    if (rv == 0 && boot->damage != 0) {
+        struct raft_event damage = {.type = RAFT_EV_BOOT_DAMAGE,
+                                    .value = boot->damage,
+                                    .index = boot->damage_index,
+                                    .hardstate = {.term = boot->damage_term}};
+        rv = boot_step(n, &damage, NULL, "damage", why, why_bytes);
+    }
     if (rv == 0) {
         struct raft_event done = {.type = RAFT_EV_BOOT_DONE};
         rv = boot_step(n, &done, NULL, "boot", why, why_bytes);
@@ -357,6 +364,11 @@ bool node_faulted(const struct node *n, const char **ret_why)
         *ret_why = n->fault;
     }
     return true;
+}
+
+bool node_repairing(const struct node *n)
+{
+    return n->st.repairing != 0;
 }
 
 const struct raft *node_raft(const struct node *n)

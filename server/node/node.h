@@ -118,6 +118,9 @@ struct node_boot {
     uint32_t count;
     const struct raft_entry *metas;
     struct coord_buf *const *payloads; /* NULL for an entry without one */
+    uint32_t damage;                   /* enum raft_damage: what the log lost, with */
+    raft_index damage_index;
+    raft_term damage_term;
 };
 
 /* Ownership: everything passed in stays the caller's (buffers are referenced where kept).
@@ -174,6 +177,8 @@ void node_shutdown(struct node *n, uint64_t now);
 bool node_drained(const struct node *n);
 
 bool node_faulted(const struct node *n, const char **ret_why);
+/* Does it still lack what its log lost? Once it does not, the log may be told (raft_wal_repaired). */
+bool node_repairing(const struct node *n);
 const struct raft *node_raft(const struct node *n);
 const struct machine *node_machine(const struct node *n);
 

@@ -259,6 +259,7 @@ static void force(struct node *n, struct request *r)
     case COORD_OP_EXISTS:
     case COORD_OP_STAT:
     case COORD_OP_LIST:
+    case COORD_OP_USAGE:
         if (r->conn->kept > n->o.conn_bytes_max) {
             node__answer_error(n, r, COORD_EBUSY,
                                "too many large reads are under way in front of a write");

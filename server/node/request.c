@@ -29,28 +29,97 @@ static bool has_path(enum coord_op op)
     case COORD_OP_STAT:
     case COORD_OP_LIST:
     case COORD_OP_WATCH:
+    case COORD_OP_INCREMENT:
+    case COORD_OP_RENAME:
+    case COORD_OP_QUOTA:
+    case COORD_OP_USAGE:
         return true;
     default:
         return false;
     }
 }
 
+/* Paths and data of one operation. Return: 0, or an error with its text in why. */
+static int check_operation(const struct node *n, const struct coord_request *q, char *why,
+                           size_t why_bytes)
+{
+    int rv = 0;
+    if (has_path(q->op)) {
+        rv = coord_path_check((const char *)q->path.data, q->path.len, why, why_bytes);
+    }
+    if (rv == 0 && q->op == COORD_OP_RENAME) {
+        rv = coord_path_check((const char *)q->to.data, q->to.len, why, why_bytes);
+    }
+    if (rv == 0 && q->data.len > n->o.machine.data_bytes) {
+        (void)snprintf(why, why_bytes, "the data has %u bytes, at most %u are allowed", q->data.len,
+                       n->o.machine.data_bytes);
+        rv = COORD_ETOOBIG;
+    }
+    return rv;
+}
+
+/* Put the place of a wrong item in front of its text. */
+static int blame(const char *list, uint32_t number, int error, char *why, size_t why_bytes)
+{
+    char text[NODE_TEXT_BYTES - 64];
+    (void)snprintf(text, sizeof(text), "%.*s", (int)sizeof(text) - 1, why);
+    (void)snprintf(why, why_bytes, "%s %u of the transaction: %s", list, number, text);
+    return error;
+}
+
+static int check_conditions(const struct coord_items *ifs, char *why, size_t why_bytes)
+{
+    struct coord_bytes cursor = ifs->raw;
+    struct coord_if c;
+    for (uint32_t i = 1; coord_if_next(&cursor, &c) == 1; i++) {
+        int rv = coord_path_check((const char *)c.path.data, c.path.len, why, why_bytes);
+        if (rv != 0) {
+            return blame("condition", i, rv, why, why_bytes);
+        }
+    }
+    return 0;
+}
+
+static int check_branch(const struct node *n, const char *list, const struct coord_items *ops,
+                        char *why, size_t why_bytes)
+{
+    struct coord_bytes cursor = ops->raw;
+    struct coord_request q;
+    for (uint32_t i = 1; coord_txn_op_next(&cursor, &q) == 1; i++) {
+        int rv = check_operation(n, &q, why, why_bytes);
+        if (rv != 0) {
+            return blame(list, i, rv, why, why_bytes);
+        }
+    }
+    return 0;
+}
+
+static int check_txn(const struct node *n, const struct coord_request *q, char *why,
+                     size_t why_bytes)
+{
+    const uint32_t most = n->o.machine.txn_operations;
+    if (q->ifs.count > most || q->thens.count > most || q->elses.count > most) {
+        (void)snprintf(why, why_bytes,
+                       "the transaction has %u conditions, %u and %u operations, at most %u of "
+                       "each are allowed",
+                       q->ifs.count, q->thens.count, q->elses.count, most);
+        return COORD_ELIMIT;
+    }
+    int rv = check_conditions(&q->ifs, why, why_bytes);
+    if (rv == 0) {
+        rv = check_branch(n, "operation", &q->thens, why, why_bytes);
+    }
+    if (rv == 0) {
+        rv = check_branch(n, "otherwise operation", &q->elses, why, why_bytes);
+    }
+    return rv;
+}
+
 /* Return: 0, or an error with its text in why. */
 static int check_form(const struct node *n, const struct request *r, char *why, size_t why_bytes)
 {
-    const struct coord_request *q = &r->q;
-    if (has_path(q->op)) {
-        int rv = coord_path_check((const char *)q->path.data, q->path.len, why, why_bytes);
-        if (rv != 0) {
-            return rv;
-        }
-    }
-    if (q->data.len > n->o.machine.data_bytes) {
-        (void)snprintf(why, why_bytes, "the data has %u bytes, at most %u are allowed", q->data.len,
-                       n->o.machine.data_bytes);
-        return COORD_ETOOBIG;
-    }
-    return 0;
+    int rv = check_operation(n, &r->q, why, why_bytes);
+    return rv == 0 && r->q.op == COORD_OP_TXN ? check_txn(n, &r->q, why, why_bytes) : rv;
 }
 
 /* May this member serve the request at all? */
@@ -70,6 +139,29 @@ static int check_member(const struct node *n, const struct coord_request *q, cha
     return 0;
 }
 
+static bool creates_ephemeral(const struct coord_request *q)
+{
+    return q->op == COORD_OP_CREATE && (q->flags & COORD_F_EPHEMERAL) != 0;
+}
+
+static bool branch_makes_ephemeral(const struct coord_items *ops)
+{
+    struct coord_bytes cursor = ops->raw;
+    struct coord_request q;
+    while (coord_txn_op_next(&cursor, &q) == 1) {
+        if (creates_ephemeral(&q)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool makes_ephemeral(const struct coord_request *q)
+{
+    return creates_ephemeral(q) || (q->op == COORD_OP_TXN && (branch_makes_ephemeral(&q->thens) ||
+                                                              branch_makes_ephemeral(&q->elses)));
+}
+
 static int check_session(const struct conn *c, const struct coord_request *q, char *why,
                          size_t why_bytes)
 {
@@ -82,8 +174,7 @@ static int check_session(const struct conn *c, const struct coord_request *q, ch
         (void)snprintf(why, why_bytes, "this connection has a session already");
         return COORD_EBADREQUEST;
     }
-    bool ephemeral = q->op == COORD_OP_CREATE && (q->flags & COORD_F_EPHEMERAL) != 0;
-    if ((coord_op_needs_session(q->op) || ephemeral) && c->session == 0 && !c->settling) {
+    if ((coord_op_needs_session(q->op) || makes_ephemeral(q)) && c->session == 0 && !c->settling) {
         (void)snprintf(why, why_bytes, "%s", coord_strerror(COORD_ENOSESSION));
         return COORD_ENOSESSION;
     }
@@ -105,7 +196,9 @@ void node__hello_result(const struct node *n, enum coord_session_state state, ui
                                         .watches = n->o.watch.per_connection,
                                         .session_min_ms = n->o.machine.session_min_ms,
                                         .session_max_ms = n->o.machine.session_max_ms,
-                                        .list_entries = n->o.machine.list_entries};
+                                        .list_entries = n->o.machine.list_entries,
+                                        .txn_operations = n->o.machine.txn_operations,
+                                        .subtree_nodes = n->o.machine.subtree_nodes};
     ret->session_state = (uint32_t)state;
     ret->session = session;
 }

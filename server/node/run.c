@@ -49,6 +49,10 @@ void node__refresh(struct node *n)
     /* raft's log is the measure: nothing outside it is asked for again. */
     node__payloads_compact(&n->log, n->st.first - 1);
     node__payloads_cut(&n->log, n->st.last + 1);
+    if (before.repairing && !n->st.repairing) {
+        node__log(n, NODE_LOG_INFO, "log repaired: member=%u votes again; last=%llu", n->st.id,
+                  (unsigned long long)n->st.last);
+    }
     if (before.role != n->st.role || before.term != n->st.term || before.leader != n->st.leader) {
         regime(n, &before);
     }

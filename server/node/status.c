@@ -99,6 +99,10 @@ void node__status_answer(struct node *n, struct request *r)
     s->version = text_of(COORD_VERSION);
     s->cluster = text_of(n->cluster);
     s->fault = n->fault[0] != '\0' ? text_of(n->fault) : (struct coord_bytes){NULL, 0};
+    if (s->fault.data == NULL && n->st.repairing) {
+        s->fault = text_of("repairing: its log lost acknowledged entries; it does not vote until "
+                           "the leader has replaced them");
+    }
     fill_members(n, s);
     node__answer(n, r, &res);
 }

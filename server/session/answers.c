@@ -96,6 +96,7 @@ int answers_put(struct answers *a, struct pool *p, uint64_t number, int error,
     uint32_t at = rank(a, number);
     assert(at == a->count || slot(a, at)->number != number);
     a->count++;
+    a->bytes += body.len;
     for (uint32_t i = a->count - 1; i > at; i--) {
         *slot(a, i) = *slot(a, i - 1);
     }
@@ -108,6 +109,7 @@ void answers_drop(struct answers *a, struct pool *p, uint64_t acked)
     while (a->count > 0 && slot(a, 0)->number <= acked) {
         struct answer *first = slot(a, 0);
         pool_free(p, first->body, first->body_bytes);
+        a->bytes -= first->body_bytes;
         a->head = (a->head + 1) & (a->cap - 1);
         a->count--;
     }

@@ -27,7 +27,8 @@ struct answers {
     struct answer *ring;
     uint32_t head; /* slot of the lowest number */
     uint32_t count;
-    uint32_t cap; /* a power of two, or 0 */
+    uint32_t cap;   /* a power of two, or 0 */
+    uint64_t bytes; /* of all bodies */
 };
 
 /* Accepts a zeroed struct. */

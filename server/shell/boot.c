@@ -94,6 +94,27 @@ static bool snapshots_exist(const struct boot *b)
     return found;
 }
 
+/* Acknowledged data is damaged. Other members can replace it; without others nobody can. */
+static int damage_judge(const struct conf *c, const struct raft_wal_state *w,
+                        char err[BOOT_ERROR_BYTES])
+{
+    if (c->members_count == 1) {
+        raft_index end = w->first + w->count;
+        (void)snprintf(err, BOOT_ERROR_BYTES,
+                       "data_dir %.300s: acknowledged entries are damaged and there is no other "
+                       "member to replace them, refusing to start: %s; `raft-wal repair` would cut "
+                       "the log there and lose entries %" PRIu64 " to %" PRIu64
+                       " and whatever else was behind",
+                       c->data_dir, w->detail, end, w->repair_index < end ? end : w->repair_index);
+        return -1;
+    }
+    log_write(CONF_LOG_ERROR,
+              "log: acknowledged entries are damaged; this member does not vote until the others "
+              "have replaced them: %s",
+              w->detail);
+    return 0;
+}
+
 static int wal_open(const struct conf *c, struct boot *b, char err[BOOT_ERROR_BYTES])
 {
     struct raft_wal_options o;
@@ -121,12 +142,12 @@ static int wal_open(const struct conf *c, struct boot *b, char err[BOOT_ERROR_BY
         return -1;
     }
     const struct raft_wal_state *w = raft_wal_state(b->wal);
-    if (w->health == RAFT_WAL_REPAIR) {
-        (void)snprintf(err, BOOT_ERROR_BYTES,
-                       "data_dir %.300s: acknowledged entries are damaged, refusing to start: %s",
-                       c->data_dir, w->detail);
+    if (w->health == RAFT_WAL_REPAIR && damage_judge(c, w, err) < 0) {
         return -1;
     }
+    b->node.damage = w->damage;
+    b->node.damage_index = w->damage_index;
+    b->node.damage_term = w->damage_term;
     if (w->health == RAFT_WAL_TORN) {
         log_write(CONF_LOG_WARN, "log: a tail that was never acknowledged was cut: %s", w->detail);
     }

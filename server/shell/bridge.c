@@ -306,6 +306,10 @@ void bridge_disk(struct shell *s)
 {
     const char *why = NULL;
     wake_clear(&s->wake);
+    if (s->repairing && !node_repairing(s->node)) {
+        s->repairing = false;
+        wal_thread_repaired(s->wal);
+    }
     uint64_t durable = wal_thread_durable(s->wal);
     if (durable > s->durable) {
         s->durable = durable;

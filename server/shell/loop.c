@@ -227,6 +227,7 @@ static int node_make(struct shell *s)
         return -1;
     }
     boot_release_entries(&s->boot);
+    s->repairing = node_repairing(s->node);
     return 0;
 }
 
@@ -347,6 +348,7 @@ static void shell_turn(struct shell *s)
     conn_set_resume(s->conns);
     bridge_disk(s);
     node_run(s->node, s->now, clock_wall_ms(), &more);
+    more = more || (s->repairing && !node_repairing(s->node)); /* told in the next turn */
     wal_thread_submit(s->wal);
     bool told = peer_set_flush(s->peers);
     told = conn_set_flush(s->conns) || told;

@@ -49,6 +49,7 @@ struct wal_thread {
     struct wal_queue pending; /* under mutex */
     bool sleeping;            /* under mutex */
     bool stop;                /* under mutex */
+    bool repaired;            /* under mutex: the log is to be told */
 
     struct wal_queue work; /* the thread's */
     uint64_t upkeep_ns;    /* the thread's: when raft_wal_idle ran last */
@@ -186,6 +187,14 @@ bool wal_thread_failed(const struct wal_thread *t, const char **ret_why)
 bool wal_thread_room(const struct wal_thread *t)
 {
     return atomic_load_explicit(&t->room, memory_order_relaxed);
+}
+
+void wal_thread_repaired(struct wal_thread *t)
+{
+    (void)pthread_mutex_lock(&t->mutex);
+    t->repaired = true;
+    (void)pthread_cond_signal(&t->cond);
+    (void)pthread_mutex_unlock(&t->mutex);
 }
 
 struct watch_mark *wal_thread_mark(struct wal_thread *t)
@@ -337,6 +346,25 @@ static void work_write(struct wal_thread *t)
     q->count = 0;
 }
 
+/* End the verdict on the log. Return: false when there is no room to say so now: to be tried again. */
+static bool verdict_end(struct wal_thread *t)
+{
+    watch_begin(&t->mark);
+    int rc = raft_wal_repaired(t->wal);
+    watch_end(&t->mark);
+    t->upkeep_due = true;
+    if (rc < 0 && error_passes(rc) && !raft_wal_failed(t->wal)) {
+        t->upkeep_failed = true; /* looks again after a second */
+        return false;
+    }
+    if (rc < 0) {
+        thread_fail(t, "cannot write", rc);
+    } else {
+        log_write(CONF_LOG_INFO, "log: whole again: what was damaged has been replaced");
+    }
+    return true;
+}
+
 /* Wait until there is work, upkeep is due, or the end. Called and left with the mutex held.
  * Return: true when upkeep is due. */
 static bool thread_wait(struct wal_thread *t)
@@ -347,7 +375,7 @@ static bool thread_wait(struct wal_thread *t)
                              .tv_nsec = (long)(until_ns % CLOCK_NS_PER_S)};
     int rc = 0;
     t->sleeping = true;
-    while (t->pending.count == 0 && !t->stop && rc != ETIMEDOUT) {
+    while (t->pending.count == 0 && !t->stop && !t->repaired && rc != ETIMEDOUT) {
         rc = t->upkeep_due ? pthread_cond_timedwait(&t->cond, &t->mutex, &until)
                            : pthread_cond_wait(&t->cond, &t->mutex);
     }
@@ -370,16 +398,22 @@ static bool upkeep_overdue(const struct wal_thread *t)
 static void *thread_run(void *arg)
 {
     struct wal_thread *t = arg;
+    bool due = false; /* the verdict is to end */
     for (;;) {
         (void)pthread_mutex_lock(&t->mutex);
         bool upkeep = t->pending.count == 0 && thread_wait(t);
         queue_move(&t->work, &t->pending);
         bool stop = t->stop;
+        due |= t->repaired;
+        t->repaired = false;
         (void)pthread_mutex_unlock(&t->mutex);
         if (t->work.count == 0 && stop) {
-            return NULL;
+            return NULL; /* a verdict that was to end is found, and ended, after the next start */
         }
         work_write(t);
+        if (due && !atomic_load_explicit(&t->failed, memory_order_relaxed)) {
+            due = !verdict_end(t);
+        }
         if ((upkeep || upkeep_overdue(t)) &&
             !atomic_load_explicit(&t->failed, memory_order_relaxed)) {
             thread_upkeep(t);

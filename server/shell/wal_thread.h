@@ -12,7 +12,7 @@
  *   3. The struct raft_wal is the thread's alone between start and stop.
  * Bound: the queue holds what the core has under way: at most RAFT_IO_MAX actions, whose entries are
  * bounded by uncommitted_bytes_max (leader) and by the sender's window (follower).
- * Threads: put, submit, durable, failed, room: the loop's.
+ * Threads: put, submit, durable, failed, room, repaired: the loop's.
  */
 #ifndef COORD_SERVER_SHELL_WAL_THREAD_H
 #define COORD_SERVER_SHELL_WAL_THREAD_H
@@ -53,6 +53,8 @@ uint64_t wal_thread_durable(const struct wal_thread *t);
 bool wal_thread_failed(const struct wal_thread *t, const char **ret_why);
 /* Is there room for more entries? */
 bool wal_thread_room(const struct wal_thread *t);
+/* The member is whole again: the log's verdict is to end (raft_wal_repaired). */
+void wal_thread_repaired(struct wal_thread *t);
 /* For the watchdog. */
 struct watch_mark *wal_thread_mark(struct wal_thread *t);
 

@@ -45,8 +45,9 @@ static int stat_restore(struct store *s, const struct store_restore_args *a, str
     node->version = a->stat.version;
     node->created_ms = a->stat.created_ms;
     node->modified_ms = a->stat.modified_ms;
-    if (a->sequence == 0 && a->owned == NULL && a->stat.ttl_ms == 0) {
-        return 0;
+    int rc = store_quota_set(s, node, a->quota_nodes, a->quota_bytes);
+    if (rc != 0 || (a->sequence == 0 && a->owned == NULL && a->stat.ttl_ms == 0)) {
+        return rc;
     }
     struct znode_extra *x = store_node_extra(s, node);
     if (x == NULL) {

@@ -7,11 +7,13 @@
  * time is up.
  *
  * How a change is made: store_begin says at which revision and time; then any number of store_create,
- * store_set and store_delete; then store_changes tells what happened, for watches.
+ * store_set, store_delete and the like; then store_changes tells what happened, for watches, or
+ * store_rollback takes all of it back.
  *
  * Invariants
- *   1. A refused operation changes nothing: not the tree, not a counter, not a stat. Only COORD_ENOMEM may
- *      leave an operation half done: then the store is fit for store_destroy and nothing else.
+ *   1. A refused operation changes nothing: not the tree, not a counter, not a stat. There are two
+ *      exceptions: store_rename refused with COORD_EQUOTA is to be followed by store_rollback; and after
+ *      COORD_ENOMEM the store is fit for store_destroy and nothing else.
  *   2. Every node but "/" has a parent, which is not ephemeral.
  *   3. Stats are those of service.md: create_revision = modify_revision = child_revision at create,
  *      child_revision moves on create and delete of a direct child only, child_version counts those,
@@ -68,7 +70,7 @@ struct store_create_args {
 };
 
 /* Errors: COORD_EEXISTS, COORD_ENONODE (no parent), COORD_EEPHEMERAL (the parent is), COORD_EBADPATH (the
- * name with its number is too long), COORD_ELIMIT (the counter is used up), COORD_ENOMEM.
+ * name with its number is too long), COORD_ELIMIT (the counter is used up), COORD_EQUOTA, COORD_ENOMEM.
  * Return: 0 or negative; on 0 *ret_node, and *ret_sequence (0 when not sequential). */
 int store_create(struct store *s, const struct store_create_args *a, struct znode **ret_node,
                  uint64_t *ret_sequence);
@@ -80,7 +82,7 @@ struct store_condition {
     uint64_t created;  /* create_revision; 0 any */
 };
 
-/* Errors: COORD_ENONODE, COORD_ECONDITION, COORD_ENOMEM. Return: 0 or negative. */
+/* Errors: COORD_ENONODE, COORD_ECONDITION, COORD_EQUOTA, COORD_ENOMEM. Return: 0 or negative. */
 int store_set(struct store *s, struct coord_bytes path, struct coord_bytes data,
               const struct store_condition *cond, struct znode **ret_node);
 
@@ -90,8 +92,45 @@ int store_delete(struct store *s, struct coord_bytes path, const struct store_co
 /* Delete every node of this owner, in path order. Errors: COORD_ENOMEM. Return: 0 or negative. */
 int store_delete_owned(struct store *s, struct store_owned *owned);
 
+/* The same with all below it, as one change; *ret_count nodes are gone. Errors: those of store_delete but
+ * ENOTEMPTY; COORD_ELIMIT (it has more than `limit` nodes). */
+int store_delete_subtree(struct store *s, struct coord_bytes path,
+                         const struct store_condition *cond, uint64_t limit, uint64_t *ret_count);
+
+struct store_rename_args {
+    struct coord_bytes from;
+    struct coord_bytes to; /* both valid by coord_path_check */
+    struct store_condition cond;
+    uint64_t limit; /* nodes of the subtree, at most */
+};
+
+/* Give a node and all below it another path: deleted there and created here, at one revision (subtree.c).
+ * Errors: COORD_ENONODE (no such node, or no parent for the new path), COORD_EEXISTS, COORD_EEPHEMERAL,
+ * COORD_ECONDITION, COORD_EINSIDE (to is below from), COORD_ELIMIT, COORD_EBADPATH (a path would be too
+ * long), COORD_EQUOTA (roll back), COORD_ERESERVED ("/"), COORD_ENOMEM. */
+int store_rename(struct store *s, const struct store_rename_args *a, struct znode **ret_node,
+                 uint64_t *ret_count);
+
+/* Take back everything since store_begin; there are no changes then. Errors: COORD_ENOMEM. */
+int store_rollback(struct store *s);
+
 /* The changes since store_begin, in order. Valid until the next store_begin. */
 const struct coord_change *store_changes(const struct store *s, uint32_t *ret_count);
+
+/* --- subtrees ---------------------------------------------------------------------------------- */
+
+/* What a node and all below it hold, and may hold (0: any). */
+struct store_usage {
+    uint64_t nodes;
+    uint64_t bytes; /* of data */
+    uint64_t quota_nodes;
+    uint64_t quota_bytes;
+};
+void store_usage(const struct znode *node, struct store_usage *ret_usage);
+
+/* What may be under this node, itself included; 0 and 0: anything. What is there already stays, even if it
+ * is more. It goes with the node. Errors: COORD_ENOMEM. Return: 0 or negative. */
+int store_quota_set(struct store *s, struct znode *node, uint64_t nodes, uint64_t bytes);
 
 /* --- reading ----------------------------------------------------------------------------------- */
 
@@ -148,6 +187,8 @@ struct store_restore_args {
     struct coord_bytes data;
     struct coord_node_stat stat; /* children and data_bytes are not read */
     uint64_t sequence;
+    uint64_t quota_nodes;
+    uint64_t quota_bytes;
     struct store_owned *owned;
 };
 

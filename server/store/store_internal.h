@@ -18,6 +18,26 @@ struct store_dead {
     uint32_t bytes;
 };
 
+/* What a set replaced. */
+struct store_former {
+    uint8_t *data;
+    uint32_t data_bytes;
+    uint8_t absent;
+    uint64_t modify_revision;
+    uint64_t modified_ms;
+};
+
+enum store_undo_kind { STORE_UNDO_CREATE = 1, STORE_UNDO_SET, STORE_UNDO_DELETE };
+
+/* How to take back one change. */
+struct store_undo {
+    enum store_undo_kind kind;
+    struct znode *node;
+    uint64_t child_revision;    /* CREATE, DELETE: of the parent, before */
+    struct store_owned *owned;  /* DELETE: of an ephemeral */
+    struct store_former former; /* SET */
+};
+
 struct store {
     struct pool *pool;
     struct slots index; /* hash of a path -> node; "/" is not in it */
@@ -33,8 +53,13 @@ struct store {
     uint32_t dead_count;
     uint32_t dead_cap;
     struct store_dead *dead;
-    struct arena paths; /* of the changes */
+    struct store_undo *undo;
+    uint32_t undo_count;
+    uint32_t undo_cap;
+    struct arena paths; /* of the changes, and scratch of one operation */
 };
+
+/* --- node.c ------------------------------------------------------------------------------------ */
 
 /* The last component of a path whose parent's has parent_len bytes. */
 struct coord_bytes store_path_name(struct coord_bytes path, size_t parent_len);
@@ -48,11 +73,48 @@ void store_node_free(struct store *s, struct znode *node);
 /* The node's side struct, made when it has none. Return: NULL when memory is out. */
 struct znode_extra *store_node_extra(struct store *s, struct znode *node);
 
-/* Put a node under its parent and into the index. The path is its own. Return: 0 or COORD_ENOMEM. */
+/* Put a node under its parent and into the index; the counts of the subtrees follow. The path is its own.
+ * Return: 0 or COORD_ENOMEM. */
 int store_node_place(struct store *s, struct znode *parent, struct znode *node,
                      struct coord_bytes path);
+/* Take it out again; it keeps its parent. */
+void store_node_displace(struct store *s, struct znode *node, struct coord_bytes path);
 
-/* Put a node at the end of its owner's list. It has its side struct. */
+/* So many nodes and bytes of data came or went below `from` and all above it (NULL: the data of "/"). */
+void store_usage_add(struct store *s, struct znode *from, int64_t nodes, int64_t bytes);
+
+/* Put a node at the end of its owner's list, or take it out. It has its side struct. */
 void store_owned_link(struct store_owned *owned, struct znode *node);
+void store_owned_unlink(struct znode *node);
+
+/* --- create.c, modify.c ------------------------------------------------------------------------ */
+
+/* Create one node under a parent that may have it, and tell it. Return: 0 or COORD_ENOMEM. */
+int store_create_under(struct store *s, struct znode *parent, const struct store_create_args *a,
+                       struct coord_bytes path, struct znode **ret_node);
+
+/* Delete a node without children, and tell it. path is its own. Return: 0 or COORD_ENOMEM. */
+int store_delete_node(struct store *s, struct znode *node, struct coord_bytes path);
+
+/* Return: 0 or COORD_ECONDITION. */
+int store_condition_check(const struct znode *node, const struct store_condition *cond);
+
+/* Would so much more under `parent` keep within the quotas there and above? Return: 0 or COORD_EQUOTA. */
+int store_quota_admit(const struct znode *parent, uint64_t nodes, uint64_t bytes);
+
+/* --- record.c ---------------------------------------------------------------------------------- */
+
+/* Room for the record of one more change. Return: false when memory is out. */
+bool store_record_room(struct store *s);
+/* A copy of path that lives as long as the changes do. Return: false when memory is out. */
+bool store_record_path(struct store *s, struct coord_bytes path, struct coord_bytes *ret_kept);
+/* Write down what was done, after store_record_room. path: kept. CREATE and DELETE: called before the
+ * parent's counters move; DELETE: before the node leaves its owner's list. */
+void store_record_create(struct store *s, struct znode *node, struct coord_bytes path);
+void store_record_set(struct store *s, const struct store_former *former, struct znode *node,
+                      struct coord_bytes path, struct coord_bytes previous);
+void store_record_delete(struct store *s, struct znode *node, struct coord_bytes path);
+/* Forget it all: what was kept for it goes. */
+void store_record_reset(struct store *s);
 
 #endif

@@ -195,22 +195,70 @@ static const char *check_node(const struct store *s, const struct znode *node)
     return x == NULL ? NULL : children_check(&x->children);
 }
 
+/* Sums along a walk: one level for each ancestor of the node met last, and that one. */
+struct sums {
+    uint32_t depth;
+    struct {
+        const struct znode *node;
+        uint64_t nodes; /* below, as far as met */
+        uint64_t bytes;
+    } level[STORE_DEPTH_MAX + 1];
+};
+
+/* No more nodes follow below those from this depth on. */
+static const char *sums_close(struct sums *u, uint32_t depth)
+{
+    for (; u->depth > depth; u->depth--) {
+        const struct znode *node = u->level[u->depth - 1].node;
+        uint64_t nodes = node->extra == NULL ? 0 : node->extra->below_nodes;
+        uint64_t bytes = node->extra == NULL ? 0 : node->extra->below_bytes;
+        if (nodes != u->level[u->depth - 1].nodes || bytes != u->level[u->depth - 1].bytes) {
+            return "the sums of a subtree are wrong";
+        }
+    }
+    return NULL;
+}
+
+static const char *sums_meet(struct sums *u, const struct znode *node, uint32_t depth)
+{
+    const char *wrong = sums_close(u, depth);
+    for (uint32_t i = 0; i < depth; i++) {
+        u->level[i].nodes++;
+        u->level[i].bytes += node->data_bytes;
+    }
+    u->level[depth].node = node;
+    u->level[depth].nodes = 0;
+    u->level[depth].bytes = 0;
+    u->depth = depth + 1;
+    return wrong;
+}
+
 const char *store_check(const struct store *s)
 {
+    static struct sums u; /* for tests: large, and one at a time */
     struct store_walk w;
     uint64_t nodes = 0;
     uint64_t data_bytes = 0;
     uint64_t name_bytes = 0;
     uint32_t depth = 0;
+    const char *wrong;
+    u.depth = 0;
     store_walk_begin(&w, s->root, true, (struct coord_bytes){NULL, 0});
     for (const struct znode *at = s->root; at != NULL; at = store_walk_next(&w, &depth)) {
-        const char *wrong = check_node(s, at);
+        wrong = check_node(s, at);
+        if (wrong == NULL) {
+            wrong = sums_meet(&u, at, depth);
+        }
         if (wrong != NULL) {
             return wrong;
         }
         nodes++;
         data_bytes += at->data_bytes;
         name_bytes += at->name_bytes;
+    }
+    wrong = sums_close(&u, 0);
+    if (wrong != NULL) {
+        return wrong;
     }
     if (nodes != s->nodes || nodes != s->index.count + 1) {
         return "the number of nodes is wrong";

@@ -6,11 +6,12 @@
  * stands in a side struct. The path is not stored: it is the names of the ancestors.
  *
  * Invariants
- *   1. A node whose extra is NULL never had a child, has no owner and no ttl.
+ *   1. A node whose extra is NULL never had a child, has no owner, no ttl and no quota.
  *   2. data is NULL exactly when data_bytes is 0; absent tells absent from empty.
  *   3. Only kind EPHEMERAL has an owner, only kind TTL a ttl_ms; an ephemeral never has children.
  *   4. sequence = creates of children, child_version = creates + deletes, hence
  *      children.count = 2 * sequence - child_version.
+ *   5. below_nodes and below_bytes are the sums over all descendants.
  */
 #ifndef COORD_SERVER_STORE_ZNODE_H
 #define COORD_SERVER_STORE_ZNODE_H
@@ -21,11 +22,20 @@
 
 struct store_owned;
 
+/* What a subtree may hold at most, the node it is set on included; 0: any. */
+struct znode_quota {
+    uint64_t nodes;
+    uint64_t bytes;
+};
+
 struct znode_extra {
     struct children children;
     uint64_t sequence;
     uint64_t child_version;
     uint64_t child_revision;
+    uint64_t below_nodes;      /* of the subtree, without this node */
+    uint64_t below_bytes;      /* of their data */
+    struct znode_quota *quota; /* NULL: none */
     uint64_t ttl_ms;
     struct store_owned *owned; /* the list this ephemeral is in */
     struct znode *owned_prev;

@@ -2,10 +2,12 @@
 /*
  * Goal: no message of a peer, in any order with the host's own events, traps the core, breaks a rule
  * that it can check by itself, or makes it break its word: two votes in a term, a term or a commit
- * index that falls, a committed entry that changes.
- * Method: one member of three over an obedient host. Messages have fields near the member's own
- * numbers; raft_check runs after each event. A divergent leader may fault it, which ends the input.
- * Input: a byte for the options, how it boots, then commands of one byte with their arguments.
+ * index that falls, a committed entry that changes, a vote of a member under repair, a lease that it
+ * was not given the clocks for.
+ * Method: one member of three over an obedient host, which also changes the members. Messages have
+ * fields near the member's own numbers; raft_check runs after each event. A divergent leader may fault
+ * it, which ends the input.
+ * Input: two bytes for the options, how it boots, then commands of one byte with their arguments.
  */
 #include <coord/raft.h>
 #include "tests/fuzz/fuzz.h"
@@ -51,6 +53,8 @@ static void check(struct run *f)
     raft_status(f->r, &s);
     FUZZ_CHECK(s.term >= f->term, "the term never falls");
     FUZZ_CHECK(s.commit >= f->commit, "commit never falls");
+    FUZZ_CHECK(s.lease_until == 0 || (f->o.lease_drift_ppm > 0 && s.role == RAFT_LEADER),
+               "a lease");
     f->term = s.term;
     f->commit = s.commit;
     for (raft_index i = s.first; i <= s.commit && i < COMMITS_MAX; i++) {
@@ -86,7 +90,8 @@ static int step(struct run *f, struct raft_event ev, uint32_t offered)
         return rc; /* what its disk says is nonsense: the member is not to be used */
     }
     check(f);
-    if (rc == 0 && (ev.type == RAFT_EV_RECV || ev.type == RAFT_EV_PROPOSE)) {
+    if (rc == 0 && (ev.type == RAFT_EV_RECV || ev.type == RAFT_EV_PROPOSE ||
+                    ev.type == RAFT_EV_PROPOSE_CONFIG)) {
         FUZZ_CHECK(accept.skip <= offered && accept.count <= offered - accept.skip, "accepted");
         FUZZ_CHECK(accept.count == 0 || raft_entry_at(f->r, accept.first) != NULL, "in the log");
     }
@@ -116,7 +121,7 @@ static struct raft_config any_config(struct run *f)
     for (uint32_t i = 0; i < c.count && i < RAFT_NODES_MAX; i++) {
         uint8_t m = fuzz_u8(&f->in);
         id += m >> 5;
-        c.members[i] = (struct raft_member){id, m & 7};
+        c.members[i] = (struct raft_member){id, m & 31 ? m & 31 : RAFT_REMOVE | RAFT_VOTER};
     }
     return c;
 }
@@ -128,6 +133,7 @@ static void entries(struct run *f, raft_term term, struct raft_entry *e, uint32_
         uint8_t how = fuzz_u8(&f->in);
         e[i].term = how >= 240 ? fuzz_near(&f->in, term) : term;
         e[i].type = (how & 7) == 7 ? how >> 4 : RAFT_ENTRY_COMMAND;
+        e[i].type = (how & 7) == 6 ? RAFT_ENTRY_CONFIG : e[i].type;
         e[i].bytes = how & 8 ? 2000 : how;
     }
 }
@@ -229,9 +235,30 @@ static void propose(struct run *f)
     (void)step(f, ev, count); /* a follower refuses */
 }
 
+/* Members of now come, go, learn or vote. */
+static void propose_config(struct run *f)
+{
+    uint8_t how = fuzz_u8(&f->in);
+    struct raft_config c = {.count = 0};
+    for (uint32_t i = 0; i < 4; i++) {
+        uint8_t role = how >> 2 * i & 3;
+        if (role != 0) {
+            c.members[c.count++] =
+                (struct raft_member){i + 1, role == 3 ? RAFT_LEARNER : RAFT_VOTER};
+        }
+    }
+    if (how == 0) {
+        c = any_config(f);
+        c.count = c.count < RAFT_NODES_MAX ? c.count : RAFT_NODES_MAX;
+    }
+    struct raft_event ev = {.type = RAFT_EV_PROPOSE_CONFIG, .config = &c};
+    (void)step(f, ev, 1); /* as propose */
+}
+
 /* Everything else that a host says: the arguments may be wrong, and are refused then. */
 static void host_event(struct run *f)
 {
+    /* READ reads bit 4 as the wish for a lease. */
     static const enum raft_event_type types[] = {
         RAFT_EV_TRANSFER, RAFT_EV_READ,    RAFT_EV_CAMPAIGN,    RAFT_EV_PEER_LINK,
         RAFT_EV_DISK,     RAFT_EV_IO_DONE, RAFT_EV_SNAP_STORED, RAFT_EV_IO_DONE};
@@ -276,14 +303,17 @@ static void take_snapshot(struct run *f)
 
 /* --- what comes out -------------------------------------------------------------------------- */
 
-static void look_at_send(struct run *f, const struct raft_msg *m)
+static void look_at_send(struct run *f, const struct raft_msg *m, int repairing)
 {
+    int grant = (m->type == RAFT_MSG_VOTE_REPLY || m->type == RAFT_MSG_PREVOTE_REPLY) &&
+                (m->flags & RAFT_FLAG_REJECT) == 0;
+    FUZZ_CHECK(!repairing || (m->type != RAFT_MSG_VOTE && !grant), "under repair nobody votes");
     FUZZ_CHECK(m->from == SELF && m->to != SELF && m->to != 0, "from here to a peer");
     FUZZ_CHECK(m->type > 0 && m->type < RAFT_MSG_TYPE_END, "a message");
     f->said = *m;
     if (m->type == RAFT_MSG_VOTE) {
         note_vote(f, m->term, SELF);
-    } else if (m->type == RAFT_MSG_VOTE_REPLY && (m->flags & RAFT_FLAG_REJECT) == 0) {
+    } else if (m->type == RAFT_MSG_VOTE_REPLY && grant) {
         note_vote(f, m->term, m->to);
     } else if (m->type == RAFT_MSG_APPEND) {
         FUZZ_CHECK(m->count <= f->o.msg_entries_max, "a bounded message");
@@ -295,6 +325,8 @@ static void look_at_send(struct run *f, const struct raft_msg *m)
 
 static void take_actions(struct run *f)
 {
+    struct raft_status s;
+    raft_status(f->r, &s);
     const struct raft_actions *a = raft_poll(f->r);
     raft_index commit = a->commit;
     for (uint32_t i = 0; i < a->persist_count; i++) {
@@ -302,7 +334,7 @@ static void take_actions(struct run *f)
         f->io_issued = a->persist[i].io_seq;
     }
     for (uint32_t i = 0; i < a->sends_count; i++) {
-        look_at_send(f, &a->sends[i].msg);
+        look_at_send(f, &a->sends[i].msg, s.repairing);
     }
     if (a->snap_chunk != NULL) {
         f->chunk_id = a->snap_chunk->snap_id;
@@ -331,6 +363,15 @@ static void begin(struct run *f)
 {
     f->r = raft_init(block, sizeof(block), &f->o);
     FUZZ_CHECK(f->r != NULL, "options are in range");
+}
+
+/* Its disk lost something. */
+static int damage(struct run *f, raft_index near)
+{
+    struct raft_event ev = {.type = RAFT_EV_BOOT_DAMAGE, .value = fuzz_u8(&f->in)};
+    ev.index = fuzz_near(&f->in, near);
+    ev.hardstate.term = fuzz_near(&f->in, f->term);
+    return step(f, ev, 0);
 }
 
 /* With what a disk may say after any life: nonsense is refused, and the member boots fresh then. */
@@ -365,7 +406,8 @@ static void boot(struct run *f)
     struct raft_event first = {.type = RAFT_EV_BOOT_SNAPSHOT, .snapshot = &snap};
     struct raft_event last = {.type = RAFT_EV_BOOT_DONE};
     if (step(f, first, 0) == 0 && step(f, hard, 0) == 0 &&
-        (log.count == 0 || step(f, log, 0) == 0) && step(f, last, 0) == 0) {
+        (log.count == 0 || step(f, log, 0) == 0) &&
+        ((how & 8) == 0 || damage(f, snap.index) == 0) && step(f, last, 0) == 0) {
         return;
     }
     struct raft_snapshot empty = {.config = members()};
@@ -380,7 +422,7 @@ static void boot(struct run *f)
 
 static void command(struct run *f)
 {
-    uint8_t what = fuzz_u8(&f->in) % 16;
+    uint8_t what = fuzz_u8(&f->in) % 18;
     if (what < 6) {
         message(f);
     } else if (what < 8) {
@@ -393,6 +435,9 @@ static void command(struct run *f)
         host_event(f);
     } else if (what == 12) {
         take_snapshot(f);
+    }
+    if (what >= 16) {
+        propose_config(f);
     }
     if (what != 13) {
         take_actions(f);
@@ -412,6 +457,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     f.in = (struct fuzz_input){bytes, len};
     f.now = 1000000000;
     uint8_t how = fuzz_u8(&f.in);
+    uint8_t more = fuzz_u8(&f.in);
     raft_options_init(&f.o);
     f.o.id = SELF;
     f.o.rng_seed = how;
@@ -421,6 +467,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     f.o.inflight_msgs_max = 1 + (how & 3);
     f.o.msg_entries_max = 1 + (how >> 2 & 3);
     f.o.trace = how >> 7;
+    f.o.lease_drift_ppm = more & 1 ? 500u : 0;
+    f.o.link_hint = more & 1 ? 0 : f.o.link_hint;
+    f.o.config_bytes += more >> 2;
+    f.o.uncommitted_bytes_max = more & 2 ? 2000 : f.o.uncommitted_bytes_max;
     boot(&f);
     for (int i = 0; i < EVENTS_MAX && f.in.left > 0; i++) {
         struct raft_status s;

@@ -30,9 +30,52 @@ done
 # shellcheck disable=SC2046
 "$compiler" -std=c11 -D_GNU_SOURCE -o lock-static lock.c $(pkg-config --cflags libcoord) "$to/lib/libcoord.a" \
     $(pkg-config --static --libs libcoord | sed 's/-lcoord\b//') || fail "lock with libcoord.a"
+# A library exports what its headers declare, and nothing else.
+exported() { nm -D --defined-only "$1" | awk '$2 == "T" {print $3}' | sort; }
+declared() { # HEADER...: functions at the beginning of a line, comments taken away
+    sed -e 's|/\*.*\*/||' -e '/\/\*/,/\*\//d' "$@" | grep -oE '^[a-z][a-z0-9_ *]*\b(raft_[a-z_]+)\(' | grep -oE 'raft_[a-z_]+\(' | tr -d '(' | sort
+}
+expect_equal "$(exported "$to/lib/libcoord-raft.so")" "$(declared "$to/include/coord/raft.h" "$to/include/coord/raft_storage.h")" \
+    "the functions of libcoord-raft.so"
+
+# The Raft library: the sketch of its README and the counter, shared and static, in C and in C++.
 # shellcheck disable=SC2046
-"$compiler" -std=c11 -D_GNU_SOURCE -o counter counter.c clients.c disk.c $(pkg-config --cflags --libs libcoord-raft) ||
-    fail "the counter with libcoord-raft"
+build_raft() { # OUT SHARED_OR_STATIC COMPILER SOURCE...
+    local out=$1 how=$2 tool=$3
+    shift 3
+    if [ "$how" = shared ]; then
+        $tool -D_GNU_SOURCE -Wall -Werror -o "$out" "$@" $(pkg-config --cflags --libs libcoord-raft) -Wl,-rpath,"$to/lib"
+    else
+        $tool -D_GNU_SOURCE -Wall -Werror -o "$out" "$@" $(pkg-config --cflags libcoord-raft) \
+            $(pkg-config --static --libs libcoord-raft | sed 's/-lcoord-raft\b/-l:libcoord-raft.a/')
+    fi || fail "$out with libcoord-raft, $how"
+}
+heart=$(sed -n '/^```c$/,/^```$/{/^```/d;p}' "$root/raft/README.md")
+[ -n "$heart" ] && [[ $(cat sketch.c) == *"$heart"* ]] || fail "raft/README.md shows other code than raft/example/sketch.c"
+cat >headers.cc <<'END'
+#include <coord/raft.h>
+#include <coord/raft_storage.h>
+int main()
+{
+    raft_options o;
+    raft_options_init(&o);
+    o.id = 1;
+    return raft_size(&o) > 0 && raft_store_strerror(RAFT_STORE_ENOENT) != nullptr ? 0 : 1;
+}
+END
+cxx=$(command -v g++ || command -v clang++)
+for how in shared static; do
+    build_raft sketch-$how $how "$compiler -std=c11" sketch.c
+    build_raft counter-$how $how "$compiler -std=c11" counter.c clients.c disk.c
+    build_raft headers-$how $how "$cxx" headers.cc
+    expect_exit 0 ./headers-$how
+    expect_exit 0 ./sketch-$how
+    expect_equal "$OUT" "$(printf 'member %d: hello\n' 1 2 3)" "what the sketch applies"
+done
+for program in sketch counter headers; do
+    expect_match "$(ldd ./$program-shared)" "$to/lib/libcoord-raft.so.0" "the library that $program runs with"
+    ! ldd ./$program-static | grep -q libcoord || fail "$program-static needs a shared library of coord"
+done
 expect_match "$(ldd ./lock)" "$to/lib/libcoord.so.0" "the library that lock runs with"
 
 # The installed programs together.

@@ -191,9 +191,12 @@ void ens_snapshot(struct ens *c, raft_id id, uint64_t bytes, raft_index keep)
     struct ens_node *n = ens_node(c, id);
     ck_assert_uint_lt(c->snapshots_count, 64);
     ck_assert_uint_gt(n->applied, keep);
-    struct raft_snapshot *s = &c->snapshots[c->snapshots_count++];
     const struct raft_config_at *config = raft_config_at(n->raft, n->applied);
-    ck_assert_ptr_nonnull(config);
+    if (config == NULL) {
+        ck_assert_uint_gt(n->boots, 1); /* applies anew what it had forgotten: later, then */
+        return;
+    }
+    struct raft_snapshot *s = &c->snapshots[c->snapshots_count++];
     s->index = n->applied;
     s->term = c->committed_term[n->applied];
     s->config_index = config->index;
@@ -318,16 +321,35 @@ static void accept_entries(struct ens_node *n, const struct raft_accept *a, cons
     }
 }
 
-/* The core's own entry of a term has no payload; keep the host's log in step. */
-static void accept_noop(struct ens_node *n)
+/* Write down a configuration. Return: the payload that stands for it. */
+static uint64_t note_config(struct ens *c, const struct raft_config *config)
+{
+    ck_assert_uint_lt(c->configs_count, ENS_CONFIGS_MAX);
+    c->configs[c->configs_count] = *config;
+    return ENS_CONFIG_VALUE + c->configs_count++;
+}
+
+/* Entries that the core makes by itself come one at a time: give the newest its payload. */
+static void accept_own(struct ens *c, struct ens_node *n)
 {
     struct raft_status s;
     raft_status(n->raft, &s);
     const struct raft_entry *e = raft_entry_at(n->raft, s.last);
-    if (e != NULL && e->type == RAFT_ENTRY_NOOP) {
-        n->log.entries[s.last] = *e;
-        n->log.values[s.last] = 0;
+    if (e == NULL || e->type == RAFT_ENTRY_COMMAND) {
+        return;
     }
+    struct raft_entry *mine = &n->log.entries[s.last];
+    int known = mine->type == e->type && mine->term == e->term;
+    if (e->type == RAFT_ENTRY_NOOP) {
+        n->log.values[s.last] = 0;
+    } else if (!known) {
+        ck_assert_int_eq(s.role, RAFT_LEADER);
+        const struct raft_config_at *at = raft_config_at(n->raft, s.last);
+        ck_assert_uint_eq(at->index, s.last);
+        ck_assert_uint_eq(e->bytes, n->options.config_bytes);
+        n->log.values[s.last] = note_config(c, &at->config);
+    }
+    *mine = *e;
 }
 
 int ens_event(struct ens *c, struct ens_node *n, struct raft_event *ev, const uint64_t *values)
@@ -335,10 +357,10 @@ int ens_event(struct ens *c, struct ens_node *n, struct raft_event *ev, const ui
     struct raft_accept accept = {0, 0, 0, 0};
     ev->now = c->now;
     int rv = raft_step(n->raft, ev, &accept);
-    if (rv == 0 && accept.count > 0) {
+    if (rv == 0 && accept.count > 0 && ev->type != RAFT_EV_PROPOSE_CONFIG) {
         accept_entries(n, &accept, values);
     }
-    accept_noop(n);
+    accept_own(c, n);
     ens_check(c, n);
     return rv;
 }
@@ -397,10 +419,31 @@ static void boot_step(struct ens *c, struct ens_node *n, struct raft_event ev)
     ck_assert_int_eq(ens_event(c, n, &ev, n->disk.values + n->disk.base + 1), 0);
 }
 
+/* All entries of the disk, and what their configurations say. */
+static void boot_entries(struct ens *c, struct ens_node *n)
+{
+    const struct ens_log *d = &n->disk;
+    struct raft_config_at *configs = calloc(ENS_ENTRIES_MAX, sizeof(*configs));
+    uint32_t count = 0;
+    for (raft_index i = d->base + 1; i <= d->last; i++) {
+        if (d->entries[i].type == RAFT_ENTRY_CONFIG) {
+            configs[count].index = i;
+            configs[count++].config = c->configs[d->values[i] - ENS_CONFIG_VALUE];
+        }
+    }
+    boot_step(c, n,
+              (struct raft_event){.type = RAFT_EV_BOOT_ENTRIES,
+                                  .first = d->base + 1,
+                                  .entries = d->entries + d->base + 1,
+                                  .count = (uint32_t)(d->last - d->base),
+                                  .configs = configs,
+                                  .configs_count = count});
+    free(configs);
+}
+
 void ens_restart(struct ens *c, raft_id id)
 {
     struct ens_node *n = ens_node(c, id);
-    struct ens_log *d = &n->disk;
     ck_assert_ptr_null(n->raft);
     n->boots++;
     n->options.rng_seed = n->options.rng_seed * 31 + n->boots;
@@ -415,37 +458,63 @@ void ens_restart(struct ens *c, raft_id id)
     boot_step(c, n,
               (struct raft_event){.type = RAFT_EV_BOOT_HARDSTATE,
                                   .hardstate = {n->disk_term, n->disk_vote, n->disk_commit}});
-    boot_step(c, n,
-              (struct raft_event){.type = RAFT_EV_BOOT_ENTRIES,
-                                  .first = d->base + 1,
-                                  .entries = d->entries + d->base + 1,
-                                  .count = (uint32_t)(d->last - d->base)});
+    boot_entries(c, n);
+    if (n->damage != 0) {
+        boot_step(c, n,
+                  (struct raft_event){.type = RAFT_EV_BOOT_DAMAGE,
+                                      .value = n->damage,
+                                      .index = n->damage_index,
+                                      .hardstate = {.term = n->damage_term}});
+    }
     boot_step(c, n, (struct raft_event){.type = RAFT_EV_BOOT_DONE});
     ens_actions(c, n);
+}
+
+void ens_rot(struct ens *c, raft_id id, raft_index last)
+{
+    struct ens_node *n = ens_node(c, id);
+    ck_assert_ptr_null(n->raft);
+    ck_assert_uint_ge(last, n->disk.base);
+    ck_assert_uint_lt(last, n->disk.last);
+    n->damage |= RAFT_DAMAGE_HOLE;
+    n->damage_index = n->disk.last;
+    n->disk.last = last;
+}
+
+static struct ens_node *new_node(struct ens *c, uint64_t seed, void (*tweak)(struct raft_options *))
+{
+    ck_assert_uint_lt(c->count, ENS_NODES_MAX);
+    struct ens_node *n = &c->nodes[c->count++];
+    n->id = c->count;
+    raft_options_init(&n->options);
+    n->options.id = n->id;
+    n->options.rng_seed = seed * 1000 + n->id;
+    n->options.log_slots = 1024;
+    n->options.trace = 1;
+    if (tweak != NULL) {
+        tweak(&n->options);
+    }
+    return n;
+}
+
+raft_id ens_join(struct ens *c, void (*tweak)(struct raft_options *))
+{
+    struct ens_node *n = new_node(c, c->count + 1, tweak);
+    ens_restart(c, n->id);
+    return n->id;
 }
 
 struct ens *ens_new(uint32_t count, uint64_t seed, void (*tweak)(struct raft_options *))
 {
     struct ens *c = calloc(1, sizeof(*c));
     ck_assert_ptr_nonnull(c);
-    c->count = count;
     c->now = 1000 * (raft_ns)ENS_MS;
     for (uint32_t i = 0; i < count; i++) {
-        struct ens_node *n = &c->nodes[i];
-        n->id = i + 1;
-        raft_options_init(&n->options);
-        n->options.id = n->id;
-        n->options.rng_seed = seed * 1000 + n->id;
-        n->options.log_slots = 1024;
-        n->options.trace = 1;
-        if (tweak != NULL) {
-            tweak(&n->options);
-        }
-        n->disk_snapshot.config.count = count;
-        for (uint32_t k = 0; k < count; k++) {
-            n->disk_snapshot.config.members[k] = (struct raft_member){k + 1, RAFT_VOTER};
-        }
-        ens_restart(c, n->id);
+        struct ens_node *n = new_node(c, seed, tweak);
+        n->disk_snapshot.config = ens_config(((uint32_t)1 << count) - 1, 0);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        ens_restart(c, i + 1);
     }
     return c;
 }

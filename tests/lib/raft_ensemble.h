@@ -17,10 +17,13 @@
 #include <coord/raft.h>
 
 #define ENS_MS          1000000u
-#define ENS_NODES_MAX   7
+#define ENS_NODES_MAX   9
 #define ENS_ENTRIES_MAX 4096
 #define ENS_QUEUE_MAX   4096
 #define ENS_TERMS_MAX   512
+#define ENS_CONFIGS_MAX 512
+#define ENS_CONFIG_VALUE \
+    ((uint64_t)1 << 40) /* payload of a CONFIG entry: this, and where in ens.configs */
 
 /* What a message carries beside its header. */
 struct ens_packet {
@@ -59,6 +62,9 @@ struct ens_node {
     raft_term disk_term;
     raft_id disk_vote;
     raft_index disk_commit;
+    uint32_t damage; /* enum raft_damage: told at the next restarts, with */
+    raft_index damage_index;
+    raft_term damage_term;
     struct raft_snapshot disk_snapshot;
     struct ens_write writes[RAFT_IO_MAX];
     uint32_t writes_count;
@@ -95,6 +101,8 @@ struct ens {
     struct raft_snapshot snapshots[64]; /* all files there are, by snap_id - 1 */
     uint32_t snapshots_count;
     uint64_t next_value;
+    struct raft_config configs[ENS_CONFIGS_MAX]; /* every one that a member made */
+    uint32_t configs_count;
     struct ens_packet *held[64]; /* taken out of the network by ens_hold */
     uint32_t held_count;
     uint32_t hold_type; /* messages of this type are held back, 0 none */
@@ -105,6 +113,8 @@ struct ens {
  * tweak: changes the options of each, may be NULL. Ownership: end with ens_free. */
 struct ens *ens_new(uint32_t count, uint64_t seed, void (*tweak)(struct raft_options *));
 void ens_free(struct ens *c);
+/* One more member that knows of no group yet. tweak: as above. Return: its id. */
+raft_id ens_join(struct ens *c, void (*tweak)(struct raft_options *));
 
 struct ens_node *ens_node(struct ens *c, raft_id id);
 struct raft_status ens_status(struct ens *c, raft_id id);
@@ -125,6 +135,16 @@ void ens_make_leader(struct ens *c, raft_id id);
 /* Propose count entries at a member. Return: as raft_step. */
 int ens_propose(struct ens *c, raft_id id, uint32_t count);
 int ens_propose_bytes(struct ens *c, raft_id id, uint32_t count, uint32_t bytes);
+/* The configuration of these members; bit 0 stands for id 1. */
+struct raft_config ens_config(uint32_t voters, uint32_t learners);
+/* Ask a member for it. Return: as raft_step. */
+int ens_change(struct ens *c, raft_id id, uint32_t voters, uint32_t learners);
+/* Let time pass until the leader's newest configuration is committed and exactly this; fails after 10 s. */
+void ens_await_config(struct ens *c, uint32_t voters, uint32_t learners);
+/* Let time pass in small steps until the newest configuration at `id` is joint; fails after 3 s. */
+void ens_run_until_joint(struct ens *c, raft_id id);
+/* Roles of `of` in the newest configuration that `id` has; 0 when it is no member. */
+uint32_t ens_roles(struct ens *c, raft_id id, raft_id of);
 int ens_read(struct ens *c, raft_id id, uint64_t cookie);
 /* The answer to a read. Return: 0 when there is none yet. */
 int ens_read_result(struct ens *c, raft_id id, uint64_t cookie, raft_index *ret_index);
@@ -135,6 +155,8 @@ void ens_heal(struct ens *c, raft_id a, raft_id b, int tell);
 void ens_isolate(struct ens *c, raft_id id, int tell);
 void ens_heal_all(struct ens *c, int tell);
 struct ens_link *ens_link(struct ens *c, raft_id from, raft_id to);
+/* Every message takes this long, so that a test can stop in the middle of something. */
+void ens_slow(struct ens *c, raft_ns delay);
 /* Hold messages of a type from a member (0: any) instead of delivering; release gives them back. */
 void ens_hold(struct ens *c, raft_id from, uint32_t type);
 void ens_release(struct ens *c);
@@ -146,13 +168,16 @@ void ens_disk(struct ens *c, raft_id id, uint32_t count);
 /* Lose everything that is not on disk. */
 void ens_crash(struct ens *c, raft_id id);
 void ens_restart(struct ens *c, raft_id id);
+/* The disk of a member that is down lost the entries after `last`. */
+void ens_rot(struct ens *c, raft_id id, raft_index last);
 
 /* Take a snapshot of `bytes` at the applied index of a member, keeping `keep` entries before it. */
 void ens_snapshot(struct ens *c, raft_id id, uint64_t bytes, raft_index keep);
 /* Let a member with install_manual finish (ok 1) or reject (0) the snapshot it is loading. */
 void ens_install(struct ens *c, raft_id id, int ok);
 
-/* Fails the test unless all members that are up hold and have applied the same. */
+/* Fails the test unless all that are up, and members for the leader if there is one, hold and have applied
+ * the same. */
 void ens_assert_equal(struct ens *c);
 
 #endif

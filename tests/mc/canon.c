@@ -81,17 +81,26 @@ static void turn_reads(struct raft *r)
     memset(results + r->results_count, 0, (r->o.reads_max - r->results_count) * sizeof(results[0]));
 }
 
-static void turn_window(struct raft *r, struct raft__peer *p)
+/* The windows of peers, each in the lane of its peer's slot; a leader's only. */
+static void turn_windows(struct raft *r)
 {
-    struct raft__inflight *w = raft__window(r, p);
-    struct raft__inflight live[RAFT_INFLIGHT_MAX];
+    struct raft__inflight live[RAFT_NODES_MAX][MC_INFLIGHT];
     uint32_t max = r->o.inflight_msgs_max;
-    for (uint32_t i = 0; i < p->inflight_count; i++) {
-        live[i] = w[(p->inflight_head + i) % max];
+    RAFT_INVARIANT(max <= MC_INFLIGHT);
+    memset(live, 0, sizeof(live));
+    for (uint32_t i = 0; i < r->peers_count; i++) {
+        struct raft__peer *p = &r->peers[i];
+        struct raft__inflight *w = raft__window(r, p);
+        for (uint32_t k = 0; k < p->inflight_count; k++) {
+            live[i][k] = w[(p->inflight_head + k) % max];
+        }
+        p->inflight_head = 0;
+        p->lane = i;
     }
-    memset(w, 0, max * sizeof(w[0]));
-    memcpy(w, live, p->inflight_count * sizeof(w[0]));
-    p->inflight_head = 0;
+    struct raft__inflight *all = (struct raft__inflight *)(void *)((char *)r + r->inflight_offset);
+    for (uint32_t i = 0; i < RAFT_NODES_MAX; i++) {
+        memcpy(all + (size_t)i * max, live[i], max * sizeof(live[i][0]));
+    }
 }
 
 static void clear_log(struct raft *r)
@@ -133,7 +142,7 @@ static void canon_peer(struct raft *r, struct raft__peer *p, int leads)
     if (leads) {
         p->contact = moved(r, p->contact);
         p->retry_at = moved(r, p->retry_at);
-        turn_window(r, p);
+        p->round_at = moved(r, p->round_at);
         p->vote_due = 0;
         if (p->state != RAFT__SNAPSHOT) {
             p->snap_id = p->snap_total = p->snap_next = p->snap_acked = 0;
@@ -152,9 +161,8 @@ static void canon_peer(struct raft *r, struct raft__peer *p, int leads)
     p->vote_due = r->role == RAFT_FOLLOWER ? 0 : kept.vote_due;
     p->match = p->next = p->sent_commit = p->stream_from = POISON;
     p->min_seq = p->append_seq = p->acked_seq = POISON;
-    p->contact = MC_NOW;
-    p->stalled = 1;
-    turn_window(r, p);
+    p->contact = p->round_at = MC_NOW;
+    p->stalled = p->caught_up = 1;
 }
 
 static void canon_role(struct raft *r)
@@ -170,7 +178,7 @@ static void canon_role(struct raft *r)
         r->beat_at = RAFT__NEVER;
         r->leader_ready = 1;
         r->transfer_to = 0;
-        r->transfer_stall = 1;
+        r->transfer_stall = r->transfer_sent = r->leaving = 1;
         r->samples_count = 0;
         r->uncommitted_bytes = POISON;
     } else {
@@ -197,6 +205,30 @@ static void canon_role(struct raft *r)
     r->quorum_contact = 0;
 }
 
+static void canon_repair(struct raft *r)
+{
+    r->seen_damage = 0;
+    if ((r->damage & RAFT_DAMAGE_TAIL) == 0 || r->now >= r->caution_until) {
+        r->caution_until = 0;
+    }
+    r->caution_until = moved(r, r->caution_until);
+    r->repair_at = r->repair_at <= r->now ? MC_NOW : moved(r, r->repair_at);
+    if (!raft__repair_deaf(r)) {
+        r->repair_answers = 0;
+        r->repair_number = 0;
+    }
+    if (r->repair_term != r->term || !raft__repairing(r)) {
+        r->repair_term = r->repair_target = 0;
+    }
+    if (!raft__repairing(r)) {
+        r->repair_first = 0;
+        r->repair_at = 0;
+    }
+    if (r->damage == 0) {
+        r->damage_index = r->damage_term = 0;
+    }
+}
+
 int mc_loyal(const struct raft *r)
 {
     return r->role != RAFT_LEADER && r->sticky && r->now - r->contact < r->o.election_min;
@@ -205,11 +237,13 @@ int mc_loyal(const struct raft *r)
 void mc_canon(struct raft *r, uint64_t rng)
 {
     canon_role(r);
+    turn_windows(r);
     turn_io(r);
     turn_samples(r);
     turn_reads(r);
     clear_log(r);
     clear_rx(r);
+    canon_repair(r);
     if (!r->nack_due) {
         r->nack_seq = 0;
         r->nack_index = r->nack_hint = 0;
@@ -235,9 +269,53 @@ void mc_canon(struct raft *r, uint64_t rng)
     memset(&r->install_out, 0, sizeof(r->install_out));
 }
 
+/* --- rules of the core, bent for the self-test ---------------------------------------------- */
+
+void mc_bend(struct raft *r, enum mc_mutant mutant, uint32_t event)
+{
+    struct raft_config_at *top = &r->configs[r->configs_count - 1];
+    for (uint32_t i = 0; i < r->peers_count && mutant == MC_M_COUNT_LEARNER; i++) {
+        r->voters |= (uint32_t)((r->peers[i].roles & RAFT_LEARNER) != 0) << i;
+    }
+    if (mutant == MC_M_JOINT_HALF) {
+        r->voters_old = 0;
+    }
+    if (mutant == MC_M_LEAVE_EARLY && r->voters_old != 0 && r->role == RAFT_LEADER) {
+        top->index = raft__min(top->index, r->commit);
+    }
+    if (mutant == MC_M_CHANGE_EARLY && r->role == RAFT_LEADER && event == RAFT_EV_PROPOSE_CONFIG) {
+        r->leader_ready = 1;
+    }
+}
+
+void mc_unbend(struct raft *r)
+{
+    r->voters = r->voters_old = 0;
+    for (uint32_t i = 0; i < r->peers_count; i++) {
+        r->voters |= (uint32_t)((r->peers[i].roles & RAFT_VOTER) != 0) << i;
+        r->voters_old |= (uint32_t)((r->peers[i].roles & RAFT_VOTER_OLD) != 0) << i;
+    }
+    if (r->role == RAFT_LEADER && r->commit > 0) {
+        r->leader_ready = raft__log_term(r, r->commit) == r->term;
+    }
+    raft_index at =
+        r->last; /* the newest configuration stands at the newest CONFIG entry, and so on */
+    for (uint32_t i = r->configs_count; i > 1; i--) {
+        while (at > r->base && raft__entry(r, at)->type != RAFT_ENTRY_CONFIG) {
+            at--;
+        }
+        r->configs[i - 1].index = at--;
+    }
+}
+
 void mc_set_random(struct raft *r, uint64_t rng)
 {
     r->rng = rng;
+}
+
+void mc_pass(struct raft *r, raft_ns by)
+{
+    r->now += by;
 }
 
 raft_ns mc_clock(const struct raft *r)
@@ -248,4 +326,9 @@ raft_ns mc_clock(const struct raft *r)
 uint64_t mc_io_done(const struct raft *r)
 {
     return r->io_done;
+}
+
+uint64_t mc_last_seq(const struct raft *r)
+{
+    return r->seq;
 }

@@ -179,6 +179,29 @@ void mc_crash(struct mc_run *run, uint32_t argument)
     memcpy(m, &after, sizeof(after));
 }
 
+/* What rots is what recovery reports, and what was spoken of is excused. */
+void mc_rot(struct mc_run *run, unsigned lost)
+{
+    struct mc_member *m = run->m;
+    struct mc_disk *d = &m->disk;
+    mc_crash(run, 0);
+    if (d->damage == 0) {
+        d->damage_index = d->log.last;
+        d->damage_term = mc_chain_at(d->log.chain[d->log.last])->term;
+    }
+    d->damage = RAFT_DAMAGE_HOLE;
+    if (lost > 0) {
+        mc_log_put(&d->log, d->log.last - lost, d->log.chain[d->log.last - lost]);
+    }
+    m->ack_term = m->ack_index = 0;
+    m->ack_chain = 0;
+    if (run->scope->rot_vote) {
+        d->damage |= RAFT_DAMAGE_VOTE;
+        d->term = d->vote = d->commit = 0;
+        m->promise_term = m->promise_vote = 0;
+    }
+}
+
 static void boot_event(struct mc_run *run, struct raft_event ev, struct raft_accept *accept)
 {
     ev.now = run->now;
@@ -193,6 +216,8 @@ static void boot_entries(struct mc_run *run)
     struct mc_member *m = run->m;
     const struct mc_log *d = &m->disk.log;
     struct raft_entry entries[MC_LOG_MAX];
+    struct raft_config_at configs[MC_LOG_MAX];
+    uint32_t configs_count = 0;
     struct raft_accept accept = {0, 0, 0, 0};
     unsigned count = (unsigned)d->last - d->base;
     memset(entries, 0, sizeof(entries));
@@ -200,13 +225,19 @@ static void boot_entries(struct mc_run *run)
         const struct mc_link *l = mc_chain_at(d->chain[d->base + 1u + i]);
         entries[i].term = l->term;
         entries[i].type = l->type;
-        entries[i].bytes = l->type == RAFT_ENTRY_COMMAND;
+        entries[i].bytes = mc_entry_bytes(l->type);
+        if (l->type == RAFT_ENTRY_CONFIG) {
+            configs[configs_count].index = d->base + 1u + i;
+            mc_config_fill(l->value, &configs[configs_count++].config);
+        }
     }
     boot_event(run,
                (struct raft_event){.type = RAFT_EV_BOOT_ENTRIES,
                                    .first = d->base + 1u,
                                    .entries = entries,
-                                   .count = count},
+                                   .count = count,
+                                   .configs = configs,
+                                   .configs_count = configs_count},
                &accept);
     for (uint32_t i = 0; i < accept.count; i++) {
         unsigned index = (unsigned)accept.first + i;
@@ -216,6 +247,21 @@ static void boot_entries(struct mc_run *run)
             return;
         }
         mc_log_put(&m->log, index, c);
+    }
+}
+
+static void boot_damage(struct mc_run *run)
+{
+    const struct mc_disk *d = &run->m->disk;
+    struct raft_event ev = {.type = RAFT_EV_BOOT_DAMAGE,
+                            .value = d->damage,
+                            .index = d->damage_index,
+                            .hardstate = {.term = d->damage_term}};
+    if (run->scope->mutant == MC_M_ROT_AS_HOLE) {
+        ev.value &= ~(uint64_t)RAFT_DAMAGE_VOTE;
+    }
+    if (d->damage != 0 && run->scope->mutant != MC_M_SILENT_ROT) {
+        boot_event(run, ev, NULL);
     }
 }
 
@@ -230,7 +276,10 @@ void mc_boot(struct mc_run *run)
     if (raft_init(mc_core(m), raft_size(&o), &o) == NULL) {
         mc_die("the options of the model are out of range");
     }
-    mc_snapshot_of(run->scope, m->disk.snap_chain, &s);
+    mc_snapshot_of(m->disk.snap_chain, &s);
+    if (m->disk.snap_index == 0 && !mc_member_in(mc_config_at(MC_CONFIG_FIRST)->voters, m)) {
+        mc_config_fill(MC_CONFIG_NONE, &s.config); /* is to join: knows nobody */
+    }
     m->applied = m->disk.snap_index;
     m->applied_chain = m->disk.snap_chain;
     m->log.base = m->log.last = m->applied;
@@ -241,6 +290,7 @@ void mc_boot(struct mc_run *run)
                                    .hardstate = {m->disk.term, m->disk.vote, m->disk.commit}},
                NULL);
     boot_entries(run);
+    boot_damage(run);
     boot_event(run, (struct raft_event){.type = RAFT_EV_BOOT_DONE}, NULL);
     if (raft_check(mc_core(m), NULL, 0) != 0) {
         mc_broken(run, "raft_check, after boot");

@@ -30,28 +30,22 @@ void mc_options(const struct mc_scope *scope, unsigned id, unsigned boots, struc
     o->election_max = o->election_min; /* no jitter: the search decides who is first */
     o->priority = 2;                   /* so loyalty ends well before the own timer */
     o->disk_stall = scope->stall ? o->election_min : (raft_ns)1 << 40;
-    o->link_hint = MC_UNIT / 2;
-    o->inflight_msgs_max = 2;
+    o->link_hint = mc_timed(scope) ? 0 : MC_UNIT / 2;
+    o->lease_drift_ppm = scope->drift_ppm;
+    o->inflight_msgs_max = MC_INFLIGHT;
     o->log_slots = 32;
     o->reads_max = MC_READS * 2;
     o->chunk_bytes = 1;
     o->chunks_inflight_max = 2;
 }
 
-void mc_config_of(const struct mc_scope *s, struct raft_config *ret)
-{
-    memset(ret, 0, sizeof(*ret));
-    ret->count = s->nodes;
-    for (uint32_t i = 0; i < s->nodes; i++) {
-        ret->members[i] = (struct raft_member){i + 1, RAFT_VOTER};
-    }
-}
-
 /* Files of equal content have equal names: snapshots are the same bytes on all members. */
-void mc_snapshot_of(const struct mc_scope *s, mc_chain chain, struct raft_snapshot *ret)
+void mc_snapshot_of(mc_chain chain, struct raft_snapshot *ret)
 {
+    unsigned index;
     memset(ret, 0, sizeof(*ret));
-    mc_config_of(s, &ret->config);
+    mc_config_fill(mc_config_on(chain, &index), &ret->config);
+    ret->config_index = index;
     ret->index = mc_chain_at(chain)->index;
     ret->term = mc_chain_at(chain)->term;
     ret->snap_id = chain;
@@ -65,8 +59,8 @@ static void keep_entries(struct mc_run *run, const struct raft_event *ev,
                          const struct raft_accept *a, const uint8_t *values)
 {
     struct mc_log *log = &run->m->log;
-    if (a->count == 0) {
-        return;
+    if (a->count == 0 || ev->type == RAFT_EV_PROPOSE_CONFIG) {
+        return; /* the latter: follow_log */
     }
     if (a->first <= log->base || a->first > (raft_index)log->last + 1) {
         mc_broken(run, "the core takes entries where the host has no log");
@@ -85,24 +79,78 @@ static void keep_entries(struct mc_run *run, const struct raft_event *ev,
     }
 }
 
-/* The core's own first entry of a term comes without a word; everything else would be an error. */
+/* S6: what a leader may append as a configuration, and when. */
+static void check_change(struct mc_run *run, unsigned index)
+{
+    unsigned before_index;
+    const struct mc_log *log = &run->m->log;
+    unsigned before = mc_config_on(log->chain[index - 1], &before_index);
+    struct raft_status s;
+    raft_status(mc_core(run->m), &s);
+    const char *broken = mc_config_follows(before, mc_chain_at(log->chain[index])->value);
+    if (broken != NULL) {
+        mc_broken(run, broken);
+    }
+    if (s.commit < before_index) {
+        mc_broken(run, "S6: a second change begins before the first is committed");
+    }
+    if (mc_chain_at(log->chain[s.commit])->term != s.term) {
+        mc_broken(run, "S6: a leader changes the members before it committed anything itself");
+    }
+}
+
+/* What the core appends by itself, the first entry of a term and the steps of a change, comes without
+ * a word; everything else would be an error. */
 static void follow_log(struct mc_run *run)
 {
     struct mc_log *log = &run->m->log;
+    const struct raft *r = mc_core(run->m);
     struct raft_status s;
-    raft_status(mc_core(run->m), &s);
+    raft_status(r, &s);
     if (s.last > MC_LOG_MAX || s.term >= MC_TERMS) {
         run->out->cut = 1;
         return;
     }
-    const struct raft_entry *e = raft_entry_at(mc_core(run->m), s.last);
-    if (s.last == (raft_index)log->last + 1 && e != NULL && e->type == RAFT_ENTRY_NOOP) {
-        mc_log_put(log, (unsigned)s.last,
-                   mc_chain_child(log->chain[log->last], (unsigned)e->term, e->type, 0));
+    while (log->last < s.last) {
+        unsigned index = log->last + 1u;
+        const struct raft_entry *e = raft_entry_at(r, index);
+        unsigned value = 0;
+        if (e == NULL || e->type == RAFT_ENTRY_COMMAND) {
+            break;
+        }
+        if (e->type == RAFT_ENTRY_CONFIG) {
+            value = mc_config_number(&raft_config_at(r, index)->config);
+        }
+        mc_log_put(log, index,
+                   mc_chain_child(log->chain[index - 1], (unsigned)e->term, e->type, value));
+        if (e->type == RAFT_ENTRY_CONFIG) {
+            check_change(run, index);
+        }
     }
     if (s.last != log->last) {
         mc_broken(run, "the core's log ends elsewhere than the host's");
     }
+}
+
+static int bends(enum mc_mutant m)
+{
+    return m == MC_M_COUNT_LEARNER || m == MC_M_JOINT_HALF || m == MC_M_LEAVE_EARLY ||
+           m == MC_M_CHANGE_EARLY;
+}
+
+static void note_commit(struct mc_run *run, raft_index before, unsigned config)
+{
+    struct raft_status s;
+    raft_status(mc_core(run->m), &s);
+    if (s.role != RAFT_LEADER || s.commit <= before) {
+        return;
+    }
+    if (run->out->commits_count == MC_COMMITS_MAX) {
+        mc_broken(run, "one event moves the commit index again and again");
+        return;
+    }
+    run->out->commits[run->out->commits_count++] =
+        (struct mc_commit){(uint8_t)s.commit, (uint8_t)config};
 }
 
 int mc_core_event(struct mc_run *run, struct raft_event *ev, unsigned value)
@@ -111,6 +159,9 @@ int mc_core_event(struct mc_run *run, struct raft_event *ev, unsigned value)
     struct raft_accept accept = {0, 0, 0, 0};
     uint8_t values[MC_LOG_MAX] = {(uint8_t)value};
     char why[8] = "";
+    struct raft_status s;
+    raft_status(r, &s);
+    unsigned config = mc_config_number(&raft_config_at(r, s.last)->config);
     ev->now = run->now;
     if (ev->type == RAFT_EV_RECV) {
         const struct mc_msg *m = (const struct mc_msg *)(const void *)ev->msg;
@@ -118,7 +169,14 @@ int mc_core_event(struct mc_run *run, struct raft_event *ev, unsigned value)
             values[i] = m->entries[i].value;
         }
     }
+    if (bends(run->scope->mutant)) {
+        mc_bend(r, run->scope->mutant, ev->type);
+    }
     int rv = raft_step(r, ev, &accept);
+    if (bends(run->scope->mutant)) {
+        mc_unbend(r);
+    }
+    note_commit(run, s.commit, config);
     if (rv == 0) {
         keep_entries(run, ev, &accept, values);
     }
@@ -217,11 +275,29 @@ static void apply(struct mc_run *run, raft_index commit)
          "the core refuses APPLIED");
 }
 
+static int written(struct mc_run *run, unsigned count)
+{
+    if (run->m->writes_count < count) {
+        return 0;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        mc_write_finish(run);
+    }
+    if (run->scope->mutant != MC_M_ACK_EARLY) {
+        must(run,
+             (struct raft_event){.type = RAFT_EV_IO_DONE,
+                                 .io_seq = mc_io_done(mc_core(run->m)) + count},
+             "the core refuses IO_DONE");
+    }
+    return 1;
+}
+
 /* One round. Return: 1 when there is more to do. */
 static int one_round(struct mc_run *run)
 {
     struct mc_member *m = run->m;
     const struct raft_actions *a = raft_poll(mc_core(m));
+    follow_log(run);
     struct raft_msg chunk = {0};
     uint64_t io_seq = 0;
     for (uint32_t i = 0; i < a->persist_count; i++) {
@@ -254,6 +330,9 @@ static int one_round(struct mc_run *run)
                                  .offset = chunk.offset + chunk.count},
              "the core refuses SNAP_STORED");
         more = 1;
+    }
+    if (io_seq != 0 && mc_member_in(run->scope->quick, m)) {
+        more |= written(run, m->writes_count);
     }
     if (io_seq != 0 && run->scope->mutant == MC_M_ACK_EARLY) {
         must(run, (struct raft_event){.type = RAFT_EV_IO_DONE, .io_seq = io_seq},
@@ -296,6 +375,7 @@ static void mutate(const struct mc_run *run, struct mc_msg *m)
     if (run->scope->mutant == MC_M_TERM_BLIND && refuses) {
         h->term = s.term;
         h->flags = 0;
+        h->seq = mc_last_seq(mc_core_of(run->m));
         h->index = h->hint = 0;
     }
 }
@@ -304,7 +384,8 @@ static void receive(struct mc_run *run, uint32_t number)
 {
     struct mc_msg m = *mc_msg_at(number);
     struct raft_entry entries[MC_LOG_MAX];
-    struct raft_config_at config = {0};
+    struct raft_config_at configs[MC_LOG_MAX];
+    uint32_t configs_count = 0;
     memset(entries, 0, sizeof(entries));
     if (run->scope->mutant != MC_SOUND) {
         mutate(run, &m);
@@ -312,15 +393,24 @@ static void receive(struct mc_run *run, uint32_t number)
     for (unsigned i = 0; i < m.count; i++) {
         entries[i].term = m.entries[i].term;
         entries[i].type = m.entries[i].type;
-        entries[i].bytes = m.entries[i].type == RAFT_ENTRY_COMMAND;
+        entries[i].bytes = mc_entry_bytes(m.entries[i].type);
+        if (m.entries[i].type == RAFT_ENTRY_CONFIG) {
+            configs[configs_count].index = m.head.index + 1 + i;
+            mc_config_fill(m.entries[i].value, &configs[configs_count++].config);
+        }
     }
-    mc_config_of(run->scope, &config.config);
+    if (m.head.type == RAFT_MSG_SNAPSHOT) {
+        unsigned index;
+        mc_config_fill(mc_config_on(m.snapshot, &index), &configs[0].config);
+        configs[0].index = index;
+        configs_count = 1;
+    }
     struct raft_event ev = {.type = RAFT_EV_RECV,
                             .msg = &m.head,
                             .entries = entries,
                             .count = m.head.count,
-                            .configs = &config,
-                            .configs_count = m.head.type == RAFT_MSG_SNAPSHOT};
+                            .configs = configs,
+                            .configs_count = configs_count};
     if (mc_core_event(run, &ev, 0) != 0) {
         mc_broken(run, "the core refuses a message");
     }
@@ -333,6 +423,21 @@ static int propose(struct mc_run *run, unsigned value)
     return mc_core_event(run, &ev, value) == 0;
 }
 
+static int change(struct mc_run *run, unsigned which)
+{
+    struct raft_config to = {0};
+    struct raft_event ev = {.type = RAFT_EV_PROPOSE_CONFIG, .config = &to};
+    for (unsigned i = 0; i < MC_NODES; i++) {
+        int votes = run->scope->targets[which][0] >> i & 1;
+        int learns = run->scope->targets[which][1] >> i & 1;
+        if (votes || learns) {
+            to.members[to.count++] =
+                (struct raft_member){i + 1, votes ? (uint32_t)RAFT_VOTER : (uint32_t)RAFT_LEARNER};
+        }
+    }
+    return mc_core_event(run, &ev, 0) == 0;
+}
+
 static int take_snapshot(struct mc_run *run, unsigned keep)
 {
     struct mc_member *m = run->m;
@@ -340,7 +445,11 @@ static int take_snapshot(struct mc_run *run, unsigned keep)
     if (m->applied <= m->disk.snap_index || m->install) {
         return 0;
     }
-    mc_snapshot_of(run->scope, m->applied_chain, &s);
+    mc_snapshot_of(m->applied_chain, &s);
+    if (mc_config_number(&raft_config_at(mc_core(m), m->applied)->config) !=
+        mc_config_number(&s.config)) {
+        return 0; /* joins: has not heard yet who the members are, and would say so to others */
+    }
     m->disk.snap_index = m->applied;
     m->disk.snap_term = (uint8_t)s.term;
     m->disk.snap_chain = m->applied_chain;
@@ -381,7 +490,7 @@ static int end_install(struct mc_run *run, int good)
     if (!m->install) {
         return 0;
     }
-    mc_snapshot_of(run->scope, m->install_chain, &s);
+    mc_snapshot_of(m->install_chain, &s);
     if (!good) {
         m->install = 0;
         m->install_index = m->install_term = 0;
@@ -401,23 +510,6 @@ static int end_install(struct mc_run *run, int good)
     stand_at(run);
     must(run, (struct raft_event){.type = RAFT_EV_APPLIED, .index = s.index},
          "the core refuses APPLIED");
-    return 1;
-}
-
-static int written(struct mc_run *run, unsigned count)
-{
-    if (run->m->writes_count < count) {
-        return 0;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        mc_write_finish(run);
-    }
-    if (run->scope->mutant != MC_M_ACK_EARLY) {
-        must(run,
-             (struct raft_event){.type = RAFT_EV_IO_DONE,
-                                 .io_seq = mc_io_done(mc_core(run->m)) + count},
-             "the core refuses IO_DONE");
-    }
     return 1;
 }
 
@@ -449,6 +541,9 @@ int mc_host_event(struct mc_run *run, enum mc_kind kind, uint32_t argument)
         return 1;
     case MC_POLL:
         return 1;
+    case MC_PASS:
+        mc_pass(mc_core(run->m), argument);
+        return 1;
     case MC_TICK:
     case MC_PAUSE:
     case MC_ELAPSE:
@@ -457,6 +552,8 @@ int mc_host_event(struct mc_run *run, enum mc_kind kind, uint32_t argument)
         return written(run, argument);
     case MC_PROPOSE:
         return propose(run, argument);
+    case MC_CONFIG:
+        return change(run, argument);
     case MC_SNAP:
         return take_snapshot(run, argument);
     case MC_INSTALL:
@@ -467,6 +564,7 @@ int mc_host_event(struct mc_run *run, enum mc_kind kind, uint32_t argument)
         break;
     case MC_READ:
         ev.type = RAFT_EV_READ;
+        ev.value = (uint64_t)mc_timed(run->scope);
         break;
     case MC_TRANSFER:
         ev.type = RAFT_EV_TRANSFER;

@@ -19,17 +19,21 @@
 #include <stddef.h>
 #include <coord/raft.h>
 
-#define MC_NODES      3
-#define MC_LOG_MAX    14     /* indexes 1 .. 14 */
-#define MC_WRITES_MAX 8      /* writes under way at one member */
-#define MC_NET_MAX    26     /* messages in the network; what is sent beyond is lost */
-#define MC_SENDS_MAX  24     /* messages and read answers out of one event */
-#define MC_TERMS      8      /* terms 0 .. 7 */
-#define MC_STATES_MAX 12000u /* thousands of worlds: a scope that has more does not end */
-#define MC_STEPS_MAX  512
-#define MC_READS      2   /* reads of one world */
-#define MC_UNIT       32u /* nanoseconds of the models' clock: timers are small multiples of it */
-#define MC_NOW        ((raft_ns)1 << 20) /* what every member's clock shows between events */
+#define MC_NODES       4
+#define MC_LOG_MAX     14    /* indexes 1 .. 14 */
+#define MC_WRITES_MAX  8     /* writes under way at one member */
+#define MC_NET_MAX     26    /* messages in the network; what is sent beyond is lost */
+#define MC_SENDS_MAX   24    /* messages and read answers out of one event */
+#define MC_COMMITS_MAX 4     /* times that one event moves a leader's commit index */
+#define MC_INFLIGHT    2     /* APPEND messages under way to one peer */
+#define MC_TERMS       8     /* terms 0 .. 7 */
+#define MC_STATES_MAX  9000u /* thousands of worlds: a scope that has more does not end */
+#define MC_STEPS_MAX   512
+#define MC_READS       2   /* reads of one world */
+#define MC_UNIT        32u /* nanoseconds of the models' clock: timers are small multiples of it */
+#define MC_NOW         ((raft_ns)1 << 20) /* what every member's clock shows between events */
+
+struct mc_scope;
 
 /* --- histories and messages (intern.c) ------------------------------------------------------ */
 
@@ -42,7 +46,7 @@ struct mc_link {
     uint8_t index;
     uint8_t term;
     uint8_t type;
-    uint8_t value; /* of a COMMAND: number of the proposal */
+    uint8_t value; /* COMMAND: number of the proposal. CONFIG: of the configuration */
 };
 
 struct mc_log {
@@ -70,6 +74,29 @@ mc_chain mc_chain_prefix(mc_chain chain, unsigned index);
 /* 1 when a is a prefix of b or equal to it. */
 int mc_chain_within(mc_chain a, mc_chain b);
 
+/* --- configurations (config.c) --------------------------------------------------------------- */
+
+/* Sets of members: bit i stands for member i + 1. */
+struct mc_config {
+    uint8_t voters, old, learners;
+    uint8_t promote, demote, remove; /* marks */
+};
+
+/* Configurations are numbered; the scope's first one is MC_CONFIG_FIRST, nobody is MC_CONFIG_NONE. */
+#define MC_CONFIG_NONE  0
+#define MC_CONFIG_FIRST 1
+
+void mc_configs_reset(const struct mc_scope *s);
+unsigned mc_config_number(const struct raft_config *c);
+const struct mc_config *mc_config_at(unsigned number);
+void mc_config_fill(unsigned number, struct raft_config *ret);
+/* The newest configuration on a prefix; *ret_index is 0 for the first one. Return: its number. */
+unsigned mc_config_on(mc_chain chain, unsigned *ret_index);
+/* 1 when the members hold a majority (of both halves while joint). */
+int mc_config_quorum(const struct mc_config *c, unsigned members);
+/* S6: may `next` follow on `before`, at a leader? Return: the broken rule, or NULL. */
+const char *mc_config_follows(unsigned before, unsigned next);
+
 uint32_t mc_msg_number(const struct mc_msg *m);
 const struct mc_msg *mc_msg_at(uint32_t number);
 uint32_t mc_msgs_count(void);
@@ -86,7 +113,7 @@ void *mc_alloc(size_t bytes);
 void *mc_grow(void *old, size_t bytes);
 void mc_die(const char *why);
 
-/* --- what is explored (scope.c, mutant.c) --------------------------------------------------- */
+/* --- what is explored (scope.c and others) -------------------------------------------------- */
 
 /* Choices that are counted; each world may use so many. */
 enum mc_budget {
@@ -106,18 +133,27 @@ enum mc_budget {
     MC_B_HOLD,     /* events after which the host does not poll yet */
     MC_B_OVERTAKE, /* ordered scopes: messages that arrive before earlier ones of their link */
     MC_B_LOSE,     /* ordered scopes: first messages of a link that are lost */
+    MC_B_CONFIG,   /* membership changes asked for */
+    MC_B_PASS,     /* timed scopes: steps of time */
+    MC_B_ROT,      /* crashes in which the disk loses what it had */
     MC_BUDGETS
 };
 
 /* Rules broken on purpose, to see that the search finds it. */
 enum mc_mutant {
     MC_SOUND,
-    MC_M_ACK_EARLY,    /* the host completes writes before the disk has them */
-    MC_M_FORGET_VOTE,  /* the disk loses the vote in a crash */
-    MC_M_LOG_BLIND,    /* voters believe every candidate's log to be complete */
-    MC_M_MATCH_BLIND,  /* followers believe that the entry before the new ones matches */
-    MC_M_TERM_BLIND,   /* refusals for an old term arrive as consent */
-    MC_M_LOSE_ENTRIES, /* the disk drops the newest entry in a crash */
+    MC_M_ACK_EARLY,     /* the host completes writes before the disk has them */
+    MC_M_FORGET_VOTE,   /* the disk loses the vote in a crash */
+    MC_M_LOG_BLIND,     /* voters believe every candidate's log to be complete */
+    MC_M_MATCH_BLIND,   /* followers believe that the entry before the new ones matches */
+    MC_M_TERM_BLIND,    /* refusals for an old term arrive as consent */
+    MC_M_LOSE_ENTRIES,  /* the disk drops the newest entry in a crash */
+    MC_M_COUNT_LEARNER, /* learners count like voters */
+    MC_M_JOINT_HALF,    /* of a joint configuration the incoming half suffices */
+    MC_M_LEAVE_EARLY,   /* a joint configuration is left before it is committed */
+    MC_M_SILENT_ROT,    /* the host does not tell that the disk lost entries */
+    MC_M_ROT_AS_HOLE,   /* nor that it lost a vote */
+    MC_M_CHANGE_EARLY,  /* a new leader changes the members before it committed anything */
 };
 
 /* How the world stands when the search begins. */
@@ -127,6 +163,9 @@ enum mc_start {
     MC_BEHIND,   /* the same; then members 1 and 2 took a proposal and a snapshot without 3 */
     MC_DIVERGED, /* member 1 has entries of term 1 that nobody else has; nobody heard of it since */
     MC_FORGOTTEN, /* led; member 1 lost its newest entry in a crash, and member 3 alone has it on disk */
+    MC_LEARNING, /* led; asked for the scope's first target: what came of it is committed, what was
+                    sent to the members of the target who are new is under way */
+    MC_JOINT,    /* the same, up to where the leader has just appended a joint configuration */
     MC_FORKED, /* then member 2 leads term 2, has compacted its log, and member 1 needs that snapshot */
 };
 
@@ -142,31 +181,52 @@ enum mc_goal {
     MC_G_INSTALLED,   /* a snapshot was received and loaded */
     MC_G_PROPOSED,    /* a proposal was committed */
     MC_G_STALLED,     /* a leader stepped down within its term */
+    MC_G_JOINT,       /* a leader's newest configuration is joint */
+    MC_G_CHANGED,     /* what a change asked for is committed */
+    MC_G_CUT_OFF,     /* a leader that votes no more has stepped down */
+    MC_G_FELL_BACK,   /* a configuration was superseded */
+    MC_G_LEASE,       /* a read was answered by the lease */
+    MC_G_REPAIRED,    /* a member has made good what its disk lost */
     MC_GOALS
 };
 
 struct mc_scope {
     const char *name;
     const char *what;
-    unsigned nodes;
+    unsigned nodes;        /* all members, those that join later too */
+    uint8_t voters;        /* who votes at first; 0: all */
+    uint8_t targets[2][2]; /* of the changes: who votes in the end, who learns */
     enum mc_start start;
     uint8_t budget[MC_BUDGETS];
     uint8_t may_timeout; /* bit i: member i + 1 may let its election timer run out; 0: all */
     uint8_t may_crash;
+    uint8_t may_rot;
+    uint8_t rot_vote; /* the term and vote are lost as well */
     uint8_t may_propose;
     uint8_t may_read;
-    uint32_t mute;     /* bit t: messages of type t are always lost */
-    uint8_t split;     /* unfinished ENTRIES writes may leave some of their entries */
-    uint8_t ordered;   /* links keep their order: what comes first blocks the rest */
-    uint32_t goals;    /* bit g: a search that never reaches g proves nothing */
-    uint8_t stall;     /* disks may count as stalled */
-    uint8_t no_speech; /* leave out the check of durability before speech */
+    uint32_t mute;   /* bit t: messages of type t are always lost */
+    uint8_t quick;   /* members whose disks are done with a write at once */
+    uint8_t split;   /* unfinished ENTRIES writes may leave some of their entries */
+    uint8_t ordered; /* links keep their order: what comes first blocks the rest */
+    uint32_t goals;  /* bit g: a search that never reaches g proves nothing */
+    uint8_t stall;   /* disks may count as stalled */
+    /* Timed scopes: time passes everywhere at once, in steps; rate: by how many ns of its clock for
+     * each member. Timers run out when they are due, reads may be answered by the lease. */
+    uint8_t rate[MC_NODES];
+    uint32_t drift_ppm; /* what the options allow clocks to run apart */
+    uint8_t no_speech;  /* leave out the check of durability before speech */
     enum mc_mutant mutant;
-    unsigned states_max; /* in thousands; 0: MC_STATES_MAX, and more is an error */
+    unsigned states_max; /* in thousands: what is beyond is left out; 0: MC_STATES_MAX, and more is
+                            an error */
 };
 
+/* Searched by default, in two lists; with --long; and with a rule broken (scope_broken.c). */
 extern const struct mc_scope mc_scopes[];
 extern const unsigned mc_scopes_count;
+extern const struct mc_scope mc_scopes_change[];
+extern const unsigned mc_scopes_change_count;
+extern const struct mc_scope mc_scopes_long[];
+extern const unsigned mc_scopes_long_count;
 extern const struct mc_scope mc_mutants[];
 extern const unsigned mc_mutants_count;
 
@@ -190,8 +250,9 @@ struct mc_disk {
     uint8_t commit;
     uint8_t snap_index;
     uint8_t snap_term;
-    uint8_t spare;
+    uint8_t damage; /* enum raft_damage: what recovery reports */
     mc_chain snap_chain;
+    uint8_t damage_index, damage_term; /* the last entry that it had */
     struct mc_log log;
 };
 
@@ -231,11 +292,13 @@ enum mc_kind {
     MC_TICK,   /* time passes until the next timer */
     MC_PAUSE,  /* time passes beyond all timers */
     MC_ELAPSE, /* time passes until just before the next timer */
+    MC_PASS,   /* timed scopes: a step of time, for all */
     MC_CAMPAIGN,
     MC_WRITTEN,  /* the oldest write under way is complete; argument: how many */
     MC_PROPOSE,  /* argument: number of the proposal */
     MC_READ,     /* argument: cookie */
     MC_TRANSFER, /* argument: peer */
+    MC_CONFIG,   /* argument: which of the scope's targets */
     MC_SNAP,     /* take a snapshot of what is applied; argument: how many entries stay before it */
     MC_INSTALL,  /* the received snapshot is loaded */
     MC_REJECT,   /* or damaged */
@@ -243,6 +306,7 @@ enum mc_kind {
     MC_LINK_DOWN,
     MC_CRASH, /* argument: how many records of unfinished writes survive; bit 8: so does the file
                    of a received snapshot */
+    MC_ROT,   /* crashes, and the disk has lost entries; argument: how many, the newest ones */
     MC_START
 };
 
@@ -259,14 +323,23 @@ struct mc_view {
     uint8_t leader, commit, applied, first;
     uint8_t last, disk_term, writes_count, records; /* records: of the writes under way */
     uint8_t install, loyal, unpolled, snap_index;
+    uint8_t due; /* a timer has run out */
+    uint8_t repairing;
     uint8_t vote, stable, boots, transfer_to;
-    uint8_t match[MC_NODES]; /* of a leader: what it believes durable at each */
-    struct mc_log log;       /* in memory, or on disk while it is down */
+    uint8_t seq;                  /* of a leader: of its last request */
+    uint8_t config, config_index; /* the newest */
+    uint8_t match[MC_NODES];      /* of a leader: what it believes durable at each member */
+    struct mc_log log;            /* in memory, or on disk while it is down */
     struct mc_disk disk;
 };
 
 struct mc_answer {
     uint8_t cookie, result, index;
+};
+
+/* A leader's commit index rose to `index` by the majorities of this configuration. */
+struct mc_commit {
+    uint8_t index, config;
 };
 
 /* What an event did. */
@@ -278,6 +351,8 @@ struct mc_outcome {
     uint8_t answers_count;
     const char *broken; /* a rule that the member or its host broke; NULL: none */
     struct mc_answer answers[MC_READS * 2];
+    uint8_t commits_count;
+    struct mc_commit commits[MC_COMMITS_MAX];
     uint32_t sends[MC_SENDS_MAX]; /* last: kept only as far as it is used */
 };
 
@@ -298,6 +373,11 @@ size_t mc_members_bytes(void);
 /* Bytes of a member with the core's block. */
 size_t mc_member_bytes(void);
 
+static inline int mc_member_in(unsigned set, const struct mc_member *m)
+{
+    return (int)(set >> (m->id - 1) & 1);
+}
+
 static inline struct raft *mc_core(struct mc_member *m)
 {
     return (struct raft *)(void *)m->align;
@@ -306,6 +386,11 @@ static inline struct raft *mc_core(struct mc_member *m)
 static inline const struct raft *mc_core_of(const struct mc_member *m)
 {
     return (const struct raft *)(const void *)m->align;
+}
+
+static inline int mc_timed(const struct mc_scope *s)
+{
+    return s->rate[0] != 0;
 }
 
 /* What is gathered while one event runs. */
@@ -322,13 +407,17 @@ static inline void mc_broken(struct mc_run *run, const char *rule)
 }
 
 /* host.c */
+/* Payload bytes of an entry of this type, everywhere. */
+static inline uint32_t mc_entry_bytes(unsigned type)
+{
+    return type == RAFT_ENTRY_CONFIG ? RAFT_CONFIG_BYTES : type == RAFT_ENTRY_COMMAND;
+}
 /* One event for the core; the host's log follows. Return: what raft_step returned. */
 int mc_core_event(struct mc_run *run, struct raft_event *ev, unsigned value);
 /* Poll and carry out until the core is at rest. */
 void mc_rounds(struct mc_run *run);
-/* The snapshot at index, as the hosts name it. */
-void mc_snapshot_of(const struct mc_scope *s, mc_chain chain, struct raft_snapshot *ret);
-void mc_config_of(const struct mc_scope *s, struct raft_config *ret);
+/* The snapshot at the end of chain, as the hosts name it. */
+void mc_snapshot_of(mc_chain chain, struct raft_snapshot *ret);
 /* Return: 0 when the event does not apply now. */
 int mc_host_event(struct mc_run *run, enum mc_kind kind, uint32_t argument);
 void mc_options(const struct mc_scope *scope, unsigned id, unsigned boots, struct raft_options *o);
@@ -339,6 +428,7 @@ void mc_write_begin(struct mc_run *run, const struct raft_persist *p);
 /* The first write under way is on disk. */
 void mc_write_finish(struct mc_run *run);
 void mc_crash(struct mc_run *run, uint32_t argument);
+void mc_rot(struct mc_run *run, unsigned lost);
 void mc_boot(struct mc_run *run);
 unsigned mc_records(const struct mc_member *m);
 void mc_log_put(struct mc_log *log, unsigned first, mc_chain chain);
@@ -356,8 +446,14 @@ void mc_canon(struct raft *r, uint64_t rng);
 /* 1 when the member refuses others' elections for a leader it heard. */
 int mc_loyal(const struct raft *r);
 void mc_set_random(struct raft *r, uint64_t rng);
+/* Make the core break a rule during one event, and behave again. */
+void mc_bend(struct raft *r, enum mc_mutant mutant, uint32_t event);
+void mc_unbend(struct raft *r);
 raft_ns mc_clock(const struct raft *r);
+/* The member's clock goes on, though nothing happens at it. */
+void mc_pass(struct raft *r, raft_ns by);
 uint64_t mc_io_done(const struct raft *r);
+uint64_t mc_last_seq(const struct raft *r);
 
 /* pack.c */
 size_t mc_pack(const uint64_t *words, size_t count, uint64_t *ret_packed);

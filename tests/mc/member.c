@@ -105,6 +105,7 @@ void mc_members_reset(const struct mc_scope *scope)
     free(pool.blocks);
     memset(&pool, 0, sizeof(pool));
     mc_intern_reset();
+    mc_configs_reset(scope);
     memset(&act, 0, sizeof(act));
     act.sa_handler = on_trap;
     act.sa_flags = SA_NODEFER;
@@ -147,11 +148,17 @@ static void look(const struct mc_member *m, struct mc_view *v)
     v->last = (uint8_t)s.last;
     v->vote = (uint8_t)s.vote;
     v->stable = (uint8_t)s.stable;
+    v->repairing = (uint8_t)s.repairing;
     v->transfer_to = (uint8_t)s.transfer_to;
-    for (uint32_t i = 0; i < s.peers_count && i < MC_NODES; i++) {
-        v->match[i] = (uint8_t)s.peers[i].match;
+    for (uint32_t i = 0; i < s.peers_count; i++) {
+        v->match[s.peers[i].id - 1] = (uint8_t)s.peers[i].match;
     }
+    v->seq = v->role == RAFT_LEADER ? (uint8_t)mc_last_seq(mc_core_of(m)) : 0;
+    const struct raft_config_at *c = raft_config_at(mc_core_of(m), s.last);
+    v->config = (uint8_t)mc_config_number(&c->config);
+    v->config_index = (uint8_t)c->index;
     v->loyal = (uint8_t)mc_loyal(mc_core_of(m));
+    v->due = raft_deadline(mc_core_of(m)) <= MC_NOW;
 }
 
 static uint32_t *slot_of(const uint64_t *packed, size_t words)
@@ -265,6 +272,20 @@ static void settle(struct mc_run *run)
     mc_canon(mc_core(m), random_of(m));
 }
 
+/* The host has seen that the core is whole again, and notes it on the disk. */
+static void end_repair(struct mc_run *run)
+{
+    struct mc_member *m = run->m;
+    struct raft_status s;
+    if (!m->up || m->disk.damage == 0) {
+        return;
+    }
+    raft_status(mc_core(m), &s);
+    if (!s.repairing) {
+        m->disk.damage = m->disk.damage_index = m->disk.damage_term = 0;
+    }
+}
+
 static void run_event(struct mc_run *run, enum mc_kind kind, uint32_t argument)
 {
     struct raft_status before;
@@ -274,6 +295,8 @@ static void run_event(struct mc_run *run, enum mc_kind kind, uint32_t argument)
         mc_boot(run);
     } else if (kind == MC_CRASH) {
         mc_crash(run, argument);
+    } else if (kind == MC_ROT) {
+        mc_rot(run, argument);
     } else {
         raft_status(mc_core(m), &before);
         if (!mc_host_event(run, kind, argument)) {
@@ -282,10 +305,12 @@ static void run_event(struct mc_run *run, enum mc_kind kind, uint32_t argument)
         }
         m->unpolled = kind == MC_RECV_HOLD ? 1 : m->unpolled;
     }
-    if (m->up && kind != MC_RECV_HOLD && run->out->broken == NULL && !run->out->cut) {
+    if (m->up && kind != MC_RECV_HOLD && kind != MC_PASS && run->out->broken == NULL &&
+        !run->out->cut) {
         mc_rounds(run);
     }
     if (run->out->broken == NULL && !run->out->cut) {
+        end_repair(run);
         mc_check_member(run, &before);
     }
 }

@@ -2,15 +2,20 @@
 /*
  * rules.c: what must hold between members, after each event at one of them (Raft, Figure 3).
  *
- *   W1  Election safety: a term has one leader, ever.
+ *   W1  Election safety: a term has one leader, ever, voted for by a quorum of its own newest
+ *       configuration.
  *   W2  Log matching: two logs with an entry of one index and term are equal up to it.
  *   W3  Leader completeness: a leader's log holds everything committed in earlier terms.
  *   W4  State machine safety: what is committed is one history; each member's commit index is a
- *       prefix of it, and only a leader moves its end, by an entry of its own term that is on a
- *       majority of disks.
+ *       prefix of it, and only a leader moves its end, by an entry of its own term that is on the
+ *       disks of a quorum of its newest configuration (of both halves while that is joint).
  *   W5  A read answers with an index not before anything that was committed when it began, and not
  *       beyond what is committed.
  *   W6  What a leader believes durable at a member is on its disk, unless that is in a later term.
+ *       (A member whose disk lost something counts as holding what it held until it is whole again:
+ *       it votes for nobody, so that nothing can be decided without what it lost. W3 has no exception.)
+ *
+ *   W7  A reply repeats the number of a request that was made in its term.
  *
  * The history that these rules speak of is part of the world. Thread: one.
  */
@@ -27,13 +32,41 @@ mc_chain mc_committed(const struct mc_world *w)
     return longest;
 }
 
-static const char *check_leader(struct mc_world *w, const struct mc_view *v)
+/* By the configuration that was its newest then, before any entry of its own. Those who moved on to a
+ * later term since may have voted. */
+static const char *check_elected(const struct mc_scope *s, const struct mc_world *w,
+                                 const struct mc_view *v)
+{
+    unsigned voted = 0;
+    unsigned index;
+    mc_chain log = v->log.chain[v->log.last];
+    while (mc_chain_at(log)->term == v->term) {
+        log = mc_chain_at(log)->parent;
+    }
+    const struct mc_config *newest = mc_config_at(mc_config_on(log, &index));
+    for (unsigned i = 0; i < s->nodes; i++) {
+        const struct mc_disk *d = &mc_view_at(w->member[i])->disk;
+        voted |= (unsigned)((d->damage & RAFT_DAMAGE_VOTE) != 0 || d->term > v->term ||
+                            (d->term == v->term && d->vote == v->id))
+                 << i;
+    }
+    return s->no_speech || mc_config_quorum(newest, voted)
+               ? NULL
+               : "W1: a leader without the votes of a quorum";
+}
+
+static const char *check_leader(const struct mc_scope *s, struct mc_world *w,
+                                const struct mc_view *v)
 {
     if (!v->up || v->role != RAFT_LEADER) {
         return NULL;
     }
     if (w->leader[v->term] != 0 && w->leader[v->term] != v->id) {
         return "W1: two leaders in one term";
+    }
+    const char *broken = w->leader[v->term] == 0 ? check_elected(s, w, v) : NULL;
+    if (broken != NULL) {
+        return broken;
     }
     w->leader[v->term] = v->id;
     mc_chain log = v->log.chain[v->log.last];
@@ -63,18 +96,23 @@ static const char *check_matching(const struct mc_view *a, const struct mc_view 
     return NULL;
 }
 
-static const char *check_quorum(const struct mc_scope *s, const struct mc_world *w, mc_chain c)
+static const char *check_quorum(const struct mc_scope *s, const struct mc_world *w, unsigned config,
+                                mc_chain c)
 {
     unsigned holders = 0;
     for (unsigned i = 0; i < s->nodes; i++) {
         const struct mc_view *v = mc_view_at(w->member[i]);
-        holders += mc_disk_prefix(&v->disk, mc_chain_at(c)->index) == c;
+        holders |=
+            (unsigned)(v->disk.damage != 0 || mc_disk_prefix(&v->disk, mc_chain_at(c)->index) == c)
+            << i;
     }
-    return holders * 2 > s->nodes ? NULL : "W4: committed, but not on a majority of disks";
+    return mc_config_quorum(mc_config_at(config), holders)
+               ? NULL
+               : "W4: committed, but not on the disks of a quorum";
 }
 
 static const char *check_commit(const struct mc_scope *s, struct mc_world *w,
-                                const struct mc_view *v)
+                                const struct mc_view *v, const struct mc_outcome *out)
 {
     mc_chain group = mc_committed(w);
     if (!v->up || v->commit == 0) {
@@ -94,7 +132,12 @@ static const char *check_commit(const struct mc_scope *s, struct mc_world *w,
         return "W4: entries of an earlier term are committed by counting";
     }
     w->commit_by[v->term] = own;
-    return s->no_speech ? NULL : check_quorum(s, w, own);
+    const char *broken = NULL;
+    for (unsigned i = 0; i < out->commits_count && broken == NULL && !s->no_speech; i++) {
+        const struct mc_commit *c = &out->commits[i];
+        broken = check_quorum(s, w, c->config, mc_chain_prefix(own, c->index));
+    }
+    return broken;
 }
 
 static const char *check_match(const struct mc_scope *s, const struct mc_world *w,
@@ -105,13 +148,27 @@ static const char *check_match(const struct mc_scope *s, const struct mc_world *
     }
     for (unsigned i = 0; i < s->nodes; i++) {
         const struct mc_view *peer = mc_view_at(w->member[i]);
-        if (v->match[i] == 0 || peer->disk_term > v->term) {
+        if (v->match[i] == 0 || peer->disk_term > v->term || peer->disk.damage != 0) {
             continue;
         }
         if (v->match[i] > v->log.last ||
             mc_disk_prefix(&peer->disk, v->match[i]) !=
                 mc_chain_prefix(v->log.chain[v->log.last], v->match[i])) {
             return "W6: a leader believes durable at a member what is not";
+        }
+    }
+    return NULL;
+}
+
+static const char *check_replies(const struct mc_world *w, const struct mc_outcome *out)
+{
+    for (unsigned i = 0; i < out->sends_count; i++) {
+        const struct raft_msg *m = &mc_msg_at(out->sends[i])->head;
+        const struct mc_view *to = mc_view_at(w->member[m->to - 1]);
+        int replies = m->type == RAFT_MSG_APPEND_REPLY || m->type == RAFT_MSG_HEARTBEAT_REPLY ||
+                      m->type == RAFT_MSG_SNAPSHOT_REPLY;
+        if (replies && to->role == RAFT_LEADER && to->term == m->term && m->seq > to->seq) {
+            return "W7: an answer to what its leader never asked";
         }
     }
     return NULL;
@@ -141,14 +198,15 @@ const char *mc_rules(const struct mc_scope *s, struct mc_world *w, unsigned node
                      const struct mc_outcome *out)
 {
     const struct mc_view *v = mc_view_at(w->member[node]);
-    const char *broken = check_commit(s, w, v);
+    const char *broken = check_commit(s, w, v, out);
     for (unsigned i = 0; i < s->nodes && broken == NULL; i++) {
         const struct mc_view *other = mc_view_at(w->member[i]);
-        broken = check_leader(w, other);
+        broken = check_leader(s, w, other);
         broken = broken != NULL ? broken : check_match(s, w, other);
         if (broken == NULL && i != node) {
             broken = check_matching(v, other);
         }
     }
+    broken = broken != NULL ? broken : check_replies(w, out);
     return broken != NULL ? broken : check_answers(w, out);
 }

@@ -19,6 +19,35 @@ static const char *msg_name(unsigned type)
     return names[type < RAFT_MSG_TYPE_END ? type : 0];
 }
 
+static void show_set(const char *name, unsigned set)
+{
+    if (set == 0) {
+        return;
+    }
+    (void)printf("%s", name);
+    for (unsigned i = 0; i < MC_NODES; i++) {
+        if ((set >> i & 1) != 0) {
+            (void)printf("%u", i + 1);
+        }
+    }
+}
+
+/* A configuration: voters, /old voters, learners and marks. */
+static void show_entry(unsigned type, unsigned value)
+{
+    if (type == RAFT_ENTRY_COMMAND) {
+        (void)printf(".P%u", value);
+    } else if (type == RAFT_ENTRY_CONFIG) {
+        const struct mc_config *c = mc_config_at(value);
+        show_set(".C", c->voters);
+        show_set("/", c->old);
+        show_set("+", c->learners);
+        show_set("p", c->promote);
+        show_set("d", c->demote);
+        show_set("r", c->remove);
+    }
+}
+
 static void show_message(uint32_t number)
 {
     const struct mc_msg *m = mc_msg_at(number);
@@ -41,8 +70,9 @@ static void show_message(uint32_t number)
         (void)printf(" bytes %" PRIu64 "+%u of %" PRIu64, h->offset, h->count, h->total);
     }
     for (unsigned i = 0; i < m->count; i++) {
-        (void)printf(" [t%u %s%u]", m->entries[i].term,
-                     m->entries[i].type == RAFT_ENTRY_COMMAND ? "P" : "noop", m->entries[i].value);
+        (void)printf(" [t%u", m->entries[i].term);
+        show_entry(m->entries[i].type, m->entries[i].value);
+        (void)printf("]");
     }
 }
 
@@ -58,17 +88,20 @@ static void show_action(const struct mc_action *a)
         [MC_TICK] = "its timer runs out",
         [MC_PAUSE] = "sleeps past all timers",
         [MC_ELAPSE] = "feels bound to its leader no more",
+        [MC_PASS] = "and all others: time passes",
         [MC_CAMPAIGN] = "is told to stand for election",
         [MC_WRITTEN] = "its disk completes writes:",
         [MC_PROPOSE] = "takes proposal",
         [MC_READ] = "takes read",
         [MC_TRANSFER] = "hands leadership to",
+        [MC_CONFIG] = "is asked for other members, target",
         [MC_SNAP] = "takes a snapshot, keeps entries:",
         [MC_INSTALL] = "has loaded the snapshot",
         [MC_REJECT] = "finds the snapshot damaged",
         [MC_LINK_UP] = "its host reports a connection to",
         [MC_LINK_DOWN] = "its host reports a broken connection to",
         [MC_CRASH] = "crashes; unfinished writes that survive:",
+        [MC_ROT] = "crashes, and its disk has lost so many entries:",
         [MC_START] = "starts",
     };
     (void)printf("member %u %s", a->node + 1u, texts[a->kind]);
@@ -85,9 +118,11 @@ static void show_action(const struct mc_action *a)
     case MC_PROPOSE:
     case MC_READ:
     case MC_TRANSFER:
+    case MC_CONFIG:
     case MC_SNAP:
     case MC_LINK_UP:
     case MC_LINK_DOWN:
+    case MC_ROT:
         (void)printf(" %u", a->argument);
         break;
     case MC_CRASH:
@@ -104,11 +139,8 @@ static void show_log(const char *name, const struct mc_log *l)
     (void)printf(" %s %u:", name, l->base);
     for (unsigned i = l->base + 1u; i <= l->last; i++) {
         const struct mc_link *k = mc_chain_at(l->chain[i]);
-        if (k->type == RAFT_ENTRY_COMMAND) {
-            (void)printf(" %u.P%u", k->term, k->value);
-        } else {
-            (void)printf(" %u", k->term);
-        }
+        (void)printf(" %u", k->term);
+        show_entry(k->type, k->value);
     }
 }
 
@@ -130,7 +162,8 @@ static void show_member(const struct mc_view *v)
     if (v->disk.snap_index != 0) {
         (void)printf(" snapshot %u", v->disk.snap_index);
     }
-    (void)printf(", writes under way %u%s\n", v->writes_count, v->install ? ", loading" : "");
+    (void)printf(", writes under way %u%s%s\n", v->writes_count, v->install ? ", loading" : "",
+                 v->repairing ? ", under repair" : "");
 }
 
 void mc_show(const struct mc_scope *s, const struct mc_result *r)
@@ -147,8 +180,9 @@ void mc_show(const struct mc_scope *s, const struct mc_result *r)
         (void)printf("%4d  ", (int)i - (int)r->start_count + 1);
         show_action(a);
         const struct mc_outcome *out =
-            a->kind == MC_LOSE ? &nothing
-                               : mc_event(w.member[a->node], (enum mc_kind)a->kind, a->argument);
+            a->kind == MC_LOSE || a->kind == MC_PASS
+                ? &nothing
+                : mc_event(w.member[a->node], (enum mc_kind)a->kind, a->argument);
         if (!mc_world_apply(s, &w, a, &broken)) {
             (void)printf("      (does not apply: the way is not a way)\n");
             return;

@@ -17,6 +17,8 @@ struct start {
     const char *broken;
     uint32_t keep; /* bit t: messages of type t stay in the network */
     uint8_t deaf;  /* bit i: messages to member i + 1 are lost */
+    uint8_t slow;  /* bit i: messages to member i + 1 stay in the network */
+    int joint;     /* stop when member 1 has appended a joint configuration */
 };
 
 static int act(struct start *t, enum mc_kind kind, unsigned node, uint32_t argument)
@@ -45,7 +47,7 @@ static int deliver_one(struct start *t)
     for (unsigned i = 0; i < t->w->net_count; i++) {
         uint32_t number = t->w->net[i];
         const struct raft_msg *m = &mc_msg_at(number)->head;
-        if ((t->keep >> m->type & 1) != 0) {
+        if ((t->keep >> m->type & 1) != 0 || (t->slow >> (m->to - 1) & 1) != 0) {
             continue;
         }
         if ((t->deaf >> (m->to - 1) & 1) != 0 || !act(t, MC_RECV, m->to - 1, number)) {
@@ -56,11 +58,16 @@ static int deliver_one(struct start *t)
     return 0;
 }
 
+static int is_joint(const struct mc_world *w)
+{
+    return mc_config_at(mc_view_at(w->member[0])->config)->old != 0;
+}
+
 /* Deliver and write until nothing is left to do. */
 static void settle(struct start *t)
 {
     int busy = 1;
-    while (busy && t->broken == NULL) {
+    while (busy && t->broken == NULL && !(t->joint && is_joint(t->w))) {
         busy = deliver_one(t);
         for (unsigned i = 0; i < t->s->nodes; i++) {
             while (mc_view_at(t->w->member[i])->writes_count > 0 && act(t, MC_WRITTEN, i, 1)) {
@@ -72,8 +79,16 @@ static void settle(struct start *t)
 
 static void lead(struct start *t)
 {
+    for (unsigned i = 1; i < t->s->nodes; i++) {
+        if (mc_view_at(t->w->member[i])->loyal) {
+            (void)act(t, MC_ELAPSE, i, 0); /* to whom it may have heard before it started */
+        }
+    }
     (void)act(t, MC_TICK, 0, 0);
     settle(t);
+    if (mc_view_at(t->w->member[0])->commit == 0 && t->broken == NULL) {
+        t->broken = "the start has no leader";
+    }
 }
 
 /* Members 1 and 2 go on without 3, take a snapshot, and find out that 3 needs it. */
@@ -117,6 +132,19 @@ static void forget(struct start *t)
     t->deaf = 0;
 }
 
+/* Member 1 is asked for other members. */
+static void change(struct start *t, int joint)
+{
+    unsigned voters = mc_config_at(MC_CONFIG_FIRST)->voters;
+    t->joint = joint;
+    t->slow = joint ? 0 : (uint8_t)~voters;
+    (void)act(t, MC_CONFIG, 0, 0);
+    settle(t);
+    if (joint && !is_joint(t->w) && t->broken == NULL) {
+        t->broken = "the start never comes to a joint configuration";
+    }
+}
+
 /* Member 2 leads then, commits, and compacts what the former leader would need. */
 static void fork_off(struct start *t)
 {
@@ -154,6 +182,8 @@ const char *mc_world_start(const struct mc_scope *s, struct mc_world *ret_world,
         diverge(&t);
     } else if (s->start == MC_FORGOTTEN) {
         forget(&t);
+    } else if (s->start == MC_LEARNING || s->start == MC_JOINT) {
+        change(&t, s->start == MC_JOINT);
     } else if (s->start == MC_FORKED) {
         fork_off(&t);
     }

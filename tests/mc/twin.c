@@ -39,6 +39,22 @@ struct walk {
     uint64_t random;
 };
 
+/* Time passes for all. */
+static const char *pass(struct walk *k, const struct mc_action *a)
+{
+    const char *broken = NULL;
+    (void)mc_world_apply(k->s, &k->w, a, &broken);
+    for (unsigned i = 0; i < k->s->nodes && broken == NULL; i++) {
+        struct mc_outcome raw;
+        struct mc_action at = {MC_PASS, (uint8_t)i, k->s->rate[i]};
+        if (k->twins[i]->up) {
+            mc_event_raw(k->twins[i], 0, &at, &raw);
+            broken = raw.member == k->w.member[i] ? raw.broken : "twins are different members";
+        }
+    }
+    return broken;
+}
+
 /* One action for both. Return: how they differ, or NULL. */
 static const char *step(struct walk *k, const struct mc_action *a)
 {
@@ -47,6 +63,9 @@ static const char *step(struct walk *k, const struct mc_action *a)
     if (a->kind == MC_LOSE) {
         (void)mc_world_apply(k->s, &k->w, a, &broken);
         return broken;
+    }
+    if (a->kind == MC_PASS) {
+        return pass(k, a);
     }
     const struct mc_outcome *out =
         mc_event(k->w.member[a->node], (enum mc_kind)a->kind, a->argument);

@@ -24,7 +24,7 @@ struct mc_tally mc_tally;
 static unsigned link_of(uint32_t message)
 {
     const struct raft_msg *m = &mc_msg_at(message)->head;
-    return m->from * 4 + m->to;
+    return m->from * 8 + m->to;
 }
 
 /* Kept by number, or in order of links and of sending. */
@@ -117,6 +117,12 @@ static int allowed(uint8_t mask, unsigned node)
 
 static void time_choices(struct choices *c, unsigned i, const struct mc_view *v)
 {
+    if (mc_timed(c->s) && !v->due) {
+        if (left(c, MC_B_CAMPAIGN) && allowed(c->s->may_timeout, i)) {
+            add(c, MC_CAMPAIGN, i, 0);
+        }
+        return;
+    }
     if (v->role == RAFT_LEADER) {
         if (left(c, MC_B_BEAT)) {
             add(c, MC_TICK, i, 0);
@@ -157,6 +163,11 @@ static void disk_choices(struct choices *c, unsigned i, const struct mc_view *v)
             add(c, MC_SNAP, i, 1);
         }
     }
+    for (unsigned lost = !c->s->rot_vote; left(c, MC_B_ROT) && allowed(c->s->may_rot, i) &&
+                                          lost <= (unsigned)v->disk.log.last - v->disk.log.base;
+         lost++) {
+        add(c, MC_ROT, i, lost);
+    }
     if (!left(c, MC_B_CRASH) || !allowed(c->s->may_crash, i)) {
         return;
     }
@@ -175,6 +186,9 @@ static void client_choices(struct choices *c, unsigned i, const struct mc_view *
     }
     if (left(c, MC_B_READ) && allowed(c->s->may_read, i)) {
         add(c, MC_READ, i, c->w->used[MC_B_READ] + 1u);
+    }
+    if (v->role == RAFT_LEADER && left(c, MC_B_CONFIG)) {
+        add(c, MC_CONFIG, i, c->w->used[MC_B_CONFIG]);
     }
     for (unsigned to = 0; to < c->s->nodes; to++) {
         if (to == i) {
@@ -229,6 +243,9 @@ unsigned mc_world_actions(const struct mc_scope *s, const struct mc_world *w,
 {
     struct choices c = {s, w, ret_actions, 0};
     net_choices(&c);
+    if (mc_timed(s) && left(&c, MC_B_PASS)) {
+        add(&c, MC_PASS, 0, 0);
+    }
     for (unsigned i = 0; i < s->nodes; i++) {
         const struct mc_view *v = mc_view_at(w->member[i]);
         if (!v->up) {
@@ -257,10 +274,14 @@ static enum mc_budget price(const struct mc_world *w, const struct mc_action *a)
         return MC_B_PAUSE;
     case MC_ELAPSE:
         return MC_B_ELAPSE;
+    case MC_PASS:
+        return MC_B_PASS;
     case MC_CAMPAIGN:
         return MC_B_CAMPAIGN;
     case MC_CRASH:
         return MC_B_CRASH;
+    case MC_ROT:
+        return MC_B_ROT;
     case MC_RECV_DUP:
         return MC_B_DUP;
     case MC_RECV_HOLD:
@@ -275,6 +296,8 @@ static enum mc_budget price(const struct mc_world *w, const struct mc_action *a)
         return MC_B_READ;
     case MC_TRANSFER:
         return MC_B_TRANSFER;
+    case MC_CONFIG:
+        return MC_B_CONFIG;
     case MC_SNAP:
         return MC_B_SNAP;
     case MC_REJECT:
@@ -297,6 +320,24 @@ static void net_take(struct mc_world *w, uint32_t message)
     }
 }
 
+static uint32_t config_goals(const struct mc_view *before, const struct mc_view *v)
+{
+    uint32_t g = 0;
+    if (!v->up || !before->up) {
+        return 0;
+    }
+    const struct mc_config *c = mc_config_at(v->config);
+    int votes = ((c->voters | c->old) >> (v->id - 1) & 1) != 0;
+    g |= (uint32_t)(v->role == RAFT_LEADER && c->old != 0) << MC_G_JOINT;
+    g |= (uint32_t)(v->config_index > 0 && v->commit >= v->config_index && c->old == 0 &&
+                    c->promote == 0)
+         << MC_G_CHANGED;
+    g |= (uint32_t)(before->role == RAFT_LEADER && v->role != RAFT_LEADER && !votes)
+         << MC_G_CUT_OFF;
+    g |= (uint32_t)(v->config_index < before->config_index) << MC_G_FELL_BACK;
+    return g;
+}
+
 static void note_goals(const struct mc_world *w, const struct mc_view *before,
                        const struct mc_action *a, const struct mc_outcome *out)
 {
@@ -317,13 +358,17 @@ static void note_goals(const struct mc_world *w, const struct mc_view *before,
          << MC_G_TRANSFERRED;
     g |= (uint32_t)(a->kind == MC_INSTALL) << MC_G_INSTALLED;
     g |= (uint32_t)(w->used[MC_B_PROPOSE] > 0 && v->commit > before->commit &&
+                    mc_chain_at(v->log.chain[v->commit])->type == RAFT_ENTRY_COMMAND &&
                     mc_chain_at(v->log.chain[v->commit])->value == 1)
          << MC_G_PROPOSED;
     g |= (uint32_t)(before->role == RAFT_LEADER && v->up && !leads && v->term == before->term)
          << MC_G_STALLED;
+    g |= config_goals(before, v);
+    g |= (uint32_t)(before->repairing && v->up && !v->repairing) << MC_G_REPAIRED;
     for (unsigned i = 0; i < out->answers_count; i++) {
         if (out->answers[i].result == RAFT_READ_OK) {
             g |= (uint32_t)1 << (leads ? MC_G_READ : MC_G_READ_FOLLOWER);
+            g |= (uint32_t)(a->kind == MC_READ && leads) << MC_G_LEASE;
         }
     }
     mc_tally.goals |= g;
@@ -343,11 +388,27 @@ static int pass_over(const struct mc_scope *s, struct mc_world *w, const struct 
     return 1;
 }
 
+static int pass_time(const struct mc_scope *s, struct mc_world *w, const char **ret_broken)
+{
+    for (unsigned i = 0; i < s->nodes && *ret_broken == NULL; i++) {
+        if (mc_view_at(w->member[i])->up) {
+            const struct mc_outcome *out = mc_event(w->member[i], MC_PASS, s->rate[i]);
+            *ret_broken = out->broken;
+            w->member[i] = out->member;
+        }
+    }
+    w->used[MC_B_PASS]++;
+    return 1;
+}
+
 int mc_world_apply(const struct mc_scope *s, struct mc_world *w, const struct mc_action *a,
                    const char **ret_broken)
 {
     if (a->kind == MC_LOSE) {
         return pass_over(s, w, a);
+    }
+    if (a->kind == MC_PASS) {
+        return pass_time(s, w, ret_broken);
     }
     enum mc_budget b = price(w, a);
     uint32_t number = w->member[a->node];

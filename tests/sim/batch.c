@@ -76,17 +76,30 @@ static uint64_t seed_at(const struct batch *b, uint64_t i)
     return i < b->kept_count ? b->kept[i] : b->first + (i - b->kept_count);
 }
 
-static void print_replay(const struct batch *b, uint64_t seed)
+/* One write to a file opened for appending: the shares do not tear each other's lines. */
+static void keep_seed(const struct batch *b, uint64_t seed, const char *why)
 {
-    printf("sim: replay with: %s --seed %" PRIu64 " --trace   (or: make sim SEED=%" PRIu64
+    FILE *f = b->keep != NULL ? fopen(b->keep, "ae") : NULL;
+    if (f != NULL) {
+        fprintf(f, "%" PRIu64 " %s\n", seed, why);
+        (void)fclose(f); /* the report on the terminal has it too */
+    }
+}
+
+static void print_replay(const struct batch *b, uint64_t seed, const char *why)
+{
+    printf("sim: replay with: %s --seed %" PRIu64 "%s%s --trace   (or: make sim SEED=%" PRIu64
            " N=1)\n",
-           b->program, seed, seed);
+           b->program, seed, b->without_text != NULL ? " --without " : "",
+           b->without_text != NULL ? b->without_text : "", seed);
+    keep_seed(b, seed, why);
     (void)fflush(stdout);
 }
 
 static void run_seed(const struct batch *b, struct tally *t, uint64_t seed)
 {
     struct world_run run = {.seed = seed,
+                            .without = b->without,
                             .verbose = b->verbose,
                             .trace = b->trace ? stdout : NULL,
                             .current = &running};
@@ -104,6 +117,7 @@ static void run_seed(const struct batch *b, struct tally *t, uint64_t seed)
             printf("sim: seed %" PRIu64 " FAILED: two runs differ (%016" PRIx64 ", %016" PRIx64
                    ")\n",
                    seed, r.hash, again.hash);
+            snprintf(r.why, sizeof(r.why), "two runs differ");
             r.failed = 1;
         }
     }
@@ -115,7 +129,7 @@ static void run_seed(const struct batch *b, struct tally *t, uint64_t seed)
     }
     if (r.failed) {
         t->failed++;
-        print_replay(b, seed);
+        print_replay(b, seed, r.why);
         return;
     }
     t->passed++;
@@ -178,7 +192,7 @@ static void wait_for_shares(const struct batch *b, struct tally *tallies, pid_t 
             struct tally *t = &tallies[j];
             printf("sim: seed %" PRIu64 " FAILED: the process ended with status %d\n", t->current,
                    WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
-            print_replay(b, t->current);
+            print_replay(b, t->current, "its process ended");
             t->failed++;
             pids[j] = start_share(b, t);
             break;

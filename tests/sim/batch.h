@@ -17,7 +17,10 @@ struct batch {
     uint32_t jobs;
     int verbose;
     int trace;
-    uint32_t kept_count; /* run before the others */
+    uint64_t without;         /* as in struct world_run */
+    const char *without_text; /* the same for the replay command; NULL: nothing */
+    const char *keep;         /* failing seeds are appended to this file; NULL: not */
+    uint32_t kept_count;      /* run before the others */
     uint64_t kept[BATCH_KEPT_MAX];
 };
 

@@ -25,7 +25,7 @@ static uint64_t idle_bound(const struct world *w)
 /* A group with one message of one entry under way needs its time: what counts is that it moves. */
 static void note_progress(struct world *w)
 {
-    uint64_t sum = (uint64_t)w->phase << 48;
+    uint64_t sum = ((uint64_t)w->phase << 48) + w->chunks_stored;
     for (raft_id id = 1; id <= w->k.nodes; id++) {
         sum += w->nodes[id].machine.applied + w->nodes[id].st.stable;
     }
@@ -35,32 +35,30 @@ static void note_progress(struct world *w)
     }
 }
 
-/* The members that take part; 0 when too few are left to go on. */
-static uint32_t members_in(const struct world *w)
+/* Does it take part in the group that this leader leads, now that everything is healed? Removed members
+ * do not matter; lost disks do not come back. */
+static int takes_part(const struct world *w, const struct node *leader, raft_id id)
 {
-    uint32_t in = 0;
-    for (raft_id id = 1; id <= w->k.nodes; id++) {
-        in += w->nodes[id].state != HOST_OUT;
-    }
-    return in * 2 > w->k.nodes ? in : 0;
+    enum host_state state = w->nodes[id].state;
+    return state != HOST_OUT && state != HOST_GONE && state != HOST_ABSENT &&
+           !check_repair_stuck(w, &w->nodes[id]) && cfg_roles(&cfg_newest(leader)->config, id) != 0;
 }
 
+/* The leader of the newest term, if all who take part follow it. */
 static struct node *one_leader(struct world *w)
 {
     struct node *leader = NULL;
     for (raft_id id = 1; id <= w->k.nodes; id++) {
         struct node *n = world_node(w, id);
-        if (n->state == HOST_UP && n->st.role == RAFT_LEADER) {
-            if (leader != NULL) {
-                return NULL;
-            }
+        if (n->state == HOST_UP && n->st.role == RAFT_LEADER &&
+            (leader == NULL || n->st.term > leader->st.term)) {
             leader = n;
         }
     }
     for (raft_id id = 1; id <= w->k.nodes && leader != NULL; id++) {
-        struct node *n = world_node(w, id);
-        if (n->state == HOST_DOWN || n->paused ||
-            (n->state == HOST_UP && n->st.leader != leader->id)) {
+        const struct node *n = world_node(w, id);
+        if (takes_part(w, leader, id) &&
+            (n->state == HOST_DOWN || n->paused || n->st.leader != leader->id)) {
             return NULL;
         }
     }
@@ -71,33 +69,48 @@ static int all_equal(struct world *w, const struct node *leader)
 {
     for (raft_id id = 1; id <= w->k.nodes; id++) {
         const struct node *n = world_node(w, id);
-        if (n->state == HOST_OUT) {
+        if (!takes_part(w, leader, id)) {
             continue;
         }
-        if (n->st.last != leader->st.last || n->st.commit != leader->st.last ||
+        if (n->st.repairing || n->st.last != leader->st.last || n->st.commit != leader->st.last ||
             n->machine.applied != leader->st.last || n->machine.chain != leader->machine.chain ||
-            n->st.applied != n->st.commit || n->install.active) {
+            n->st.applied != n->st.commit || n->st.stable != n->st.last || n->install.active ||
+            n->flight_active) {
             return 0;
         }
     }
-    return 1;
+    return member_settled(w, leader);
+}
+
+static const char *state_name(enum host_state state)
+{
+    switch (state) {
+    case HOST_DOWN:
+        return "down";
+    case HOST_UP:
+        return "up";
+    case HOST_OUT:
+        return "out";
+    case HOST_ABSENT:
+        return "absent";
+    case HOST_GONE:
+        return "gone";
+    }
+    return "?";
 }
 
 static void explain(struct world *w, const char *what)
 {
-    char text[400];
+    char text[600];
     size_t at = 0;
     for (raft_id id = 1; id <= w->k.nodes && at < sizeof(text); id++) {
         const struct node *n = world_node(w, id);
-        int got = snprintf(text + at, sizeof(text) - at,
-                           " n%u:%s role %d term %" PRIu64 " %" PRIu64 "..%" PRIu64
-                           " commit %" PRIu64 " applied %" PRIu64 ";",
-                           id,
-                           n->state == HOST_UP    ? "up"
-                           : n->state == HOST_OUT ? "out"
-                                                  : "down",
-                           (int)n->st.role, n->st.term, n->st.first, n->st.last, n->st.commit,
-                           n->machine.applied);
+        int got =
+            snprintf(text + at, sizeof(text) - at,
+                     " n%u:%s role %d term %" PRIu64 " %" PRIu64 "..%" PRIu64 " commit %" PRIu64
+                     " applied %" PRIu64 " of n%u%s;",
+                     id, state_name(n->state), (int)n->st.role, n->st.term, n->st.first, n->st.last,
+                     n->st.commit, n->machine.applied, n->st.leader, n->paused ? " paused" : "");
         at += got > 0 ? (size_t)got : 0;
     }
     sim_fail(w, "%" PRIu64 " s after it was healed the group %s (R14):%s",
@@ -116,7 +129,7 @@ static void start_probe(struct world *w, struct node *leader)
     }
     for (raft_id id = 1; id <= w->k.nodes && !w->failed; id++) {
         struct node *n = world_node(w, id);
-        if (n->state != HOST_UP) {
+        if (!takes_part(w, leader, id) || n->state != HOST_UP) {
             continue;
         }
         uint64_t cookie = w->probe_cookie[id];
@@ -128,14 +141,14 @@ static void start_probe(struct world *w, struct node *leader)
     }
 }
 
-static int probe_done(struct world *w)
+static int probe_done(struct world *w, const struct node *leader)
 {
     if (w->probe_id == 0 || w->client.proposals[w->probe_id].state != PROPOSAL_COMMITTED) {
         return 0;
     }
     for (raft_id id = 1; id <= w->k.nodes; id++) {
         uint64_t cookie = w->probe_cookie[id];
-        if (w->nodes[id].state == HOST_UP && (cookie == 0 || !w->client.reads[cookie].done)) {
+        if (takes_part(w, leader, id) && (cookie == 0 || !w->client.reads[cookie].done)) {
             return 0;
         }
     }
@@ -153,16 +166,28 @@ static uint64_t quiet_ns(const struct world *w)
     return 10 * w->k.raft.heartbeat + w->k.raft.election_max;
 }
 
-static void finish(struct world *w)
+/* Every read is answered. What a removed member still waited for it will never learn. */
+static void check_fates(struct world *w, const struct node *leader)
 {
     for (raft_id id = 1; id <= w->k.nodes && !w->failed; id++) {
         const struct node *n = world_node(w, id);
-        if (n->state == HOST_UP && (n->pend.count > 0 || n->reads_open > 0 || n->waits_count > 0)) {
+        int open = takes_part(w, leader, id) && (n->pend.count > 0 || n->waits_count > 0);
+        if (n->state == HOST_UP && (open || n->reads_open > 0)) {
             sim_fail(w,
                      "n%u: in the end %zu proposals have no fate, %" PRIu64
                      " reads no answer, %zu confirmed reads wait",
                      n->id, n->pend.count, n->reads_open, n->waits_count);
         }
+    }
+}
+
+static void finish(struct world *w)
+{
+    const struct node *leader = one_leader(w);
+    if (leader == NULL || leader->st.term != w->quiet_term) {
+        explain(w, "has changed its leader while nothing happened");
+    } else {
+        check_fates(w, leader);
     }
     check_load(w);
     enter(w, PHASE_DONE);
@@ -170,12 +195,12 @@ static void finish(struct world *w)
 
 void check_watch(struct world *w)
 {
-    uint32_t in = members_in(w);
-    if (in == 0) {
-        enter(w, PHASE_DONE); /* too many disks are damaged: safe, and at rest */
-        return;
-    }
     struct node *leader = one_leader(w);
+    if (leader != NULL && w->phase == PHASE_SETTLE) {
+        member_settle(w, leader);
+    } else if (w->phase == PHASE_SETTLE && w->now > w->progress_at + idle_bound(w) / 2) {
+        nemesis_widen(w);
+    }
     int equal = leader != NULL && all_equal(w, leader);
     if (w->phase == PHASE_SETTLE && equal) {
         w->converged_ns = w->now - w->healed_at;
@@ -184,9 +209,10 @@ void check_watch(struct world *w)
     }
     if (w->phase == PHASE_PROBE && leader != NULL) {
         start_probe(w, leader);
-        if (!w->failed && equal && probe_done(w)) {
+        if (!w->failed && equal && probe_done(w, leader)) {
             enter(w, PHASE_QUIET);
             w->quiet_from = w->now;
+            w->quiet_term = leader->st.term;
             w->quiet_sent = w->net.sent;
         }
     }

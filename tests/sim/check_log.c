@@ -58,6 +58,9 @@ void check_entry(struct world *w, struct node *n, raft_index index, const struct
         sim_fail(w, "n%u: entry %" PRIu64 " holds bytes that nobody proposed", n->id, index);
         return;
     }
+    if (it->type == RAFT_ENTRY_CONFIG) {
+        check_config_entry(w, n, index, it);
+    }
     struct pair_rec *p = pair_slot(l->pairs, l->pairs_cap, index, it->term);
     if (p->index == 0) {
         *p = (struct pair_rec){.index = index, .term = it->term, .chain = it->chain};
@@ -111,6 +114,9 @@ static void new_commit(struct world *w, struct node *n, raft_index index)
     if (it->term < n->st.term) {
         MARK(w, OLD_ENTRY_KEPT);
     }
+    if (it->type == RAFT_ENTRY_CONFIG) {
+        check_config_committed(w, n, index, it);
+    }
     if (it->type != RAFT_ENTRY_COMMAND) {
         return;
     }
@@ -136,16 +142,36 @@ int check_holds(const struct node *n, raft_index index, uint64_t chain)
     return index <= n->boot_snap || image_holds(&n->durable, index, chain);
 }
 
-static void check_quorum(struct world *w, struct node *n, raft_index index)
+/* A member under repair counts for what its disk held before: nobody can know yet. */
+static int check_counts(const struct node *n, raft_index index, uint64_t chain)
+{
+    return n->state != HOST_ABSENT && (index <= n->claimed || check_holds(n, index, chain));
+}
+
+/* Who holds the prefix through index, as bits. */
+static uint32_t holders_of(const struct world *w, const struct node *n, raft_index index)
 {
     uint64_t chain = elog_chain(&n->log, index);
     uint32_t holders = 0;
     for (raft_id id = 1; id <= w->k.nodes; id++) {
-        holders += check_holds(&w->nodes[id], index, chain) ? 1 : 0;
+        holders |= check_counts(&w->nodes[id], index, chain) ? cfg_bit(id) : 0;
     }
-    if (holders * 2 <= w->k.nodes) {
-        sim_fail(w, "n%u: commits %" PRIu64 ", which is on %u of %u disks (R7, R8)", n->id, index,
-                 holders, w->k.nodes);
+    return holders;
+}
+
+/* The configuration in force before the step or behind it decides: a step may do both, commit and
+ * append one. */
+static void check_quorum(struct world *w, struct node *n, raft_index index)
+{
+    uint32_t holders = holders_of(w, n, index);
+    const struct raft_config_at *before = cfg_at(n, n->config_before);
+    const struct raft_config_at *after = cfg_newest(n);
+    if (!cfg_quorum(&before->config, holders) && !cfg_quorum(&after->config, holders)) {
+        sim_fail(w,
+                 "n%u: commits %" PRIu64 ", which is on the disks of members 0x%x; voters are 0x%x "
+                 "and 0x%x (R7, R8, R10)",
+                 n->id, index, holders >> 1, cfg_who(&after->config, RAFT_VOTER) >> 1,
+                 cfg_who(&after->config, RAFT_VOTER_OLD) >> 1);
     }
 }
 
@@ -210,6 +236,9 @@ void check_snapshot(struct world *w, struct node *n, const struct machine *m,
         return;
     }
     struct commit_rec *c = &w->ledger.commits[m->applied];
+    if (w->k.join_empty && check_config_at(w, m->applied)->index == 0) {
+        return; /* who joined later does not know the first configuration */
+    }
     if ((c->snap_digest[0] | c->snap_digest[1]) == 0) {
         memcpy(c->snap_digest, digest, sizeof(c->snap_digest));
     } else if (memcmp(c->snap_digest, digest, sizeof(c->snap_digest)) != 0) {

@@ -57,6 +57,10 @@ static void became_leader(struct world *w, struct node *n)
     if (n->st.term > 1 && check_term(w, n->st.term - 1)->transfer_to == n->id) {
         MARK(w, TRANSFERRED);
     }
+    if (cfg_joint(&cfg_newest(n)->config)) {
+        MARK(w, ELECTED_WHILE_JOINT);
+    }
+    check_elected(w, n);
     check_leader_log(w, n);
 }
 
@@ -82,6 +86,9 @@ static void note_role(struct world *w, struct node *n, raft_term term_before)
     }
     if (n->seen_role == RAFT_LEADER && st->role == RAFT_FOLLOWER && st->term == term_before) {
         MARK(w, STEPPED_DOWN_SAME_TERM);
+    }
+    if (st->role == RAFT_PRECANDIDATE && n->seen_role != RAFT_PRECANDIDATE && n->left) {
+        MARK(w, REMOVED_ASKS);
     }
     if (n->seen_role == RAFT_CANDIDATE && st->role == RAFT_PRECANDIDATE) {
         MARK(w, ELECTION_RETRIED);
@@ -146,11 +153,17 @@ void check_node(struct world *w, struct node *n)
     if (!w->failed) {
         check_log_equal(w, n);
     }
+    if (!w->failed && !n->install.active) {
+        check_config_force(w, n);
+    }
     if (!w->failed) {
         note_role(w, n, term_before);
     }
     if (!w->failed) {
         check_commit(w, n, st->commit);
+    }
+    if (!w->failed) {
+        check_repair(w, n);
     }
 }
 
@@ -161,14 +174,18 @@ void check_booted(struct world *w, struct node *n)
     n->seen_vote = st->vote;
     n->seen_commit = st->commit;
     n->seen_role = st->role;
-    if (st->term < n->promised_term ||
-        (st->term == n->promised_term && st->vote != n->promised_vote)) {
+    n->committed_before = w->ledger.committed;
+    n->whole = 0;
+    n->repaired = 0;
+    int doubt = (n->damage & RAFT_DAMAGE_VOTE) != 0; /* it knows that it may have forgotten */
+    if (!doubt && (st->term < n->promised_term ||
+                   (st->term == n->promised_term && st->vote != n->promised_vote))) {
         sim_fail(w,
                  "n%u: boots with term %" PRIu64 " vote %u, it gave its vote to %u in %" PRIu64
                  " (R6)",
                  n->id, st->term, st->vote, n->promised_vote, n->promised_term);
     }
-    if (st->role != RAFT_FOLLOWER && w->k.nodes > 1) {
+    if (st->role != RAFT_FOLLOWER && !cfg_quorum(&cfg_newest(n)->config, cfg_bit(n->id))) {
         sim_fail(w, "n%u: boots into role %d", n->id, (int)st->role);
     }
 }

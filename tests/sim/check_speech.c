@@ -54,6 +54,7 @@ void check_speech(struct world *w, struct node *n, const struct raft_msg *m)
         sim_fail(w, "n%u: faulted and sends a message of type %u", n->id, m->type);
         return;
     }
+    check_repair_speech(w, n, m);
     switch (m->type) {
     case RAFT_MSG_VOTE:
         promise(w, n, m->term, n->id);

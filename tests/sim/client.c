@@ -78,6 +78,7 @@ int client_propose(struct world *w, struct node *n, uint32_t count, uint64_t *re
     w->net.window_work++;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t bytes = (uint32_t)rng_range(&w->rng_client, PAYLOAD_MIN, w->k.payload_max);
+        bytes += w->k.payload_more;
         uint8_t *data = arena_alloc(&w->arena, bytes);
         payload_make(data, bytes, first + i, rng_next(&w->rng_client));
         items[i] = (struct item){.bytes = bytes, .data = data};
@@ -206,6 +207,23 @@ void client_node_ended(struct world *w, struct node *n)
 /* ------------------------------------------------------------------------------------------- */
 /* Reads                                                                                         */
 
+static void mark_lease(struct world *w, const struct node *n)
+{
+    const struct raft_status *st = &n->st;
+    if (st->role != RAFT_LEADER) {
+        return;
+    }
+    if (st->transfer_to != 0) {
+        MARK(w, LEASE_IN_TRANSFER);
+    } else if (st->joint) {
+        MARK(w, LEASE_IN_JOINT);
+    } else if (host_now(w, n) < st->lease_until) {
+        MARK(w, LEASE_READ);
+    } else {
+        MARK(w, LEASE_ENDED);
+    }
+}
+
 int client_read(struct world *w, struct node *n, uint64_t *ret_cookie)
 {
     struct client *c = &w->client;
@@ -223,7 +241,11 @@ int client_read(struct world *w, struct node *n, uint64_t *ret_cookie)
                                              .b = w->ledger.committed});
     n->reads_open++;
     w->net.window_work++;
-    struct raft_event ev = {.type = RAFT_EV_READ, .cookie = cookie};
+    int lease = rng_chance(&w->rng_client, w->k.lease_permille);
+    struct raft_event ev = {.type = RAFT_EV_READ, .cookie = cookie, .value = (uint64_t)lease};
+    if (lease) {
+        mark_lease(w, n);
+    }
     int result = host_step(w, n, &ev);
     if (result != 0) {
         if (c->reads[cookie].answered) {
@@ -302,8 +324,14 @@ void client_answer(struct world *w, struct node *n, const struct raft_read *r)
 
 static struct node *any_node(struct world *w)
 {
-    struct node *n = world_node(w, (raft_id)rng_range(&w->rng_client, 1, w->k.nodes));
-    return n->state == HOST_UP && !n->paused ? n : NULL;
+    raft_id from = (raft_id)rng_below(&w->rng_client, w->k.nodes);
+    for (uint32_t i = 0; i < w->k.nodes; i++) {
+        struct node *n = world_node(w, (from + i) % w->k.nodes + 1);
+        if (n->state != HOST_ABSENT && n->state != HOST_GONE) {
+            return n->state == HOST_UP && !n->paused ? n : NULL;
+        }
+    }
+    return NULL;
 }
 
 /* Mostly somebody who believes to lead: two of them may. */

@@ -36,6 +36,9 @@ static int fault(struct sim_disk *d, int op)
 /* Count a changing operation; it may be the one to stop in. */
 static void count_change(struct sim_disk *d)
 {
+    if (d->watch != NULL) {
+        d->watch(d->watch_arg);
+    }
     d->counts.changes++;
     if (d->stop_at != 0 && d->counts.changes >= d->stop_at) {
         d->stopped = 1;
@@ -159,6 +162,9 @@ static int64_t disk_pread(void *ctx, int fd, void *buf, size_t len, uint64_t off
 
 static uint64_t disk_free_bytes(const struct sim_disk *d)
 {
+    if (d->capacity == UINT64_MAX) {
+        return UINT64_MAX; /* no need to add everything up */
+    }
     uint64_t used = sim_disk_used(d);
     return used >= d->capacity ? 0 : d->capacity - used;
 }
@@ -202,6 +208,9 @@ static int disk_pwritev(void *ctx, int fd, const struct iovec *iov, int count, u
     }
     sd_bytes_put(&f->seen, offset, data.data, data.len);
     inode_heal(f, offset, data.len);
+    d->last_inode = h->inode;
+    d->last_offset = offset;
+    d->last_len = data.len;
     int lost = d->lose_write_nth == 1;
     d->lose_write_nth -= d->lose_write_nth > 0;
     if (lost || data.len == 0) {

@@ -71,6 +71,10 @@ enum sim_disk_crash_kind {
  * is released, stop_at, fail and fail_sync are disarmed. */
 void sim_disk_crash(struct sim_disk *d, enum sim_disk_crash_kind kind, uint64_t seed);
 
+/* Before a crash of kind KEEP: let the pending write number `which` (from 0, over all files) be the one
+ * that does not survive, or only its first sectors when torn. Return: 1, or 0 when there is none. */
+int sim_disk_lose_pending(struct sim_disk *d, uint64_t which, int torn);
+
 /* The process dies and nothing else: open files become invalid, the lock is released, faults are
  * disarmed; pending operations stay pending. */
 void sim_disk_kill(struct sim_disk *d);
@@ -82,6 +86,12 @@ void sim_disk_unlock(struct sim_disk *d);
  * sim_disk_counts): a write, create, rename or unlink is pending, a sync is not done; it and every
  * later operation answers -EIO until crash or kill. 0 disarms. */
 void sim_disk_stop_at(struct sim_disk *d, uint64_t change);
+
+/* Call watch before every changing operation; NULL: no longer. */
+void sim_disk_watch(struct sim_disk *d, void (*watch)(void *arg), void *arg);
+
+/* How many writes to files and how many operations of directories a power cut could lose now. */
+void sim_disk_pending(const struct sim_disk *d, uint64_t *ret_writes, uint64_t *ret_names);
 
 /* 1 when stopped. */
 int sim_disk_stopped(const struct sim_disk *d);
@@ -126,6 +136,11 @@ int sim_disk_flip(struct sim_disk *d, const char *path, uint64_t offset, int bit
 int sim_disk_scramble(struct sim_disk *d, const char *path, uint64_t offset, uint64_t len,
                       uint64_t seed);
 
+/* A write of len bytes that belongs at `from` went to `to`: these bytes stand there now; when lost is
+ * not 0, zeros stand where they belong. */
+int sim_disk_misdirect(struct sim_disk *d, const char *from_path, uint64_t from,
+                       const char *to_path, uint64_t to, uint64_t len, int lost);
+
 /* Reads that touch the range answer -EIO until it has been written. One range per file. */
 int sim_disk_bad_range(struct sim_disk *d, const char *path, uint64_t offset, uint64_t len);
 
@@ -153,6 +168,11 @@ struct sim_disk_counts {
 
 /* Ownership: d's, kept up to date. */
 const struct sim_disk_counts *sim_disk_counts(const struct sim_disk *d);
+
+/* Where the last write went. Return: 1 and its place, path in at most n bytes, or 0 when there was none
+ * or its file is gone. */
+int sim_disk_last_write(const struct sim_disk *d, char *ret_path, size_t n, uint64_t *ret_offset,
+                        uint64_t *ret_len);
 
 /* Bytes of all files, as the process sees them. */
 uint64_t sim_disk_used(const struct sim_disk *d);

@@ -9,6 +9,7 @@
 #include "tests/sim/disk_model.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -138,6 +139,30 @@ void sim_disk_crash(struct sim_disk *d, enum sim_disk_crash_kind kind, uint64_t 
     }
 }
 
+int sim_disk_lose_pending(struct sim_disk *d, uint64_t which, int torn)
+{
+    for (size_t i = 0; i < d->inodes_count; i++) {
+        struct inode *f = &d->inodes[i];
+        size_t count = f->used ? f->pending_count : 0;
+        if (which >= count) {
+            which -= count;
+            continue;
+        }
+        struct change *c = &f->pending[which];
+        if (torn && c->kind == CHANGE_WRITE) {
+            uint64_t sectors = (c->data.len + SECTOR_BYTES - 1) / SECTOR_BYTES;
+            uint64_t whole = sectors / 2 * SECTOR_BYTES;
+            sd_bytes_resize(&c->data, whole < c->data.len ? whole : c->data.len);
+            return 1;
+        }
+        sd_bytes_free(&c->data);
+        memmove(c, c + 1, (f->pending_count - (size_t)which - 1) * sizeof *c);
+        f->pending_count--;
+        return 1;
+    }
+    return 0;
+}
+
 void sim_disk_unlock(struct sim_disk *d)
 {
     d->locked = 0;
@@ -146,6 +171,24 @@ void sim_disk_unlock(struct sim_disk *d)
 void sim_disk_stop_at(struct sim_disk *d, uint64_t change)
 {
     d->stop_at = change;
+}
+
+void sim_disk_watch(struct sim_disk *d, void (*watch)(void *arg), void *arg)
+{
+    d->watch = watch;
+    d->watch_arg = arg;
+}
+
+void sim_disk_pending(const struct sim_disk *d, uint64_t *ret_writes, uint64_t *ret_names)
+{
+    *ret_writes = 0;
+    *ret_names = 0;
+    for (size_t i = 0; i < d->inodes_count; i++) {
+        *ret_writes += d->inodes[i].used ? d->inodes[i].pending_count : 0;
+    }
+    for (int i = 0; i < d->dirs_count; i++) {
+        *ret_names += d->dirs[i].pending_count;
+    }
 }
 
 int sim_disk_stopped(const struct sim_disk *d)
@@ -222,6 +265,36 @@ int sim_disk_scramble(struct sim_disk *d, const char *path, uint64_t offset, uin
     return 0;
 }
 
+static void put_both(struct inode *f, uint64_t offset, const uint8_t *data, uint64_t len)
+{
+    memcpy(f->seen.data + offset, data, len);
+    if (offset < f->kept.len) {
+        uint64_t fit = f->kept.len - offset;
+        memcpy(f->kept.data + offset, data, fit < len ? fit : len);
+    }
+}
+
+int sim_disk_misdirect(struct sim_disk *d, const char *from_path, uint64_t from,
+                       const char *to_path, uint64_t to, uint64_t len, int lost)
+{
+    struct inode *f;
+    struct inode *t;
+    int rc = rot_range(d, from_path, from, len, &f);
+    rc = rc != 0 ? rc : rot_range(d, to_path, to, len, &t);
+    if (rc != 0 || len == 0) {
+        return rc;
+    }
+    uint8_t *data = sd_grow(NULL, len);
+    memcpy(data, f->seen.data + from, len);
+    put_both(t, to, data, len);
+    if (lost) {
+        memset(data, 0, len);
+        put_both(f, from, data, len);
+    }
+    free(data);
+    return 0;
+}
+
 int sim_disk_bad_range(struct sim_disk *d, const char *path, uint64_t offset, uint64_t len)
 {
     struct inode *f;
@@ -237,6 +310,24 @@ int sim_disk_bad_range(struct sim_disk *d, const char *path, uint64_t offset, ui
 void sim_disk_lose_write(struct sim_disk *d, uint32_t nth)
 {
     d->lose_write_nth = nth;
+}
+
+int sim_disk_last_write(const struct sim_disk *d, char *ret_path, size_t n, uint64_t *ret_offset,
+                        uint64_t *ret_len)
+{
+    for (int i = 0; i < d->dirs_count && d->last_len > 0; i++) {
+        const struct dir *dir = &d->dirs[i];
+        for (size_t k = 0; k < dir->seen.count; k++) {
+            if (dir->seen.list[k].inode == d->last_inode) {
+                snprintf(ret_path, n, "%s%s%s", dir->name, i > 0 ? "/" : "",
+                         dir->seen.list[k].name);
+                *ret_offset = d->last_offset;
+                *ret_len = d->last_len;
+                return 1;
+            }
+        }
+    }
+    return 0;
 }
 
 const struct sim_disk_counts *sim_disk_counts(const struct sim_disk *d)

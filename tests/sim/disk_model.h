@@ -103,6 +103,8 @@ struct sim_disk {
 
     int stopped;
     uint64_t stop_at;
+    void (*watch)(void *arg);
+    void *watch_arg;
     int fail_ops;
     uint32_t fail_nth;
     uint32_t fail_times;
@@ -110,6 +112,9 @@ struct sim_disk {
     uint32_t fail_sync_nth;
     enum sim_disk_sync_failure fail_sync_how;
     uint32_t lose_write_nth;
+    int last_inode; /* of the last write */
+    uint64_t last_offset;
+    uint64_t last_len; /* 0: there was none */
     struct sim_disk_counts counts;
 };
 

@@ -192,17 +192,38 @@ void host_poll(struct world *w, struct node *n)
     }
 }
 
-/* Entries that the core made itself: a leader's first of its term. */
+/* The payload of a configuration that the core has put at index. Return: 0 when it is none. */
+static int encode_config(struct world *w, struct node *n, raft_index index, struct item *it)
+{
+    const struct raft_config_at *c = raft_config_at(n->raft, index);
+    uint32_t bytes = w->k.raft.config_bytes;
+    if (c == NULL || c->index != index || it->bytes != bytes) {
+        return 0;
+    }
+    uint8_t *data = arena_alloc(&w->arena, bytes);
+    memset(data, 0x5c, bytes); /* what a host has to say beside the roles */
+    raft_config_encode(&c->config, data);
+    it->data = data;
+    return 1;
+}
+
+/* Entries that the core made itself: a leader's first of its term, the steps of a change. */
 static void adopt_own_entries(struct world *w, struct node *n, raft_index last)
 {
     while (elog_last(&n->log) < last && !w->failed) {
         raft_index index = elog_last(&n->log) + 1;
         const struct raft_entry *e = raft_entry_at(n->raft, index);
-        if (e == NULL || e->type != RAFT_ENTRY_NOOP || e->bytes != 0) {
+        struct item it = {0};
+        int own = e != NULL && n->st.role == RAFT_LEADER && e->term == n->st.term;
+        if (own) {
+            it = (struct item){.term = e->term, .type = e->type, .bytes = e->bytes};
+            own = (e->type == RAFT_ENTRY_NOOP && e->bytes == 0) ||
+                  (e->type == RAFT_ENTRY_CONFIG && encode_config(w, n, index, &it));
+        }
+        if (!own) {
             sim_fail(w, "n%u: entry %" PRIu64 " appeared in the core's log", n->id, index);
             return;
         }
-        const struct item it = {.term = e->term, .type = e->type};
         elog_push(&n->log, &it);
         check_entry(w, n, index, elog_at(&n->log, index));
     }
@@ -222,6 +243,10 @@ static void put_entries(struct world *w, struct node *n, const struct raft_event
     if (acc->first <= elog_last(&n->log)) {
         check_truncate(w, n, acc->first);
         elog_truncate(&n->log, acc->first);
+        if (cfg_newest(n)->index >= acc->first) {
+            MARK(w, CONFIG_ROLLED_BACK);
+        }
+        cfg_truncate(n, acc->first);
     }
     for (uint32_t i = 0; i < acc->count && !w->failed; i++) {
         struct item it = items[acc->skip + i];
@@ -239,9 +264,10 @@ int host_feed(struct world *w, struct node *n, struct raft_event *ev, const stru
 {
     struct raft_accept acc = {0};
     ev->now = host_now(w, n);
+    n->config_before = cfg_newest(n)->index;
     int result = raft_step(n->raft, ev, &acc);
     raft_status(n->raft, &n->st);
-    int puts = result == 0 && acc.count > 0;
+    int puts = result == 0 && acc.count > 0 && ev->type != RAFT_EV_PROPOSE_CONFIG;
     adopt_own_entries(w, n, puts ? acc.first - 1 : n->st.last);
     if (puts && !w->failed) {
         put_entries(w, n, ev, &acc, items);
@@ -294,6 +320,7 @@ void host_recv(struct world *w, struct node *n, struct packet *p)
             entries[i].type = p->items[i].type;
         }
     }
+    struct raft_config_at *configs = NULL;
     struct raft_event ev = {.type = RAFT_EV_RECV,
                             .peer = p->msg.from,
                             .msg = &p->msg,
@@ -302,12 +329,17 @@ void host_recv(struct world *w, struct node *n, struct packet *p)
     if (p->msg.type == RAFT_MSG_SNAPSHOT) {
         ev.configs = &p->config;
         ev.configs_count = 1;
+    } else if (p->count > 0) {
+        ev.configs_count =
+            (uint32_t)cfg_decode_items(p->items, p->count, p->msg.index + 1, &configs);
+        ev.configs = configs;
     }
     n->recv_now = p;
     (void)host_feed(w, n, &ev, p->items, NULL); /* fails only when faulted, which check_node sees */
     host_react(w, n, &ev);
     n->recv_now = NULL;
     free(entries);
+    free(configs);
 }
 
 void host_link(struct world *w, struct node *n, raft_id peer)

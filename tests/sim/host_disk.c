@@ -10,6 +10,10 @@
  * is what must be found after any crash. Recovery may find more only as a prefix of the batch under
  * way. Anything else, found or missing, is a failure of the log.
  *
+ * A log with damage (RAFT_WAL_REPAIR) is no prefix of anything: its entries become the shadow as they
+ * are found. What is compared is the hard state, unless the log says that it may be lost. A verdict
+ * that was reached at an earlier boot must be the same until the member is whole.
+ *
  * A member boots from the newest whole snapshot file, whether its mark became durable or not: the
  * state it holds was committed. So deleting all but the newest files is safe at any time.
  */
@@ -115,10 +119,24 @@ uint64_t disk_latency(struct world *w, struct node *n)
     if (rng_chance(&w->rng_disk, w->k.disk_slow_permille)) {
         wait *= 20;
     }
+    if (n->slow_until > w->now) {
+        uint64_t most = 3 * w->k.raft.election_max;
+        wait = wait * n->slow_factor < most ? wait * n->slow_factor : most;
+    }
     if (n->stall_until > w->now) {
         wait += n->stall_until - w->now;
     }
     return wait;
+}
+
+static void note_place(struct node *n)
+{
+    uint64_t at = 0;
+    uint64_t len = 0;
+    if (!sim_disk_last_write(n->disk, n->attested_path, sizeof(n->attested_path), &at, &len)) {
+        n->attested_path[0] = '\0';
+    }
+    n->attested_end = at + len;
 }
 
 void disk_write_flight(struct world *w, struct node *n)
@@ -142,6 +160,7 @@ void disk_write_flight(struct world *w, struct node *n)
     if (result != 0) {
         return;
     }
+    note_place(n);
     int marked = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct disk_op *op = &n->flight.v[i];
@@ -156,8 +175,28 @@ void disk_write_flight(struct world *w, struct node *n)
     }
 }
 
+/* The core calls itself whole: the log may forget its verdict. */
+static void tell_repaired(struct world *w, struct node *n)
+{
+    if (!n->whole || n->repaired || n->io_failed) {
+        return;
+    }
+    int result = raft_wal_repaired(n->wal);
+    if (result == 0) {
+        n->repaired = 1;
+        MARK(w, LOG_REPAIRED);
+        if ((n->damage & RAFT_DAMAGE_VOTE) != 0) {
+            MARK(w, VOTE_RESOLVED);
+        }
+    } else if (raft_wal_failed(n->wal)) {
+        n->repair_cut = 1;
+        disk_failed(w, n);
+    }
+}
+
 void disk_kick(struct world *w, struct node *n)
 {
+    tell_repaired(w, n);
     if (n->flight_active || n->queue.count == 0 || n->io_failed) {
         return;
     }
@@ -203,10 +242,40 @@ static void report_done(struct world *w, struct node *n, uint64_t io_seq)
     }
 }
 
+/* Tell the core, when that is news, whether more entries would find room. */
+static void tell_room(struct world *w, struct node *n, int room)
+{
+    if (n->no_room != room || n->io_failed) {
+        return;
+    }
+    if (room) {
+        MARK(w, ROOM_AGAIN);
+    } else {
+        MARK(w, NO_ROOM);
+    }
+    n->no_room = !room;
+    struct raft_event ev = {.type = RAFT_EV_DISK, .value = (uint64_t)room};
+    (void)host_step(w, n, &ev); /* fails only when faulted, which check_node sees */
+}
+
+/* The batch was refused as a whole, for want of room: it is tried again. */
+static void wait_for_room(struct world *w, struct node *n)
+{
+    MARK(w, BATCH_WAITED);
+    n->flight_written = 0;
+    host_later(w, n, rng_range(&w->rng_disk, 10 * SIM_MS, 200 * SIM_MS),
+               (struct ev){.kind = EV_DISK_DONE});
+    tell_room(w, n, 0);
+}
+
 void disk_done(struct world *w, struct node *n)
 {
     if (!n->flight_written) {
         disk_write_flight(w, n);
+    }
+    if (n->flight_result == -ENOSPC && !raft_wal_failed(n->wal)) {
+        wait_for_room(w, n);
+        return;
     }
     if (n->flight_result != 0) {
         disk_failed(w, n); /* the batch stays in flight: a part of it may be found later */
@@ -239,11 +308,16 @@ void disk_idle(struct world *w, struct node *n, uint64_t number)
         return;
     }
     int result = raft_wal_idle(n->wal);
+    if (result != 0 && result != -ENOSPC) {
+        disk_failed(w, n);
+        return;
+    }
     if (result == 0) {
         n->sealed = !n->flight_active;
-    } else if (result != -ENOSPC) {
-        disk_failed(w, n);
+    } else {
+        host_later(w, n, 4 * IDLE_NS, (struct ev){.kind = EV_DISK_IDLE, .a = number});
     }
+    tell_room(w, n, result == 0 || raft_wal_room(n->wal) >= w->k.segment_bytes / 2);
 }
 
 /* ------------------------------------------------------------------------------------------- */
@@ -298,6 +372,104 @@ static void match_shadow(struct world *w, struct node *n, const struct raft_wal_
     n->queue.count = 0;
 }
 
+/* The hash of the committed prefix that a snapshot at index stands for. */
+static uint64_t snapshot_chain(const struct world *w, const struct node *n, raft_index index)
+{
+    if (index == n->durable.snap_index) {
+        return n->durable.snap_chain;
+    }
+    return index > 0 && index <= w->ledger.committed ? w->ledger.commits[index].chain : 0;
+}
+
+/* Damage was found just now: what is there becomes the shadow. Return: 1, or 0 when a read failed. */
+static int adopt_damaged(struct world *w, struct node *n, const struct raft_wal_state *found)
+{
+    struct image *im = &n->durable;
+    raft_index last = found->first + found->count - 1;
+    raft_index claimed = elog_last(&im->log);
+    claimed = claimed > im->snap_index ? claimed : im->snap_index;
+    n->claimed = claimed > n->claimed ? claimed : n->claimed;
+    if ((found->damage & RAFT_DAMAGE_VOTE) == 0 &&
+        (found->term != im->term || found->vote != im->vote)) {
+        sim_fail(w, "n%u: recovery knows of term %" PRIu64 " vote %u, it wrote %" PRIu64 " vote %u",
+                 n->id, found->term, found->vote, im->term, im->vote);
+        return 0;
+    }
+    if (found->commit > im->commit || found->snapshot_index > w->ledger.committed) {
+        sim_fail(w, "n%u: recovery found commit %" PRIu64 " snapshot %" PRIu64, n->id,
+                 found->commit, found->snapshot_index);
+        return 0;
+    }
+    uint64_t chain = snapshot_chain(w, n, found->snapshot_index);
+    elog_reset(&im->log, found->snapshot_index, found->snapshot_term, chain);
+    for (raft_index i = found->snapshot_index + 1; i <= last && !w->failed; i++) {
+        const struct raft_entry *e = &found->entries[i - found->first];
+        uint8_t *data = arena_alloc(&w->arena, e->bytes + 1);
+        if (raft_wal_read(n->wal, i, data, e->bytes + 1) != e->bytes) {
+            if (n->reads_fail) {
+                return 0;
+            }
+            sim_fail(w, "n%u: entry %" PRIu64 " before the damage cannot be read", n->id, i);
+        }
+        const struct item it = {.term = e->term, .data = data, .bytes = e->bytes, .type = e->type};
+        elog_push(&im->log, &it);
+    }
+    im->term = found->term;
+    im->vote = found->vote;
+    im->commit = found->commit;
+    im->snap_index = found->snapshot_index;
+    im->snap_term = found->snapshot_term;
+    im->snap_chain = chain;
+    n->flight_active = 0;
+    n->flight.count = 0;
+    n->queue.count = 0;
+    return 1;
+}
+
+/* What the log is believed to be worth. Return: 0 when the test has failed. */
+static int note_verdict(struct world *w, struct node *n, const struct raft_wal_state *found)
+{
+    uint32_t before = n->repaired ? 0 : n->verdict;
+    uint32_t now = found->damage & ~(uint32_t)RAFT_DAMAGE_TAIL;
+    int cut =
+        n->repair_cut && now == 0; /* its last word was that it is whole, and reached the disk */
+    n->repair_cut = 0;
+    if (!n->spoiled && now != before && !cut) {
+        sim_fail(w, "n%u: the verdict on its log was %u and is %u: %s", n->id, before, now,
+                 found->detail);
+        return 0;
+    }
+    if (!n->spoiled && before != 0) {
+        MARK(w, REPAIR_CRASHED);
+    }
+    if (found->health == RAFT_WAL_REPAIR && n->spoiled) {
+        MARK(w, LOG_REPAIR);
+    }
+    if (found->health == RAFT_WAL_TORN) {
+        MARK(w, TORN_TAIL_CUT);
+    }
+    n->verdict = now;
+    n->damage = found->damage;
+    /* A host may doubt more than its log does; flips of bits alone hardly ever take the vote. */
+    n->doubts = now != 0 && (n->spoiled ? rng_chance(&w->rng_disk, 300) : n->doubts);
+    n->damage |= n->doubts ? RAFT_DAMAGE_VOTE : 0u;
+    if ((n->damage & RAFT_DAMAGE_VOTE) != 0) {
+        MARK(w, VOTE_IN_DOUBT);
+    }
+    n->damage_index = found->damage_index;
+    n->damage_term = found->damage_term;
+    return 1;
+}
+
+int disk_tell_damage(struct node *n, struct raft_event *ev)
+{
+    ev->type = RAFT_EV_BOOT_DAMAGE;
+    ev->value = n->damage;
+    ev->index = n->damage_index;
+    ev->hardstate.term = n->damage_term;
+    return raft_step(n->raft, ev, NULL);
+}
+
 /* Read every entry's payload back and compare it with what was written. Return: 1 when all are good. */
 static int load_entries(struct world *w, struct node *n)
 {
@@ -309,7 +481,7 @@ static int load_entries(struct world *w, struct node *n)
         uint8_t *data = arena_alloc(&w->arena, want->bytes + 1);
         int64_t got = raft_wal_read(n->wal, i, data, want->bytes + 1);
         if (got != want->bytes) {
-            if (!n->rotted) {
+            if (!n->rotted && !n->reads_fail) {
                 sim_fail(w, "n%u: entry %" PRIu64 " cannot be read back: %" PRId64, n->id, i, got);
             }
             return 0;
@@ -358,13 +530,13 @@ static int load_snapshot(struct world *w, struct node *n)
             adopt_snapshot(w, n, &meta);
             break;
         }
-        if (!n->rotted) {
+        if (!n->rotted && !n->reads_fail && !sim_disk_stopped(n->disk)) {
             sim_fail(w, "n%u: snapshot at %" PRIu64 " cannot be read: %s", n->id, metas[i].index,
                      raft_store_strerror(result));
             return 0;
         }
     }
-    if (n->snap.index < held && !n->rotted) {
+    if (n->snap.index < held && !n->rotted && !n->reads_fail && !sim_disk_stopped(n->disk)) {
         sim_fail(w, "n%u: the snapshot at %" PRIu64 " is gone, the newest is at %" PRIu64, n->id,
                  held, n->snap.index);
     }
@@ -377,11 +549,53 @@ static int stay_out(struct world *w, struct node *n, const char *what)
         sim_fail(w, "n%u: recovery claims damage, none was done: %s", n->id, what);
         return 0;
     }
-    MARK(w, LOG_REPAIR);
+    MARK(w, KEPT_OUT);
     raft_wal_close(n->wal);
     n->wal = NULL;
     n->state = HOST_OUT;
     n->flight_active = 0;
+    return 0;
+}
+
+/* Some read of this recovery may fail, once. */
+static void begin_bad_reads(struct world *w, struct node *n)
+{
+    n->reads_fail = n->bad_reads > 0;
+    if (n->reads_fail) {
+        n->bad_reads--;
+        sim_disk_fail(n->disk, SIM_DISK_READ, (uint32_t)rng_range(&w->rng_disk, 1, 30), 1, EIO);
+    }
+}
+
+static void end_bad_reads(struct node *n)
+{
+    if (n->reads_fail) {
+        sim_disk_fail(n->disk, SIM_DISK_READ, 1, 0, EIO);
+    }
+    n->reads_fail = 0;
+}
+
+/* A read failed, which says nothing about what is on the disk, or there is no room to begin. The process
+ * ends and is started again. */
+static int try_again(struct world *w, struct node *n)
+{
+    if (n->reads_fail) {
+        MARK(w, READ_FAILED);
+    } else {
+        MARK(w, BOOT_WITHOUT_ROOM);
+    }
+    raft_wal_close(n->wal);
+    n->wal = NULL;
+    sim_disk_kill(n->disk);
+    world_later(w, w->k.raft.election_max, (struct ev){.kind = EV_BOOT, .node = (uint8_t)n->id});
+    return 0;
+}
+
+/* The power failed in the midst of recovery: whoever cut it boots again. */
+static int cut_again(struct node *n, int open)
+{
+    raft_wal_close(open ? n->wal : NULL);
+    n->wal = NULL;
     return 0;
 }
 
@@ -396,9 +610,17 @@ int disk_recover(struct world *w, struct node *n)
     o.segment_bytes = w->k.segment_bytes;
     o.segments_ready = w->k.segments_ready;
     o.salt_seed = rng_next(&w->rng_disk);
+    begin_bad_reads(w, n);
+    n->attested_path[0] = '\0';
     int result = raft_wal_open(&o, &n->wal, why, sizeof(why));
+    if (sim_disk_stopped(n->disk)) {
+        return cut_again(n, result == 0);
+    }
     if (result != 0) {
         n->wal = NULL;
+        if (n->reads_fail || result == -ENOSPC) {
+            return try_again(w, n);
+        }
         if (n->rotted) {
             return stay_out(w, n, why);
         }
@@ -414,19 +636,34 @@ int disk_recover(struct world *w, struct node *n)
                                              .c = found->vote,
                                              .d = found->snapshot_index,
                                              .e = found->first + found->count - 1});
-    if (found->health == RAFT_WAL_REPAIR) {
-        return stay_out(w, n, found->detail);
+    if (found->health == RAFT_WAL_REPAIR && !n->rotted) {
+        sim_fail(w, "n%u: recovery claims damage, none was done: %s", n->id, found->detail);
     }
-    if (found->health == RAFT_WAL_TORN) {
-        MARK(w, TORN_TAIL_CUT);
+    if (w->failed || !note_verdict(w, n, found)) {
+        return 0;
     }
-    match_shadow(w, n, found);
+    if (found->health == RAFT_WAL_REPAIR && n->spoiled) {
+        if (!adopt_damaged(w, n, found)) {
+            return w->failed ? 0 : try_again(w, n);
+        }
+    } else {
+        match_shadow(w, n, found);
+    }
+    n->spoiled = 0;
     if (w->failed) {
         return 0;
     }
-    if (!load_entries(w, n) || !load_snapshot(w, n)) {
+    int loaded = load_entries(w, n) && load_snapshot(w, n);
+    if (sim_disk_stopped(n->disk)) {
+        return cut_again(n, 1);
+    }
+    if (!loaded) {
+        if (n->reads_fail && !w->failed) {
+            return try_again(w, n);
+        }
         return w->failed ? 0 : stay_out(w, n, "snapshot or entry damaged");
     }
+    end_bad_reads(n);
     n->sealed = 0;
     return 1;
 }

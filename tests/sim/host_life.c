@@ -4,7 +4,7 @@
  *
  *   DOWN --host_boot: recovery, then the BOOT events--> UP
  *   UP   --host_end: KILL, POWER, ROT-----------------> DOWN
- *   DOWN --recovery finds damaged data----------------> OUT, for good
+ *   DOWN --recovery finds what it cannot judge--------> OUT, for good
  *
  * An end takes everything in memory. What the disk thread and the snapshot worker had begun may go on
  * until the cut falls into it (sim_disk_stop_at), then the disk draws what survives.
@@ -23,11 +23,13 @@ void host_create(struct world *w, struct node *n, raft_id id)
     n->tick_at = UINT64_MAX;
 }
 
-static void first_config(const struct world *w, struct raft_config *ret_config)
+/* What a member without a snapshot knows: the group's first configuration, or nothing at all. */
+static void first_config(const struct world *w, const struct node *n,
+                         struct raft_config *ret_config)
 {
-    *ret_config = (struct raft_config){.count = w->k.nodes};
-    for (uint32_t i = 0; i < w->k.nodes; i++) {
-        ret_config->members[i] = (struct raft_member){.id = i + 1, .roles = RAFT_VOTER};
+    cfg_first(w, ret_config);
+    if (n->id > ret_config->count && w->k.join_empty) {
+        *ret_config = (struct raft_config){0};
     }
 }
 
@@ -40,12 +42,22 @@ static int boot_entries(struct world *w, struct node *n, struct raft_event *ev)
         const struct item *it = elog_at(&n->log, n->log.base + 1 + i);
         entries[i] = (struct raft_entry){.term = it->term, .bytes = it->bytes, .type = it->type};
     }
+    struct raft_config_at *configs = NULL;
     ev->type = RAFT_EV_BOOT_ENTRIES;
     ev->first = n->log.base + 1;
     ev->entries = entries;
     ev->count = count;
+    ev->configs_count =
+        (uint32_t)cfg_decode_items(n->log.items + n->log.head, count, ev->first, &configs);
+    ev->configs = configs;
     int result = count > 0 ? raft_step(n->raft, ev, &acc) : 0;
+    for (uint32_t i = 0; i < ev->configs_count && acc.count > 0; i++) {
+        if (configs[i].index >= acc.first) {
+            cfg_push(n, configs[i].index, &configs[i].config);
+        }
+    }
     free(entries);
+    free(configs);
     if (result != 0) {
         return result;
     }
@@ -66,8 +78,11 @@ static int boot_core(struct world *w, struct node *n)
 {
     struct raft_snapshot snap = n->snap;
     if (snap.index == 0) {
-        first_config(w, &snap.config);
+        first_config(w, n, &snap.config);
+    } else {
+        check_snapshot_config(w, n, &snap);
     }
+    cfg_reset(n, snap.config_index, &snap.config);
     struct raft_event ev = {
         .type = RAFT_EV_BOOT_SNAPSHOT, .now = host_now(w, n), .snapshot = &snap};
     int result = raft_step(n->raft, &ev, NULL);
@@ -77,6 +92,9 @@ static int boot_core(struct world *w, struct node *n)
     ev.hardstate.commit = n->durable.commit;
     result = result ? result : raft_step(n->raft, &ev, NULL);
     result = result ? result : boot_entries(w, n, &ev);
+    if (result == 0 && n->damage != 0) {
+        result = disk_tell_damage(n, &ev);
+    }
     ev.type = RAFT_EV_BOOT_DONE;
     return result ? result : raft_step(n->raft, &ev, NULL);
 }
@@ -123,6 +141,7 @@ void host_boot(struct world *w, struct node *n)
     }
     n->state = HOST_UP;
     n->commit = n->machine.applied;
+    n->config_before = cfg_newest(n)->index;
     raft_status(n->raft, &n->st);
     check_booted(w, n);
     if (!w->failed) {
@@ -154,17 +173,17 @@ static void forget_process(struct node *n)
     n->io_failed = 0;
     n->taken_for = 0;
     n->stall_until = 0;
+    n->slow_until = 0;
+    n->no_room = 0;
     n->take = (struct snap_job){0};
     n->install = (struct snap_job){0};
     memset(n->link_known, 0, sizeof(n->link_known));
 }
 
 /* What the disk thread and the snapshot worker were doing goes on until the power fails inside. */
-static void run_into_the_cut(struct world *w, struct node *n)
+static void run_into_the_cut(struct world *w, struct node *n, uint64_t into)
 {
-    const struct sim_disk_counts *counts = sim_disk_counts(n->disk);
-    uint64_t most = n->take.active || n->install.active ? 8 : 2; /* a batch is a write and a sync */
-    sim_disk_stop_at(n->disk, counts->changes + 1 + rng_below(&w->rng_disk, most));
+    sim_disk_stop_at(n->disk, sim_disk_counts(n->disk)->changes + into);
     if (n->take.active && !n->take.written) {
         MARK(w, SNAPSHOT_CRASHED);
         snap_write_job(w, n);
@@ -192,32 +211,45 @@ static void stop_disk(struct node *n)
 
 void host_end(struct world *w, struct node *n, enum host_end how)
 {
+    struct host_cut cut = {.how = how, .kind = SIM_DISK_CRASH_RANDOM};
     if (n->state != HOST_UP) {
         return;
     }
+    if (n->doomed != 0 || (how != HOST_END_ROT && rng_chance(&w->rng_disk, 700))) {
+        uint64_t most = n->take.active || n->install.active ? 8 : 2; /* a batch: write and sync */
+        cut.into = 1 + rng_below(&w->rng_disk, most);
+    }
+    if (how != HOST_END_KILL && rng_chance(&w->rng_disk, 400)) {
+        cut.kind = (enum sim_disk_crash_kind)rng_range(&w->rng_disk, SIM_DISK_CRASH_RANDOM,
+                                                       SIM_DISK_CRASH_NAMES);
+    }
+    cut.seed = how != HOST_END_KILL ? rng_next(&w->rng_disk) : 0;
+    host_cut(w, n, &cut);
+}
+
+void host_cut(struct world *w, struct node *n, const struct host_cut *cut)
+{
     trace_add(&w->trace,
               &(struct trace_rec){
-                  .at = w->now, .kind = TR_CRASH, .node = (uint8_t)n->id, .a = (uint64_t)how});
+                  .at = w->now, .kind = TR_CRASH, .node = (uint8_t)n->id, .a = (uint64_t)cut->how});
     if (n->recv != NULL) {
         MARK(w, CRASH_IN_TRANSFER);
     }
     client_node_ended(w, n);
-    if (n->doomed != 0 || (how != HOST_END_ROT && rng_chance(&w->rng_disk, 700))) {
-        run_into_the_cut(w, n);
+    if (cut->into > 0) {
+        run_into_the_cut(w, n, cut->into);
     }
     stop_disk(n);
     snap_close(n);
     raft_wal_close(n->wal);
     n->wal = NULL;
-    if (how == HOST_END_KILL) {
+    if (cut->how == HOST_END_KILL) {
         sim_disk_kill(n->disk);
     } else {
-        enum sim_disk_crash_kind kind = SIM_DISK_CRASH_RANDOM;
-        if (rng_chance(&w->rng_disk, 400)) {
-            kind = (enum sim_disk_crash_kind)rng_range(&w->rng_disk, SIM_DISK_CRASH_RANDOM,
-                                                       SIM_DISK_CRASH_NAMES);
+        if (cut->but > 0) {
+            (void)sim_disk_lose_pending(n->disk, cut->but - 1, cut->torn); /* or nothing is lost */
         }
-        sim_disk_crash(n->disk, kind, rng_next(&w->rng_disk));
+        sim_disk_crash(n->disk, cut->kind, cut->seed);
     }
     n->state = HOST_DOWN;
     int flight = n->flight_active;
@@ -241,6 +273,7 @@ void host_finish(struct world *w, struct node *n)
     sim_disk_destroy(n->disk);
     free(n->mem);
     elog_finish(&n->log);
+    free(n->cfgs.v);
     image_finish(&n->durable);
     free(n->pend.v);
     free(n->waits);

@@ -8,8 +8,10 @@
  *
  * A file is named by term and index, so both ends of a transfer derive the same snap_id.
  */
+#include "raft/mutant.h"
 #include "tests/sim/world.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +45,14 @@ void snap_maybe_take(struct world *w, struct node *n)
     if (n->take.active || n->install.active || n->machine.applied < base + interval) {
         return;
     }
+    snap_begin(w, n);
+}
+
+void snap_begin(struct world *w, struct node *n)
+{
+    if (n->take.active || n->install.active || n->machine.applied <= n->snap.index) {
+        return;
+    }
     const struct raft_config_at *config = raft_config_at(n->raft, n->machine.applied);
     if (config == NULL) {
         sim_fail(w, "n%u: no configuration is known at %" PRIu64, n->id, n->machine.applied);
@@ -54,6 +64,7 @@ void snap_maybe_take(struct world *w, struct node *n)
     n->take.meta.config_index = config->index;
     n->take.meta.config = config->config;
     n->taken_for = n->machine.applied;
+    check_snapshot_config(w, n, &n->take.meta);
     trace_add(&w->trace, &(struct trace_rec){.at = w->now,
                                              .kind = TR_SNAP_BEGIN,
                                              .node = (uint8_t)n->id,
@@ -79,22 +90,26 @@ void snap_write_job(struct world *w, struct node *n)
     struct raft_snap_writer *writer = NULL;
     size_t bytes = machine_bytes(w->k.state_pad);
     uint8_t *state = sim_alloc(bytes);
-    machine_save(&job->machine, w->k.state_pad, state);
+    machine_save(RAFT_BUG(13) ? &n->machine : &job->machine, w->k.state_pad, state);
     size_t half = bytes / 2;
     job->written = 1;
-    job->failed = 1;
-    if (raft_snap_create(sim_disk_fs(n->disk), &meta, &writer) == 0) {
-        if (raft_snap_write(writer, 1, state, half) != 0 ||
-            raft_snap_write(writer, 2, state + half, bytes - half) != 0) {
+    int result = raft_snap_create(sim_disk_fs(n->disk), &meta, &writer);
+    if (result == 0) {
+        result = raft_snap_write(writer, 1, state, half);
+        result = result != 0 ? result : raft_snap_write(writer, 2, state + half, bytes - half);
+        if (result != 0) {
             raft_snap_abort(writer);
-        } else if (raft_snap_commit(writer, &done) == 0) {
-            job->failed = 0;
-            job->meta.bytes = done.bytes;
-            job->meta.snap_id = snap_id_of(meta.term, meta.index);
-            memcpy(job->digest, done.digest, sizeof(job->digest));
-            check_snapshot(w, n, &job->machine, done.digest);
+        } else {
+            result = raft_snap_commit(writer, &done);
         }
     }
+    if (result == 0) {
+        job->meta.bytes = done.bytes;
+        job->meta.snap_id = snap_id_of(meta.term, meta.index);
+        memcpy(job->digest, done.digest, sizeof(job->digest));
+        check_snapshot(w, n, &job->machine, done.digest);
+    }
+    job->failed = result;
     free(state);
 }
 
@@ -102,12 +117,20 @@ void snap_taken(struct world *w, struct node *n)
 {
     struct snap_job *job = &n->take;
     if (!job->active) {
+        snap_maybe_take(w, n); /* after one that found no room */
         return;
     }
     if (!job->written) {
         snap_write_job(w, n);
     }
     job->active = 0;
+    if (job->failed == -ENOSPC) {
+        MARK(w, SNAPSHOT_NO_ROOM);
+        n->taken_for = 0;
+        host_later(w, n, rng_range(&w->rng_disk, 10 * SIM_MS, 500 * SIM_MS),
+                   (struct ev){.kind = EV_SNAP_TAKEN});
+        return;
+    }
     if (job->failed) {
         if (!n->io_failed) {
             disk_failed(w, n);
@@ -128,6 +151,7 @@ void snap_taken(struct world *w, struct node *n)
     memcpy(n->snap_digest, job->digest, sizeof(job->digest));
     struct raft_snapshot snap = job->meta;
     uint64_t keep = rng_below(&w->rng_host, 2) * rng_below(&w->rng_host, snap_interval(w));
+    keep += w->k.snap_keep;
     if (snap_nearly_full(w, n)) {
         keep = 0;
     }
@@ -283,6 +307,7 @@ void snap_store_chunk(struct world *w, struct node *n, const struct raft_msg *ch
         drop_recv_later(w, n);
         return;
     }
+    w->chunks_stored++;
     if (chunk->offset > 0) {
         MARK(w, SNAPSHOT_CHUNKS);
     }
@@ -298,7 +323,9 @@ void snap_store_chunk(struct world *w, struct node *n, const struct raft_msg *ch
 void snap_chunk_stored(struct world *w, struct node *n, const struct ev *e)
 {
     if (e->b == UINT64_MAX && !n->install.active) {
-        drop_recv(n);
+        if (n->recv_id == e->a) {
+            drop_recv(n); /* begun again meanwhile; the core knows of the failure only now */
+        }
         reject(w, n, e->a);
         return;
     }
@@ -357,6 +384,7 @@ static void stand_at(struct world *w, struct node *n, const struct snap_job *job
 {
     raft_index index = job->meta.index;
     client_installed(w, n);
+    cfg_restore(n, &job->meta, elog_term(&n->log, index) == job->meta.term);
     if (elog_term(&n->log, index) == job->meta.term) {
         MARK(w, SNAPSHOT_KEPT_SUFFIX);
         elog_trim(&n->log, index);
@@ -397,6 +425,7 @@ void snap_loaded(struct world *w, struct node *n)
         return;
     }
     check_snapshot(w, n, &job->machine, job->digest);
+    check_snapshot_config(w, n, &job->meta);
     if (job->meta.index <= n->machine.applied) {
         sim_fail(w, "n%u: installs a snapshot at %" PRIu64 " over a state at %" PRIu64, n->id,
                  job->meta.index, n->machine.applied);
@@ -405,6 +434,9 @@ void snap_loaded(struct world *w, struct node *n)
         return;
     }
     MARK(w, SNAPSHOT_INSTALLED);
+    if (cfg_joint(&job->meta.config) || cfg_joint(&cfg_newest(n)->config)) {
+        MARK(w, SNAPSHOT_WHILE_JOINT);
+    }
     n->take.active = 0;
     stand_at(w, n, job);
     struct raft_snapshot snap = job->meta;

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static const struct {
     uint32_t permille;
@@ -19,6 +20,16 @@ static const struct {
 const char *fault_name(enum sim_fault f)
 {
     return f < FAULT_END ? fault_table[f].name : "?";
+}
+
+enum sim_fault fault_of(const char *name, size_t len)
+{
+    int f = 0;
+    while (f < FAULT_END &&
+           (strlen(fault_table[f].name) != len || memcmp(fault_table[f].name, name, len) != 0)) {
+        f++;
+    }
+    return (enum sim_fault)f;
 }
 
 static uint32_t pick(struct rng *r, const uint32_t *values, uint64_t count)
@@ -47,6 +58,7 @@ static void draw_raft(struct knobs *k, struct rng *r)
     o->reads_max = PICK(r, 1, 4, 64);
     o->chunk_bytes = PICK(r, 64, 512, 4096, 65536);
     o->chunks_inflight_max = PICK(r, 1, 2, 4);
+    o->config_bytes = PICK(r, RAFT_CONFIG_BYTES, RAFT_CONFIG_BYTES, RAFT_CONFIG_BYTES + 72);
     k->priorities = rng_chance(r, 200);
 }
 
@@ -84,28 +96,51 @@ static void draw_network(struct knobs *k, struct rng *r)
     k->drift_ppm = knobs_has(k, FAULT_DRIFT) ? PICK(r, 500, 10000, 100000, 400000) : 0;
 }
 
-void knobs_draw(struct knobs *k, struct rng *r)
+/* With leases, clocks keep within the promise: any two of them differ by at most lease_drift_ppm when
+ * each is at most half of that off. */
+static void draw_lease(struct knobs *k, struct rng *r)
+{
+    if (!knobs_has(k, FAULT_LEASE)) {
+        return;
+    }
+    k->raft.lease_drift_ppm = PICK(r, 1000, 20000, 100000, 300000);
+    k->raft.link_hint = 0;
+    k->drift_ppm = knobs_has(k, FAULT_DRIFT) ? k->raft.lease_drift_ppm / 2 : 0;
+    k->lease_permille = PICK(r, 300, 800, 1000);
+}
+
+static void draw_members(struct knobs *k, struct rng *r)
+{
+    k->voters = PICK(r, 1, 2, 3, 3, 3, 3, 5, 5);
+    k->learners = PICK(r, 0, 0, 0, 1);
+    k->join_empty = rng_chance(r, 500);
+    k->nodes = knobs_has(k, FAULT_MEMBER) ? SIM_NODES_MAX : k->voters + k->learners;
+}
+
+void knobs_draw(struct knobs *k, uint64_t without, struct rng *r)
 {
     *k = (struct knobs){0};
-    k->nodes = PICK(r, 1, 3, 3, 3, 5, 5);
     k->chaos_ns = PICK(r, 4, 8, 12, 20) * SIM_SEC;
     int calm = rng_chance(r, 60); /* nothing goes wrong: what then fails is plain wrong */
     for (uint32_t f = 0; f < FAULT_END; f++) {
         if (rng_chance(r, fault_table[f].permille) && !calm) {
-            k->faults |= 1U << f;
+            k->faults |= (uint64_t)1 << f;
         }
     }
+    k->faults &= ~without;
     k->nemesis_ns = PICK(r, 100, 300, 700, 1500) * SIM_MS;
     draw_raft(k, r);
     draw_host(k, r);
     draw_network(k, r);
+    draw_lease(k, r);
+    draw_members(k, r);
 }
 
 void knobs_print(const struct knobs *k)
 {
-    printf("  nodes=%u chaos=%" PRIu64 "s election=%" PRIu64 "..%" PRIu64 "ms heartbeat=%" PRIu64
-           "ms inflight=%u/%uB msg=%uB/%u slots=%u reads=%u chunk=%u\n",
-           k->nodes, k->chaos_ns / SIM_SEC, k->raft.election_min / SIM_MS,
+    printf("  voters=%u learners=%u ids=%u chaos=%" PRIu64 "s election=%" PRIu64 "..%" PRIu64
+           "ms heartbeat=%" PRIu64 "ms inflight=%u/%uB msg=%uB/%u slots=%u reads=%u chunk=%u\n",
+           k->voters, k->learners, k->nodes, k->chaos_ns / SIM_SEC, k->raft.election_min / SIM_MS,
            k->raft.election_max / SIM_MS, k->raft.heartbeat / SIM_MS, k->raft.inflight_msgs_max,
            k->raft.inflight_bytes_max, k->raft.msg_bytes_max, k->raft.msg_entries_max,
            k->raft.log_slots, k->raft.reads_max, k->raft.chunk_bytes);
@@ -115,6 +150,9 @@ void knobs_print(const struct knobs *k)
            k->segment_bytes, k->snap_every, k->state_pad, k->loop_ns / 1000, k->apply_ns / 1000,
            k->disk_ns / 1000, k->client_ns / SIM_MS, k->batch_max, k->payload_max,
            k->latency_ns / 1000, k->jitter_ns / 1000, k->nemesis_ns / SIM_MS);
+    printf("  lease=%uppm drift=%uppm config=%uB stall=%" PRIu64 "ms hint=%" PRIu64 "ms\n",
+           k->raft.lease_drift_ppm, k->drift_ppm, k->raft.config_bytes, k->raft.disk_stall / SIM_MS,
+           k->raft.link_hint / SIM_MS);
     printf("  faults:");
     for (uint32_t f = 0; f < FAULT_END; f++) {
         if (knobs_has(k, (enum sim_fault)f)) {

@@ -2,16 +2,20 @@
 /*
  * main.c: run a batch of seeds: first the kept ones, then --count from --seed on.
  *
- *   sim [--seed N] [--count K] [--jobs J] [--seeds FILE] [--verbose] [--trace]
+ *   sim [--seed N] [--count K] [--jobs J] [--seeds FILE] [--keep FILE] [--without FAULT,...]
+ *       [--verbose] [--trace]
  *
  * The seeds are dealt to J processes, so that an assertion of the code under test ends only one of
  * them and its seed is known. With --trace everything runs in this process and every event is
- * printed. One seed in a hundred runs twice and must come to the same hash.
+ * printed. One seed in a hundred runs twice and must come to the same hash. --keep appends the seeds that
+ * fail to a file like tests/sim/seeds.txt; --without leaves faults out, to narrow a failure down.
  *
  * Exit: 0 when every seed passed, 1 when one failed or (in a batch of MARKS_BATCH_MIN or more) a mark
  * that must be hit was not, 2 for bad arguments.
  */
 #include "tests/sim/batch.h"
+
+#include "tests/sim/knobs.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -35,9 +39,25 @@ static int parse_number(const char *text, uint64_t *ret_value)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: sim [--seed N] [--count K] [--jobs J] [--seeds FILE] [--verbose] "
-                    "[--trace]\n");
+    fprintf(stderr, "usage: sim [--seed N] [--count K] [--jobs J] [--seeds FILE] [--keep FILE]\n"
+                    "           [--without FAULT,...] [--verbose] [--trace]\n");
     return 2;
+}
+
+/* Return: 0, or -1 when a name is no fault. */
+static int parse_faults(const char *text, uint64_t *ret_faults)
+{
+    while (*text != '\0') {
+        size_t len = strcspn(text, ",");
+        enum sim_fault f = fault_of(text, len);
+        if (f == FAULT_END) {
+            fprintf(stderr, "sim: no fault has the name %s\n", text);
+            return -1;
+        }
+        *ret_faults |= (uint64_t)1 << f;
+        text += len + (text[len] == ',');
+    }
+    return 0;
 }
 
 /* One seed a line, then anything. Return: 0, or -1 when a line is not understood. */
@@ -75,6 +95,8 @@ int main(int argc, char **argv)
         {"count", required_argument, NULL, 'c'},
         {"jobs", required_argument, NULL, 'j'},
         {"seeds", required_argument, NULL, 'f'},
+        {"keep", required_argument, NULL, 'k'},
+        {"without", required_argument, NULL, 'w'},
         {"verbose", no_argument, NULL, 'v'},
         {"trace", no_argument, NULL, 't'},
         {NULL, 0, NULL, 0},
@@ -99,6 +121,13 @@ int main(int argc, char **argv)
             break;
         case 'f':
             seeds = optarg;
+            break;
+        case 'k':
+            b.keep = optarg;
+            break;
+        case 'w':
+            b.without_text = optarg;
+            bad |= parse_faults(optarg, &b.without);
             break;
         case 'v':
             b.verbose = 1;

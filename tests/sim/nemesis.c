@@ -8,14 +8,27 @@
  */
 #include "tests/sim/world.h"
 
-#include <stdio.h>
 #include <string.h>
+
+/* The members that are there, in the order of their ids. */
+static uint32_t present(const struct world *w, raft_id *ids)
+{
+    uint32_t count = 0;
+    for (raft_id id = 1; id <= w->k.nodes; id++) {
+        if (w->nodes[id].state != HOST_ABSENT && w->nodes[id].state != HOST_GONE) {
+            ids[count++] = id;
+        }
+    }
+    return count;
+}
 
 static struct node *up_node(struct world *w)
 {
-    raft_id from = (raft_id)rng_below(&w->rng_nemesis, w->k.nodes);
-    for (uint32_t i = 0; i < w->k.nodes; i++) {
-        struct node *n = world_node(w, (from + i) % w->k.nodes + 1);
+    raft_id ids[SIM_NODES_MAX];
+    uint32_t count = present(w, ids);
+    uint64_t from = rng_below(&w->rng_nemesis, count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct node *n = world_node(w, ids[(from + i) % count]);
         if (n->state == HOST_UP && !n->paused) {
             return n;
         }
@@ -24,7 +37,7 @@ static struct node *up_node(struct world *w)
 }
 
 /* Half of the faults look for a leader: they do more there. */
-static struct node *target(struct world *w)
+struct node *nemesis_target(struct world *w)
 {
     if (rng_chance(&w->rng_nemesis, 500)) {
         for (raft_id id = 1; id <= w->k.nodes; id++) {
@@ -47,52 +60,11 @@ static uint64_t duration(struct world *w)
 /* ------------------------------------------------------------------------------------------- */
 /* Ends of processes                                                                             */
 
-/* Flip bits in one file, of the log or of the snapshots. */
-struct victim {
-    struct rng *rng;
-    const char *dir;
-    char path[128];
-    uint64_t seen;
-};
-
-static int choose_file(void *arg, const char *name)
-{
-    struct victim *v = arg;
-    v->seen++;
-    if (rng_below(v->rng, v->seen) == 0) {
-        snprintf(v->path, sizeof(v->path), "%s/%s", v->dir, name);
-    }
-    return 0;
-}
-
-static void rot(struct world *w, struct node *n)
-{
-    const struct raft_fs *fs = sim_disk_fs(n->disk);
-    struct victim v = {.rng = &w->rng_disk, .dir = rng_chance(&w->rng_disk, 700) ? "wal" : "snap"};
-    if (fs->list(fs->ctx, v.dir, choose_file, &v) != 0 || v.seen == 0) {
-        return;
-    }
-    uint64_t bytes = 0;
-    if (sim_disk_data(n->disk, v.path, &bytes) == NULL || bytes == 0) {
-        return;
-    }
-    n->rotted = 1;
-    uint64_t at = rng_below(&w->rng_disk, bytes);
-    /* More than one bit could take a record and the one that attests it together. */
-    if (v.dir[0] == 'w' || rng_chance(&w->rng_disk, 500)) {
-        (void)sim_disk_flip(n->disk, v.path, at, (int)rng_below(&w->rng_disk, 8));
-    } else {
-        uint64_t len = rng_range(&w->rng_disk, 1, 700);
-        len = len < bytes - at ? len : bytes - at;
-        (void)sim_disk_scramble(n->disk, v.path, at, len, rng_next(&w->rng_disk));
-    }
-}
-
 static void end_node(struct world *w, struct node *n, enum host_end how)
 {
     host_end(w, n, how);
     if (how == HOST_END_ROT) {
-        rot(w, n);
+        disk_rot(w, n);
     }
     uint64_t wait = duration(w);
     if (rng_chance(&w->rng_nemesis, 300)) {
@@ -112,16 +84,11 @@ static void crash(struct world *w, enum sim_fault kind)
         }
         return;
     }
-    struct node *n = target(w);
+    struct node *n = kind == FAULT_ROT ? disk_rot_target(w) : nemesis_target(w);
     if (n == NULL) {
         return;
     }
     if (kind == FAULT_ROT) {
-        /* A record is attested by a later one: only then can damage be told from a torn tail. */
-        if (!n->rotted && (w->nemesis.nodes_out == 0 || !n->sealed || n->flight_active)) {
-            return;
-        }
-        w->nemesis.nodes_out -= !n->rotted;
         end_node(w, n, HOST_END_ROT);
         return;
     }
@@ -141,24 +108,22 @@ static void cut_between(struct fault *f, raft_id a, raft_id b)
     f->cut[a][b] = f->cut[b][a] = 1;
 }
 
-static void shuffle(struct world *w, raft_id *ids)
+/* A random order of the members that are there. */
+static uint32_t shuffle(struct world *w, raft_id *ids)
 {
-    for (uint32_t i = 0; i < w->k.nodes; i++) {
-        ids[i] = i + 1;
-    }
-    for (uint32_t i = w->k.nodes; i > 1; i--) {
+    uint32_t count = present(w, ids);
+    for (uint32_t i = count; i > 1; i--) {
         uint64_t j = rng_below(&w->rng_nemesis, i);
         raft_id t = ids[i - 1];
         ids[i - 1] = ids[j];
         ids[j] = t;
     }
+    return count;
 }
 
-/* ids is a random order of the members. */
-static void draw_cuts(struct world *w, struct fault *f, const raft_id *ids)
+static void draw_cuts(struct world *w, struct fault *f, const raft_id *ids, uint32_t n)
 {
-    uint32_t n = w->k.nodes;
-    struct node *t = target(w);
+    struct node *t = nemesis_target(w);
     raft_id one = t != NULL ? t->id : ids[0];
     uint32_t side = (uint32_t)rng_range(&w->rng_nemesis, 1, n - 1);
     for (uint32_t i = 0; i < n; i++) {
@@ -200,11 +165,11 @@ static void apply_cuts(struct world *w, const struct fault *f, int on)
 static void partition(struct world *w, struct fault *f)
 {
     raft_id ids[SIM_NODES_MAX];
-    if (w->k.nodes < 2) {
+    uint32_t count = shuffle(w, ids);
+    if (count < 2) {
         return;
     }
-    shuffle(w, ids);
-    draw_cuts(w, f, ids);
+    draw_cuts(w, f, ids, count);
     f->hold = knobs_has(&w->k, FAULT_HOLD) && rng_chance(&w->rng_nemesis, 500);
     apply_cuts(w, f, 1);
     if (f->kind == FAULT_ONEWAY) {
@@ -215,24 +180,7 @@ static void partition(struct world *w, struct fault *f)
 }
 
 /* ------------------------------------------------------------------------------------------- */
-/* Disk, clock, leadership                                                                       */
-
-static void break_disk(struct world *w, struct node *n, enum sim_fault kind)
-{
-    if (kind == FAULT_STALL) {
-        uint64_t t = duration(w) / 3;
-        n->stall_until = w->now + t;
-        if (t > w->k.raft.disk_stall) {
-            MARK(w, DISK_STALLED);
-        }
-    } else if (rng_chance(&w->rng_disk, 700)) {
-        sim_disk_fail_sync(n->disk, (uint32_t)rng_range(&w->rng_disk, 1, 4),
-                           rng_chance(&w->rng_disk, 500) ? SIM_DISK_SYNC_KEEP
-                                                         : SIM_DISK_SYNC_REVERT);
-    } else {
-        sim_disk_fail(n->disk, SIM_DISK_WRITE, (uint32_t)rng_range(&w->rng_disk, 1, 4), 1, 5);
-    }
-}
+/* Clock, leadership                                                                             */
 
 static void pause_node(struct world *w, struct node *n, struct fault *f)
 {
@@ -269,30 +217,35 @@ static void transfer(struct world *w, struct node *n)
 
 static void reset_link(struct world *w)
 {
-    raft_id a = (raft_id)rng_range(&w->rng_nemesis, 1, w->k.nodes);
-    raft_id b = (raft_id)rng_range(&w->rng_nemesis, 1, w->k.nodes);
-    if (a != b && w->net.up[a][b]) {
+    raft_id ids[SIM_NODES_MAX];
+    if (shuffle(w, ids) >= 2 && w->net.up[ids[0]][ids[1]]) {
         MARK(w, LINK_RESET);
-        net_break(w, a, b);
+        net_break(w, ids[0], ids[1]);
     }
 }
 
 /* Faults of one member. */
 static void trouble_node(struct world *w, struct fault *f)
 {
-    struct node *n = target(w);
+    struct node *n = nemesis_target(w);
     if (n == NULL) {
         return;
     }
     switch (f->kind) {
     case FAULT_STALL:
+    case FAULT_FREEZE:
+    case FAULT_SLOW:
     case FAULT_EIO:
-        break_disk(w, n, f->kind);
+    case FAULT_BADREAD:
+        disk_trouble(w, n, f->kind, duration(w));
         break;
     case FAULT_PAUSE:
         pause_node(w, n, f);
         break;
     case FAULT_JUMP:
+        if (w->k.raft.lease_drift_ppm > 0 && n->st.role != RAFT_LEADER) {
+            break; /* a voter whose clock runs ahead forgets what it owes the leader's lease */
+        }
         MARK(w, CLOCK_JUMPED);
         host_set_clock(w, n, rng_exp(&w->rng_nemesis, 2 * w->k.raft.election_max), n->clk_ppm);
         break;
@@ -307,6 +260,11 @@ static void trouble_node(struct world *w, struct fault *f)
     case FAULT_NOSPACE:
         f->node = n->id;
         say_space(w, n, 0);
+        break;
+    case FAULT_FULL:
+        f->node = n->id;
+        sim_disk_set_capacity(n->disk, sim_disk_used(n->disk) +
+                                           rng_below(&w->rng_nemesis, 3 * w->k.segment_bytes));
         break;
     default:
         break;
@@ -346,6 +304,12 @@ static void begin(struct world *w, struct fault *f)
     case FAULT_RESET:
         reset_link(w);
         break;
+    case FAULT_MEMBER:
+        member_change(w);
+        break;
+    case FAULT_WIPE:
+        member_wipe(w);
+        break;
     default:
         trouble_node(w, f);
     }
@@ -368,8 +332,11 @@ void nemesis_step(struct world *w)
     if (count == 0 || f == NULL) {
         return;
     }
-    *f = (struct fault){.kind = (enum sim_fault)kinds[rng_below(&w->rng_nemesis, count)],
-                        .number = ++w->nemesis.count};
+    enum sim_fault kind = (enum sim_fault)kinds[rng_below(&w->rng_nemesis, count)];
+    if (knobs_has(&w->k, FAULT_MEMBER) && rng_chance(&w->rng_nemesis, 250)) {
+        kind = FAULT_MEMBER; /* most of what is asked of a leader is refused, or takes its time */
+    }
+    *f = (struct fault){.kind = kind, .number = ++w->nemesis.count};
     uint64_t number = f->number;
     begin(w, f);
     world_later(w, duration(w), (struct ev){.kind = EV_UNDO, .a = number});
@@ -384,6 +351,9 @@ static void undo(struct world *w, struct fault *f)
     }
     if (f->kind == FAULT_NOSPACE && n != NULL) {
         say_space(w, n, 1);
+    }
+    if (f->kind == FAULT_FULL && n != NULL) {
+        sim_disk_set_capacity(n->disk, UINT64_MAX);
     }
     trace_add(&w->trace,
               &(struct trace_rec){.at = w->now, .kind = TR_FAULT, .a = f->number, .b = f->kind});
@@ -407,6 +377,8 @@ void nemesis_heal(struct world *w)
             undo(w, &w->nemesis.active[i]);
         }
     }
+    uint64_t calm = w->k.raft.election_min / 100; /* a long delay would look like a fault */
+    w->k.jitter_ns = w->k.jitter_ns < calm ? w->k.jitter_ns : calm;
     w->k.loss_permille = 0;
     w->k.dup_permille = 0;
     w->k.reorder_permille = 0;
@@ -414,6 +386,8 @@ void nemesis_heal(struct world *w)
     for (raft_id id = 1; id <= w->k.nodes && !w->failed; id++) {
         struct node *n = world_node(w, id);
         n->stall_until = 0;
+        n->slow_until = 0;
+        n->bad_reads = 0;
         n->doomed = (enum host_end)0;
         sim_disk_fail_sync(n->disk, 0, SIM_DISK_SYNC_KEEP);
         sim_disk_fail(n->disk, SIM_DISK_WRITE, 1, 0, 5);
@@ -421,5 +395,27 @@ void nemesis_heal(struct world *w)
         say_space(w, n, 1);
         world_later(w, rng_below(&w->rng_nemesis, w->k.raft.election_max),
                     (struct ev){.kind = EV_BOOT, .node = (uint8_t)id});
+    }
+}
+
+/* A log that leaders which never committed anything have filled to the last slot can be led by nobody:
+ * its operator starts the member again with a larger one. */
+void nemesis_widen(struct world *w)
+{
+    int full = 0;
+    for (raft_id id = 1; id <= w->k.nodes; id++) {
+        const struct node *n = world_node(w, id);
+        full |= n->state == HOST_UP && n->log.count >= w->k.raft.log_slots;
+    }
+    if (!full) {
+        return;
+    }
+    MARK(w, LOG_WIDENED);
+    w->k.raft.log_slots *= 2;
+    w->progress = 0;
+    w->progress_at = w->now;
+    for (raft_id id = 1; id <= w->k.nodes; id++) {
+        host_end(w, world_node(w, id), HOST_END_KILL);
+        world_later(w, 0, (struct ev){.kind = EV_BOOT, .node = (uint8_t)id});
     }
 }

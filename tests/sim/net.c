@@ -3,7 +3,7 @@
  * net.c: the simulated network.
  *
  * Between two members there is at most one connection, which like TCP keeps order and tells both
- * ends when it breaks; what was under way on it is lost. On top of that come, each by its own draw:
+ * ends when it breaks; of what was under way on it at most a first part still arrives. On top of that come, each by its own draw:
  * loss, copies, overtaking, and strays: copies that arrive up to 20 s later, on another connection,
  * in another life of either process. A cut stops one direction, silently: it drops, or holds back
  * and lets everything arrive in one burst when it ends.
@@ -35,7 +35,7 @@ void packet_free(struct packet *p)
     free(p);
 }
 
-static struct packet *packet_copy(const struct packet *p)
+struct packet *packet_copy(const struct packet *p)
 {
     struct packet *c = packet_new(p->count, p->data_bytes);
     struct item *items = c->items;
@@ -118,6 +118,7 @@ void net_send(struct world *w, struct packet *p)
     net->sent++;
     check_storm(w, &p->msg);
     p->epoch = net->epoch[from][to];
+    p->number = ++net->number[from][to];
     p->from_boot = w->nodes[from].boot;
     p->to_boot = w->nodes[to].boot;
     if (!net->up[from][to]) {
@@ -162,8 +163,14 @@ void net_deliver(struct world *w, struct packet *p)
         return;
     }
     if (!p->stray && (!w->net.up[from][to] || w->net.epoch[from][to] != p->epoch)) {
-        lose(w, p, LOST_EPOCH);
-        return;
+        if (p->number > w->net.rest[from][to]) {
+            lose(w, p, LOST_EPOCH);
+            return;
+        }
+        MARK(w, MSG_AFTER_RESET);
+    }
+    if (p->number > w->net.arrived[from][to]) {
+        w->net.arrived[from][to] = p->number;
     }
     if (p->stray) {
         MARK(w, MSG_REPLAYED);
@@ -184,10 +191,23 @@ static void tell_links(struct world *w, raft_id a, raft_id b)
                 (struct ev){.kind = EV_LINK, .node = (uint8_t)b, .peer = (uint8_t)a});
 }
 
+/* A connection breaks: of what is under way the first part may still arrive, the rest is lost. */
+static void leave_rest(struct world *w, raft_id from, raft_id to)
+{
+    struct net *net = &w->net;
+    uint64_t part = rng_below(&w->rng_net, 2) *
+                    rng_below(&w->rng_net, net->number[from][to] - net->arrived[from][to] + 1);
+    net->rest[from][to] = net->arrived[from][to] + part;
+}
+
 static void set_link(struct world *w, raft_id a, raft_id b, uint8_t up)
 {
     struct net *net = &w->net;
     net->up[a][b] = net->up[b][a] = up;
+    if (!up) {
+        leave_rest(w, a, b);
+        leave_rest(w, b, a);
+    }
     net->epoch[a][b]++;
     net->epoch[b][a] = net->epoch[a][b];
     tell_links(w, a, b);

@@ -13,6 +13,7 @@
 
 struct rng {
     uint64_t state;
+    int flat; /* no chance: what is likely happens, every delay is its mean, numbers count up */
 };
 
 /* A bijection of 64 bits in which every input bit reaches every output bit. */
@@ -28,6 +29,9 @@ static inline uint64_t rng_mix(uint64_t x)
 
 static inline uint64_t rng_next(struct rng *r)
 {
+    if (r->flat) {
+        return ++r->state;
+    }
     r->state += 0x9e3779b97f4a7c15U;
     return rng_mix(r->state);
 }
@@ -36,12 +40,20 @@ static inline uint64_t rng_next(struct rng *r)
 static inline void rng_init(struct rng *r, uint64_t seed, uint64_t stream)
 {
     r->state = rng_mix(seed + 0x632be59bd9b4e019U) ^ rng_mix(stream * 0x9e3779b97f4a7c15U + 1);
+    r->flat = 0;
+}
+
+/* Begin a stream without chance. */
+static inline void rng_init_flat(struct rng *r)
+{
+    r->state = 0;
+    r->flat = 1;
 }
 
 /* 0 .. n - 1; n 0 answers 0. The bias of the modulus is of no interest here. */
 static inline uint64_t rng_below(struct rng *r, uint64_t n)
 {
-    uint64_t x = rng_next(r);
+    uint64_t x = r->flat ? 0 : rng_next(r);
     return n == 0 ? 0 : x % n;
 }
 
@@ -54,13 +66,16 @@ static inline uint64_t rng_range(struct rng *r, uint64_t lo, uint64_t hi)
 /* 1 in `permille` of a thousand cases. */
 static inline int rng_chance(struct rng *r, uint64_t permille)
 {
-    return rng_below(r, 1000) < permille;
+    return r->flat ? permille >= 500 : rng_below(r, 1000) < permille;
 }
 
 /* Close to exponentially distributed with this mean: -log2 of a uniform number, straight lines
  * between the powers of two. At most 45 times the mean. */
 static inline uint64_t rng_exp(struct rng *r, uint64_t mean)
 {
+    if (r->flat) {
+        return mean;
+    }
     uint64_t u = rng_next(r) | 1;
     uint64_t zeros = (uint64_t)__builtin_clzll(u);
     uint64_t mantissa = ((u << zeros) >> 47) & 0xffff; /* 16 bits behind the leading one */

@@ -53,6 +53,9 @@ static const struct {
     [TR_CRASH] = {"CRASH", {"how", NULL}},
     [TR_LINK] = {"link", {"up", NULL}},
     [TR_FAULT] = {"FAULT", {"number", "class", "on", "x", "y"}},
+    [TR_ROT] = {"ROT", {"kind", "file", "offset", "bytes", "from"}},
+    [TR_CONFIG] = {"change", {"result", "voters", "learners", "index", NULL}},
+    [TR_MEMBERS] = {"MEMBERS", {"index", "voters", "old", "learners", "marked"}},
     [TR_PHASE] = {"PHASE", {"phase", NULL}},
 };
 
@@ -88,6 +91,9 @@ void trace_add(struct trace *t, const struct trace_rec *rec)
     t->ring[t->count++ % TRACE_KEPT] = *rec;
     if (t->live != NULL) {
         print_record(rec, t->live);
+    }
+    if (t->watch != NULL) {
+        t->watch(t->watch_arg, rec);
     }
 }
 

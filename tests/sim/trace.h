@@ -38,7 +38,11 @@ enum trace_kind {
     TR_CRASH,         /* a enum host_end */
     TR_LINK,          /* a up, peer */
     TR_FAULT,         /* a number of the fault, b class, c on or off, d and e its details */
-    TR_PHASE          /* a: 1 healed, 2 converged */
+    TR_ROT,     /* a 1 flip 2 scramble 3 unreadable 4 misdirect 5 and lost, b number of the segment
+                         (0: snapshot), c offset, d bytes, e offset of the misdirected write */
+    TR_CONFIG,  /* a result, b voters, c learners (bits), d index */
+    TR_MEMBERS, /* a index, b voters, c outgoing voters, d learners, e those with marks (bits) */
+    TR_PHASE    /* a: 1 healed, 2 converged */
 };
 
 struct trace_rec {
@@ -60,6 +64,8 @@ struct trace {
     uint64_t hash;
     uint64_t count;
     FILE *live; /* every record is printed here too; NULL: no */
+    void (*watch)(void *arg, const struct trace_rec *rec); /* is told every record; NULL: nobody */
+    void *watch_arg;
     struct trace_rec ring[TRACE_KEPT];
 };
 

@@ -50,7 +50,7 @@ int world_alive(const struct world *w, raft_id id)
 
 /* ------------------------------------------------------------------------------------------- */
 
-static void heal(struct world *w)
+void world_heal(struct world *w)
 {
     w->phase = PHASE_SETTLE;
     w->healed_at = w->now;
@@ -105,8 +105,6 @@ static void put_off(struct node *n, const struct ev *e)
     n->late[n->late_count++] = *e;
 }
 
-static void dispatch(struct world *w, const struct ev *e);
-
 /* What waited comes in one burst: in its order, or timers first, or timers last. */
 static void resume(struct world *w, struct node *n)
 {
@@ -136,7 +134,7 @@ static int of_process(uint8_t kind)
            kind == EV_SNAP_LOADED || kind == EV_CRASH;
 }
 
-static void dispatch(struct world *w, const struct ev *e)
+void world_dispatch(struct world *w, const struct ev *e)
 {
     struct node *n = world_node(w, e->node);
     if (of_process(e->kind) && (n->state != HOST_UP || n->boot != e->boot)) {
@@ -175,7 +173,7 @@ static void dispatch(struct world *w, const struct ev *e)
         nemesis_undo(w, e->a);
         break;
     case EV_HEAL:
-        heal(w);
+        world_heal(w);
         break;
     case EV_WATCH:
         check_watch(w);
@@ -196,7 +194,7 @@ static struct world *world_create(const struct world_run *run, struct marks *m)
     w->trace.live = run->trace;
     w->phase = PHASE_CHAOS;
     rng_init(&r, run->seed, STREAM_KNOBS);
-    knobs_draw(&w->k, &r);
+    knobs_draw(&w->k, run->without, &r);
     rng_init(&w->rng_tie, run->seed, STREAM_TIE);
     rng_init(&w->rng_net, run->seed, STREAM_NET);
     rng_init(&w->rng_disk, run->seed, STREAM_DISK);
@@ -205,7 +203,22 @@ static struct world *world_create(const struct world_run *run, struct marks *m)
     rng_init(&w->rng_nemesis, run->seed, STREAM_NEMESIS);
     w->rough_network =
         w->k.reorder_permille + w->k.replay_permille + w->k.dup_permille + w->k.loss_permille > 0;
-    w->nemesis.nodes_out = (w->k.nodes - 1) / 2;
+    check_config_begin(w);
+    return w;
+}
+
+struct world *world_open(const struct knobs *k, struct marks *m)
+{
+    struct world *w = sim_alloc(sizeof(*w));
+    w->marks = m;
+    w->phase = PHASE_CHAOS;
+    w->k = *k;
+    struct rng *streams[] = {&w->rng_tie,  &w->rng_net,    &w->rng_disk,
+                             &w->rng_host, &w->rng_client, &w->rng_nemesis};
+    for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]); i++) {
+        rng_init_flat(streams[i]);
+    }
+    check_config_begin(w);
     return w;
 }
 
@@ -220,7 +233,12 @@ static void start(struct world *w)
             n->clk_ppm -= w->k.drift_ppm;
         }
         uint64_t wait = rng_below(&w->rng_host, w->k.raft.election_max);
-        world_later(w, wait, (struct ev){.kind = EV_BOOT, .node = (uint8_t)id});
+        if (id <= w->k.voters + w->k.learners) {
+            n->member = 1;
+            world_later(w, wait, (struct ev){.kind = EV_BOOT, .node = (uint8_t)id});
+        } else {
+            n->state = HOST_ABSENT;
+        }
         for (raft_id peer = id + 1; peer <= w->k.nodes; peer++) {
             world_later(
                 w, 0, (struct ev){.kind = EV_CONNECT, .node = (uint8_t)id, .peer = (uint8_t)peer});
@@ -231,7 +249,7 @@ static void start(struct world *w)
     world_later(w, w->k.chaos_ns, (struct ev){.kind = EV_HEAL});
 }
 
-static void world_destroy(struct world *w)
+void world_close(struct world *w)
 {
     struct ev e;
     for (raft_id id = 1; id <= w->k.nodes; id++) {
@@ -252,6 +270,8 @@ static void world_destroy(struct world *w)
     client_finish(w);
     evq_finish(&w->q);
     free(w->ledger.commits);
+    free(w->ledger.configs);
+    free(w->ledger.history);
     free(w->ledger.terms);
     free(w->ledger.pairs);
     arena_finish(&w->arena);
@@ -272,7 +292,7 @@ void world_run(const struct world_run *run, struct marks *m, struct world_result
     start(w);
     while (!w->failed && w->phase != PHASE_DONE && evq_pop(&w->q, &e)) {
         w->now = e.at;
-        dispatch(w, &e);
+        world_dispatch(w, &e);
         if (++w->steps > WORLD_STEPS_MAX) {
             sim_fail(w, "more than %u events: a storm (R13)", WORLD_STEPS_MAX);
         }
@@ -296,5 +316,5 @@ void world_run(const struct world_run *run, struct marks *m, struct world_result
     if (run->current != NULL) {
         *run->current = NULL;
     }
-    world_destroy(w);
+    world_close(w);
 }

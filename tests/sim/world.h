@@ -24,6 +24,7 @@
 #include "tests/sim/util.h"
 
 #define SIM_SLOTS       (SIM_NODES_MAX + 1) /* arrays indexed by id */
+#define SIM_PATH_BYTES  128
 #define SIM_CLUSTER_ID  0x51bU
 #define WORLD_STEPS_MAX 20000000U /* events of one seed; more is a storm */
 
@@ -35,6 +36,7 @@ struct world;
 struct packet {
     struct raft_msg msg;
     uint32_t epoch;     /* of the connection it was sent on */
+    uint64_t number;    /* among those sent this way */
     uint32_t from_boot; /* lives of the two processes when it was sent */
     uint32_t to_boot;
     int stray;      /* arrives whatever became of its connection */
@@ -52,6 +54,10 @@ struct net {
     uint8_t cut[SIM_SLOTS][SIM_SLOTS];      /* faults that stop [from][to] */
     uint8_t hold[SIM_SLOTS][SIM_SLOTS];     /* faults that hold back instead of dropping */
     uint64_t last_at[SIM_SLOTS][SIM_SLOTS]; /* arrival of the last in order */
+    uint64_t number[SIM_SLOTS][SIM_SLOTS];  /* of the last sent */
+    uint64_t arrived[SIM_SLOTS][SIM_SLOTS]; /* the largest number that arrived */
+    uint64_t rest[SIM_SLOTS][SIM_SLOTS]; /* of what a broken connection left under way, numbers up
+                                               to this one still arrive */
     struct packet *held;
     struct packet **held_end;
     uint64_t sent;
@@ -69,6 +75,7 @@ void net_break(struct world *w, raft_id a, raft_id b);
 /* What was held back and is no longer stopped arrives now. */
 void net_release(struct world *w);
 struct packet *packet_new(uint32_t count, uint32_t data_bytes);
+struct packet *packet_copy(const struct packet *p);
 void packet_free(struct packet *p);
 void net_finish(struct world *w);
 
@@ -78,7 +85,9 @@ void net_finish(struct world *w);
 enum host_state {
     HOST_DOWN = 0, /* no process; will be booted */
     HOST_UP = 1,
-    HOST_OUT = 2 /* its disk lost acknowledged data: it stays out of the group */
+    HOST_OUT = 2,    /* its disk lost acknowledged data: it stays out of the group */
+    HOST_ABSENT = 3, /* has not joined yet */
+    HOST_GONE = 4    /* left for good, or its disk is lost */
 };
 
 enum host_end {
@@ -107,6 +116,13 @@ struct disk_queue {
     size_t cap;
 };
 
+/* The configurations of a log, ascending; the first is in force where the log begins. */
+struct cfg_stack {
+    struct raft_config_at *v;
+    size_t count;
+    size_t cap;
+};
+
 /* A read that was confirmed and waits for its index. */
 struct read_wait {
     uint64_t cookie;
@@ -116,7 +132,7 @@ struct read_wait {
 struct snap_job {
     int active;
     int written; /* the file was finished when the job began; now only time passes */
-    int failed;
+    int failed;  /* error of the file system or the storage; 0: none */
     struct machine machine;
     struct raft_snapshot meta;
     uint64_t digest[2];
@@ -146,6 +162,8 @@ struct node {
     int apply_due;
     raft_index commit; /* through which the core let us apply */
     struct elog log;
+    struct cfg_stack cfgs;    /* of log */
+    raft_index config_before; /* in force before the step that is being checked */
     struct machine machine;
     struct pendings pend;
     struct read_wait *waits;
@@ -164,13 +182,33 @@ struct node {
     int flight_written; /* raft_wal_write has been called with it */
     int flight_result;
     uint64_t flight_number;
-    enum host_end doomed; /* ends inside its next write; 0: no */
-    int sealed;           /* nothing was written since the last raft_wal_idle */
-    uint64_t stall_until; /* virtual time */
+    enum host_end doomed;               /* ends inside its next write; 0: no */
+    char attested_path[SIM_PATH_BYTES]; /* where the last batch was written, and where it ends: */
+    uint64_t attested_end;              /* what stands before is attested by the next record */
+    int sealed;                         /* nothing was written since the last raft_wal_idle */
+    uint64_t stall_until;               /* virtual time */
+    int no_room;                        /* the core was told that the disk is full */
+    uint64_t slow_until; /* virtual time: every operation takes slow_factor times as long */
+    uint64_t slow_factor;
+    int bad_reads;  /* of so many of the next recoveries a read may fail, */
+    int reads_fail; /* and of the one going on */
     int io_failed;
     uint64_t io_failed_at;
-    int rotted; /* its disk may have lost what was acknowledged */
+    int rotted;     /* its disk may have lost what was acknowledged */
+    int spoiled;    /* a part of it rotted since it was read last */
+    int repair_cut; /* raft_wal_repaired was called and failed: it may have been written or not */
+    int member;     /* a committed configuration once had it */
+    int left;       /* and the last one leaves it out */
     struct image durable;
+    uint32_t damage;  /* enum raft_damage: what its log said at this boot */
+    uint32_t verdict; /* of the log alone, but for its tail */
+    int doubts;       /* and the host doubts the vote as well */
+    raft_index damage_index;
+    raft_term damage_term;
+    int whole;          /* its core has made that good, */
+    int repaired;       /* and its log knows */
+    raft_index claimed; /* by a disk that lost it: others may count it until the member is whole */
+    raft_index committed_before; /* by the group, when it booted */
 
     struct snap_job take;
     struct raft_snapshot snap; /* newest of this member, with file; snap_id 0: none */
@@ -197,6 +235,17 @@ void host_create(struct world *w, struct node *n, raft_id id);
 void host_finish(struct world *w, struct node *n);
 void host_boot(struct world *w, struct node *n);
 void host_end(struct world *w, struct node *n, enum host_end how);
+/* The same with everything said that host_end draws. into: 0, or the process goes on into its `into`th
+ * next disk operation. */
+struct host_cut {
+    enum host_end how;
+    uint64_t into;
+    enum sim_disk_crash_kind kind;
+    uint64_t seed;
+    uint64_t but; /* with KEEP: 0, or the number (from 1) of the pending write that is lost */
+    int torn;     /* ... or torn */
+};
+void host_cut(struct world *w, struct node *n, const struct host_cut *cut);
 /* Give the core one event (n->st is current afterwards); ev->now is set here. items: the payloads of
  * ev->entries, or NULL. ret_accept: may be NULL. Return: raft_step's. */
 int host_feed(struct world *w, struct node *n, struct raft_event *ev, const struct item *items,
@@ -228,12 +277,16 @@ void disk_write_flight(struct world *w, struct node *n);
  * Return: 1 to boot, 0 to stay out. */
 int disk_recover(struct world *w, struct node *n);
 void disk_queue_clear(struct disk_queue *q);
+/* Tell the core, which is booting, what recovery found missing. Return: raft_step's. */
+int disk_tell_damage(struct node *n, struct raft_event *ev);
 /* A write or sync failed: tell the core, which must stop. */
 void disk_failed(struct world *w, struct node *n);
 
 /* host_snap.c: snapshots. */
 int snap_nearly_full(const struct world *w, const struct node *n);
 void snap_maybe_take(struct world *w, struct node *n);
+/* Take one now, unless one is under way. */
+void snap_begin(struct world *w, struct node *n);
 void snap_write_job(struct world *w, struct node *n);
 void snap_taken(struct world *w, struct node *n);
 int snap_attach(struct world *w, struct node *n, struct packet *p);
@@ -247,6 +300,38 @@ uint64_t snap_id_of(raft_term term, raft_index index);
 /* Load the state of a snapshot file into *ret_m. Return: 0 or a negative store error. */
 int snap_read_state(struct world *w, struct node *n, raft_term term, raft_index index,
                     struct machine *ret_m, struct raft_snap_meta *ret_meta);
+
+/* ------------------------------------------------------------------------------------------- */
+/* Configurations (config.c); sets of members are bits by id                                     */
+
+static inline uint32_t cfg_bit(raft_id id)
+{
+    return (uint32_t)1 << id;
+}
+
+void cfg_first(const struct world *w, struct raft_config *ret_config);
+void cfg_reset(struct node *n, raft_index index, const struct raft_config *c);
+void cfg_push(struct node *n, raft_index index, const struct raft_config *c);
+void cfg_truncate(struct node *n, raft_index first);
+/* A snapshot took the place of the log through its index; keep: what is behind it stays. */
+void cfg_restore(struct node *n, const struct raft_snapshot *snap, int keep);
+/* In force at index, or by the whole log. */
+const struct raft_config_at *cfg_at(const struct node *n, raft_index index);
+const struct raft_config_at *cfg_newest(const struct node *n);
+/* Roles of a member, 0 for none. */
+uint32_t cfg_roles(const struct raft_config *c, raft_id id);
+/* Members with any of these roles; the voters when all steps under way are done. */
+uint32_t cfg_who(const struct raft_config *c, uint32_t roles);
+uint32_t cfg_voters_to_be(const struct raft_config *c);
+int cfg_joint(const struct raft_config *c);
+/* Do these members decide? While joint, a majority of each half does. */
+int cfg_quorum(const struct raft_config *c, uint32_t ids);
+int cfg_equal(const struct raft_config *a, const struct raft_config *b);
+/* Return: 1 and *ret_config when the item is a configuration. */
+int cfg_of_item(const struct item *it, struct raft_config *ret_config);
+/* The configurations among count items that begin at first. Ownership: free *ret_configs. */
+size_t cfg_decode_items(const struct item *items, uint32_t count, raft_index first,
+                        struct raft_config_at **ret_configs);
 
 /* ------------------------------------------------------------------------------------------- */
 /* The load (client.c)                                                                           */
@@ -312,13 +397,34 @@ struct fault {
 struct nemesis {
     struct fault active[NEMESIS_ACTIVE_MAX];
     uint64_t count;
-    uint64_t nodes_out; /* members that rot may still take: at most a minority */
 };
 
 void nemesis_step(struct world *w);
 void nemesis_undo(struct world *w, uint64_t number);
 /* Undo everything, boot everyone, true clocks, a clean network. */
 void nemesis_heal(struct world *w);
+/* May this member lose its disk too? Only while in every configuration that is or may come into force
+ * a majority of the voters keeps theirs. */
+int nemesis_may_lose(const struct world *w, raft_id id);
+/* A member that is up; half of the time a leader. NULL: none. */
+struct node *nemesis_target(struct world *w);
+
+/* Larger logs for members whose log is full, when nobody leads the healed group. */
+void nemesis_widen(struct world *w);
+
+/* nemesis_disk.c */
+void disk_rot(struct world *w, struct node *n);
+/* A member whose disk may rot, its log sealed; NULL: none. */
+struct node *disk_rot_target(struct world *w);
+void disk_trouble(struct world *w, struct node *n, enum sim_fault kind, uint64_t time);
+
+/* nemesis_member.c: who belongs to the group. */
+void member_change(struct world *w);
+void member_wipe(struct world *w);
+/* In the healed group: let go of those that never come back. */
+void member_settle(struct world *w, struct node *leader);
+/* Are all steps of the last change done? */
+int member_settled(const struct world *w, const struct node *leader);
 
 /* ------------------------------------------------------------------------------------------- */
 /* Checkers (check_*.c): testing.md R1 - R14                                                     */
@@ -342,10 +448,23 @@ struct pair_rec {
     uint64_t chain;
 };
 
+/* A configuration that some log has held. */
+struct config_rec {
+    raft_index index;
+    raft_term term;
+    struct raft_config config;
+};
+
 struct ledger {
     struct commit_rec *commits; /* by index */
     raft_index committed;
     size_t commits_cap;
+    struct config_rec *configs; /* behind the last committed one */
+    size_t configs_count;
+    size_t configs_cap;
+    struct raft_config_at *history; /* committed ones, ascending; the first of the group at 0 */
+    size_t history_count;
+    size_t history_cap;
     struct term_rec *terms; /* by term */
     size_t terms_cap;
     struct pair_rec *pairs; /* hash table by (index, term): R3 */
@@ -367,8 +486,23 @@ void check_snapshot(struct world *w, struct node *n, const struct machine *m,
 struct term_rec *check_term(struct world *w, raft_term term);
 /* Does n's disk hold the prefix that ends at index with this hash? */
 int check_holds(const struct node *n, raft_index index, uint64_t chain);
+/* check_config.c: configurations. */
+void check_config_entry(struct world *w, struct node *n, raft_index index, const struct item *it);
+void check_config_committed(struct world *w, struct node *n, raft_index index,
+                            const struct item *it);
+void check_config_force(struct world *w, struct node *n);
+void check_elected(struct world *w, struct node *n);
+void check_snapshot_config(struct world *w, struct node *n, const struct raft_snapshot *snap);
+/* The committed configuration in force at index, at most the last committed one. */
+const struct raft_config_at *check_config_at(const struct world *w, raft_index index);
+void check_config_begin(struct world *w);
 /* check_speech.c: what a message claims must be on the disk of its sender. */
 void check_speech(struct world *w, struct node *n, const struct raft_msg *m);
+/* check_repair.c: members that lost what they had acknowledged. */
+void check_repair(struct world *w, struct node *n);
+void check_repair_speech(struct world *w, struct node *n, const struct raft_msg *m);
+/* 1 when n can never learn the term of another member that is out of the group, too. */
+int check_repair_stuck(const struct world *w, const struct node *n);
 /* check_end.c: convergence and storms. */
 void check_watch(struct world *w);
 void check_load(struct world *w);
@@ -409,12 +543,14 @@ struct world {
     enum phase phase;
     uint64_t healed_at;
     uint64_t converged_ns; /* how long it took */
-    uint64_t progress;     /* a number that grows with everything achieved since */
+    uint64_t chunks_stored;
+    uint64_t progress; /* a number that grows with everything achieved since */
     uint64_t progress_at;
     uint64_t quiet_from;
     uint64_t quiet_sent;
-    int rough_network; /* it loses, copies or reorders */
-    double storm_max;  /* overhead in its worst window, as a part of what is allowed */
+    raft_term quiet_term; /* of the leader then */
+    int rough_network;    /* it loses, copies or reorders */
+    double storm_max;     /* overhead in its worst window, as a part of what is allowed */
     uint64_t probe_id;
     uint64_t probe_cookie[SIM_SLOTS];
     int probe_sent;
@@ -449,12 +585,27 @@ int world_alive(const struct world *w, raft_id id);
 
 struct world_run {
     uint64_t seed;
-    int verbose;            /* print the knobs */
-    FILE *trace;            /* print every event here; NULL: no */
+    uint64_t without; /* faults to leave out, bit per enum sim_fault: to narrow a failure down */
+    int verbose;      /* print the knobs */
+    FILE *trace;      /* print every event here; NULL: no */
     struct world **current; /* set to the world while it runs, for a crash report; may be NULL */
 };
 
 /* Run one seed. Ownership: none kept. Return: none; *ret_result is filled, marks are added to m. */
 void world_run(const struct world_run *run, struct marks *m, struct world_result *ret_result);
+
+/* ------------------------------------------------------------------------------------------- */
+/* A world without chance, for those who say themselves what happens (tests/script). Its members are
+ * made and booted by the caller (host_create, host_boot), its events taken from w->q by the caller. */
+
+/* Ownership: release with world_close. Return: never NULL. */
+struct world *world_open(const struct knobs *k, struct marks *m);
+void world_close(struct world *w);
+
+/* Carry out one event; w->now must be its time already. */
+void world_dispatch(struct world *w, const struct ev *e);
+
+/* Undo all faults and look from now on for convergence: w->phase ends as PHASE_DONE. */
+void world_heal(struct world *w);
 
 #endif

@@ -126,7 +126,8 @@ START_TEST(lost_writes_are_sent_again_under_their_numbers)
     ck_assert_uint_eq(hello->q.revision, 100);
     ck_assert_uint_lt(hello->q.acked, na);
     struct coord_result res = {.version = 1, .member = 2, .session_state = COORD_SESSION_RESUMED};
-    res.limits = (struct coord_limits){1u << 22, 1u << 20, 1024, 100, 2000, 60000, 1000};
+    res.limits =
+        (struct coord_limits){1u << 22, 1u << 20, 1024, 100, 2000, 60000, 1000, 1024, 10000};
     rig_answer(&rig, hello, &res);
     rig_state(&rig, COORD_CONNECTED);
     struct rig_sent *sa = rig_expect(&rig, COORD_OP_CREATE);
@@ -368,7 +369,8 @@ START_TEST(minority_serves_local_reads_on_a_detached_link)
     hello = rig_expect(&rig, COORD_OP_HELLO);
     ck_assert_uint_eq(hello->q.session, 0);
     struct coord_result res = {.version = 1, .member = 1};
-    res.limits = (struct coord_limits){1u << 22, 1u << 20, 1024, 100, 2000, 60000, 1000};
+    res.limits =
+        (struct coord_limits){1u << 22, 1u << 20, 1024, 100, 2000, 60000, 1000, 1024, 10000};
     rig_answer(&rig, hello, &res);
     rig_state(&rig, COORD_CONNECTED);
     struct coord_result data = got("stale");
@@ -387,7 +389,7 @@ START_TEST(limits_are_kept)
     start(1);
     rig_connect(&rig);
     struct coord_result res = {.version = 1, .member = 1};
-    res.limits = (struct coord_limits){4096, 40, 2, 100, 2000, 60000, 1000};
+    res.limits = (struct coord_limits){4096, 40, 2, 100, 2000, 60000, 1000, 1024, 10000};
     rig_answer(&rig, rig_expect(&rig, COORD_OP_HELLO), &res);
     rig_state(&rig, COORD_CONNECTED);
     uint64_t ids[4];
@@ -423,7 +425,7 @@ START_TEST(a_server_of_tiny_frames_is_left)
     start(1);
     rig_connect(&rig);
     struct coord_result res = {.version = 1, .member = 1};
-    res.limits = (struct coord_limits){100, 40, 2, 100, 2000, 60000, 1000};
+    res.limits = (struct coord_limits){100, 40, 2, 100, 2000, 60000, 1000, 1024, 10000};
     rig_answer(&rig, rig_expect(&rig, COORD_OP_HELLO), &res);
     ck_assert_uint_eq(rig.link, 0);
     rig_told_nothing(&rig); /* as when it is refused */

@@ -425,16 +425,19 @@ START_TEST(operations_that_are_no_writes_do_nothing)
     fixture_open(&f, NULL);
     for (int op = COORD_OP_EVENT + 1; op < COORD_OP_END; op++) {
         if (op == COORD_OP_CREATE || op == COORD_OP_SET || op == COORD_OP_DELETE ||
-            op == COORD_OP_SESSION_CLOSE) {
+            op == COORD_OP_SESSION_CLOSE || op == COORD_OP_TXN) {
             continue;
         }
         struct coord_request q = {.number = 1,
                                   .op = (enum coord_op)op,
                                   .path = str("/a"),
+                                  .to = str("/b"),
                                   .version = 1,
                                   .kinds = 7,
                                   .watch = 1};
-        ck_assert_int_eq(fixture_request(&f, 0, 0, &q), COORD_EBADREQUEST);
+        int error = fixture_request(&f, 0, 0, &q);
+        bool write = coord_op_kind(q.op) == COORD_KIND_WRITE && op != COORD_OP_SESSION_OPEN;
+        ck_assert_int_eq(error, write ? COORD_ENONODE : COORD_EBADREQUEST);
         ck_assert_uint_eq(f.o.changes_count, 0);
     }
     struct coord_request q = {.number = 1, .op = COORD_OP_SESSION_CLOSE};
@@ -732,7 +735,7 @@ START_TEST(reads_are_checked)
     ck_assert_int_eq(do_read(&f, COORD_OP_GET, "//").error, COORD_EBADPATH);
     ck_assert_int_eq(do_read(&f, COORD_OP_SET, "/").error, COORD_EBADREQUEST);
     ck_assert_int_eq(do_read(&f, COORD_OP_SYNC, "/").error, COORD_EBADREQUEST);
-    ck_assert_int_eq(do_list(&f, "/", NULL, 0, 8).error, COORD_EBADREQUEST);
+    ck_assert_int_eq(do_list(&f, "/", NULL, 0, 16).error, COORD_EBADREQUEST);
     fixture_close(&f);
 }
 END_TEST

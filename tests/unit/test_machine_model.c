@@ -2,7 +2,8 @@
 /*
  * Goal: the machine does what a far simpler one does. Method: random requests, attachments, closes and
  * expiries go to the machine and to a model (an array of nodes sorted by path, an array of sessions);
- * each answer, each change and regularly the whole tree are compared. Now and then the machine is
+ * each answer, each change and regularly the whole tree are compared. Transactions are run on the model one
+ * operation after the other, and a copy of it from before is taken when one fails. Now and then the machine is
  * saved, loaded into a fresh one, and the run goes on with that.
  */
 #include <stdio.h>
@@ -164,6 +165,24 @@ static void model_remove(struct model_node *n)
     model_change(COORD_CHANGE_DELETED, path);
 }
 
+static bool stands_in(const char *path, const char *top)
+{
+    size_t len = strlen(top);
+    return strncmp(path, top, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+/* From the last to the first: children before their parents. */
+static void model_remove_subtree(const char *top)
+{
+    char kept[PATH_MAX_];
+    (void)snprintf(kept, sizeof(kept), "%s", top);
+    for (size_t i = model.count; i > 0; i--) {
+        if (stands_in(model.node[i - 1].path, kept)) {
+            model_remove(&model.node[i - 1]);
+        }
+    }
+}
+
 static int model_create(const char *asked, const char *data, uint32_t flags, uint64_t owner)
 {
     char path[PATH_MAX_ + 24];
@@ -228,6 +247,56 @@ static int model_condition(const struct model_node *n, const struct coord_reques
     return 0;
 }
 
+static int model_rename(const struct coord_request *q, const char *from, const char *to)
+{
+    static struct model_node moved[NODES_MAX];
+    char parent[PATH_MAX_];
+    size_t count = 0;
+    const struct model_node *n = model_find(from);
+    if (n == NULL) {
+        return COORD_ENONODE;
+    }
+    if (n == &model.node[0]) {
+        return COORD_ERESERVED;
+    }
+    if (strcmp(to, from) != 0 && stands_in(to, from)) {
+        return COORD_EINSIDE;
+    }
+    int rc = model_condition(n, q);
+    if (rc != 0) {
+        return rc;
+    }
+    if (model_find(to) != NULL) {
+        return COORD_EEXISTS;
+    }
+    parent_path(to, parent);
+    const struct model_node *p = model_find(parent);
+    if (p == NULL || p->stat.kind == COORD_NODE_EPHEMERAL) {
+        return p == NULL ? COORD_ENONODE : COORD_EEPHEMERAL;
+    }
+    for (size_t i = 0; i < model.count; i++) {
+        if (stands_in(model.node[i].path, from)) {
+            moved[count++] = model.node[i];
+        }
+    }
+    model_remove_subtree(from);
+    for (size_t i = 0; i < count; i++) {
+        char path[2 * PATH_MAX_];
+        (void)snprintf(path, sizeof(path), "%s%s", to, moved[i].path + strlen(from));
+        ck_assert_uint_lt(strlen(path), PATH_MAX_);
+        model_insert(path, moved[i].absent ? NULL : moved[i].data, moved[i].stat.kind,
+                     moved[i].stat.owner);
+    }
+    for (size_t i = 0; i < count; i++) {
+        char path[2 * PATH_MAX_];
+        (void)snprintf(path, sizeof(path), "%s%s", to, moved[i].path + strlen(from));
+        struct model_node *now = model_find(path);
+        now->sequence = moved[i].sequence;
+        now->stat.child_version = 2 * now->sequence - now->stat.children;
+    }
+    return 0;
+}
+
 static void model_end(struct model_session *s)
 {
     for (size_t i = 0; i < model.count;) {
@@ -266,13 +335,15 @@ static int model_write(const struct coord_request *q, const char *path, const ch
             return COORD_ERESERVED;
         }
         rc = model_condition(n, q);
-        if (rc == 0 && n->stat.children > 0) {
+        if (rc == 0 && n->stat.children > 0 && q->flags == 0) {
             rc = COORD_ENOTEMPTY;
         }
         if (rc == 0) {
-            model_remove(n);
+            model_remove_subtree(path);
         }
         return rc;
+    case COORD_OP_RENAME:
+        return model_rename(q, path, data);
     default:
         model_end(s);
         return 0;
@@ -404,13 +475,31 @@ static void random_path(char out[PATH_MAX_])
     }
 }
 
-static void random_request(struct coord_request *q, const char *path, const char *data)
+/* Paths that a rename may make longer and longer stay below what the model holds. */
+static bool may_rename(const char *from, const char *to)
+{
+    for (size_t i = 0; i < model.count; i++) {
+        if (stands_in(model.node[i].path, from) &&
+            strlen(model.node[i].path) - strlen(from) + strlen(to) > PATH_MAX_ - 30) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* to: another path, for a rename. */
+static void random_request(struct coord_request *q, const char *path, const char *data,
+                           const char *to)
 {
     static const uint32_t kinds[] = {
         0, 0, COORD_F_EPHEMERAL, COORD_F_EPHEMERAL, COORD_F_CONTAINER, COORD_F_TTL};
     uint64_t what = rnd(10);
     *q = (struct coord_request){.path = str(path), .data = str(data)};
     q->op = what < 5 ? COORD_OP_CREATE : what < 7 ? COORD_OP_SET : COORD_OP_DELETE;
+    if (what == 7 && may_rename(path, to)) {
+        q->op = COORD_OP_RENAME;
+        q->to = str(to);
+    }
     q->expect_version = COORD_VERSION_ANY;
     if (q->op == COORD_OP_CREATE) {
         q->expect_version = 0;
@@ -420,6 +509,9 @@ static void random_request(struct coord_request *q, const char *path, const char
         return;
     }
     const struct model_node *n = model_find(path);
+    if (q->op == COORD_OP_DELETE && rnd(8) == 0) {
+        q->flags = COORD_DELETE_RECURSIVE;
+    }
     if (n != NULL && rnd(3) == 0) {
         q->expect_version = (int64_t)(n->stat.version + (rnd(2) == 0 ? 0 : 1));
         q->expect_modified = rnd(2) == 0 ? n->stat.modify_revision : 0;
@@ -443,7 +535,9 @@ static void step_write(struct fixture *f)
     random_path(path);
     (void)snprintf(data, sizeof(data), "%.*s", (int)rnd(30), "abcdefghijklmnopqrstuvwxyz0123456");
     const char *value = rnd(4) == 0 ? NULL : data;
-    random_request(&q, path, value);
+    char to[PATH_MAX_];
+    random_path(to);
+    random_request(&q, path, value, to);
     if (s != NULL && s->open && s->next == NUMBERS_MAX) {
         q = (struct coord_request){.op = COORD_OP_SESSION_CLOSE};
     }
@@ -453,7 +547,11 @@ static void step_write(struct fixture *f)
     q.acked = repeat || s == NULL ? 0 : s->acked;
     int want;
     bool had = repeat && s->answer[q.number].kept;
-    q.op = had ? s->answer[q.number].op : q.op; /* with other arguments: only the number counts */
+    if (had) { /* with other arguments: only the number counts */
+        q.op = s->answer[q.number].op;
+        q.flags = 0;
+        q.to = str("/elsewhere");
+    }
     if (s != NULL && !s->open) {
         want = COORD_EEXPIRED;
     } else if (s != NULL && q.number <= s->acked) {
@@ -461,7 +559,7 @@ static void step_write(struct fixture *f)
     } else if (had) {
         want = s->answer[q.number].error;
     } else {
-        want = model_write(&q, path, value, s);
+        want = model_write(&q, path, q.op == COORD_OP_RENAME ? to : value, s);
     }
     uint64_t id = s == NULL ? 0 : s->id == 0 ? 1000000 : s->id;
     int got = fixture_request(f, id, s == NULL ? 0 : s->epoch, &q);
@@ -497,6 +595,73 @@ static void step_write(struct fixture *f)
     } else if (got == 0 && q.op == COORD_OP_CREATE) {
         ck_assert(had ? is(f->res.path, s->answer[q.number].path) : is(f->res.path, model.created));
     }
+}
+
+#define TXN_OPS 4
+
+/* A transaction without a session: conditions on nodes that are or are not there, up to four operations a
+ * branch. */
+static void step_txn(struct fixture *f)
+{
+    static struct model before;
+    static char path[TXN_OPS][PATH_MAX_];
+    static char to[TXN_OPS][PATH_MAX_];
+    struct coord_request op[TXN_OPS];
+    struct coord_buf *ops = NULL;
+    struct coord_buf *ifs = NULL;
+    struct coord_request txn = {.number = 1, .op = COORD_OP_TXN};
+    bool hold = true;
+    step_begin(f);
+    memcpy(&before, &model, sizeof(before));
+    for (uint64_t i = rnd(3); i > 0; i--) {
+        char at[PATH_MAX_];
+        random_path(at);
+        const struct model_node *n = model_find(at);
+        struct coord_if c = {.kind = rnd(2) == 0 ? COORD_WHEN_EXISTS : COORD_WHEN_VERSION,
+                             .path = str(at),
+                             .number = n == NULL || rnd(3) == 0 ? 1 : n->stat.version};
+        hold = hold && n != NULL && (c.kind == COORD_WHEN_EXISTS || n->stat.version == c.number);
+        ck_assert_int_eq(coord_if_encode(&c, &ifs), 0);
+        txn.ifs.count++;
+    }
+    uint32_t count = (uint32_t)rnd(TXN_OPS + 1);
+    uint32_t failed = 0;
+    int error = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        random_path(path[i]);
+        random_path(to[i]);
+        random_request(&op[i], path[i], "txn", to[i]);
+        op[i].flags &= op[i].op == COORD_OP_CREATE ? ~(uint32_t)COORD_F_EPHEMERAL : UINT32_MAX;
+        ck_assert_int_eq(coord_txn_op_encode(&op[i], &ops), 0);
+        if (failed == 0) { /* each is drawn from the tree that those before it leave */
+            error = model_write(&op[i], path[i], op[i].op == COORD_OP_RENAME ? to[i] : "txn", NULL);
+            failed = error != 0 ? i + 1 : 0;
+        }
+    }
+    struct coord_items *branch = hold ? &txn.thens : &txn.elses;
+    branch->count = count;
+    branch->raw = (struct coord_bytes){ops == NULL ? NULL : ops->data, ops == NULL ? 0 : ops->len};
+    txn.ifs.raw = (struct coord_bytes){ifs == NULL ? NULL : ifs->data, ifs == NULL ? 0 : ifs->len};
+    if (failed != 0) {
+        memcpy(&model, &before, sizeof(before));
+        model.changes = 0;
+    }
+    ck_assert_int_eq(fixture_request(f, 0, 0, &txn), 0);
+    ck_assert_int_eq(f->res.branch, hold ? COORD_TXN_THEN : COORD_TXN_ELSE);
+    ck_assert_uint_eq(f->res.failed, failed);
+    ck_assert_uint_eq(f->res.results.count, count);
+    struct coord_bytes cursor = f->res.results.raw;
+    for (uint32_t i = 0; i < count; i++) {
+        enum coord_op of;
+        struct coord_result res;
+        ck_assert_int_eq(coord_txn_result_next(&cursor, &of, &res), 1);
+        ck_assert_int_eq(of, op[i].op);
+        int want = failed == 0 ? 0 : failed == i + 1 ? error : COORD_EABORTED;
+        ck_assert_int_eq(res.error, want);
+    }
+    compare_changes(f);
+    coord_buf_unref(ops);
+    coord_buf_unref(ifs);
 }
 
 static void step_session(struct fixture *f)
@@ -537,6 +702,8 @@ static void run(uint64_t seed, uint32_t steps)
     for (uint32_t i = 0; i < steps; i++) {
         if (rnd(25) == 0) {
             step_session(&f);
+        } else if (rnd(6) == 0) {
+            step_txn(&f);
         } else {
             step_write(&f);
         }

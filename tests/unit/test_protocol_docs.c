@@ -139,6 +139,10 @@ static void type_text(const struct coord_field *f, char *out, size_t out_bytes)
         [COORD_FK_IDS] = "[u32]",
         [COORD_FK_MEMBERS] = "[member]",
         [COORD_FK_ENTRIES] = "[entry]",
+        [COORD_FK_DELTA] = "int64",
+        [COORD_FK_IFS] = "[condition]",
+        [COORD_FK_TXN_OPS] = "[operation]",
+        [COORD_FK_TXN_RESULTS] = "[result]",
     };
     if (f->kind == COORD_FK_ENUM) {
         (void)snprintf(out, out_bytes, "0..%u", f->limit);
@@ -225,6 +229,9 @@ START_TEST(arrays_are_documented)
     table_equals(after_line("### array member"), "item", members->sub, "member");
     table_equals(after_line("### array change"), "item", coord__change_fields, "change");
     table_equals(after_line("### array detail"), "item", coord__error_fields, "detail");
+    table_equals(after_line("### array condition"), "item", coord__if_fields, "condition");
+    table_equals(after_line("### array usage"), "item", result_sub(COORD_OP_USAGE, "usage"),
+                 "usage");
 }
 END_TEST
 
@@ -263,6 +270,8 @@ START_TEST(flags_are_documented)
         {COORD_LIST_STATS, "STATS"},
         {COORD_LIST_DATA, "DATA"},
         {COORD_LIST_RECURSIVE, "RECURSIVE"},
+        {COORD_LIST_COUNT, "COUNT"},
+        {COORD_DELETE_RECURSIVE, "RECURSIVE"},
         {COORD_WATCH_VALUE, "VALUE"},
         {COORD_WATCH_PREVIOUS, "PREVIOUS"},
         {COORD_WATCH_ONCE, "ONCE"},
@@ -382,7 +391,9 @@ START_TEST(example_hello)
                                        .watches = 10000,
                                        .session_min_ms = 2000,
                                        .session_max_ms = 60000,
-                                       .list_entries = 10000};
+                                       .list_entries = 10000,
+                                       .txn_operations = 1024,
+                                       .subtree_nodes = 10000};
     res.session_state = COORD_SESSION_NONE;
     result_equals("hello-reply", COORD_OP_HELLO, &res);
 }

@@ -236,19 +236,17 @@ START_TEST(a_mebibyte_of_nils)
 }
 END_TEST
 
-/* The header and payload of one value of a sample; never a container of containers. */
+/* The header and payload of one value of a sample, with all that it contains. */
 static size_t value_bytes(const uint8_t *p, const uint8_t *end)
 {
     struct coord_cursor c = {p, end};
     struct coord_item item;
-    ck_assert_ptr_null(coord__cursor_header(&c, &item));
-    size_t bytes = item.header_bytes + item.payload_bytes;
-    for (uint64_t i = 0; item.type == COORD_ITEM_ARRAY && i < item.children_count; i++) {
-        struct coord_cursor child = {p + bytes, end};
-        struct coord_item inner;
-        ck_assert_ptr_null(coord__cursor_header(&child, &inner));
-        ck_assert_uint_eq(inner.children_count, 0);
-        bytes += inner.header_bytes + inner.payload_bytes;
+    size_t bytes = 0;
+    for (uint64_t left = 1; left > 0; left--) {
+        c.p = p + bytes;
+        ck_assert_ptr_null(coord__cursor_header(&c, &item));
+        bytes += item.header_bytes + item.payload_bytes;
+        left += item.type == COORD_ITEM_ARRAY ? item.children_count : 0;
     }
     return bytes;
 }
@@ -256,12 +254,12 @@ static size_t value_bytes(const uint8_t *p, const uint8_t *end)
 /* Whether a row takes a value that begins with this byte. */
 static bool takes(enum coord_field_kind kind, uint8_t first)
 {
-    bool number = kind <= COORD_FK_INT || (kind >= COORD_FK_ENUM && kind <= COORD_FK_BIT);
+    bool number = kind <= COORD_FK_DELTA || (kind >= COORD_FK_ENUM && kind <= COORD_FK_BIT);
     switch (first) {
     case 0x01:
         return number;
     case 0xff: /* -1 */
-        return kind == COORD_FK_INT;
+        return kind == COORD_FK_INT || kind == COORD_FK_DELTA;
     case 0xc0:
         return kind == COORD_FK_STR_OPT || kind == COORD_FK_BIN_OPT || kind == COORD_FK_SECRET;
     case 0xa0:
@@ -269,7 +267,7 @@ static bool takes(enum coord_field_kind kind, uint8_t first)
     case 0xc4:
         return kind == COORD_FK_BIN_OPT;
     case 0x90:
-        return kind == COORD_FK_IDS;
+        return kind == COORD_FK_IDS || kind >= COORD_FK_IFS;
     case 0xc2:
         return kind == COORD_FK_BOOL;
     default:
@@ -374,7 +372,7 @@ static const struct {
     ROW("item 1 (number) at byte 1: requests are numbered from 1", "\x93\x00\x0c\x00"),
     ROW("item 1 (number) at byte 1: expected an unsigned integer", "\x93\xff\x0c\x00"),
     ROW("item 2 (operation) at byte 2: there is no such operation", "\x93\x01\x00\x00"),
-    ROW("item 2 (operation) at byte 2: there is no such operation", "\x93\x01\x11\x00"),
+    ROW("item 2 (operation) at byte 2: there is no such operation", "\x93\x01\x16\x00"),
     ROW("item 2 (operation) at byte 2: there is no such operation",
         "\x93\x01\xcf\x00\x00\x00\x01\x00\x00\x00\x0c\x00"),
     ROW("item 3 (acked) at byte 3: expected an unsigned integer", "\x93\x01\x0c\xc0"),

@@ -88,6 +88,11 @@ static inline void sample_plain(const struct coord_field *f, uint8_t *base, int 
         i64 = variant == SAMPLE_ZERO ? -1 : (variant == SAMPLE_MAX ? INT64_MAX : (int64_t)u32);
         memcpy(base + f->offset, &i64, sizeof(i64));
         break;
+    case COORD_FK_DELTA:
+        i64 = variant == SAMPLE_ZERO ? INT64_MIN
+                                     : (variant == SAMPLE_MAX ? INT64_MAX : -(int64_t)u32);
+        memcpy(base + f->offset, &i64, sizeof(i64));
+        break;
     case COORD_FK_BOOL:
         memcpy(base + f->offset, &b, sizeof(b));
         break;
@@ -115,7 +120,7 @@ static inline uint32_t sample_count(const struct coord_field *f, uint8_t *base, 
     return count;
 }
 
-/* Rows that are plain, IDS or MEMBERS. */
+/* Rows that are plain, IDS or MEMBERS; lists of a transaction are left empty (sample_items fills them). */
 static inline void sample_flat(const struct coord_field *fields, void *at, int variant,
                                uint64_t *state)
 {
@@ -124,7 +129,7 @@ static inline void sample_flat(const struct coord_field *fields, void *at, int v
         uint32_t count = 0;
         if (f->kind == COORD_FK_IDS || f->kind == COORD_FK_MEMBERS) {
             count = sample_count(f, base, variant, state);
-        } else {
+        } else if (f->kind < COORD_FK_IFS) {
             sample_plain(f, base, variant, state);
         }
         for (uint32_t i = 0; i < count; i++) {
@@ -137,6 +142,85 @@ static inline void sample_flat(const struct coord_field *fields, void *at, int v
             for (const struct coord_field *m = f->sub; m->kind != COORD_FK_END; m++) {
                 sample_plain(m, member, variant, state);
             }
+        }
+    }
+}
+
+static inline struct coord_if sample_if(int variant, uint64_t *state)
+{
+    struct coord_if c;
+    memset(&c, 0, sizeof(c));
+    sample_flat(coord__if_fields, &c, variant, state);
+    c.kind = c.kind == 0 ? COORD_WHEN_EXISTS : c.kind;
+    return c;
+}
+
+/* An operation of a transaction: nothing but its arguments without the level. */
+static inline struct coord_request sample_txn_op(enum coord_op op, int variant, uint64_t *state)
+{
+    struct coord_request q;
+    memset(&q, 0, sizeof(q));
+    sample_flat(coord__op_row(op)->args, &q, variant, state);
+    q.op = op;
+    q.level = COORD_LEVEL_LINEARIZABLE;
+    q.level_arg = 0;
+    return q;
+}
+
+static inline struct coord_result sample_txn_result(enum coord_op op, int variant, uint64_t *state)
+{
+    struct coord_result res;
+    memset(&res, 0, sizeof(res));
+    res.error = variant == SAMPLE_ZERO ? COORD_EABORTED : 0;
+    for (const struct coord_field *f = coord__op_row(op)->results;
+         res.error == 0 && f->kind != COORD_FK_END; f++) {
+        if (f->kind == COORD_FK_STRUCT) {
+            sample_flat(f->sub, (uint8_t *)&res + f->offset, variant, state);
+        } else {
+            sample_plain(f, (uint8_t *)&res, variant, state);
+        }
+    }
+    return res;
+}
+
+/* A list of a transaction with every operation that can stand in one. Its bytes live until the program
+ * ends: samples are copied around. */
+static inline struct coord_items sample_items(enum coord_field_kind list, int variant,
+                                              uint64_t *state)
+{
+    struct coord_items items = {0, {NULL, 0}};
+    struct coord_buf *raw = NULL;
+    for (int i = 1; i < COORD_OP_END && (variant != SAMPLE_ZERO || i < 8); i++) {
+        enum coord_op op = (enum coord_op)i;
+        int r = COORD_EINVAL;
+        if (list == COORD_FK_IFS) {
+            struct coord_if c = sample_if(variant, state);
+            r = coord_if_encode(&c, &raw);
+        } else if (coord_op_in_txn(op) && list == COORD_FK_TXN_OPS) {
+            struct coord_request q = sample_txn_op(op, variant, state);
+            r = coord_txn_op_encode(&q, &raw);
+        } else if (coord_op_in_txn(op)) {
+            struct coord_result res = sample_txn_result(op, variant, state);
+            r = coord_txn_result_encode(op, &res, &raw);
+        }
+        items.count += r == 0;
+    }
+    static struct coord_buf *kept[4096];
+    static size_t kept_count;
+    ck_assert_uint_lt(kept_count, sizeof(kept) / sizeof(kept[0]));
+    kept[kept_count++] = raw;
+    items.raw = (struct coord_bytes){raw->data, raw->len};
+    return items;
+}
+
+static inline void sample_lists(const struct coord_field *fields, void *at, int variant,
+                                uint64_t *state)
+{
+    for (const struct coord_field *f = fields; f->kind != COORD_FK_END; f++) {
+        if (f->kind >= COORD_FK_IFS) {
+            struct coord_items items = sample_items(f->kind, variant, state);
+            memcpy((uint8_t *)at + f->offset, &items.raw, sizeof(items.raw));
+            memcpy((uint8_t *)at + f->count_offset, &items.count, sizeof(items.count));
         }
     }
 }
@@ -176,6 +260,7 @@ static inline struct coord_request sample_request(enum coord_op op, int variant)
         q.acked = sample_number(&state);
     }
     sample_flat(coord__op_row(op)->args, &q, variant, &state);
+    sample_lists(coord__op_row(op)->args, &q, variant, &state);
     return q;
 }
 
@@ -192,10 +277,11 @@ static inline struct coord_result sample_result(enum coord_op op, int variant)
             sample_flat(f->sub, (uint8_t *)&res + f->offset, variant, &state);
         } else if (f->kind == COORD_FK_ENTRIES) {
             res.entries = sample_entries(variant, &state, &res.entries_count);
-        } else {
+        } else if (f->kind < COORD_FK_IFS) {
             sample_plain(f, (uint8_t *)&res, variant, &state);
         }
     }
+    sample_lists(coord__op_row(op)->results, &res, variant, &state);
     return res;
 }
 

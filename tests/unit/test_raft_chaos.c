@@ -2,9 +2,9 @@
 /*
  * Goal: no order of events breaks a rule, and a healed ensemble always comes to agree.
  * Method: seeded random walks over an ensemble in memory: proposals, reads, cuts, delays, losses,
- * crashes, slow disks, snapshots, transfers; the harness checks the rules after every event. Then
- * everything is healed and must settle on one log within 10 s of its time. A failing walk is
- * repeated by its number (the loop index of the test).
+ * crashes, slow disks, snapshots, transfers, changes of membership; the harness checks the rules after
+ * every event. Then everything is healed and must settle on one log and one configuration within 10 s of
+ * its time. A failing walk is repeated by its number (the loop index of the test).
  */
 #include <check.h>
 #include <stdlib.h>
@@ -14,6 +14,7 @@ struct walk {
     struct ens *c;
     uint64_t rng;
     uint64_t cookies;
+    int changing;          /* members come and go */
     raft_index floor[256]; /* committed when read number k began */
     raft_id asked[256];
 };
@@ -121,10 +122,26 @@ static void propose_somewhere(struct walk *w)
     }
 }
 
+/* Anybody may be asked for anything; most is refused. */
+static void change_somewhere(struct walk *w)
+{
+    raft_id id = dice(w, 4) == 0 ? anyone(w) : ens_leader(w->c);
+    uint32_t all = ((uint32_t)1 << w->c->count) - 1;
+    uint32_t voters = (uint32_t)dice(w, all) + 1;
+    uint32_t learners = (uint32_t)dice(w, all + 1) & ~voters;
+    if (id != 0 && up(w, id) && w->c->configs_count < ENS_CONFIGS_MAX - 60) {
+        (void)ens_change(w->c, id, voters, learners);
+    }
+}
+
 static void one_step(struct walk *w)
 {
     raft_id id = anyone(w);
-    switch (dice(w, 24)) {
+    switch (dice(w, w->changing ? 26 : 24)) {
+    case 24:
+    case 25:
+        change_somewhere(w);
+        break;
     case 0:
         toggle_member(w);
         break;
@@ -210,9 +227,26 @@ static void small(struct raft_options *o)
     o->log_slots = 4096;
 }
 
-static void walk(uint32_t members, uint64_t seed)
+/* Nobody is left between two configurations. */
+static void check_settled(struct ens *c, raft_id leader)
 {
-    struct walk w = {.c = ens_new(members, seed, small), .rng = seed * 2654435761u + 99};
+    struct raft_status s = ens_status(c, leader);
+    ck_assert_int_eq(s.joint, 0);
+    ck_assert_uint_le(s.config, s.commit);
+    for (uint32_t i = 0; i < s.peers_count; i++) {
+        ck_assert_msg(s.peers[i].roles == RAFT_VOTER || s.peers[i].roles == RAFT_LEARNER,
+                      "member %u has roles %u", s.peers[i].id, s.peers[i].roles);
+    }
+}
+
+/* members: of the first configuration; more: who may join. */
+static void walk(uint32_t members, uint32_t more, uint64_t seed)
+{
+    struct walk w = {
+        .c = ens_new(members, seed, small), .rng = seed * 2654435761u + 99, .changing = more > 0};
+    for (uint32_t i = 0; i < more; i++) {
+        (void)ens_join(w.c, small);
+    }
     for (int i = 0; i < 700; i++) {
         one_step(&w);
     }
@@ -223,31 +257,38 @@ static void walk(uint32_t members, uint64_t seed)
     ck_assert_int_eq(ens_propose(w.c, leader, 3), 0);
     ens_run(w.c, 4000 * (raft_ns)ENS_MS);
     check_reads(&w);
+    check_settled(w.c, leader);
     ens_assert_equal(w.c);
     ens_free(w.c);
 }
 
+START_TEST(members_come_and_go)
+{
+    walk(1 + (uint32_t)_i % 4, 2 + (uint32_t)_i % 3, (uint64_t)_i + 1);
+}
+END_TEST
+
 START_TEST(three_members)
 {
-    walk(3, (uint64_t)_i + 1);
+    walk(3, 0, (uint64_t)_i + 1);
 }
 END_TEST
 
 START_TEST(five_members)
 {
-    walk(5, (uint64_t)_i + 1);
+    walk(5, 0, (uint64_t)_i + 1);
 }
 END_TEST
 
 START_TEST(two_members)
 {
-    walk(2, (uint64_t)_i + 1);
+    walk(2, 0, (uint64_t)_i + 1);
 }
 END_TEST
 
 START_TEST(one_member)
 {
-    walk(1, (uint64_t)_i + 1);
+    walk(1, 0, (uint64_t)_i + 1);
 }
 END_TEST
 
@@ -261,6 +302,7 @@ int main(int argc, char **argv)
     tcase_add_loop_test(t, five_members, 0, walks);
     tcase_add_loop_test(t, two_members, 0, walks / 2);
     tcase_add_loop_test(t, one_member, 0, walks / 4);
+    tcase_add_loop_test(t, members_come_and_go, 0, walks * 2);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

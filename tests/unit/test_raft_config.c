@@ -157,17 +157,194 @@ START_TEST(snapshot_keeps_what_follows_and_its_configuration)
 }
 END_TEST
 
-START_TEST(more_configurations_than_fit_are_taken_later)
+static struct raft_status status(void)
 {
     struct raft_status s;
-    for (raft_index i = 1; i <= RAFT_CONFIGS_MAX + 3; i++) {
-        raft_status(r, &s);
-        if (s.last == i - 1) {
-            append(2, i - 1, 1, i, config_of(i % 2 == 0 ? 3 : 4, RAFT_VOTER));
-        }
-    }
     raft_status(r, &s);
-    ck_assert_uint_eq(s.last, RAFT_CONFIGS_MAX - 1);
+    return s;
+}
+
+/* Configurations at every index as far as they fit: the stack is full, nothing of it is applied. */
+static void fill(void)
+{
+    for (raft_index i = 1; i < RAFT_CONFIGS_MAX; i++) {
+        append(2, i - 1, 1, i, config_of(i % 2 == 0 ? 3 : 4, RAFT_VOTER));
+    }
+    ck_assert_uint_eq(r->configs_count, RAFT_CONFIGS_MAX);
+}
+
+static void heartbeat(raft_term term, raft_index commit)
+{
+    struct raft_msg m = {
+        .type = RAFT_MSG_HEARTBEAT, .from = 1, .to = 2, .term = term, .seq = 9, .commit = commit};
+    ck_assert_int_eq(step((struct raft_event){.type = RAFT_EV_RECV, .msg = &m}), 0);
+}
+
+/* A follower takes every configuration, and forgets the oldest; what it forgot is committed somewhere,
+ * though it knows nothing of that. */
+START_TEST(more_configurations_than_fit_are_taken)
+{
+    fill();
+    for (raft_index i = RAFT_CONFIGS_MAX; i < 20; i++) {
+        append(2, i - 1, 1, i, config_of(i % 2 == 0 ? 3 : 4, RAFT_VOTER));
+    }
+    ck_assert_uint_eq(status().last, 19);
+    ck_assert_uint_eq(status().commit, 0);
+    ck_assert_uint_eq(members(), 4);
+    ck_assert_ptr_null(raft_config_at(r, 19 - RAFT_CONFIGS_MAX));
+    for (raft_index i = 20 - RAFT_CONFIGS_MAX; i < 20; i++) {
+        ck_assert_uint_eq(raft_config_at(r, i)->index, i);
+        ck_assert_uint_eq(raft_config_at(r, i)->config.count, i % 2 == 0 ? 3 : 4);
+    }
+}
+END_TEST
+
+START_TEST(the_last_configuration_may_conflict_though_the_stack_is_full)
+{
+    fill();
+    raft_index last = RAFT_CONFIGS_MAX - 1;
+    append(3, last - 1, 1, last, config_of(9, RAFT_VOTER));
+    ck_assert_uint_eq(status().last, last);
+    ck_assert_uint_eq(members(), 9);
+    ck_assert_uint_eq(raft_entry_at(r, last)->term, 3);
+}
+END_TEST
+
+/* Begin anew with a log of `count` CONFIG entries on the disk, of which it knows none to be committed. */
+static void boot_with(uint32_t count)
+{
+    struct raft_entry entries[64];
+    struct raft_config_at configs[64];
+    struct raft_options o = r->o;
+    r = raft_init(r, raft_size(&o), &o);
+    memset(entries, 0, sizeof(entries));
+    for (uint32_t i = 0; i < count; i++) {
+        entries[i].term = 2;
+        entries[i].type = RAFT_ENTRY_CONFIG;
+        configs[i] = (struct raft_config_at){i + 1, config_of(3 + i % 2, RAFT_VOTER)};
+    }
+    struct raft_event log = {.type = RAFT_EV_BOOT_ENTRIES,
+                             .first = 1,
+                             .entries = entries,
+                             .count = count,
+                             .configs = configs,
+                             .configs_count = count};
+    ck_assert_int_eq(step((struct raft_event){.type = RAFT_EV_BOOT_SNAPSHOT, .snapshot = &snap}),
+                     0);
+    ck_assert_int_eq(step((struct raft_event){.type = RAFT_EV_BOOT_HARDSTATE}), 0);
+    ck_assert_int_eq(step(log), 0);
+    ck_assert_int_eq(step((struct raft_event){.type = RAFT_EV_BOOT_DONE}), 0);
+}
+
+START_TEST(a_log_with_more_configurations_than_fit_boots)
+{
+    boot_with(20);
+    ck_assert_uint_eq(status().last, 20);
+    ck_assert_uint_eq(members(), 4);
+    ck_assert_ptr_null(raft_config_at(r, 20 - RAFT_CONFIGS_MAX));
+    ck_assert_uint_eq(raft_config_at(r, 13)->index, 13);
+    /* Only the last of them can be uncommitted, and cut. */
+    append(3, 19, 1, 0, config_of(0, 0));
+    ck_assert_uint_eq(status().last, 20);
+    ck_assert_uint_eq(members(), 3);
+    append(3, 20, 1, 21, config_of(5, RAFT_VOTER));
+    ck_assert_uint_eq(members(), 5);
+}
+END_TEST
+
+/* A leader that contradicts a configuration with others behind it contradicts what is committed. */
+START_TEST(a_cut_below_what_is_remembered_stops_the_member)
+{
+    boot_with(20);
+    struct raft_entry e = {.term = 3, .type = RAFT_ENTRY_COMMAND};
+    struct raft_msg m = {.type = RAFT_MSG_APPEND,
+                         .from = 1,
+                         .to = 2,
+                         .term = 3,
+                         .seq = 1,
+                         .count = 1,
+                         .index = 9,
+                         .log_term = 2};
+    ck_assert_int_eq(
+        step((struct raft_event){.type = RAFT_EV_RECV, .msg = &m, .entries = &e, .count = 1}), 0);
+    ck_assert_int_eq(status().role, RAFT_FAULTED);
+    ck_assert_ptr_nonnull(status().fault);
+}
+END_TEST
+
+/* A snapshot between them: those after it fill the stack, so it is not among them itself. */
+START_TEST(a_snapshot_before_a_full_stack)
+{
+    boot_with(20);
+    struct raft_snapshot s = {
+        .index = 5, .term = 2, .config_index = 5, .config = config_of(3, RAFT_VOTER)};
+    ck_assert_int_eq(raft__log_restore(r, &s), 1);
+    raft__commit_to(r, 5);
+    ck_assert_uint_eq(r->configs_count, RAFT_CONFIGS_MAX);
+    ck_assert_uint_eq(members(), 4);
+    ck_assert_ptr_null(raft_config_at(r, 5));
+    ck_assert_uint_eq(raft_config_at(r, 13)->index, 13);
+    ck_assert_int_eq(raft_check(r, NULL, 0), 0);
+}
+END_TEST
+
+/* The configuration a snapshot was begun with may be forgotten when it is done. */
+START_TEST(a_slow_snapshot_is_taken_all_the_same)
+{
+    fill();
+    heartbeat(2, 7);
+    ck_assert_int_eq(step((struct raft_event){.type = RAFT_EV_APPLIED, .index = 2}), 0);
+    struct raft_snapshot s = {.index = 2, .term = 2, .config_index = 2, .snap_id = 1, .bytes = 9};
+    s.config = raft_config_at(r, 2)->config;
+    struct raft_snapshot wrong = s;
+    wrong.config = config_of(4, RAFT_VOTER);
+    ck_assert_int_eq(step((struct raft_event){.type = RAFT_EV_SNAP_TAKEN, .snapshot = &wrong}),
+                     RAFT_EINVAL);
+    ck_assert_int_eq(step((struct raft_event){.type = RAFT_EV_APPLIED, .index = 7}), 0);
+    for (raft_index i = 8; i < 12; i++) {
+        append(2, i - 1, 1, i, config_of(i % 2 == 0 ? 3 : 4, RAFT_VOTER));
+    }
+    ck_assert_ptr_null(raft_config_at(r, 2));
+    ck_assert_int_eq(
+        step((struct raft_event){.type = RAFT_EV_SNAP_TAKEN, .snapshot = &s, .index = 2}), 0);
+    (void)raft_poll(r);
+    raft_done(r);
+    (void)raft_poll(r);
+    raft_done(r);
+    ck_assert_uint_eq(status().first, 3);
+    ck_assert_int_eq(raft_check(r, NULL, 0), 0);
+}
+END_TEST
+
+/* Places and marks: each set of bits that makes no sense is refused. */
+START_TEST(roles_that_make_sense)
+{
+    static const uint32_t plain[] = {
+        RAFT_VOTER,   RAFT_VOTER | RAFT_REMOVE,    RAFT_VOTER | RAFT_DEMOTE,
+        RAFT_LEARNER, RAFT_LEARNER | RAFT_PROMOTE, RAFT_LEARNER | RAFT_REMOVE};
+    static const uint32_t joint[] = {RAFT_VOTER,
+                                     RAFT_VOTER | RAFT_VOTER_OLD,
+                                     RAFT_VOTER_OLD,
+                                     RAFT_VOTER_OLD | RAFT_REMOVE,
+                                     RAFT_VOTER_OLD | RAFT_DEMOTE,
+                                     RAFT_LEARNER,
+                                     RAFT_LEARNER | RAFT_REMOVE};
+    for (uint32_t roles = 0; roles < 128; roles++) {
+        int fits_plain = 0;
+        int fits_joint = 0;
+        for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+            fits_plain |= plain[i] == roles;
+        }
+        for (size_t i = 0; i < sizeof(joint) / sizeof(joint[0]); i++) {
+            fits_joint |= joint[i] == roles;
+        }
+        struct raft_config c = config_of(2, RAFT_VOTER);
+        c.members[1].roles = roles;
+        int alone = (roles & RAFT_VOTER_OLD) != 0 ? fits_joint : fits_plain;
+        ck_assert_msg(raft__config_valid(&c) == alone, "roles %u", roles);
+        c.members[0].roles = RAFT_VOTER | RAFT_VOTER_OLD;
+        ck_assert_msg(raft__config_valid(&c) == fits_joint, "roles %u, joint", roles);
+    }
 }
 END_TEST
 
@@ -263,7 +440,13 @@ int main(void)
     tcase_add_test(t, in_force_from_append_and_gone_by_truncation);
     tcase_add_test(t, snapshot_replaces_a_later_configuration);
     tcase_add_test(t, snapshot_keeps_what_follows_and_its_configuration);
-    tcase_add_test(t, more_configurations_than_fit_are_taken_later);
+    tcase_add_test(t, more_configurations_than_fit_are_taken);
+    tcase_add_test(t, the_last_configuration_may_conflict_though_the_stack_is_full);
+    tcase_add_test(t, a_log_with_more_configurations_than_fit_boots);
+    tcase_add_test(t, a_cut_below_what_is_remembered_stops_the_member);
+    tcase_add_test(t, a_snapshot_before_a_full_stack);
+    tcase_add_test(t, a_slow_snapshot_is_taken_all_the_same);
+    tcase_add_test(t, roles_that_make_sense);
     tcase_add_test(t, undecoded_or_broken_configurations_are_not_taken);
     tcase_add_test(t, majorities_match_a_count_by_hand);
     tcase_add_test(t, joint_majority_needs_both_halves);

@@ -388,6 +388,26 @@ static void bytes_few(struct raft_options *o)
     o->log_slots = 64;
 }
 
+static void slots_many(struct raft_options *o)
+{
+    o->log_slots = 2048;
+}
+
+/* Leaders that come and go without committing anything take a slot each; what is left for them grows
+ * with the log. */
+START_TEST(proposals_leave_slots_to_leaders)
+{
+    struct ens *c = led_by_1(3, slots_many);
+    ens_settle(c);
+    ens_isolate(c, 1, 0);
+    while (ens_propose_bytes(c, 1, 1, 1) == 0) {
+        ck_assert_uint_lt(ens_status(c, 1).last, 2048);
+    }
+    ck_assert_uint_eq(ens_status(c, 1).last, 2048 - 2048 / 64);
+    ens_free(c);
+}
+END_TEST
+
 START_TEST(proposals_are_refused_when_there_is_no_room)
 {
     struct ens *c = led_by_1(3, bytes_few);
@@ -552,6 +572,7 @@ static TCase *disks(void)
     tcase_add_test(t, group_commits_without_the_leaders_disk);
     tcase_add_test(t, slow_follower_gets_nothing_twice);
     tcase_add_test(t, proposals_are_refused_when_there_is_no_room);
+    tcase_add_test(t, proposals_leave_slots_to_leaders);
     tcase_add_test(t, full_follower_catches_up_later);
     tcase_add_test(t, leader_with_a_stalled_disk_yields);
     tcase_add_test(t, leader_with_a_stalled_disk_and_no_heir_steps_down);

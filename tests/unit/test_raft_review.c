@@ -9,6 +9,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include "raft/internal.h"
 #include "tests/lib/raft_ensemble.h"
 
 #define MS ENS_MS
@@ -616,6 +617,38 @@ START_TEST(follower_that_lost_entries_is_filled_again)
 }
 END_TEST
 
+/* Own proposals of more terms than there are ranges in one round: the last range covers the rest. */
+START_TEST(drops_of_more_terms_than_fit_are_merged)
+{
+    enum { TERMS = RAFT__DROPS_MAX + 7 };
+    struct solo *s = solo_new(0, 1024);
+    struct raft *r = s->raft;
+    for (raft_term t = 1; t <= TERMS; t++) {
+        raft__log_append(r, t, 8, RAFT_ENTRY_COMMAND);
+    }
+    r->own_first = 3;
+    r->own_last = TERMS;
+    raft__log_truncate(r, 2);
+    ck_assert_uint_eq(r->drops_count, RAFT__DROPS_MAX);
+    for (uint32_t i = 0; i + 1 < RAFT__DROPS_MAX; i++) {
+        ck_assert_uint_eq(r->drops[i].first, 3 + i);
+        ck_assert_uint_eq(r->drops[i].last, 3 + i);
+        ck_assert_uint_eq(r->drops[i].term, 3 + i);
+    }
+    ck_assert_uint_eq(r->drops[RAFT__DROPS_MAX - 1].first, RAFT__DROPS_MAX + 2);
+    ck_assert_uint_eq(r->drops[RAFT__DROPS_MAX - 1].last, TERMS);
+    ck_assert_uint_eq(r->drops[RAFT__DROPS_MAX - 1].term, 0);
+    /* And before them, in the same round. */
+    r->own_first = 1;
+    r->own_last = 1;
+    raft__log_truncate(r, 1);
+    ck_assert_uint_eq(r->drops_count, RAFT__DROPS_MAX);
+    ck_assert_uint_eq(r->drops[RAFT__DROPS_MAX - 1].first, 1);
+    ck_assert_uint_eq(r->drops[RAFT__DROPS_MAX - 1].last, TERMS);
+    solo_free(s);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("raft_review");
@@ -633,6 +666,7 @@ int main(void)
     tcase_add_test(t, boot_outside_the_newest_configuration);
     tcase_add_test(t, restart_in_an_idle_group_catches_up);
     tcase_add_loop_test(t, follower_that_lost_entries_is_filled_again, 0, 2);
+    tcase_add_test(t, drops_of_more_terms_than_fit_are_merged);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

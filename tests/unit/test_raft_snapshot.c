@@ -64,6 +64,40 @@ START_TEST(kept_entries_spare_a_transfer)
 }
 END_TEST
 
+static void small_log(struct raft_options *o)
+{
+    o->log_slots = 64;
+}
+
+/* Nothing can be committed, so no newer snapshot comes: what the last one covers must make room. */
+START_TEST(kept_entries_give_way_to_new_ones)
+{
+    struct ens *c = ens_new(3, 13, small_log);
+    ens_make_leader(c, 1);
+    ck_assert_int_eq(ens_propose(c, 1, 30), 0);
+    ens_settle(c);
+    for (raft_id id = 1; id <= 3; id++) {
+        ens_snapshot(c, id, 500, 20);
+    }
+    struct raft_status s = ens_status(c, 1);
+    ck_assert_uint_eq(s.first, s.snapshot - 20 + 1);
+    ens_crash(c, 2);
+    ens_crash(c, 3);
+    int accepted = 0;
+    while (ens_propose(c, 1, 1) == 0) {
+        accepted++;
+    }
+    s = ens_status(c, 1);
+    ck_assert_uint_eq(s.first, s.snapshot + 1);
+    ck_assert_int_ge(accepted, 64 - 8);
+    ens_restart(c, 2);
+    ens_restart(c, 3);
+    ens_run(c, 1500 * ENS_MS);
+    ens_assert_equal(c);
+    ens_free(c);
+}
+END_TEST
+
 START_TEST(window_of_chunks_is_bounded)
 {
     struct ens *c = compacted(5000);
@@ -425,6 +459,7 @@ int main(void)
     TCase *t = tcase_create("transfer");
     tcase_add_test(t, missing_entries_come_as_a_snapshot);
     tcase_add_test(t, kept_entries_spare_a_transfer);
+    tcase_add_test(t, kept_entries_give_way_to_new_ones);
     tcase_add_test(t, window_of_chunks_is_bounded);
     tcase_add_test(t, receiver_dies_during_the_transfer);
     tcase_add_test(t, broken_transfer_goes_on_where_it_stood);

@@ -413,24 +413,50 @@ static size_t segment_read(char path[CONF_PATH_BYTES_MAX + 64], uint8_t *out, si
     return (size_t)n;
 }
 
-START_TEST(damaged_acknowledged_entry_is_refused_and_left_alone)
+/* A log of 100 entries, acknowledged, of which number 50 is damaged. */
+static void damaged_log_make(char path[CONF_PATH_BYTES_MAX + 64])
+{
+    static uint8_t bytes[65536];
+    data_begin();
+    hardstate_write();
+    entries_write(1, 100);
+    ck_assert_int_eq(raft_wal_idle(wal), 0);
+    data_end();
+    size_t n = segment_read(path, bytes, sizeof(bytes));
+    uint8_t *at = memmem(bytes, n, "payload number 50", 17);
+    ck_assert_ptr_nonnull(at);
+    damage("wal/0000000000000001.seg", at - bytes + 3);
+}
+
+START_TEST(damaged_log_of_a_member_alone_is_refused_and_left_alone)
 {
     static uint8_t before[65536];
     static uint8_t after[65536];
     char path[CONF_PATH_BYTES_MAX + 64];
-    data_begin();
-    entries_write(1, 100);
-    ck_assert_int_eq(raft_wal_idle(wal), 0);
-    data_end();
+    damaged_log_make(path);
     size_t n = segment_read(path, before, sizeof(before));
-    uint8_t *at = memmem(before, n, "payload number 50", 17);
-    ck_assert_ptr_nonnull(at);
-    damage("wal/0000000000000001.seg", at - before + 3);
-    n = segment_read(path, before, sizeof(before));
-    refusal_expect("acknowledged entries are damaged, refusing to start");
-    ck_assert_ptr_nonnull(strstr(err, strrchr(path, '/') + 1));
+    refusal_expect("refusing to start: wal/0000000000000001.seg at offset ");
+    ck_assert_ptr_nonnull(strstr(err, "raft-wal repair"));
+    ck_assert_ptr_nonnull(strstr(err, "lose entries 50 to 100"));
     ck_assert_uint_eq(segment_read(path, after, sizeof(after)), n);
     ck_assert_int_eq(memcmp(before, after, n), 0);
+}
+END_TEST
+
+/* With others there is somebody to replace what is lost: the member starts, and the core is told. */
+START_TEST(damaged_log_of_one_of_three_is_taken_with_its_damage)
+{
+    char path[CONF_PATH_BYTES_MAX + 64];
+    damaged_log_make(path);
+    conf.members_count = 3;
+    conf.members[1] = conf.members[2] = conf.members[0];
+    conf.members[1].id = conf.members[0].id + 1;
+    conf.members[2].id = conf.members[0].id + 2;
+    open_expect();
+    ck_assert_uint_eq(boot.node.count, 49);
+    ck_assert_uint_eq(boot.node.damage, RAFT_DAMAGE_HOLE);
+    ck_assert_uint_eq(boot.node.damage_index, 100);
+    boot_close(&boot);
 }
 END_TEST
 
@@ -454,7 +480,8 @@ int main(void)
     tcase_add_test(t, log_without_its_snapshot_is_refused);
     tcase_add_test(t, whole_log_does_without_its_snapshot);
     tcase_add_test(t, snapshot_without_a_log_is_refused);
-    tcase_add_test(t, damaged_acknowledged_entry_is_refused_and_left_alone);
+    tcase_add_test(t, damaged_log_of_a_member_alone_is_refused_and_left_alone);
+    tcase_add_test(t, damaged_log_of_one_of_three_is_taken_with_its_damage);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

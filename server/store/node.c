@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * node.c: one node apart from any operation: making it, its side struct, its place in the tree and in the
+ * index, its owner's list, and what the subtrees that it is in hold (below_nodes, below_bytes).
+ */
+#include <assert.h>
+#include <string.h>
+#include <coord/error.h>
+#include "server/store/store.h"
+#include "server/store/store_internal.h"
+#include "server/store/znode.h"
+
+struct znode *store_node_create(struct store *s, struct coord_bytes name, struct coord_bytes data)
+{
+    assert(name.len <= COORD_NAME_BYTES_MAX);
+    struct znode *node = pool_alloc(s->pool, offsetof(struct znode, name) + name.len);
+    if (node == NULL) {
+        return NULL;
+    }
+    memset(node, 0, offsetof(struct znode, name));
+    memcpy(node->name, name.data, name.len);
+    node->name_bytes = (uint8_t)name.len;
+    node->absent = data.data == NULL;
+    if (data.data != NULL && data.len > 0) {
+        node->data = pool_alloc(s->pool, data.len);
+        if (node->data == NULL) {
+            store_node_free(s, node);
+            return NULL;
+        }
+        memcpy(node->data, data.data, data.len);
+        node->data_bytes = data.len;
+    }
+    return node;
+}
+
+struct znode_extra *store_node_extra(struct store *s, struct znode *node)
+{
+    if (node->extra == NULL) {
+        node->extra = pool_alloc(s->pool, sizeof(*node->extra));
+        if (node->extra != NULL) {
+            memset(node->extra, 0, sizeof(*node->extra));
+            node->extra->child_revision = node->create_revision;
+        }
+    }
+    return node->extra;
+}
+
+void store_owned_link(struct store_owned *owned, struct znode *node)
+{
+    struct znode_extra *x = node->extra;
+    x->owned = owned;
+    x->owned_prev = owned->last;
+    x->owned_next = NULL;
+    if (owned->last != NULL) {
+        owned->last->extra->owned_next = node;
+    } else {
+        owned->first = node;
+    }
+    owned->last = node;
+    owned->count++;
+}
+
+void store_owned_unlink(struct znode *node)
+{
+    struct znode_extra *x = node->extra;
+    struct store_owned *owned = x->owned;
+    assert(owned->count > 0);
+    if (x->owned_prev != NULL) {
+        x->owned_prev->extra->owned_next = x->owned_next;
+    } else {
+        owned->first = x->owned_next;
+    }
+    if (x->owned_next != NULL) {
+        x->owned_next->extra->owned_prev = x->owned_prev;
+    } else {
+        owned->last = x->owned_prev;
+    }
+    owned->count--;
+    x->owned = NULL;
+}
+
+int store_node_place(struct store *s, struct znode *parent, struct znode *node,
+                     struct coord_bytes path)
+{
+    struct znode_extra *x = store_node_extra(s, parent);
+    if (x == NULL || slots_reserve(&s->index) != 0) {
+        return COORD_ENOMEM;
+    }
+    int rc = children_insert(&x->children, s->pool, node);
+    if (rc != 0) {
+        return rc;
+    }
+    node->parent = parent;
+    slots_add(&s->index, slots_hash(path.data, path.len), node);
+    s->nodes++;
+    s->name_bytes += node->name_bytes;
+    store_usage_add(s, parent, 1, node->data_bytes);
+    return 0;
+}
+
+void store_node_displace(struct store *s, struct znode *node, struct coord_bytes path)
+{
+    children_remove(&node->parent->extra->children, s->pool, node);
+    slots_remove(&s->index, slots_hash(path.data, path.len), node);
+    s->nodes--;
+    s->name_bytes -= node->name_bytes;
+    store_usage_add(s, node->parent, -1, -(int64_t)node->data_bytes);
+}
+
+void store_usage_add(struct store *s, struct znode *from, int64_t nodes, int64_t bytes)
+{
+    s->data_bytes += (uint64_t)bytes;
+    if (nodes == 0 && bytes == 0) {
+        return;
+    }
+    for (struct znode *at = from; at != NULL; at = at->parent) {
+        at->extra->below_nodes += (uint64_t)nodes;
+        at->extra->below_bytes += (uint64_t)bytes;
+    }
+}
+
+struct coord_bytes store_path_name(struct coord_bytes path, size_t parent_len)
+{
+    size_t from = parent_len == 1 ? 1 : parent_len + 1;
+    return (struct coord_bytes){path.data + from, (uint32_t)(path.len - from)};
+}
