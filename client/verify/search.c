@@ -112,6 +112,11 @@ void verify_search_destroy(struct verify_search *s)
     }
 }
 
+struct verify_model *verify_search_model(const struct verify_search *s)
+{
+    return s->m;
+}
+
 /* --- the memory of states ---------------------------------------------------------------------- */
 
 static int memo_reset(struct verify_search *s)

@@ -357,7 +357,6 @@ struct wal_recovery {
         uint64_t
             next; /* behind damage: where the next record should begin, in the segment read now, */
         uint32_t chain; /* the chain there, */
-        uint64_t batch; /* and the highest batch so far */
         int known;      /* no hard state can have been lost since the last one that was seen */
     } behind;
 };

@@ -205,6 +205,30 @@ static void canon_role(struct raft *r)
     r->quorum_contact = 0;
 }
 
+static void canon_repair(struct raft *r)
+{
+    r->seen_damage = 0;
+    if ((r->damage & RAFT_DAMAGE_TAIL) == 0 || r->now >= r->caution_until) {
+        r->caution_until = 0;
+    }
+    r->caution_until = moved(r, r->caution_until);
+    r->repair_at = r->repair_at <= r->now ? MC_NOW : moved(r, r->repair_at);
+    if (!raft__repair_deaf(r)) {
+        r->repair_answers = 0;
+        r->repair_number = 0;
+    }
+    if (r->repair_term != r->term || !raft__repairing(r)) {
+        r->repair_term = r->repair_target = 0;
+    }
+    if (!raft__repairing(r)) {
+        r->repair_first = 0;
+        r->repair_at = 0;
+    }
+    if (r->damage == 0) {
+        r->damage_index = r->damage_term = 0;
+    }
+}
+
 int mc_loyal(const struct raft *r)
 {
     return r->role != RAFT_LEADER && r->sticky && r->now - r->contact < r->o.election_min;
@@ -219,6 +243,7 @@ void mc_canon(struct raft *r, uint64_t rng)
     turn_reads(r);
     clear_log(r);
     clear_rx(r);
+    canon_repair(r);
     if (!r->nack_due) {
         r->nack_seq = 0;
         r->nack_index = r->nack_hint = 0;

@@ -179,6 +179,29 @@ void mc_crash(struct mc_run *run, uint32_t argument)
     memcpy(m, &after, sizeof(after));
 }
 
+/* What rots is what recovery reports, and what was spoken of is excused. */
+void mc_rot(struct mc_run *run, unsigned lost)
+{
+    struct mc_member *m = run->m;
+    struct mc_disk *d = &m->disk;
+    mc_crash(run, 0);
+    if (d->damage == 0) {
+        d->damage_index = d->log.last;
+        d->damage_term = mc_chain_at(d->log.chain[d->log.last])->term;
+    }
+    d->damage = RAFT_DAMAGE_HOLE;
+    if (lost > 0) {
+        mc_log_put(&d->log, d->log.last - lost, d->log.chain[d->log.last - lost]);
+    }
+    m->ack_term = m->ack_index = 0;
+    m->ack_chain = 0;
+    if (run->scope->rot_vote) {
+        d->damage |= RAFT_DAMAGE_VOTE;
+        d->term = d->vote = d->commit = 0;
+        m->promise_term = m->promise_vote = 0;
+    }
+}
+
 static void boot_event(struct mc_run *run, struct raft_event ev, struct raft_accept *accept)
 {
     ev.now = run->now;
@@ -227,6 +250,21 @@ static void boot_entries(struct mc_run *run)
     }
 }
 
+static void boot_damage(struct mc_run *run)
+{
+    const struct mc_disk *d = &run->m->disk;
+    struct raft_event ev = {.type = RAFT_EV_BOOT_DAMAGE,
+                            .value = d->damage,
+                            .index = d->damage_index,
+                            .hardstate = {.term = d->damage_term}};
+    if (run->scope->mutant == MC_M_ROT_AS_HOLE) {
+        ev.value &= ~(uint64_t)RAFT_DAMAGE_VOTE;
+    }
+    if (d->damage != 0 && run->scope->mutant != MC_M_SILENT_ROT) {
+        boot_event(run, ev, NULL);
+    }
+}
+
 void mc_boot(struct mc_run *run)
 {
     struct mc_member *m = run->m;
@@ -252,6 +290,7 @@ void mc_boot(struct mc_run *run)
                                    .hardstate = {m->disk.term, m->disk.vote, m->disk.commit}},
                NULL);
     boot_entries(run);
+    boot_damage(run);
     boot_event(run, (struct raft_event){.type = RAFT_EV_BOOT_DONE}, NULL);
     if (raft_check(mc_core(m), NULL, 0) != 0) {
         mc_broken(run, "raft_check, after boot");

@@ -135,6 +135,7 @@ enum mc_budget {
     MC_B_LOSE,     /* ordered scopes: first messages of a link that are lost */
     MC_B_CONFIG,   /* membership changes asked for */
     MC_B_PASS,     /* timed scopes: steps of time */
+    MC_B_ROT,      /* crashes in which the disk loses what it had */
     MC_BUDGETS
 };
 
@@ -150,6 +151,8 @@ enum mc_mutant {
     MC_M_COUNT_LEARNER, /* learners count like voters */
     MC_M_JOINT_HALF,    /* of a joint configuration the incoming half suffices */
     MC_M_LEAVE_EARLY,   /* a joint configuration is left before it is committed */
+    MC_M_SILENT_ROT,    /* the host does not tell that the disk lost entries */
+    MC_M_ROT_AS_HOLE,   /* nor that it lost a vote */
     MC_M_CHANGE_EARLY,  /* a new leader changes the members before it committed anything */
 };
 
@@ -183,6 +186,7 @@ enum mc_goal {
     MC_G_CUT_OFF,     /* a leader that votes no more has stepped down */
     MC_G_FELL_BACK,   /* a configuration was superseded */
     MC_G_LEASE,       /* a read was answered by the lease */
+    MC_G_REPAIRED,    /* a member has made good what its disk lost */
     MC_GOALS
 };
 
@@ -196,6 +200,8 @@ struct mc_scope {
     uint8_t budget[MC_BUDGETS];
     uint8_t may_timeout; /* bit i: member i + 1 may let its election timer run out; 0: all */
     uint8_t may_crash;
+    uint8_t may_rot;
+    uint8_t rot_vote; /* the term and vote are lost as well */
     uint8_t may_propose;
     uint8_t may_read;
     uint32_t mute;   /* bit t: messages of type t are always lost */
@@ -244,8 +250,9 @@ struct mc_disk {
     uint8_t commit;
     uint8_t snap_index;
     uint8_t snap_term;
-    uint8_t spare;
+    uint8_t damage; /* enum raft_damage: what recovery reports */
     mc_chain snap_chain;
+    uint8_t damage_index, damage_term; /* the last entry that it had */
     struct mc_log log;
 };
 
@@ -299,6 +306,7 @@ enum mc_kind {
     MC_LINK_DOWN,
     MC_CRASH, /* argument: how many records of unfinished writes survive; bit 8: so does the file
                    of a received snapshot */
+    MC_ROT,   /* crashes, and the disk has lost entries; argument: how many, the newest ones */
     MC_START
 };
 
@@ -316,6 +324,7 @@ struct mc_view {
     uint8_t last, disk_term, writes_count, records; /* records: of the writes under way */
     uint8_t install, loyal, unpolled, snap_index;
     uint8_t due; /* a timer has run out */
+    uint8_t repairing;
     uint8_t vote, stable, boots, transfer_to;
     uint8_t seq;                  /* of a leader: of its last request */
     uint8_t config, config_index; /* the newest */
@@ -419,6 +428,7 @@ void mc_write_begin(struct mc_run *run, const struct raft_persist *p);
 /* The first write under way is on disk. */
 void mc_write_finish(struct mc_run *run);
 void mc_crash(struct mc_run *run, uint32_t argument);
+void mc_rot(struct mc_run *run, unsigned lost);
 void mc_boot(struct mc_run *run);
 unsigned mc_records(const struct mc_member *m);
 void mc_log_put(struct mc_log *log, unsigned first, mc_chain chain);

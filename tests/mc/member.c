@@ -148,6 +148,7 @@ static void look(const struct mc_member *m, struct mc_view *v)
     v->last = (uint8_t)s.last;
     v->vote = (uint8_t)s.vote;
     v->stable = (uint8_t)s.stable;
+    v->repairing = (uint8_t)s.repairing;
     v->transfer_to = (uint8_t)s.transfer_to;
     for (uint32_t i = 0; i < s.peers_count; i++) {
         v->match[s.peers[i].id - 1] = (uint8_t)s.peers[i].match;
@@ -271,6 +272,20 @@ static void settle(struct mc_run *run)
     mc_canon(mc_core(m), random_of(m));
 }
 
+/* The host has seen that the core is whole again, and notes it on the disk. */
+static void end_repair(struct mc_run *run)
+{
+    struct mc_member *m = run->m;
+    struct raft_status s;
+    if (!m->up || m->disk.damage == 0) {
+        return;
+    }
+    raft_status(mc_core(m), &s);
+    if (!s.repairing) {
+        m->disk.damage = m->disk.damage_index = m->disk.damage_term = 0;
+    }
+}
+
 static void run_event(struct mc_run *run, enum mc_kind kind, uint32_t argument)
 {
     struct raft_status before;
@@ -280,6 +295,8 @@ static void run_event(struct mc_run *run, enum mc_kind kind, uint32_t argument)
         mc_boot(run);
     } else if (kind == MC_CRASH) {
         mc_crash(run, argument);
+    } else if (kind == MC_ROT) {
+        mc_rot(run, argument);
     } else {
         raft_status(mc_core(m), &before);
         if (!mc_host_event(run, kind, argument)) {
@@ -293,6 +310,7 @@ static void run_event(struct mc_run *run, enum mc_kind kind, uint32_t argument)
         mc_rounds(run);
     }
     if (run->out->broken == NULL && !run->out->cut) {
+        end_repair(run);
         mc_check_member(run, &before);
     }
 }

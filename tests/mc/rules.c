@@ -12,6 +12,8 @@
  *   W5  A read answers with an index not before anything that was committed when it began, and not
  *       beyond what is committed.
  *   W6  What a leader believes durable at a member is on its disk, unless that is in a later term.
+ *       (A member whose disk lost something counts as holding what it held until it is whole again:
+ *       it votes for nobody, so that nothing can be decided without what it lost. W3 has no exception.)
  *
  *   W7  A reply repeats the number of a request that was made in its term.
  *
@@ -44,7 +46,9 @@ static const char *check_elected(const struct mc_scope *s, const struct mc_world
     const struct mc_config *newest = mc_config_at(mc_config_on(log, &index));
     for (unsigned i = 0; i < s->nodes; i++) {
         const struct mc_disk *d = &mc_view_at(w->member[i])->disk;
-        voted |= (unsigned)(d->term > v->term || (d->term == v->term && d->vote == v->id)) << i;
+        voted |= (unsigned)((d->damage & RAFT_DAMAGE_VOTE) != 0 || d->term > v->term ||
+                            (d->term == v->term && d->vote == v->id))
+                 << i;
     }
     return s->no_speech || mc_config_quorum(newest, voted)
                ? NULL
@@ -98,7 +102,9 @@ static const char *check_quorum(const struct mc_scope *s, const struct mc_world 
     unsigned holders = 0;
     for (unsigned i = 0; i < s->nodes; i++) {
         const struct mc_view *v = mc_view_at(w->member[i]);
-        holders |= (unsigned)(mc_disk_prefix(&v->disk, mc_chain_at(c)->index) == c) << i;
+        holders |=
+            (unsigned)(v->disk.damage != 0 || mc_disk_prefix(&v->disk, mc_chain_at(c)->index) == c)
+            << i;
     }
     return mc_config_quorum(mc_config_at(config), holders)
                ? NULL
@@ -142,7 +148,7 @@ static const char *check_match(const struct mc_scope *s, const struct mc_world *
     }
     for (unsigned i = 0; i < s->nodes; i++) {
         const struct mc_view *peer = mc_view_at(w->member[i]);
-        if (v->match[i] == 0 || peer->disk_term > v->term) {
+        if (v->match[i] == 0 || peer->disk_term > v->term || peer->disk.damage != 0) {
             continue;
         }
         if (v->match[i] > v->log.last ||

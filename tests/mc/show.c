@@ -101,6 +101,7 @@ static void show_action(const struct mc_action *a)
         [MC_LINK_UP] = "its host reports a connection to",
         [MC_LINK_DOWN] = "its host reports a broken connection to",
         [MC_CRASH] = "crashes; unfinished writes that survive:",
+        [MC_ROT] = "crashes, and its disk has lost so many entries:",
         [MC_START] = "starts",
     };
     (void)printf("member %u %s", a->node + 1u, texts[a->kind]);
@@ -121,6 +122,7 @@ static void show_action(const struct mc_action *a)
     case MC_SNAP:
     case MC_LINK_UP:
     case MC_LINK_DOWN:
+    case MC_ROT:
         (void)printf(" %u", a->argument);
         break;
     case MC_CRASH:
@@ -160,7 +162,8 @@ static void show_member(const struct mc_view *v)
     if (v->disk.snap_index != 0) {
         (void)printf(" snapshot %u", v->disk.snap_index);
     }
-    (void)printf(", writes under way %u%s\n", v->writes_count, v->install ? ", loading" : "");
+    (void)printf(", writes under way %u%s%s\n", v->writes_count, v->install ? ", loading" : "",
+                 v->repairing ? ", under repair" : "");
 }
 
 void mc_show(const struct mc_scope *s, const struct mc_result *r)

@@ -163,6 +163,11 @@ static void disk_choices(struct choices *c, unsigned i, const struct mc_view *v)
             add(c, MC_SNAP, i, 1);
         }
     }
+    for (unsigned lost = !c->s->rot_vote; left(c, MC_B_ROT) && allowed(c->s->may_rot, i) &&
+                                          lost <= (unsigned)v->disk.log.last - v->disk.log.base;
+         lost++) {
+        add(c, MC_ROT, i, lost);
+    }
     if (!left(c, MC_B_CRASH) || !allowed(c->s->may_crash, i)) {
         return;
     }
@@ -275,6 +280,8 @@ static enum mc_budget price(const struct mc_world *w, const struct mc_action *a)
         return MC_B_CAMPAIGN;
     case MC_CRASH:
         return MC_B_CRASH;
+    case MC_ROT:
+        return MC_B_ROT;
     case MC_RECV_DUP:
         return MC_B_DUP;
     case MC_RECV_HOLD:
@@ -357,6 +364,7 @@ static void note_goals(const struct mc_world *w, const struct mc_view *before,
     g |= (uint32_t)(before->role == RAFT_LEADER && v->up && !leads && v->term == before->term)
          << MC_G_STALLED;
     g |= config_goals(before, v);
+    g |= (uint32_t)(before->repairing && v->up && !v->repairing) << MC_G_REPAIRED;
     for (unsigned i = 0; i < out->answers_count; i++) {
         if (out->answers[i].result == RAFT_READ_OK) {
             g |= (uint32_t)1 << (leads ? MC_G_READ : MC_G_READ_FOLLOWER);

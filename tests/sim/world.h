@@ -194,10 +194,11 @@ struct node {
     int reads_fail; /* and of the one going on */
     int io_failed;
     uint64_t io_failed_at;
-    int rotted;  /* its disk may have lost what was acknowledged */
-    int spoiled; /* a part of it rotted since it was read last */
-    int member;  /* a committed configuration once had it */
-    int left;    /* and the last one leaves it out */
+    int rotted;     /* its disk may have lost what was acknowledged */
+    int spoiled;    /* a part of it rotted since it was read last */
+    int repair_cut; /* raft_wal_repaired was called and failed: it may have been written or not */
+    int member;     /* a committed configuration once had it */
+    int left;       /* and the last one leaves it out */
     struct image durable;
     uint32_t damage;  /* enum raft_damage: what its log said at this boot */
     uint32_t verdict; /* of the log alone, but for its tail */
