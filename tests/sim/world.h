@@ -414,6 +414,14 @@ struct node *nemesis_target(struct world *w);
 /* Larger logs for members whose log is full, when nobody leads the healed group. */
 void nemesis_widen(struct world *w);
 
+/* Ask n to hand leadership over. */
+void nemesis_transfer(struct world *w, struct node *n);
+
+/* nemesis_usurp.c: who leads sleeps, and may be replaced meanwhile. */
+void usurp(struct world *w, struct node *leader);
+void usurp_pause(struct world *w, struct node *n);
+void usurp_campaign(struct world *w, struct node *n);
+
 /* nemesis_disk.c */
 void disk_rot(struct world *w, struct node *n);
 /* A member whose disk may rot, its log sealed; NULL: none. */
