@@ -265,9 +265,6 @@ static void trouble_node(struct world *w, struct fault *f)
     case FAULT_CAMPAIGN:
         usurp_campaign(w, n);
         break;
-    case FAULT_USURP:
-        usurp(w, n);
-        break;
     case FAULT_NOSPACE:
         f->node = n->id;
         say_space(w, n, 0);
@@ -314,6 +311,9 @@ static void begin(struct world *w, struct fault *f)
         break;
     case FAULT_RESET:
         reset_link(w);
+        break;
+    case FAULT_USURP:
+        usurp(w);
         break;
     case FAULT_MEMBER:
         member_change(w);

@@ -9,11 +9,6 @@
  */
 #include "tests/sim/world.h"
 
-static void pause_later(struct world *w, const struct node *n, uint64_t delay)
-{
-    world_later(w, delay, (struct ev){.kind = EV_PAUSE, .node = (uint8_t)n->id, .boot = n->boot});
-}
-
 void usurp_pause(struct world *w, struct node *n)
 {
     if (w->phase != PHASE_CHAOS || n->state != HOST_UP || n->paused) {
@@ -57,16 +52,16 @@ static void bounce_others(struct world *w, const struct node *leader)
     }
 }
 
-void usurp(struct world *w, struct node *leader)
+void usurp(struct world *w)
 {
-    if (leader->st.role != RAFT_LEADER) {
+    struct node *leader = member_leader(w);
+    if (leader == NULL) {
         return;
     }
     MARK(w, USURPED);
     if (rng_chance(&w->rng_nemesis, 500)) {
+        leader->sleep_when_told = 1; /* it falls asleep as its TIMEOUT_NOW leaves */
         nemesis_transfer(w, leader);
-        uint64_t told = 2 * (w->k.loop_ns + w->k.disk_ns) + w->k.latency_ns;
-        pause_later(w, leader, rng_below(&w->rng_nemesis, 2 * told + 1));
         return;
     }
     usurp_pause(w, leader);
