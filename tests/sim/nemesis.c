@@ -216,8 +216,10 @@ static void say_space(struct world *w, struct node *n, uint64_t value)
 void nemesis_transfer(struct world *w, struct node *n)
 {
     ask_leader(w, n);
-    struct raft_event ev = {.type = RAFT_EV_TRANSFER,
-                            .peer = (raft_id)rng_range(&w->rng_nemesis, 0, w->k.nodes)};
+    struct raft_event ev = {.type = RAFT_EV_TRANSFER}; /* to the best one */
+    if (rng_chance(&w->rng_nemesis, 500)) {
+        ev.peer = (raft_id)rng_range(&w->rng_nemesis, 1, w->k.nodes);
+    }
     int result = host_step(w, n, &ev);
     if (result != 0 && result != RAFT_ENOTLEADER && result != RAFT_EBUSY && result != RAFT_EINVAL &&
         result != RAFT_EFAULTED) {
