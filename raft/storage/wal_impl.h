@@ -303,6 +303,7 @@ struct wal_file {
     uint64_t bytes;
     enum wal_file_kind kind;
     int in_log;
+    int unreadable;               /* the disk does not give its header, nor any batch */
     struct segment_header header; /* SEGMENT; HEADLESS: seq, salt only */
     uint32_t chain;               /* SEGMENT: with which its first record continues */
 };
