@@ -108,6 +108,10 @@ static void send_message(struct world *w, struct node *n, const struct raft_send
         return;
     }
     net_send(w, p);
+    if (m->type == RAFT_MSG_TIMEOUT_NOW && n->sleep_when_told) {
+        n->sleep_when_told = 0;
+        host_later(w, n, 0, (struct ev){.kind = EV_PAUSE});
+    }
 }
 
 static void note_commit(struct world *w, struct node *n, raft_index commit)

@@ -170,6 +170,14 @@ void world_dispatch(struct world *w, const struct ev *e)
     case EV_CLIENT:
         client_step(w);
         break;
+    case EV_PAUSE:
+        if (n->boot == e->boot) {
+            usurp_pause(w, n);
+        }
+        break;
+    case EV_CAMPAIGN:
+        usurp_campaign(w, n);
+        break;
     case EV_ASK:
         client_ask(w, n, e->a);
         break;

@@ -151,8 +151,9 @@ struct node {
     uint64_t clk_local;
     uint64_t clk_ppm;
     int paused;
-    int space_owed;  /* it must still be told that its disk has room again */
-    struct ev *late; /* what happened while it was paused */
+    int sleep_when_told; /* sleep a little when it has told another to stand for election */
+    int space_owed;      /* it must still be told that its disk has room again */
+    struct ev *late;     /* what happened while it was paused */
     size_t late_count;
     size_t late_cap;
 
@@ -414,6 +415,14 @@ struct node *nemesis_target(struct world *w);
 /* Larger logs for members whose log is full, when nobody leads the healed group. */
 void nemesis_widen(struct world *w);
 
+/* Ask n to hand leadership over. */
+void nemesis_transfer(struct world *w, struct node *n);
+
+/* nemesis_usurp.c: who leads sleeps, and may be replaced meanwhile. */
+void usurp(struct world *w);
+void usurp_pause(struct world *w, struct node *n);
+void usurp_campaign(struct world *w, struct node *n);
+
 /* nemesis_disk.c */
 void disk_rot(struct world *w, struct node *n);
 /* A member whose disk may rot, its log sealed; NULL: none. */
@@ -421,6 +430,8 @@ struct node *disk_rot_target(struct world *w);
 void disk_trouble(struct world *w, struct node *n, enum sim_fault kind, uint64_t time);
 
 /* nemesis_member.c: who belongs to the group. */
+/* The one that leads by the newest term, if it is awake; NULL: nobody. */
+struct node *member_leader(struct world *w);
 void member_change(struct world *w);
 void member_wipe(struct world *w);
 /* In the healed group: let go of those that never come back. */
