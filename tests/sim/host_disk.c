@@ -199,6 +199,7 @@ void disk_kick(struct world *w, struct node *n)
     n->queue = empty;
     n->queue.count = 0;
     n->flight_active = 1;
+    n->flight_at = host_now(w, n);
     n->flight_written = 0;
     n->flight_number++;
     if (n->doomed != 0) {
