@@ -332,13 +332,22 @@ static void explain_search(const struct verify_history *h, const struct verify_r
                         r->object);
         return;
     }
-    if (w != NULL && shown != VERIFY_NOWHERE && shown != r->because &&
-        r->items[shown].op->returned < w->called) {
+    if (w != NULL && reads && w->act.path == x->act.path && shown != VERIFY_NOWHERE &&
+        shown != r->because && r->items[shown].op->returned < w->called) {
         verify_text_add(t,
                         "#%u shows what #%u had written, although #%u, which came behind that, was "
                         "answered %.3f ms before #%u was sent.",
                         r->culprit + 1, shown + 1, r->because + 1, ms(w->returned, x->called),
                         r->culprit + 1);
+        return;
+    }
+    if (w != NULL && x->act.has_stat && reads && w->act.has_stat &&
+        x->act.stat.modified < w->act.stat.modified && w->act.path == x->act.path) {
+        verify_text_add(t,
+                        "#%u shows version %" PRIu64 ", although #%u, which made version %" PRIu64
+                        ", was answered %.3f ms before #%u was sent.",
+                        r->culprit + 1, x->act.stat.version, r->because + 1, w->act.stat.version,
+                        ms(w->returned, x->called), r->culprit + 1);
         return;
     }
     verify_text_add(t, "no order of these %u operations gives every answer", r->items_count);

@@ -18,116 +18,36 @@
 
 #include <stdio.h>
 #include <string.h>
-#include "client/core/mem.h"
-
-#define TEXT_BYTES_MAX (2 * COORD_PATH_MAX) /* of a path, decoded */
-
-struct slice {
-    const char *at;
-    size_t len;
-};
+#include "client/verify/words.h"
 
 struct parser {
     struct verify_history *h;
     uint32_t file;
     uint32_t line;
-    struct slice rest; /* of the line */
+    struct verify_slice rest; /* of the line */
     char *why;
     size_t why_bytes;
     uint32_t bad; /* lines that made no sense; why tells of the first */
 };
 
-static int wrong(struct parser *p, const char *what, struct slice s)
+static int wrong(struct parser *p, const char *what, struct verify_slice s)
 {
     (void)snprintf(p->why, p->why_bytes, "line %u: %s '%.*s'", p->line, what,
                    (int)(s.len < 60 ? s.len : 60), s.at); /* cut when too long */
     return COORD_EINVAL;
 }
 
-/* --- words ------------------------------------------------------------------------------------- */
+/* --- values ------------------------------------------------------------------------------------ */
 
-/* The next field of *rest, which it is taken from. Return: false when nothing is left. */
-static bool next_field(struct slice *rest, char separator, struct slice *ret_s)
+static bool number(struct verify_slice s, uint64_t *ret_n)
 {
-    if (rest->at == NULL) {
-        return false;
-    }
-    const char *end = memchr(rest->at, separator, rest->len);
-    size_t len = end != NULL ? (size_t)(end - rest->at) : rest->len;
-    *ret_s = (struct slice){rest->at, len};
-    rest->at = end != NULL ? end + 1 : NULL;
-    rest->len = end != NULL ? rest->len - len - 1 : 0;
-    return true;
+    return verify_words_digits(s, 10, ret_n);
 }
 
-static bool equal(struct slice s, const char *text)
+static int take_path(struct parser *p, struct verify_slice s, uint32_t *ret_path)
 {
-    return s.len == strlen(text) && memcmp(s.at, text, s.len) == 0;
-}
-
-/* Split "key=value". */
-static bool split(struct slice s, struct slice *ret_key, struct slice *ret_value)
-{
-    const char *eq = memchr(s.at, '=', s.len);
-    if (eq == NULL) {
-        return false;
-    }
-    *ret_key = (struct slice){s.at, (size_t)(eq - s.at)};
-    *ret_value = (struct slice){eq + 1, s.len - ret_key->len - 1};
-    return true;
-}
-
-static bool digits(struct slice s, uint32_t base, uint64_t *ret_n)
-{
-    uint64_t n = 0;
-    if (s.len == 0 || s.len > 20) {
-        return false;
-    }
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.at[i];
-        uint64_t d = c >= '0' && c <= '9'   ? (uint64_t)(c - '0')
-                     : c >= 'a' && c <= 'f' ? (uint64_t)(c - 'a') + 10
-                                            : 99;
-        if (d >= base || n > (UINT64_MAX - d) / base) {
-            return false;
-        }
-        n = n * base + d;
-    }
-    *ret_n = n;
-    return true;
-}
-
-static bool number(struct slice s, uint64_t *ret_n)
-{
-    return digits(s, 10, ret_n);
-}
-
-/* Undo the percent signs. Return: the text's bytes, 0 when it is none or too long. */
-static size_t decode(struct slice s, char out[TEXT_BYTES_MAX + 1])
-{
-    size_t n = 0;
-    for (size_t i = 0; i < s.len; i++, n++) {
-        uint64_t byte = (uint8_t)s.at[i];
-        if (n == TEXT_BYTES_MAX) {
-            return 0;
-        }
-        if (s.at[i] == '%') {
-            struct slice hex = {s.at + i + 1, 2};
-            if (i + 2 >= s.len || !digits(hex, 16, &byte) || byte == 0) {
-                return 0;
-            }
-            i += 2;
-        }
-        out[n] = (char)byte;
-    }
-    out[n] = 0;
-    return n;
-}
-
-static int take_path(struct parser *p, struct slice s, uint32_t *ret_path)
-{
-    char text[TEXT_BYTES_MAX + 1];
-    size_t n = decode(s, text);
+    char text[VERIFY_TEXT_BYTES_MAX + 1];
+    size_t n = verify_words_decode(s, text);
     bool whole = n > 0 && text[0] == '/' && (n == 1 || text[n - 1] != '/');
     if (!whole || strstr(text, "//") != NULL || n > COORD_PATH_MAX) {
         return wrong(p, "not a path:", s);
@@ -136,74 +56,25 @@ static int take_path(struct parser *p, struct slice s, uint32_t *ret_path)
     return *ret_path == VERIFY_NOWHERE ? COORD_ENOMEM : 0;
 }
 
-static int take_value(struct parser *p, struct slice s, uint32_t *ret_value)
+static int take_value(struct parser *p, struct verify_slice s, uint32_t *ret_value)
 {
     bool typed = s.len >= 2 && s.at[1] == ':' && (s.at[0] == 's' || s.at[0] == 'h');
-    if (!typed && !equal(s, "none")) {
+    if (!typed && !verify_words_equal(s, "none")) {
         return wrong(p, "not a value:", s);
     }
     *ret_value = verify_value_number(p->h, s.at, s.len);
     return *ret_value == VERIFY_NOWHERE ? COORD_ENOMEM : 0;
 }
 
-static int take_number(struct parser *p, struct slice s, uint64_t *ret_n)
+static int take_number(struct parser *p, struct verify_slice s, uint64_t *ret_n)
 {
     return number(s, ret_n) ? 0 : wrong(p, "not a number:", s);
 }
 
-static bool error_named(struct slice s, int *ret_error)
-{
-    static const struct {
-        const char *name;
-        int error;
-    } errors[] = {{"OK", 0},
-#define X(name, number, cls, text) {#name, -(number)},
-                  COORD_ERRORS(X)
-#undef X
-    };
-    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
-        if (equal(s, errors[i].name)) {
-            *ret_error = errors[i].error;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool level_named(struct slice s, enum coord_consistency *ret_level)
-{
-    for (int level = COORD_LINEARIZABLE; level <= COORD_LOCAL; level++) {
-        if (equal(s, coord_consistency_name((enum coord_consistency)level))) {
-            *ret_level = (enum coord_consistency)level;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Numbers separated by ':', "-" for one that is not known. Return: false unless there are count. */
-static bool numbers(struct slice s, uint64_t *out, size_t count)
-{
-    struct slice one;
-    size_t n = 0;
-    while (next_field(&s, ':', &one)) {
-        if (n == count) {
-            return false;
-        }
-        if (equal(one, "-")) {
-            out[n] = VERIFY_UNKNOWN;
-        } else if (!number(one, &out[n])) {
-            return false;
-        }
-        n++;
-    }
-    return n == count;
-}
-
-static int take_stat(struct parser *p, struct slice s, struct verify_stat *ret_stat)
+static int take_stat(struct parser *p, struct verify_slice s, struct verify_stat *ret_stat)
 {
     uint64_t n[10];
-    if (!numbers(s, n, 10)) {
+    if (!verify_words_numbers(s, n, 10)) {
         return wrong(p, "not a stat:", s);
     }
     *ret_stat = (struct verify_stat){n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9]};
@@ -212,7 +83,7 @@ static int take_stat(struct parser *p, struct slice s, struct verify_stat *ret_s
 
 /* --- calls ------------------------------------------------------------------------------------- */
 
-static bool kind_named(struct slice s, enum verify_kind *ret_kind)
+static bool kind_named(struct verify_slice s, enum verify_kind *ret_kind)
 {
     static const struct {
         const char *name;
@@ -222,7 +93,7 @@ static bool kind_named(struct slice s, enum verify_kind *ret_kind)
                  {"list", VERIFY_LIST},     {"sync", VERIFY_SYNC},     {"close", VERIFY_CLOSE},
                  {"txn", VERIFY_TXN}};
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        if (equal(s, kinds[i].name)) {
+        if (verify_words_equal(s, kinds[i].name)) {
             *ret_kind = kinds[i].kind;
             return true;
         }
@@ -230,10 +101,10 @@ static bool kind_named(struct slice s, enum verify_kind *ret_kind)
     return false;
 }
 
-static int take_after(struct parser *p, struct slice s, struct verify_action *a)
+static int take_after(struct parser *p, struct verify_slice s, struct verify_action *a)
 {
-    char text[TEXT_BYTES_MAX + 1];
-    size_t n = decode(s, text);
+    char text[VERIFY_TEXT_BYTES_MAX + 1];
+    size_t n = verify_words_decode(s, text);
     if (n == 0) {
         return wrong(p, "not a name:", s);
     }
@@ -241,7 +112,7 @@ static int take_after(struct parser *p, struct slice s, struct verify_action *a)
     return a->after == NULL ? COORD_ENOMEM : 0;
 }
 
-static int take_condition_number(struct parser *p, struct slice v, struct verify_action *a,
+static int take_condition_number(struct parser *p, struct verify_slice v, struct verify_action *a,
                                  uint32_t bit, uint64_t *out)
 {
     a->conditions |= bit;
@@ -249,33 +120,34 @@ static int take_condition_number(struct parser *p, struct slice v, struct verify
 }
 
 /* An argument of an action. Return: 0, negative, or 1 when the key is none of an action's. */
-static int action_key(struct parser *p, struct verify_action *a, struct slice key, struct slice v)
+static int action_key(struct parser *p, struct verify_action *a, struct verify_slice key,
+                      struct verify_slice v)
 {
     uint64_t n = 0;
-    if (equal(key, "path")) {
+    if (verify_words_equal(key, "path")) {
         return take_path(p, v, &a->path);
     }
-    if (equal(key, "data")) {
+    if (verify_words_equal(key, "data")) {
         return take_value(p, v, &a->value);
     }
-    if (equal(key, "flags")) {
+    if (verify_words_equal(key, "flags")) {
         int err = take_number(p, v, &n);
         a->flags = (uint32_t)n;
         return err;
     }
-    if (equal(key, "ver")) {
+    if (verify_words_equal(key, "ver")) {
         return take_condition_number(p, v, a, COORD_IF_VERSION, &a->version);
     }
-    if (equal(key, "mod")) {
+    if (verify_words_equal(key, "mod")) {
         return take_condition_number(p, v, a, COORD_IF_MODIFIED, &a->modified);
     }
-    if (equal(key, "cre")) {
+    if (verify_words_equal(key, "cre")) {
         return take_condition_number(p, v, a, COORD_IF_CREATED, &a->created);
     }
-    if (equal(key, "after")) {
+    if (verify_words_equal(key, "after")) {
         return take_after(p, v, a);
     }
-    if (equal(key, "ttl") || equal(key, "limit")) {
+    if (verify_words_equal(key, "ttl") || verify_words_equal(key, "limit")) {
         return take_number(p, v, &n); /* what it does shows in the answer */
     }
     return 1;
@@ -290,16 +162,16 @@ static bool needs_path(enum verify_kind kind)
 }
 
 /* "KIND;key=value;..." of a transaction. */
-static int txn_action(struct parser *p, struct slice s, struct verify_txn *t, int branch)
+static int txn_action(struct parser *p, struct verify_slice s, struct verify_txn *t, int branch)
 {
     struct verify_action a = action_unanswered;
-    struct slice one, key, value;
+    struct verify_slice one, key, value;
     uint32_t at;
-    if (!next_field(&s, ';', &one) || !kind_named(one, &a.kind) || !needs_path(a.kind)) {
+    if (!verify_words_next(&s, ';', &one) || !kind_named(one, &a.kind) || !needs_path(a.kind)) {
         return wrong(p, "not an operation:", s);
     }
-    while (next_field(&s, ';', &one)) {
-        int err = split(one, &key, &value) ? action_key(p, &a, key, value) : 1;
+    while (verify_words_next(&s, ';', &one)) {
+        int err = verify_words_split(one, &key, &value) ? action_key(p, &a, key, value) : 1;
         if (err != 0) {
             return err < 0 ? err : wrong(p, "unknown argument", one);
         }
@@ -318,12 +190,12 @@ static int txn_action(struct parser *p, struct slice s, struct verify_txn *t, in
     return err;
 }
 
-static bool condition_named(struct slice s, enum verify_condition_kind *ret_kind)
+static bool condition_named(struct verify_slice s, enum verify_condition_kind *ret_kind)
 {
     static const char *const names[] = {"",        "exists", "absent",   "version", "modified",
                                         "created", "value",  "children", "owner"};
     for (uint32_t i = VERIFY_IF_EXISTS; i <= VERIFY_IF_OWNER; i++) {
-        if (equal(s, names[i])) {
+        if (verify_words_equal(s, names[i])) {
             *ret_kind = (enum verify_condition_kind)i;
             return true;
         }
@@ -332,17 +204,17 @@ static bool condition_named(struct slice s, enum verify_condition_kind *ret_kind
 }
 
 /* "KIND;PATH[;NUMBER or VALUE]" */
-static int txn_condition(struct parser *p, struct slice s, struct verify_txn *t)
+static int txn_condition(struct parser *p, struct verify_slice s, struct verify_txn *t)
 {
     struct verify_condition c = {.value = VERIFY_VALUE_NONE};
-    struct slice whole = s, one;
+    struct verify_slice whole = s, one;
     uint32_t at;
-    if (!next_field(&s, ';', &one) || !condition_named(one, &c.kind) ||
-        !next_field(&s, ';', &one)) {
+    if (!verify_words_next(&s, ';', &one) || !condition_named(one, &c.kind) ||
+        !verify_words_next(&s, ';', &one)) {
         return wrong(p, "not a condition:", whole);
     }
     int err = take_path(p, one, &c.path);
-    if (err == 0 && next_field(&s, ';', &one)) {
+    if (err == 0 && verify_words_next(&s, ';', &one)) {
         err = c.kind == VERIFY_IF_VALUE ? take_value(p, one, &c.value)
                                         : take_number(p, one, &c.number);
     } else if (err == 0 && c.kind > VERIFY_IF_ABSENT) {
@@ -356,20 +228,21 @@ static int txn_condition(struct parser *p, struct slice s, struct verify_txn *t)
     return err;
 }
 
-static int call_key(struct parser *p, struct verify_op *op, struct slice key, struct slice v)
+static int call_key(struct parser *p, struct verify_op *op, struct verify_slice key,
+                    struct verify_slice v)
 {
-    if (equal(key, "level")) {
-        return level_named(v, &op->level) ? 0 : wrong(p, "not a level:", v);
+    if (verify_words_equal(key, "level")) {
+        return verify_words_level(v, &op->level) ? 0 : wrong(p, "not a level:", v);
     }
-    if (equal(key, "bound")) {
+    if (verify_words_equal(key, "bound")) {
         return take_number(p, v, &op->bound_ms);
     }
     if (op->act.kind == VERIFY_TXN) {
-        if (equal(key, "if")) {
+        if (verify_words_equal(key, "if")) {
             return txn_condition(p, v, &op->txn);
         }
-        if (equal(key, "then") || equal(key, "else")) {
-            return txn_action(p, v, &op->txn, equal(key, "then") ? 0 : 1);
+        if (verify_words_equal(key, "then") || verify_words_equal(key, "else")) {
+            return txn_action(p, v, &op->txn, verify_words_equal(key, "then") ? 0 : 1);
         }
         return wrong(p, "unknown argument", key);
     }
@@ -378,17 +251,17 @@ static int call_key(struct parser *p, struct verify_op *op, struct slice key, st
 }
 
 /* The client's number and then the time, which is its last now. */
-static int take_client(struct parser *p, struct slice s, uint32_t *ret_client)
+static int take_client(struct parser *p, struct verify_slice s, uint32_t *ret_client)
 {
     uint64_t id;
-    if (!digits(s, 16, &id)) {
+    if (!verify_words_digits(s, 16, &id)) {
         return wrong(p, "not a client:", s);
     }
     *ret_client = verify_client_number(p->h, id);
     return *ret_client == VERIFY_NOWHERE ? COORD_ENOMEM : 0;
 }
 
-static int take_time(struct parser *p, struct slice s, uint32_t client, uint64_t *ret_at)
+static int take_time(struct parser *p, struct verify_slice s, uint32_t client, uint64_t *ret_at)
 {
     if (!number(s, ret_at) || *ret_at == VERIFY_NEVER) {
         return wrong(p, "not a time:", s);
@@ -398,17 +271,17 @@ static int take_time(struct parser *p, struct slice s, uint32_t client, uint64_t
     return 0;
 }
 
-static bool four(struct parser *p, struct slice f[4])
+static bool four(struct parser *p, struct verify_slice f[4])
 {
     for (int i = 0; i < 4; i++) {
-        if (!next_field(&p->rest, ' ', &f[i])) {
+        if (!verify_words_next(&p->rest, ' ', &f[i])) {
             return false;
         }
     }
     return true;
 }
 
-static int parse_call(struct parser *p, struct slice client)
+static int parse_call(struct parser *p, struct verify_slice client)
 {
     struct verify_op op = {.returned = VERIFY_NEVER,
                            .outcome = COORD_OUTCOME_UNKNOWN,
@@ -418,26 +291,26 @@ static int parse_call(struct parser *p, struct slice client)
                            .act = action_unanswered,
                            .line = p->line,
                            .file = p->file};
-    struct slice request, at, kind, one, key, value;
+    struct verify_slice request, at, kind, one, key, value;
     uint32_t added;
     int err = take_client(p, client, &op.client);
-    if (err < 0 || !next_field(&p->rest, ' ', &request) || !number(request, &op.request) ||
-        !next_field(&p->rest, ' ', &at)) {
+    if (err < 0 || !verify_words_next(&p->rest, ' ', &request) || !number(request, &op.request) ||
+        !verify_words_next(&p->rest, ' ', &at)) {
         return err < 0 ? err : wrong(p, "not a call:", client);
     }
     err = take_time(p, at, op.client, &op.called);
-    if (err < 0 || !next_field(&p->rest, ' ', &kind)) {
+    if (err < 0 || !verify_words_next(&p->rest, ' ', &kind)) {
         return err < 0 ? err : wrong(p, "not a call:", client);
     }
-    if (equal(kind, "open")) {
+    if (verify_words_equal(kind, "open")) {
         return 0; /* a session's life is told by S records */
     }
     if (!kind_named(kind, &op.act.kind)) {
         return wrong(p, "unknown operation", kind);
     }
-    while (next_field(&p->rest, ' ', &one)) {
-        err = split(one, &key, &value) ? call_key(p, &op, key, value)
-                                       : wrong(p, "unknown argument", one);
+    while (verify_words_next(&p->rest, ' ', &one)) {
+        err = verify_words_split(one, &key, &value) ? call_key(p, &op, key, value)
+                                                    : wrong(p, "unknown argument", one);
         if (err < 0) {
             return err;
         }
@@ -451,22 +324,30 @@ static int parse_call(struct parser *p, struct slice client)
 
 /* --- answers ----------------------------------------------------------------------------------- */
 
+/* A name, or a relative path. */
+static bool take_name(struct verify_slice s, char out[VERIFY_TEXT_BYTES_MAX + 1])
+{
+    size_t n = verify_words_decode(s, out);
+    return n > 0 && n <= COORD_PATH_MAX && out[0] != '/' && out[n - 1] != '/' &&
+           strstr(out, "//") == NULL;
+}
+
 /* "name|value|stat" of a list. */
-static int list_entry(struct parser *p, struct verify_action *a, struct slice s)
+static int list_entry(struct parser *p, struct verify_action *a, struct verify_slice s)
 {
     struct verify_entry e = {.value = VERIFY_VALUE_UNKNOWN};
-    struct slice one, whole = s;
-    char name[TEXT_BYTES_MAX + 1];
+    struct verify_slice one, whole = s;
+    char name[VERIFY_TEXT_BYTES_MAX + 1];
     uint32_t at;
-    if (!next_field(&s, '|', &one) || decode(one, name) == 0) {
+    if (a->kind != VERIFY_LIST || !verify_words_next(&s, '|', &one) || !take_name(one, name)) {
         return wrong(p, "not a name:", whole);
     }
     e.path = verify_path_below(p->h, a->path, name);
     int err = e.path == VERIFY_NOWHERE ? COORD_ENOMEM : 0;
-    if (err == 0 && next_field(&s, '|', &one) && one.len > 0) {
+    if (err == 0 && verify_words_next(&s, '|', &one) && one.len > 0) {
         err = take_value(p, one, &e.value);
     }
-    if (err == 0 && next_field(&s, '|', &one)) {
+    if (err == 0 && verify_words_next(&s, '|', &one)) {
         e.has_stat = true;
         err = take_stat(p, one, &e.stat);
     }
@@ -479,49 +360,50 @@ static int list_entry(struct parser *p, struct verify_action *a, struct slice s)
 }
 
 /* What an action was answered. Return: 0, negative, or 1 when the key is none of an action's. */
-static int answer_key(struct parser *p, struct verify_action *a, struct slice key, struct slice v)
+static int answer_key(struct parser *p, struct verify_action *a, struct verify_slice key,
+                      struct verify_slice v)
 {
-    if (equal(key, "stat")) {
+    if (verify_words_equal(key, "stat")) {
         a->has_stat = true;
         return take_stat(p, v, &a->stat);
     }
-    if (equal(key, "data")) {
+    if (verify_words_equal(key, "data")) {
         return take_value(p, v, &a->got);
     }
-    if (equal(key, "path")) {
+    if (verify_words_equal(key, "path")) {
         return take_path(p, v, &a->made);
     }
-    if (equal(key, "seq")) {
+    if (verify_words_equal(key, "seq")) {
         a->has_sequence = true;
         return take_number(p, v, &a->sequence);
     }
-    if (equal(key, "exists") || equal(key, "more")) {
-        bool yes = equal(v, "1");
-        *(equal(key, "more") ? &a->more : &a->exists) = yes;
-        return yes || equal(v, "0") ? 0 : wrong(p, "neither 0 nor 1:", v);
+    if (verify_words_equal(key, "exists") || verify_words_equal(key, "more")) {
+        bool yes = verify_words_equal(v, "1");
+        *(verify_words_equal(key, "more") ? &a->more : &a->exists) = yes;
+        return yes || verify_words_equal(v, "0") ? 0 : wrong(p, "neither 0 nor 1:", v);
     }
-    return equal(key, "e") ? list_entry(p, a, v) : 1;
+    return verify_words_equal(key, "e") ? list_entry(p, a, v) : 1;
 }
 
 /* "ERROR;key=value;..." or "-": the n-th operation's answer in a transaction. */
-static int txn_answer(struct parser *p, struct verify_op *op, uint32_t n, struct slice s)
+static int txn_answer(struct parser *p, struct verify_op *op, uint32_t n, struct verify_slice s)
 {
     const struct verify_txn *t = &op->txn;
-    struct slice one, key, value;
-    if (n >= t->branch_count[t->taken] || !next_field(&s, ';', &one)) {
+    struct verify_slice one, key, value;
+    if (n >= t->branch_count[t->taken] || !verify_words_next(&s, ';', &one)) {
         return wrong(p, "an answer to no operation:", s);
     }
     struct verify_action *a = &p->h->actions[t->branch[t->taken] + n];
-    if (equal(one, "-")) {
+    if (verify_words_equal(one, "-")) {
         a->error = COORD_ECANCELED; /* not tried: one before it failed */
         return 0;
     }
-    if (!error_named(one, &a->error)) {
+    if (!verify_words_error(one, &a->error)) {
         return wrong(p, "unknown error", one);
     }
     a->made = a->made == VERIFY_NOWHERE ? a->path : a->made;
-    while (next_field(&s, ';', &one)) {
-        int err = split(one, &key, &value) ? answer_key(p, a, key, value) : 1;
+    while (verify_words_next(&s, ';', &one)) {
+        int err = verify_words_split(one, &key, &value) ? answer_key(p, a, key, value) : 1;
         if (err != 0) {
             return err < 0 ? err : wrong(p, "unknown answer", one);
         }
@@ -529,10 +411,10 @@ static int txn_answer(struct parser *p, struct verify_op *op, uint32_t n, struct
     return 0;
 }
 
-static int take_receipt(struct parser *p, struct verify_op *op, struct slice s)
+static int take_receipt(struct parser *p, struct verify_op *op, struct verify_slice s)
 {
     uint64_t n[5];
-    if (!numbers(s, n, 5) || n[4] < COORD_LINEARIZABLE || n[4] > COORD_LOCAL) {
+    if (!verify_words_numbers(s, n, 5) || n[4] < COORD_LINEARIZABLE || n[4] > COORD_LOCAL) {
         return wrong(p, "not a receipt:", s);
     }
     op->has_receipt = true;
@@ -545,34 +427,36 @@ static int take_receipt(struct parser *p, struct verify_op *op, struct slice s)
     return 0;
 }
 
-static int reply_key(struct parser *p, struct verify_op *op, struct slice key, struct slice v,
-                     uint32_t *answers)
+static int reply_key(struct parser *p, struct verify_op *op, struct verify_slice key,
+                     struct verify_slice v, uint32_t *answers)
 {
-    if (equal(key, "rcpt")) {
+    if (verify_words_equal(key, "rcpt")) {
         return take_receipt(p, op, v);
     }
-    if (equal(key, "rev")) {
+    if (verify_words_equal(key, "rev")) {
         return take_number(p, v, &op->revision);
     }
-    if (equal(key, "session")) {
+    if (verify_words_equal(key, "session")) {
         return take_number(p, v, &op->session);
     }
-    if (op->act.kind == VERIFY_TXN && equal(key, "branch")) {
-        op->txn.taken = equal(v, "else") ? 1 : 0;
-        return equal(v, "else") || equal(v, "then") ? 0 : wrong(p, "no branch:", v);
+    if (op->act.kind == VERIFY_TXN && verify_words_equal(key, "branch")) {
+        op->txn.taken = verify_words_equal(v, "else") ? 1 : 0;
+        return verify_words_equal(v, "else") || verify_words_equal(v, "then")
+                   ? 0
+                   : wrong(p, "no branch:", v);
     }
-    if (op->act.kind == VERIFY_TXN && equal(key, "r")) {
+    if (op->act.kind == VERIFY_TXN && verify_words_equal(key, "r")) {
         return txn_answer(p, op, (*answers)++, v);
     }
     int err = answer_key(p, &op->act, key, v);
     return err == 1 ? wrong(p, "unknown answer", key) : err;
 }
 
-static bool outcome_named(struct slice s, enum coord_outcome *ret_outcome)
+static bool outcome_named(struct verify_slice s, enum coord_outcome *ret_outcome)
 {
     static const char *const names[] = {"pending", "done", "failed", "notapplied", "unknown"};
     for (uint32_t i = COORD_OUTCOME_DONE; i <= COORD_OUTCOME_UNKNOWN; i++) {
-        if (equal(s, names[i])) {
+        if (verify_words_equal(s, names[i])) {
             *ret_outcome = (enum coord_outcome)i;
             return true;
         }
@@ -582,7 +466,7 @@ static bool outcome_named(struct slice s, enum coord_outcome *ret_outcome)
 
 /* What must hold of an answer before it is believed to be one. */
 static int judge_reply(struct parser *p, struct verify_op *op, uint64_t at, uint32_t answers,
-                       struct slice request)
+                       struct verify_slice request)
 {
     if (at < op->called) {
         return wrong(p, "answered before it was called:", request);
@@ -599,9 +483,9 @@ static int judge_reply(struct parser *p, struct verify_op *op, uint64_t at, uint
     return 0;
 }
 
-static int parse_reply(struct parser *p, struct slice client)
+static int parse_reply(struct parser *p, struct verify_slice client)
 {
-    struct slice request, at, error, outcome, f[4], one, key, value;
+    struct verify_slice request, at, error, outcome, f[4], one, key, value;
     uint64_t n, when = 0;
     uint32_t who, answers = 0;
     int err = take_client(p, client, &who);
@@ -618,13 +502,13 @@ static int parse_reply(struct parser *p, struct slice client)
         return err; /* an answer to what is not looked at, as the opening of a session */
     }
     struct verify_op *op = &p->h->ops[number_of];
-    if (!error_named(error, &op->error) || !outcome_named(outcome, &op->outcome)) {
+    if (!verify_words_error(error, &op->error) || !outcome_named(outcome, &op->outcome)) {
         return wrong(p, "unknown error or outcome", error);
     }
     op->act.error = op->error;
-    while (next_field(&p->rest, ' ', &one)) {
-        err = split(one, &key, &value) ? reply_key(p, op, key, value, &answers)
-                                       : wrong(p, "unknown answer", one);
+    while (verify_words_next(&p->rest, ' ', &one)) {
+        err = verify_words_split(one, &key, &value) ? reply_key(p, op, key, value, &answers)
+                                                    : wrong(p, "unknown answer", one);
         if (err < 0) {
             return err;
         }
@@ -634,11 +518,11 @@ static int parse_reply(struct parser *p, struct slice client)
 
 /* --- the other records ------------------------------------------------------------------------- */
 
-static int take_boot(struct parser *p, struct slice s, uint32_t client)
+static int take_boot(struct parser *p, struct verify_slice s, uint32_t client)
 {
     struct verify_history *h = p->h;
     for (uint32_t i = 0; i < h->boots_count; i++) {
-        if (equal(s, h->boots[i])) {
+        if (verify_words_equal(s, h->boots[i])) {
             h->clients[client].boot = i;
             return 0;
         }
@@ -651,30 +535,31 @@ static int take_boot(struct parser *p, struct slice s, uint32_t client)
     return h->boots[h->boots_count - 1] == NULL ? COORD_ENOMEM : 0;
 }
 
-static int parse_header(struct parser *p, struct slice client)
+static int parse_header(struct parser *p, struct verify_slice client)
 {
-    struct slice version, state, one, key, value;
+    struct verify_slice version, state, one, key, value;
     uint32_t who;
     uint64_t at = 0, wall = 0, pid;
     int err = take_client(p, client, &who);
-    if (err < 0 || !next_field(&p->rest, ' ', &version) || !equal(version, "coord-history/1") ||
-        !next_field(&p->rest, ' ', &state)) {
+    if (err < 0 || !verify_words_next(&p->rest, ' ', &version) ||
+        !verify_words_equal(version, "coord-history/1") ||
+        !verify_words_next(&p->rest, ' ', &state)) {
         return err < 0 ? err : wrong(p, "not a history of format 1:", version);
     }
-    p->h->clients[who].broken = !equal(state, "live");
-    while (err == 0 && next_field(&p->rest, ' ', &one)) {
-        if (!split(one, &key, &value)) {
+    p->h->clients[who].broken = !verify_words_equal(state, "live");
+    while (err == 0 && verify_words_next(&p->rest, ' ', &one)) {
+        if (!verify_words_split(one, &key, &value)) {
             return wrong(p, "unknown field", one);
         }
-        if (equal(key, "boot")) {
+        if (verify_words_equal(key, "boot")) {
             err = take_boot(p, value, who);
-        } else if (equal(key, "at")) {
+        } else if (verify_words_equal(key, "at")) {
             err = take_time(p, value, who, &at);
-        } else if (equal(key, "wall")) {
+        } else if (verify_words_equal(key, "wall")) {
             err = take_number(p, value, &wall);
-        } else if (equal(key, "pid")) {
+        } else if (verify_words_equal(key, "pid")) {
             err = take_number(p, value, &pid);
-        } else if (!equal(key, "clock") || !equal(value, "boottime")) {
+        } else if (!verify_words_equal(key, "clock") || !verify_words_equal(value, "boottime")) {
             err = wrong(p, "unknown field", one);
         }
     }
@@ -682,31 +567,32 @@ static int parse_header(struct parser *p, struct slice client)
     return err;
 }
 
-static int parse_end(struct parser *p, struct slice client)
+static int parse_end(struct parser *p, struct verify_slice client)
 {
-    struct slice at, how;
+    struct verify_slice at, how;
     uint32_t who;
     uint64_t when = 0;
     int err = take_client(p, client, &who);
-    if (err < 0 || !next_field(&p->rest, ' ', &at) || !next_field(&p->rest, ' ', &how)) {
+    if (err < 0 || !verify_words_next(&p->rest, ' ', &at) ||
+        !verify_words_next(&p->rest, ' ', &how)) {
         return err < 0 ? err : wrong(p, "not an end:", client);
     }
     err = take_time(p, at, who, &when);
-    if (err == 0 && equal(how, "stopped")) {
+    if (err == 0 && verify_words_equal(how, "stopped")) {
         p->h->clients[who].lost_at = when;
-    } else if (err == 0 && !equal(how, "closed")) {
+    } else if (err == 0 && !verify_words_equal(how, "closed")) {
         err = wrong(p, "not an end:", how);
     }
     return err;
 }
 
-static int parse_event(struct parser *p, struct slice client)
+static int parse_event(struct parser *p, struct verify_slice client)
 {
-    struct slice at;
+    struct verify_slice at;
     uint32_t who;
     uint64_t when;
     int err = take_client(p, client, &who);
-    if (err < 0 || !next_field(&p->rest, ' ', &at)) {
+    if (err < 0 || !verify_words_next(&p->rest, ' ', &at)) {
         return err < 0 ? err : wrong(p, "not an event:", client);
     }
     return take_time(p, at, who, &when); /* for people; the checks go by the answers */
@@ -714,9 +600,10 @@ static int parse_event(struct parser *p, struct slice client)
 
 static int parse_line(struct parser *p)
 {
-    struct slice type, client;
-    struct slice whole = p->rest;
-    if (!next_field(&p->rest, ' ', &type) || !next_field(&p->rest, ' ', &client) || type.len != 1) {
+    struct verify_slice type, client;
+    struct verify_slice whole = p->rest;
+    if (!verify_words_next(&p->rest, ' ', &type) || !verify_words_next(&p->rest, ' ', &client) ||
+        type.len != 1) {
         return wrong(p, "not a record:", whole);
     }
     switch (type.at[0]) {
@@ -735,7 +622,7 @@ static int parse_line(struct parser *p)
     }
 }
 
-static int whole_line(struct parser *p, struct slice line)
+static int whole_line(struct parser *p, struct verify_slice line)
 {
     char why[256];
     struct parser one = *p;
@@ -756,7 +643,7 @@ int verify_parse(struct verify_history *h, uint32_t file, const char *text, size
     struct parser p = {.h = h, .file = file, .why = why, .why_bytes = why_bytes};
     const char *end;
     while (bytes > 0 && (end = memchr(text, '\n', bytes)) != NULL) {
-        struct slice line = {text, (size_t)(end - text)};
+        struct verify_slice line = {text, (size_t)(end - text)};
         p.line++;
         int err = line.len > 0 && line.at[0] != '#' ? whole_line(&p, line) : 0;
         if (err < 0) {

@@ -34,6 +34,8 @@ struct verify_found {
  * out. */
 struct verify_search *verify_search_create(struct verify_model *m, uint64_t budget);
 void verify_search_destroy(struct verify_search *s);
+/* The model given at the start; what it holds is lost with the next search. */
+struct verify_model *verify_search_model(const struct verify_search *s);
 
 /* Search, in a model of these places.
  * Errors: COORD_ENOMEM. Return: 0 or negative; *ret_found on 0. */

@@ -8,8 +8,9 @@
  *            A prefix of a history that has an order has one.
  *   leave    leave out operations that change nothing. Without them an order is still one.
  *   forget   leave a place out of the model. What is not held constrains nothing.
- *   trim     leave out the first or the last change, if no answer that stays shows it: the state
- *            before the first one left is unknown anyway.
+ *   begin    begin later: leave out all that was answered before a moment at which nothing was under
+ *            way. Every order has it in front, and the state before an order is unknown anyway.
+ *   trim     leave out the first or the last change, if no answer that stays shows it.
  *   drop     at last, leave out operations without an answer, which may but need not happen: nothing
  *            has an order without them that has none with them.
  *
@@ -41,7 +42,7 @@ struct shrinker {
     uint32_t trial_count;
     struct verify_place *trial_places;
     uint32_t trial_places_count;
-    struct verify_found found; /* of the last kept trial */
+    const struct verify_op *stuck; /* of the last kept trial: what could not be answered */
     uint32_t trials;
     int err;
 };
@@ -64,7 +65,7 @@ static bool keep_if_violated(struct shrinker *k, bool empty)
     k->count = k->trial_count;
     k->places_count = k->trial_places_count;
     k->empty = empty;
-    k->found = found;
+    k->stuck = found.stuck != VERIFY_NOWHERE ? k->items[found.stuck].op : NULL;
     return true;
 }
 
@@ -178,32 +179,35 @@ static bool is_optional(const struct verify_item *it)
 
 /* --- forget ------------------------------------------------------------------------------------ */
 
-/* Does an action have to do with one of the places? */
-static bool concerns(const struct shrinker *k, const struct verify_action *a)
+/* May the end of a session touch what is held? Only what it may own. */
+static bool close_concerns(const struct shrinker *k, uint64_t session)
 {
     for (uint32_t i = 0; i < k->places_count; i++) {
-        uint32_t path = k->places[i].path;
-        uint32_t target = a->kind == VERIFY_CREATE && a->made != VERIFY_NOWHERE ? a->made : a->path;
-        uint32_t parent = k->h->paths[target].parent;
-        bool kids = k->places[i].role == VERIFY_KIDS;
-        if (path == target || (kids && path == parent)) {
-            return true;
+        if (k->places[i].role != VERIFY_NODE) {
+            return true; /* children have no owner that is told */
         }
-        if (a->kind == VERIFY_LIST || (a->flags & (COORD_PARENTS | COORD_SEQUENTIAL)) != 0 ||
-            (a->kind == VERIFY_CREATE && path == parent && a->error != 0)) {
+    }
+    for (uint32_t i = 0; i < k->count; i++) {
+        const struct verify_action *a = &k->items[i].op->act;
+        if ((a->has_stat && a->stat.owner == session) ||
+            (!a->has_stat && (a->flags & COORD_EPHEMERAL) != 0) || a->kind == VERIFY_LIST) {
             return true;
         }
     }
     return false;
 }
 
+/* Does an item have to do with what is held? Of what is concerned, something becomes known. */
 static bool item_concerns(const struct shrinker *k, const struct verify_item *it)
 {
-    const struct verify_op *op = it->op;
-    if (op->act.kind == VERIFY_TXN || op->act.kind == VERIFY_CLOSE) {
+    struct verify_model *m = verify_search_model(k->search);
+    if (it->op->act.kind == VERIFY_CLOSE) {
+        return close_concerns(k, it->op->session);
+    }
+    if (verify_model_load(m, k->places, k->places_count, false) < 0) {
         return true;
     }
-    return concerns(k, &op->act);
+    return !verify_model_step(m, it->op, it->variant) || verify_model_mark(m) > 0;
 }
 
 /* Leave out what has nothing to do with what is still held. */
@@ -236,10 +240,62 @@ static bool forget(struct shrinker *k)
             at += k->trial_places_count > 0 && keep_if_violated(k, k->empty) ? 0 : size;
         }
     }
-    if (k->places_count < before) {
-        leave_unconcerned(k);
-    }
+    leave_unconcerned(k);
     return k->places_count < before;
+}
+
+/* --- begin later ------------------------------------------------------------------------------- */
+
+static int by_item_call(const void *pa, const void *pb)
+{
+    const struct verify_item *a = pa;
+    const struct verify_item *b = pb;
+    if (a->call != b->call) {
+        return a->call < b->call ? -1 : 1;
+    }
+    return a->op < b->op ? -1 : a->op > b->op;
+}
+
+/* Everything from `from` on, and what has no answer and so may have happened behind. */
+static bool begin_at(struct shrinker *k, uint64_t from)
+{
+    same_places(k);
+    k->trial_count = 0;
+    for (uint32_t i = 0; i < k->count; i++) {
+        if (k->items[i].call >= from || k->items[i].optional) {
+            k->trial[k->trial_count++] = k->items[i];
+        }
+    }
+    return keep_if_violated(k, false);
+}
+
+/* The latest moment from which on there is no order. */
+static bool begin_later(struct shrinker *k)
+{
+    uint64_t highest = 0;
+    uint32_t n = 0;
+    uint64_t *moments = coord__alloc(((size_t)k->count + 1) * sizeof(*moments));
+    if (moments == NULL) {
+        k->err = COORD_ENOMEM;
+        return false;
+    }
+    qsort(k->items, k->count, sizeof(*k->items), by_item_call);
+    for (uint32_t i = 0; i < k->count; i++) {
+        const struct verify_item *it = &k->items[i];
+        if (it->optional) {
+            continue;
+        }
+        if (it->call > highest && highest > 0) {
+            moments[n++] = it->call;
+        }
+        highest = it->ret > highest ? it->ret : highest;
+    }
+    bool any = false;
+    while (n > 0 && !any && k->err == 0) {
+        any = begin_at(k, moments[--n]);
+    }
+    coord__free(moments);
+    return any;
 }
 
 /* --- trim -------------------------------------------------------------------------------------- */
@@ -252,7 +308,7 @@ static bool is_change(const struct verify_item *it)
 }
 
 /* Does what `it` was answered show the change w? */
-static bool shows(const struct verify_item *it, const struct verify_op *w)
+static bool shows(const struct verify_item *it, const struct verify_op *w, bool last)
 {
     const struct verify_action *a = &it->op->act;
     if (it->op == w) {
@@ -261,7 +317,8 @@ static bool shows(const struct verify_item *it, const struct verify_op *w)
     if (a->kind == VERIFY_TXN || a->kind == VERIFY_LIST || a->kind == VERIFY_CLOSE) {
         return true; /* not looked into */
     }
-    bool token = a->has_stat && (a->stat.modified == w->revision || a->stat.created == w->revision);
+    bool token = a->has_stat &&
+                 (a->stat.modified == w->revision || (last && a->stat.created == w->revision));
     bool value = a->kind == VERIFY_GET && a->error == 0 && w->act.kind != VERIFY_DELETE &&
                  a->got == w->act.value;
     bool asked = (a->conditions & COORD_IF_MODIFIED) != 0 && a->modified == w->revision;
@@ -289,7 +346,7 @@ static uint32_t trimmable(const struct shrinker *k, bool last)
         best = better ? i : best;
     }
     for (uint32_t i = 0; i < k->count && best != VERIFY_NOWHERE; i++) {
-        if (shows(&k->items[i], k->items[best].op)) {
+        if (shows(&k->items[i], k->items[best].op, last)) {
             return VERIFY_NOWHERE;
         }
     }
@@ -341,6 +398,7 @@ static void shrink(struct shrinker *k)
     for (uint32_t round = 0; round < ROUNDS_MAX && more && k->err == 0; round++) {
         more = leave(k, changes_nothing);
         more = forget(k) || more;
+        more = begin_later(k) || more;
         more = trim(k, false) || more;
         more = trim(k, true) || more;
     }
@@ -360,15 +418,11 @@ static int by_call(const void *pa, const void *pb)
 /* The answer that does not fit, and the latest change that was answered before it was asked. */
 static void point_out(struct shrinker *k, struct verify_report *r)
 {
-    const struct verify_op *culprit = NULL;
-    if (k->found.stuck != VERIFY_NOWHERE) {
-        culprit = k->items[k->found.stuck].op;
-    }
     qsort(k->items, k->count, sizeof(*k->items), by_call);
     r->culprit = k->count > 0 ? k->count - 1 : 0;
     r->because = VERIFY_NOWHERE;
     for (uint32_t i = 0; i < k->count; i++) {
-        r->culprit = k->items[i].op == culprit ? i : r->culprit;
+        r->culprit = k->items[i].op == k->stuck ? i : r->culprit;
     }
     for (uint32_t i = 0; i < k->count; i++) {
         const struct verify_item *it = &k->items[i];
@@ -387,7 +441,6 @@ int verify_shrink(const struct verify_plan *p, const struct verify_part *part,
     struct shrinker k = {.h = p->h, .search = s, .axis = axis, .empty = p->empty};
     k.count = part->items_count[axis];
     k.places_count = part->places_count;
-    k.found.stuck = VERIFY_NOWHERE;
     if (!shrinker_alloc(&k)) {
         k.err = COORD_ENOMEM;
     } else {

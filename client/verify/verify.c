@@ -12,6 +12,8 @@
 #include <string.h>
 #include "client/core/mem.h"
 
+#define EXPLAINED_MAX 4u /* parts that are made small; the smallest is shown */
+
 struct checker {
     struct verify_history *h;
     struct verify_plan *plan;
@@ -31,32 +33,69 @@ static int search_part(struct checker *k, const struct verify_part *part, enum v
     return err;
 }
 
-/* Search all parts; of those without an order, explain the one with the fewest operations. */
+/* Keep the EXPLAINED_MAX parts with the fewest operations, the smallest first. */
+static void note_violated(const struct verify_part **parts, uint32_t *count,
+                          const struct verify_part *part, enum verify_axis axis)
+{
+    uint32_t at = *count;
+    while (at > 0 && part->items_count[axis] < parts[at - 1]->items_count[axis]) {
+        at--;
+    }
+    if (at == EXPLAINED_MAX) {
+        return;
+    }
+    uint32_t last = *count < EXPLAINED_MAX ? (*count)++ : EXPLAINED_MAX - 1;
+    for (; last > at; last--) {
+        parts[last] = parts[last - 1];
+    }
+    parts[at] = part;
+}
+
+/* The smallest counterexample that any of the parts gives. */
+static int explain_parts(struct checker *k, const struct verify_part **parts, uint32_t count,
+                         enum verify_axis axis)
+{
+    int err = 0;
+    for (uint32_t i = 0; i < count && err == 0; i++) {
+        struct verify_report one = {.because = VERIFY_NOWHERE};
+        err = verify_shrink(k->plan, parts[i], axis, k->search, &one);
+        if (err == 0 && (i == 0 || one.items_count < k->r->items_count)) {
+            coord__free(k->r->items);
+            k->r->items = one.items;
+            k->r->items_count = one.items_count;
+            k->r->culprit = one.culprit;
+            k->r->because = one.because;
+            one.items = NULL;
+        }
+        coord__free(one.items);
+    }
+    return err;
+}
+
+/* Search all parts, and explain those without an order. */
 static int check_axis(struct checker *k, enum verify_axis axis, uint8_t *undecided)
 {
     struct verify_plan *p = k->plan;
-    const struct verify_part *worst = NULL;
+    const struct verify_part *violated[EXPLAINED_MAX];
+    uint32_t count = 0;
     struct verify_found found;
     for (uint32_t i = 0; i < p->parts_count; i++) {
-        const struct verify_part *part = &p->parts[i];
-        int err = search_part(k, part, axis, &found);
+        int err = search_part(k, &p->parts[i], axis, &found);
         if (err < 0) {
             return err;
         }
         undecided[i] |= found.verdict == VERIFY_UNDECIDED;
-        if (found.verdict != VERIFY_VIOLATION) {
-            continue;
+        if (found.verdict == VERIFY_VIOLATION) {
+            k->r->violated += axis == VERIFY_BY_TIME;
+            note_violated(violated, &count, &p->parts[i], axis);
         }
-        k->r->violated += axis == VERIFY_BY_TIME;
-        bool smaller = worst == NULL || part->items_count[axis] < worst->items_count[axis];
-        worst = smaller ? part : worst;
     }
-    if (worst == NULL) {
+    if (count == 0) {
         return 0;
     }
     k->r->verdict = VERIFY_VIOLATION;
     k->r->cause = axis == VERIFY_BY_TIME ? VERIFY_CAUSE_TIME : VERIFY_CAUSE_REVISION;
-    return verify_shrink(p, worst, axis, k->search, k->r);
+    return explain_parts(k, violated, count, axis);
 }
 
 static int check_all(struct checker *k)

@@ -167,9 +167,6 @@ static void follow_behind(struct wal_recovery *rec, const struct record *r, uint
     }
     rec->behind.next = offset + raft__record_bytes(r->len);
     rec->behind.chain = r->chain;
-    if (r->type == RECORD_BATCH) {
-        rec->behind.batch = max_u64(rec->behind.batch, r->index);
-    }
 }
 
 /* An intact record behind damage. */
@@ -290,7 +287,6 @@ static int note_damage(struct wal_recovery *rec, int headed)
     w->damage.offset = rec->scan.pos;
     rec->behind.next = rec->scan.pos;
     rec->behind.chain = rec->scan.chain;
-    rec->behind.batch = rec->scan.batch;
     rec->behind.known = headed; /* through there */
     raft__wal_scan_debris(&rec->scan, visit_behind, rec, &debris);
     rec->batch_max = max_u64(max_u64(rec->batch_max, debris.batch), rec->scan.batch);
@@ -316,7 +312,6 @@ static int read_behind(struct wal_recovery *rec, const struct wal_file *file)
     rec->behind.chain = rec->scan.chain;
     if (file->kind == WAL_FILE_SEGMENT) {
         take_header(rec, &file->header);
-        rec->behind.batch = max_u64(rec->behind.batch, rec->scan.batch);
     } else {
         rec->behind.known = 0;
     }
@@ -446,8 +441,7 @@ static void conclude(struct wal_recovery *rec)
     if (rec->damaged) {
         w->repair = 1;
         /* The last hard state seen stands only if what follows it is whole to the end of the log. */
-        w->doubt |= !rec->behind.known || rec->behind.batch < rec->durable ||
-                    rec->files.bad_end > rec->behind.next;
+        w->doubt |= !rec->behind.known || rec->files.bad_end > rec->behind.next;
         w->damage.index = max_u64(max_u64(rec->seen_index, w->commit), last);
     }
     w->commit = w->commit < last ? w->commit : last;

@@ -72,6 +72,17 @@ units() {
     printf '%s\n' "${found[*]:-none}"
 }
 
+# The table names what is in the sources, and nothing else.
+grep -rhoE 'RAFT_BUG\([0-9]+\)' raft tests/sim --include='*.c' --include='*.h' | tr -dc '0-9\n' | sort -u >"$work/used"
+if ! cut -f 1 "$table" | sort | diff "$work/used" - >"$work/diff"; then
+    echo "mutants: < in the sources, > in the table of raft/mutant.h:" && cat "$work/diff"
+    exit 1
+fi
+if [ -e build/release/libcoord-raft.a ] && nm build/release/libcoord-raft.a 2>"$work/nm" | grep raft__mutant; then
+    echo "mutants: the release library knows of them"
+    exit 1
+fi
+
 caught=0 missed=0
 while IFS=$'\t' read -r n what <&3; do
     [ "$n" -le 38 ] || continue

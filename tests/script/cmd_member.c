@@ -415,6 +415,9 @@ static void replace(struct run *r, const struct words *ws, raft_id id)
     if (n->state == HOST_UP) {
         host_cut(r->w, n, &(struct host_cut){.how = HOST_END_POWER, .kind = SIM_DISK_CRASH_DROP});
     }
+    if (r->mode == RUN_SWEEP) {
+        return; /* allowed only at the right moment, which may not have come: it only crashes */
+    }
     sim_disk_destroy(n->disk);
     n->disk = sim_disk_create(id);
     image_finish(&n->durable);

@@ -177,6 +177,9 @@ static int run_all(const struct options *o, char **paths, int count)
         failed += v != PASSED;
         worst = worst == FAILED || v == PASSED ? worst : v == FAILED || worst == PASSED ? v : worst;
     }
+    if (worst == DIFFERS) {
+        printf("script: only the output differs; is it right? then: script --rewrite FILE\n");
+    }
     if (count > 1 || failed > 0) {
         printf("script: %d passed, %d not\n", count - failed, failed);
     }

@@ -381,6 +381,13 @@ static void cut_now(struct run *r, struct node *n)
             sim_disk_crash(n->disk, arm->cut.kind, arm->cut.seed);
         }
     }
+    if (arm->again > 0) { /* in the midst of recovery, or soon behind */
+        arm->armed = 1;
+        arm->op = sim_disk_counts(n->disk)->changes + arm->again;
+        arm->cut.kind = arm->again % 2 != 0 ? SIM_DISK_CRASH_DROP : SIM_DISK_CRASH_KEEP;
+        arm->cut.but = 0;
+        arm->again = 0;
+    }
     if (arm->boot_after > 0) {
         world_later(r->w, arm->boot_after, (struct ev){.kind = EV_BOOT, .node = (uint8_t)n->id});
     }

@@ -82,6 +82,7 @@ struct arm {
     uint64_t op; /* number of the operation since the disk was made */
     struct host_cut cut;
     uint64_t boot_after; /* sweep: boots again by itself this long after; 0: the script boots it */
+    uint64_t again;      /* sweep: after it another one, so many operations later; 0: no */
     int fell;            /* it has happened */
 };
 

@@ -13,8 +13,9 @@
  *   random=S   each write by its own draw (whole, not, torn, zeros, garbage), a prefix of the names
  *
  * The member boots again after a while, within the script, which goes on as far as it makes sense: what
- * it asserts is not asked for, what it cannot do is passed over. At the end its power fails once more,
- * then everything heals, and no cut falls any more. What counts is the simulator's checkers, after every event, and convergence.
+ * it asserts is not asked for, what it cannot do is passed over. A second cut falls 1 to 16 operations after
+ * the first, in recovery or soon behind it, another number for each image. At the end its power fails once
+ * more, then everything heals, and no cut falls any more. What counts is the simulator's checkers, after every event, and convergence.
  *
  * Each image whose number is divisible by the stride is run, so a share of the sweep is the same share
  * every time. The runs of a script are in a child process that notes its progress in shared memory: when
@@ -32,6 +33,7 @@
 
 #define BOOT_AFTER  (300 * SIM_MS)
 #define RANDOM_RUNS 2
+#define AGAIN_MAX   16
 #define DEATHS_MAX  20 /* of children, then the rest of the script is given up */
 
 /* What is not synced while one operation is under way. */
@@ -55,6 +57,7 @@ struct point {
     raft_id member;
     uint64_t op;
     struct host_cut cut;
+    uint64_t again;
     char name[64];
     FILE *trace;
 };
@@ -143,6 +146,7 @@ static int take_survey(const struct script *s, struct survey *ret)
 static int image_of(const struct op_rec *op, uint64_t which, struct point *p)
 {
     char name[40] = "";
+    p->again = 1 + (p->op * 7 + which * 5) % AGAIN_MAX;
     p->cut = (struct host_cut){.how = HOST_END_POWER, .kind = SIM_DISK_CRASH_DROP};
     uint64_t singles = op->writes > 1 ? op->writes : 0; /* of one: drop, keep, tear */
     uint64_t draws = op->writes + op->names > 1 ? RANDOM_RUNS : 0;
@@ -179,8 +183,8 @@ static int image_of(const struct op_rec *op, uint64_t which, struct point *p)
 static void arm_cut(struct run *r, void *arg)
 {
     const struct point *p = arg;
-    r->arms[p->member] =
-        (struct arm){.armed = 1, .op = p->op, .cut = p->cut, .boot_after = BOOT_AFTER};
+    r->arms[p->member] = (struct arm){
+        .armed = 1, .op = p->op, .cut = p->cut, .boot_after = BOOT_AFTER, .again = p->again};
     sim_disk_stop_at(r->w->nodes[p->member].disk, p->op);
     r->w->trace.live = p->trace;
 }

@@ -162,6 +162,9 @@ static int64_t disk_pread(void *ctx, int fd, void *buf, size_t len, uint64_t off
 
 static uint64_t disk_free_bytes(const struct sim_disk *d)
 {
+    if (d->capacity == UINT64_MAX) {
+        return UINT64_MAX; /* no need to add everything up */
+    }
     uint64_t used = sim_disk_used(d);
     return used >= d->capacity ? 0 : d->capacity - used;
 }

@@ -323,7 +323,9 @@ void snap_store_chunk(struct world *w, struct node *n, const struct raft_msg *ch
 void snap_chunk_stored(struct world *w, struct node *n, const struct ev *e)
 {
     if (e->b == UINT64_MAX && !n->install.active) {
-        drop_recv(n);
+        if (n->recv_id == e->a) {
+            drop_recv(n); /* begun again meanwhile; the core knows of the failure only now */
+        }
         reject(w, n, e->a);
         return;
     }

@@ -118,9 +118,14 @@ static void draw_target(struct world *w, const struct node *leader, struct targe
     }
 }
 
+/* Whom an operator has to replace: lost, refused by its own disk, or in doubt about its vote for ever. */
 static uint32_t never_back(const struct world *w)
 {
-    return ids_in(w, HOST_GONE) | ids_in(w, HOST_OUT);
+    uint32_t ids = ids_in(w, HOST_GONE) | ids_in(w, HOST_OUT);
+    for (raft_id id = 1; id <= w->k.nodes; id++) {
+        ids |= check_repair_stuck(w, &w->nodes[id]) ? cfg_bit(id) : 0;
+    }
+    return ids;
 }
 
 static uint32_t lost_ids(const struct world *w)

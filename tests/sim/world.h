@@ -194,10 +194,11 @@ struct node {
     int reads_fail; /* and of the one going on */
     int io_failed;
     uint64_t io_failed_at;
-    int rotted;  /* its disk may have lost what was acknowledged */
-    int spoiled; /* a part of it rotted since it was read last */
-    int member;  /* a committed configuration once had it */
-    int left;    /* and the last one leaves it out */
+    int rotted;     /* its disk may have lost what was acknowledged */
+    int spoiled;    /* a part of it rotted since it was read last */
+    int repair_cut; /* raft_wal_repaired was called and failed: it may have been written or not */
+    int member;     /* a committed configuration once had it */
+    int left;       /* and the last one leaves it out */
     struct image durable;
     uint32_t damage;  /* enum raft_damage: what its log said at this boot */
     uint32_t verdict; /* of the log alone, but for its tail */
@@ -369,6 +370,8 @@ struct client {
 };
 
 void client_step(struct world *w);
+/* Read from n, a moment later again, so many times: by one that may just be losing its leadership. */
+void client_ask(struct world *w, struct node *n, uint64_t times);
 /* Return: raft_step's; *ret_id receives the id of the first. */
 int client_propose(struct world *w, struct node *n, uint32_t count, uint64_t *ret_id);
 int client_read(struct world *w, struct node *n, uint64_t *ret_cookie);

@@ -343,6 +343,74 @@ START_TEST(promotion_waits_for_all_and_for_disks)
 }
 END_TEST
 
+static void patient_with_disks(struct raft_options *o)
+{
+    o->disk_stall = 3600 * 1000 * MS;
+}
+
+/* Its disk takes everything, 800 ms late: it answers beats at once, and yet would hold up each commit. */
+START_TEST(promotion_waits_for_rounds_that_are_short)
+{
+    struct ens *c = group(3, 1, patient_with_disks);
+    ens_node(c, 4)->disk_manual = 1;
+    ck_assert_int_eq(ens_change(c, 1, ID(1) | ID(2) | ID(3) | ID(4), 0), 0);
+    for (int i = 0; i < 80; i++) {
+        ck_assert_int_eq(ens_propose(c, 1, 1), 0);
+        ens_run(c, 50 * MS);
+        if (ens_node(c, 4)->writes_count > 16) {
+            ens_disk(c, 4, ens_node(c, 4)->writes_count - 16);
+        }
+        ck_assert_uint_eq(ens_roles(c, 1, 4), RAFT_LEARNER | RAFT_PROMOTE);
+    }
+    ck_assert_uint_gt(ens_node(c, 4)->disk.last, 60);
+    ens_node(c, 4)->disk_manual = 0;
+    ens_disk(c, 4, RAFT_IO_MAX);
+    ens_await_config(c, ID(1) | ID(2) | ID(3) | ID(4), 0);
+    ens_free(c);
+}
+END_TEST
+
+/* One has caught up and is gone when the other has, too: nothing new was to be held by it. */
+START_TEST(promotion_waits_for_those_who_are_there)
+{
+    struct ens *c = group(1, 2, patient_with_disks);
+    ens_node(c, 3)->disk_manual = 1;
+    ck_assert_int_eq(ens_change(c, 1, ID(1) | ID(2) | ID(3), 0), 0);
+    ens_run(c, 500 * MS);
+    ck_assert_uint_eq(ens_status(c, 2).last, ens_status(c, 1).last);
+    ens_isolate(c, 2, 0);
+    ens_run(c, 2000 * MS);
+    ens_node(c, 3)->disk_manual = 0;
+    ens_disk(c, 3, RAFT_IO_MAX);
+    ens_run(c, 2000 * MS);
+    ck_assert_uint_eq(ens_roles(c, 1, 2), RAFT_LEARNER | RAFT_PROMOTE);
+    ck_assert_int_eq(ens_status(c, 1).joint, 0);
+    ens_heal_all(c, 0);
+    ens_await_config(c, ID(1) | ID(2) | ID(3), 0);
+    ens_free(c);
+}
+END_TEST
+
+/* The target of a transfer is to hold everything: nothing is appended meanwhile. */
+START_TEST(promotion_waits_for_a_transfer)
+{
+    struct ens *c = group(3, 1, NULL);
+    ens_cut(c, 1, 4, 0);
+    ck_assert_int_eq(ens_change(c, 1, ID(1) | ID(2) | ID(3) | ID(4), 0), 0);
+    ens_run(c, 300 * MS);
+    ens_cut(c, 1, 2, 0);
+    ck_assert_int_eq(ens_step(c, 1, (struct raft_event){.type = RAFT_EV_TRANSFER, .peer = 2}), 0);
+    ens_heal(c, 1, 4, 0);
+    ens_run(c, 900 * MS);
+    ck_assert_uint_eq(ens_status(c, 1).transfer_to, 2);
+    ck_assert_uint_eq(ens_status(c, 4).last, ens_status(c, 1).last);
+    ck_assert_uint_eq(ens_roles(c, 1, 4), RAFT_LEARNER | RAFT_PROMOTE);
+    ens_heal_all(c, 0);
+    ens_await_config(c, ID(1) | ID(2) | ID(3) | ID(4), 0);
+    ens_free(c);
+}
+END_TEST
+
 START_TEST(a_pending_change_is_given_up_or_replaced)
 {
     struct ens *c = group(3, 2, NULL);
@@ -465,6 +533,9 @@ int main(void)
     tcase_add_test(t, a_learner_catches_up_by_snapshot_and_is_promoted);
     tcase_add_test(t, promotion_waits_for_a_slow_learner);
     tcase_add_test(t, promotion_waits_for_all_and_for_disks);
+    tcase_add_test(t, promotion_waits_for_rounds_that_are_short);
+    tcase_add_test(t, promotion_waits_for_those_who_are_there);
+    tcase_add_test(t, promotion_waits_for_a_transfer);
     tcase_add_test(t, a_pending_change_is_given_up_or_replaced);
     tcase_add_test(t, what_is_refused);
     tcase_add_test(t, a_new_leader_is_not_ready_for_changes);

@@ -15,7 +15,7 @@
 #include "client/verify/verify.h"
 
 #define OPS_MAX   8
-#define HISTORIES 30000
+#define HISTORIES 15000
 #define NEVER     UINT64_MAX
 
 enum kind { CREATE, SET, DELETE, GET, EXISTS, KINDS };
@@ -371,7 +371,8 @@ static void compare(uint64_t from)
         to_text(&r, &t);
         bool truth = !orderable(&r, 0, (struct state){0});
         bool said = judged_bad(t.at, t.len);
-        ck_assert_msg(truth == said || (truth && may_be_lenient(&r)), "history %" PRIu64 ": the checker says %s\n%s", from + i,
+        ck_assert_msg(truth == said || (truth && may_be_lenient(&r)),
+                      "history %" PRIu64 ": the checker says %s\n%s", from + i,
                       said ? "there is no order, the oracle has one"
                            : "there is an order, the oracle has none",
                       t.at);
