@@ -324,6 +324,14 @@ static int parse_call(struct parser *p, struct verify_slice client)
 
 /* --- answers ----------------------------------------------------------------------------------- */
 
+/* A name, or a relative path. */
+static bool take_name(struct verify_slice s, char out[VERIFY_TEXT_BYTES_MAX + 1])
+{
+    size_t n = verify_words_decode(s, out);
+    return n > 0 && n <= COORD_PATH_MAX && out[0] != '/' && out[n - 1] != '/' &&
+           strstr(out, "//") == NULL;
+}
+
 /* "name|value|stat" of a list. */
 static int list_entry(struct parser *p, struct verify_action *a, struct verify_slice s)
 {
@@ -331,7 +339,7 @@ static int list_entry(struct parser *p, struct verify_action *a, struct verify_s
     struct verify_slice one, whole = s;
     char name[VERIFY_TEXT_BYTES_MAX + 1];
     uint32_t at;
-    if (!verify_words_next(&s, '|', &one) || verify_words_decode(one, name) == 0) {
+    if (a->kind != VERIFY_LIST || !verify_words_next(&s, '|', &one) || !take_name(one, name)) {
         return wrong(p, "not a name:", whole);
     }
     e.path = verify_path_below(p->h, a->path, name);

@@ -134,7 +134,8 @@ static uint32_t leader(struct verify_planner *w, uint32_t object)
 static void touch(struct verify_planner *w, uint32_t object)
 {
     uint32_t path = PATH_OF(object);
-    if (!in_scope(w, path) || (IS_KIDS(object) && (w->changes[path] == 0 || w->shown[path] == 0))) {
+    if (path >= w->plan->h->paths_count || !in_scope(w, path) || /* "/" has no parent */
+        (IS_KIDS(object) && (w->changes[path] == 0 || w->shown[path] == 0))) {
         return;
     }
     if (!verify_room((void **)&w->touched, w->touched_count, &w->touched_cap,
@@ -406,6 +407,14 @@ static void visit_note(struct verify_planner *w, const struct verify_op *op,
     }
 }
 
+static void note_conditions(struct verify_planner *w, const struct verify_txn *t)
+{
+    for (uint32_t i = 0; i < t->conditions_count; i++) {
+        const struct verify_condition *q = &w->plan->h->conditions[t->conditions + i];
+        w->shown[q->path] |= q->kind == VERIFY_IF_CHILDREN;
+    }
+}
+
 static void visit_transient(struct verify_planner *w, const struct verify_op *op,
                             const struct verify_action *a)
 {
@@ -606,6 +615,7 @@ static void plan_run(struct verify_planner *w)
     const struct verify_history *h = w->plan->h;
     for (uint32_t i = 0; i < h->ops_count; i++) {
         each_action(w, &h->ops[i], visit_note);
+        note_conditions(w, &h->ops[i].txn);
     }
     note_sessions(w);
     for (uint32_t i = 0; i < h->ops_count; i++) {

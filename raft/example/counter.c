@@ -243,6 +243,9 @@ static int boot(struct counter *c)
                              .count = w->count};
     rc = rc < 0 ? rc : step(c, ev, &taken);
     rc = rc < 0 ? rc : disk_read(&c->disk, taken.first, taken.count, c->deltas);
+    ev = (struct raft_event){RAFT_EV_BOOT_DAMAGE, .value = w->damage, .index = w->damage_index,
+                             .hardstate = {.term = w->damage_term}};
+    rc = rc < 0 || w->damage == 0 ? rc : step(c, ev, NULL);
     ev.type = RAFT_EV_BOOT_DONE;
     c->applied = c->disk.snapshot.index;
     c->sum = c->disk.sum;
@@ -264,6 +267,9 @@ static void run(struct counter *c)
         }
         (void)step(c, (struct raft_event){.type = RAFT_EV_TICK}, NULL);
         carry_out(c);
+        if (c->disk.damaged && !c->status.repairing) {
+            c->disk.damaged = raft_wal_repaired(c->disk.wal) < 0;
+        }
     }
 }
 

@@ -83,9 +83,9 @@ int disk_open(struct disk *d, const char *dir, raft_id id, char *why, size_t n)
     if (rc < 0) {
         return rc;
     }
-    if (raft_wal_state(d->wal)->health == RAFT_WAL_REPAIR) {
-        (void)snprintf(why, n, "%s", raft_wal_state(d->wal)->detail);
-        return RAFT_STORE_ECORRUPT; /* it has forgotten what it promised: it must not vote */
+    d->damaged = raft_wal_state(d->wal)->health == RAFT_WAL_REPAIR;
+    if (d->damaged) { /* it has forgotten what it promised: the core must know (boot) */
+        (void)fprintf(stderr, "to be replaced by the others: %s\n", raft_wal_state(d->wal)->detail);
     }
     return find_snapshot(d, why, n);
 }

@@ -149,11 +149,12 @@ static void take_actions(struct world *w, struct node *n, const struct raft_acti
     if (a->snap_chunk != NULL && !w->failed) {
         snap_store_chunk(w, n, a->snap_chunk);
     }
+    if (!w->failed && !n->install.active) {
+        note_commit(w, n,
+                    a->commit); /* first: what is committed here is not lost to the snapshot */
+    }
     if (a->snap_install != NULL && !w->failed) {
         snap_begin_install(w, n, a->snap_install);
-    }
-    if (!w->failed && !n->install.active) {
-        note_commit(w, n, a->commit);
     }
 }
 

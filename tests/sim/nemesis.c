@@ -121,10 +121,19 @@ static uint32_t shuffle(struct world *w, raft_id *ids)
     return count;
 }
 
+/* Clients go on reading from a leader that may lose its place. */
+static void ask_leader(struct world *w, const struct node *n)
+{
+    if (n != NULL && n->st.role == RAFT_LEADER && rng_chance(&w->rng_nemesis, 500)) {
+        world_later(w, 0, (struct ev){.kind = EV_ASK, .node = (uint8_t)n->id, .a = 40});
+    }
+}
+
 static void draw_cuts(struct world *w, struct fault *f, const raft_id *ids, uint32_t n)
 {
     struct node *t = nemesis_target(w);
     raft_id one = t != NULL ? t->id : ids[0];
+    ask_leader(w, t);
     uint32_t side = (uint32_t)rng_range(&w->rng_nemesis, 1, n - 1);
     for (uint32_t i = 0; i < n; i++) {
         for (uint32_t j = i + 1; j < n; j++) {
@@ -206,6 +215,7 @@ static void say_space(struct world *w, struct node *n, uint64_t value)
 
 static void transfer(struct world *w, struct node *n)
 {
+    ask_leader(w, n);
     struct raft_event ev = {.type = RAFT_EV_TRANSFER,
                             .peer = (raft_id)rng_range(&w->rng_nemesis, 0, w->k.nodes)};
     int result = host_step(w, n, &ev);

@@ -370,6 +370,8 @@ struct client {
 };
 
 void client_step(struct world *w);
+/* Read from n, a moment later again, so many times: by one that may just be losing its leadership. */
+void client_ask(struct world *w, struct node *n, uint64_t times);
 /* Return: raft_step's; *ret_id receives the id of the first. */
 int client_propose(struct world *w, struct node *n, uint32_t count, uint64_t *ret_id);
 int client_read(struct world *w, struct node *n, uint64_t *ret_cookie);
