@@ -402,7 +402,7 @@ static bool conditions_fail(const struct verify_model *m, const struct verify_ac
            ((a->conditions & COORD_IF_CREATED) != 0 && c->created != a->created);
 }
 
-static bool set_node(struct verify_model *m, const struct step *s)
+static bool set_node(struct verify_model *m, const struct step *s, uint32_t value)
 {
     const struct verify_action *a = s->a;
     uint32_t i = verify_model_cell(m, VERIFY_NODE, a->path);
@@ -417,7 +417,7 @@ static bool set_node(struct verify_model *m, const struct step *s)
     }
     c.version = plus(c.version, 1);
     c.modified = s->answered && a->has_stat ? a->stat.modified : s->token;
-    c.value = a->value;
+    c.value = value;
     verify_model_put(m, i, &c);
     return true;
 }
@@ -434,8 +434,67 @@ static bool step_set(struct verify_model *m, const struct step *s)
     if (s->answered && a->error != 0) {
         return true;
     }
-    return seen(m, a->path, true) && conditions_hold(m, a) && set_node(m, s) &&
+    return seen(m, a->path, true) && conditions_hold(m, a) && set_node(m, s, a->value) &&
            (!s->answered || !a->has_stat || seen_stat(m, a->path, &a->stat));
+}
+
+/* The number before is that behind less delta; without an answer any. */
+static bool step_increment(struct verify_model *m, const struct step *s)
+{
+    const struct verify_action *a = s->a;
+    if (s->answered && a->error != 0) {
+        return step_set(m, s);
+    }
+    uint32_t value = s->answered ? a->got : VERIFY_VALUE_UNKNOWN;
+    return seen(m, a->path, true) && conditions_hold(m, a) &&
+           (!s->answered || seen_value(m, a->path, a->value)) && set_node(m, s, value) &&
+           (!s->answered || !a->has_stat || seen_stat(m, a->path, &a->stat));
+}
+
+/* --- subtrees ---------------------------------------------------------------------------------- */
+
+/* All that is held of path and below it becomes this. */
+static void put_below(struct verify_model *m, uint32_t path, enum verify_presence presence)
+{
+    const struct verify_cell blank = verify_cell_blank(presence);
+    for (uint32_t i = 0; i < m->count; i++) {
+        if (verify_path_within(m->h, m->places[i].path, path)) {
+            verify_model_put(m, i, &blank);
+        }
+    }
+}
+
+/* Where the moved node arrives it is new; what it holds, and what is below it, is not followed. */
+static void arrive(struct verify_model *m, uint32_t path, uint64_t token)
+{
+    put_below(m, path, VERIFY_MAYBE);
+    uint32_t i = verify_model_cell(m, VERIFY_NODE, path);
+    if (i != VERIFY_NOWHERE) {
+        struct verify_cell c = verify_cell_blank(VERIFY_MAYBE);
+        c.presence = VERIFY_PRESENT;
+        c.version = 0;
+        c.created = token;
+        c.modified = token;
+        verify_model_put(m, i, &c);
+    }
+    (void)seen(m, path, true); /* nothing says otherwise */
+}
+
+static bool step_rename(struct verify_model *m, const struct step *s)
+{
+    const struct verify_action *a = s->a;
+    if (s->answered && a->error != 0) {
+        return true; /* which of two paths it is about is not said */
+    }
+    if (!seen(m, a->path, true) || !conditions_hold(m, a) || !seen(m, a->made, false) ||
+        !seen(m, parent_of(m, a->made), true)) {
+        return false;
+    }
+    put_below(m, a->path, VERIFY_ABSENT);
+    arrive(m, a->made, s->answered && a->has_stat ? a->stat.created : s->token);
+    count_children(m, parent_of(m, a->path), 0, VERIFY_UNKNOWN);
+    count_children(m, parent_of(m, a->made), 0, VERIFY_UNKNOWN);
+    return !s->answered || !a->has_stat || seen_stat(m, a->made, &a->stat);
 }
 
 static bool step_delete(struct verify_model *m, const struct step *s)
@@ -455,7 +514,15 @@ static bool step_delete(struct verify_model *m, const struct step *s)
     if (s->answered && a->error != 0) {
         return true;
     }
-    if (!seen(m, a->path, true) || !conditions_hold(m, a) || !no_children(m, a->path)) {
+    if (!seen(m, a->path, true) || !conditions_hold(m, a)) {
+        return false;
+    }
+    if ((a->flags & COORD_RECURSIVE) != 0) {
+        put_below(m, a->path, VERIFY_ABSENT);
+        count_children(m, parent_of(m, a->path), -1, s->token);
+        return true;
+    }
+    if (!no_children(m, a->path)) {
         return false;
     }
     if (kids != VERIFY_NOWHERE) {
@@ -632,6 +699,10 @@ static bool step_action(struct verify_model *m, const struct step *s)
         return step_set(m, s);
     case VERIFY_DELETE:
         return step_delete(m, s);
+    case VERIFY_INCREMENT:
+        return step_increment(m, s);
+    case VERIFY_RENAME:
+        return step_rename(m, s);
     case VERIFY_CLOSE:
         return step_close(m, s);
     case VERIFY_VANISH:
@@ -647,6 +718,10 @@ static bool condition_holds(struct verify_model *m, const struct verify_conditio
     if (q->kind == VERIFY_IF_ABSENT || q->kind == VERIFY_IF_EXISTS) {
         m->blind = m->blind || verify_model_cell(m, VERIFY_NODE, q->path) == VERIFY_NOWHERE;
         return seen(m, q->path, q->kind == VERIFY_IF_EXISTS);
+    }
+    if (q->kind == VERIFY_IF_HELD) {
+        m->blind = true; /* which child is the first is not followed */
+        return seen(m, q->path, true);
     }
     enum verify_role role = q->kind == VERIFY_IF_CHILDREN ? VERIFY_KIDS : VERIFY_NODE;
     uint32_t i = verify_model_cell(m, role, q->path);
