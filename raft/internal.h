@@ -200,10 +200,10 @@ struct raft {
     uint32_t voters;     /* slots that vote in the newest configuration */
     uint32_t voters_old; /* and in the outgoing one while joint; 0 otherwise */
     uint32_t unsettled;  /* a leader has something to do about the newest one (change.c) */
-    uint32_t reserved0;
-    raft_index
-        removed_at; /* a voter said that the configuration committed here, which this log does
-                              not reach, has no such member; 0 none */
+    uint32_t was_member; /* of a configuration that was in force here */
+    /* A voter said that the configuration committed here, which this log does not reach, has no such
+     * member; 0 none. */
+    raft_index removed_at;
     struct raft__peer peers[RAFT_NODES_MAX];
 
     /* Role and elections (election.c). */
@@ -274,8 +274,8 @@ struct raft {
     raft_index repair_target; /* ... that its log ends here; 0 none did */
 
     /* Everything above decides the future; raft_hash covers it. Below: what is being said. */
-    uint32_t polled;
-    uint32_t quiet; /* the last round was empty and nothing happened since: so is the next */
+    uint32_t polled; /* 1 between raft_poll and raft_done, 2 when an event came in between */
+    uint32_t quiet;  /* the last round was empty and nothing happened since: so is the next */
     uint32_t seen_damage;
     uint32_t seen_role;
     raft_term seen_term;
@@ -418,6 +418,12 @@ int raft__log_restore(struct raft *r, const struct raft_snapshot *s);
 /* Raise the commit index to `to` (nothing when it is there already). */
 void raft__commit_to(struct raft *r, raft_index to);
 
+/* Leader: p acknowledged a request that left within election_min. */
+static inline int raft__active(const struct raft *r, const struct raft__peer *p)
+{
+    return p->contact != 0 && r->now - p->contact <= r->o.election_min;
+}
+
 /* --- io.c ----------------------------------------------------------------------------------- */
 
 /* Fill in persist[] of this round. Return: how many. */
@@ -472,8 +478,9 @@ static inline int raft__votes(uint32_t roles)
 }
 /* 1 when a voter said that this member is removed, and its own log does not know better. */
 int raft__removed(const struct raft *r);
-/* 1 when the newest configuration is committed and has other members only. */
-int raft__left_out(const struct raft *r);
+/* 1 when this member was one, and by what it knows is none any more; not while a leader is heard, for
+ * who is let in again may first hear of its removal. */
+int raft__is_out(const struct raft *r);
 /* Slot of a member of the newest configuration. Return: the peer, or NULL. */
 static inline struct raft__peer *raft__peer_find(struct raft *r, raft_id id)
 {
@@ -513,7 +520,17 @@ void raft__step_down(struct raft *r, uint64_t why);
 /* 1 while this member votes for nobody because it heard a leader, or is one. */
 int raft__leader_heard(const struct raft *r);
 /* A leader of the current term was heard. */
-void raft__hear_leader(struct raft *r, raft_id leader);
+static inline void raft__hear_leader(struct raft *r, raft_id leader)
+{
+    RAFT_INVARIANT(r->role != RAFT_LEADER);
+    if (r->role != RAFT_FOLLOWER || r->leader != leader) {
+        raft__become_follower(r, r->term, leader);
+    }
+    r->contact = r->now;
+    r->sticky = 1;
+    r->quorum_contact = r->now;
+    r->election_at = raft__after(r->now, r->wait);
+}
 void raft__handle_prevote(struct raft *r, const struct raft_msg *m);
 void raft__handle_prevote_reply(struct raft *r, const struct raft_msg *m);
 void raft__handle_vote(struct raft *r, const struct raft_msg *m);
@@ -537,7 +554,8 @@ void raft__follower_round(struct raft *r);
 
 /* --- replication.c -------------------------------------------------------------------------- */
 
-void raft__handle_append_reply(struct raft *r, const struct raft_msg *m);
+/* p: the sender; NULL: none of the newest configuration. */
+void raft__handle_append_reply(struct raft *r, struct raft__peer *p, const struct raft_msg *m);
 void raft__handle_heartbeat_reply(struct raft *r, const struct raft_msg *m);
 /* The peer's log agrees with ours through `verified`, and through `match` on its disk. */
 void raft__peer_agrees(struct raft *r, struct raft__peer *p, raft_index match, raft_index verified);
@@ -580,7 +598,17 @@ static inline int raft__window_open(const struct raft *r, const struct raft__pee
     return p->inflight_count < r->o.inflight_msgs_max &&
            p->inflight_bytes < r->o.inflight_bytes_max;
 }
-void raft__window_add(struct raft *r, struct raft__peer *p, raft_index last, uint64_t bytes);
+static inline void raft__window_add(struct raft *r, struct raft__peer *p, raft_index last,
+                                    uint64_t bytes)
+{
+    RAFT_INVARIANT(p->inflight_count < r->o.inflight_msgs_max);
+    struct raft__inflight *w = raft__window(r, p);
+    uint32_t at = p->inflight_head + p->inflight_count++;
+    at = at >= r->o.inflight_msgs_max ? at - r->o.inflight_msgs_max : at;
+    w[at].last = last;
+    w[at].bytes = bytes;
+    p->inflight_bytes += bytes;
+}
 void raft__window_cut(struct raft *r, struct raft__peer *p, raft_index accepted);
 /* How long to wait for an answer before asking again. */
 static inline raft_ns raft__retry_ns(const struct raft *r)

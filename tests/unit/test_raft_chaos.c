@@ -227,6 +227,13 @@ static void small(struct raft_options *o)
     o->log_slots = 4096;
 }
 
+/* Every member writes within its rounds. */
+static void small_sync(struct raft_options *o)
+{
+    small(o);
+    o->sync_writes = 1;
+}
+
 /* Nobody is left between two configurations. */
 static void check_settled(struct ens *c, raft_id leader)
 {
@@ -240,12 +247,13 @@ static void check_settled(struct ens *c, raft_id leader)
 }
 
 /* members: of the first configuration; more: who may join. */
-static void walk(uint32_t members, uint32_t more, uint64_t seed)
+static void walk_as(uint32_t members, uint32_t more, uint64_t seed,
+                    void (*tweak)(struct raft_options *))
 {
     struct walk w = {
-        .c = ens_new(members, seed, small), .rng = seed * 2654435761u + 99, .changing = more > 0};
+        .c = ens_new(members, seed, tweak), .rng = seed * 2654435761u + 99, .changing = more > 0};
     for (uint32_t i = 0; i < more; i++) {
-        (void)ens_join(w.c, small);
+        (void)ens_join(w.c, tweak);
     }
     for (int i = 0; i < 700; i++) {
         one_step(&w);
@@ -261,6 +269,17 @@ static void walk(uint32_t members, uint32_t more, uint64_t seed)
     ens_assert_equal(w.c);
     ens_free(w.c);
 }
+
+static void walk(uint32_t members, uint32_t more, uint64_t seed)
+{
+    walk_as(members, more, seed, small);
+}
+
+START_TEST(members_that_write_at_once)
+{
+    walk_as(1 + (uint32_t)_i % 5, (uint32_t)_i % 3, (uint64_t)_i + 1, small_sync);
+}
+END_TEST
 
 START_TEST(members_come_and_go)
 {
@@ -302,6 +321,7 @@ int main(int argc, char **argv)
     tcase_add_loop_test(t, five_members, 0, walks);
     tcase_add_loop_test(t, two_members, 0, walks / 2);
     tcase_add_loop_test(t, one_member, 0, walks / 4);
+    tcase_add_loop_test(t, members_that_write_at_once, 0, walks);
     tcase_add_loop_test(t, members_come_and_go, 0, walks * 2);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
