@@ -2,7 +2,8 @@
 /*
  * adder.c: increments, and a look at several numbers at one moment, for tests that kill members meanwhile.
  *
- *   adder increment SERVERS PATH COUNT JOURNAL   COUNT increments by 1, 16 at a time; each sum goes to JOURNAL
+ *   adder increment SERVERS PATH UNTIL JOURNAL   increments by 1, a few at a time, until the file UNTIL exists;
+ *                                                each sum goes to JOURNAL
  *   adder audit SERVERS TOTAL UNTIL PATH...      reads all PATHs in one transaction, again and again, until the
  *                                                file UNTIL exists; fails when they do not add up to TOTAL
  */
@@ -14,7 +15,7 @@
 #include <unistd.h>
 #include <coord/coord.h>
 
-#define FLYING 16
+#define FLYING 4
 
 static struct coord *open_servers(const char *servers)
 {
@@ -39,7 +40,7 @@ static struct coord *open_servers(const char *servers)
 struct work {
     const char *path;
     FILE *journal;
-    uint64_t left;   /* to be sent */
+    const char *until;
     uint64_t flying; /* without an answer */
     bool failed;
 };
@@ -48,14 +49,13 @@ static void added(struct coord *c, const struct coord_reply *reply, void *arg);
 
 static void send_more(struct coord *c, struct work *w)
 {
-    while (w->left > 0 && w->flying < FLYING && !w->failed) {
+    while (w->flying < FLYING && !w->failed && access(w->until, F_OK) != 0) {
         int rc = coord_increment(c, w->path, 1, NULL, added, w);
         if (rc != 0) {
             fprintf(stderr, "adder: %s\n", coord_strerror(rc));
             w->failed = true;
             return;
         }
-        w->left--;
         w->flying++;
     }
 }
@@ -76,8 +76,7 @@ static void added(struct coord *c, const struct coord_reply *reply, void *arg)
 
 static int increment_all(char **argv)
 {
-    struct work w = {
-        .path = argv[3], .left = strtoull(argv[4], NULL, 10), .journal = fopen(argv[5], "w")};
+    struct work w = {.path = argv[3], .until = argv[4], .journal = fopen(argv[5], "w")};
 
     if (w.journal == NULL) {
         perror(argv[5]);
@@ -145,7 +144,7 @@ int main(int argc, char **argv)
     if (argc >= 6 && strcmp(argv[1], "audit") == 0) {
         return audit(argc, argv);
     }
-    fprintf(stderr, "usage: adder increment SERVERS PATH COUNT JOURNAL\n"
+    fprintf(stderr, "usage: adder increment SERVERS PATH UNTIL JOURNAL\n"
                     "       adder audit SERVERS TOTAL UNTIL PATH...\n");
     return 2;
 }
