@@ -811,6 +811,7 @@ START_TEST(a_lock_guards)
     ck_assert_int_eq(coord_lock_acquire_sync(c, "l", NULL, &lock, &token), 0);
     struct coord_txn *t = coord_txn_new();
     ck_assert_int_eq(coord_lock_guard(NULL, t), COORD_EINVAL);
+    ck_assert_int_eq(coord_election_guard(NULL, t), COORD_EINVAL);
     ck_assert_int_eq(coord_lock_guard(lock, t), 0);
     (void)coord_txn_increment(t, COORD_THEN, "/n", 1, NULL);
     ck_assert_int_eq(coord_txn_commit_sync(c, t, NULL, &r), 0);
