@@ -49,7 +49,7 @@ const struct command cli_commands[] = {
      cmd_delete},
     {"delete", "delete [-r] [--version N] [--if-revision N] PATH", "delete a node",
      "  -r, --recursive    with everything below it, as one change; a subtree that is too large\n"
-     "                     for that goes node by node, and a word says so\n"
+     "                     for that goes in pages, and a word says so\n"
      "  --version N        only if the node is at this version\n"
      "  --if-revision N    only if it was last modified at this revision\n\n"
      "  coordctl delete -r /app\n",
