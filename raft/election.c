@@ -81,18 +81,6 @@ void raft__step_down(struct raft *r, uint64_t why)
     raft__become_follower(r, r->term, 0);
 }
 
-void raft__hear_leader(struct raft *r, raft_id leader)
-{
-    RAFT_INVARIANT(r->role != RAFT_LEADER);
-    if (r->role != RAFT_FOLLOWER || r->leader != leader) {
-        raft__become_follower(r, r->term, leader);
-    }
-    r->contact = r->now;
-    r->sticky = 1;
-    r->quorum_contact = r->now;
-    r->election_at = raft__after(r->now, r->wait);
-}
-
 /* Begin to ask: everybody who votes gets a request, this member votes for itself. */
 static void begin_campaign(struct raft *r, enum raft_role role)
 {

@@ -274,8 +274,8 @@ struct raft {
     raft_index repair_target; /* ... that its log ends here; 0 none did */
 
     /* Everything above decides the future; raft_hash covers it. Below: what is being said. */
-    uint32_t polled;
-    uint32_t quiet; /* the last round was empty and nothing happened since: so is the next */
+    uint32_t polled; /* 1 between raft_poll and raft_done, 2 when an event came in between */
+    uint32_t quiet;  /* the last round was empty and nothing happened since: so is the next */
     uint32_t seen_damage;
     uint32_t seen_role;
     raft_term seen_term;
@@ -520,7 +520,17 @@ void raft__step_down(struct raft *r, uint64_t why);
 /* 1 while this member votes for nobody because it heard a leader, or is one. */
 int raft__leader_heard(const struct raft *r);
 /* A leader of the current term was heard. */
-void raft__hear_leader(struct raft *r, raft_id leader);
+static inline void raft__hear_leader(struct raft *r, raft_id leader)
+{
+    RAFT_INVARIANT(r->role != RAFT_LEADER);
+    if (r->role != RAFT_FOLLOWER || r->leader != leader) {
+        raft__become_follower(r, r->term, leader);
+    }
+    r->contact = r->now;
+    r->sticky = 1;
+    r->quorum_contact = r->now;
+    r->election_at = raft__after(r->now, r->wait);
+}
 void raft__handle_prevote(struct raft *r, const struct raft_msg *m);
 void raft__handle_prevote_reply(struct raft *r, const struct raft_msg *m);
 void raft__handle_vote(struct raft *r, const struct raft_msg *m);
@@ -544,7 +554,8 @@ void raft__follower_round(struct raft *r);
 
 /* --- replication.c -------------------------------------------------------------------------- */
 
-void raft__handle_append_reply(struct raft *r, const struct raft_msg *m);
+/* p: the sender; NULL: none of the newest configuration. */
+void raft__handle_append_reply(struct raft *r, struct raft__peer *p, const struct raft_msg *m);
 void raft__handle_heartbeat_reply(struct raft *r, const struct raft_msg *m);
 /* The peer's log agrees with ours through `verified`, and through `match` on its disk. */
 void raft__peer_agrees(struct raft *r, struct raft__peer *p, raft_index match, raft_index verified);
@@ -587,7 +598,17 @@ static inline int raft__window_open(const struct raft *r, const struct raft__pee
     return p->inflight_count < r->o.inflight_msgs_max &&
            p->inflight_bytes < r->o.inflight_bytes_max;
 }
-void raft__window_add(struct raft *r, struct raft__peer *p, raft_index last, uint64_t bytes);
+static inline void raft__window_add(struct raft *r, struct raft__peer *p, raft_index last,
+                                    uint64_t bytes)
+{
+    RAFT_INVARIANT(p->inflight_count < r->o.inflight_msgs_max);
+    struct raft__inflight *w = raft__window(r, p);
+    uint32_t at = p->inflight_head + p->inflight_count++;
+    at = at >= r->o.inflight_msgs_max ? at - r->o.inflight_msgs_max : at;
+    w[at].last = last;
+    w[at].bytes = bytes;
+    p->inflight_bytes += bytes;
+}
 void raft__window_cut(struct raft *r, struct raft__peer *p, raft_index accepted);
 /* How long to wait for an answer before asking again. */
 static inline raft_ns raft__retry_ns(const struct raft *r)

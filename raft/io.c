@@ -108,12 +108,16 @@ static uint32_t issue_install(struct raft *r, uint32_t n)
 uint32_t raft__io_issue(struct raft *r)
 {
     uint32_t n = 0;
+    int marks = (r->mark_install | r->mark_taken) != 0;
+    if (r->persist_next > r->last && !marks && r->term == r->issued_term &&
+        r->vote == r->issued_vote) {
+        return 0; /* often: the disk has been told everything */
+    }
     if (RAFT_IO_MAX - r->io_count < RAFT__PERSIST_MAX) {
         return 0; /* the disk is far behind: what waits leaves as one batch later */
     }
-    if (r->persist_next > r->last && r->term == r->issued_term && r->vote == r->issued_vote &&
-        (r->mark_install | r->mark_taken) == 0) {
-        return 0; /* the usual case: the disk has been told everything */
+    if (!marks && r->term == r->issued_term && r->vote == r->issued_vote) {
+        return issue_entries(r, 0); /* and mostly the rest */
     }
     if (r->mark_install) {
         n = issue_install(r, n); /* before the hard state, which may count on it: invariant 3 */

@@ -110,17 +110,6 @@ int raft__peer_match(struct raft *r, struct raft__peer *p, raft_index index)
     return 1;
 }
 
-void raft__window_add(struct raft *r, struct raft__peer *p, raft_index last, uint64_t bytes)
-{
-    RAFT_INVARIANT(p->inflight_count < r->o.inflight_msgs_max);
-    struct raft__inflight *w = raft__window(r, p);
-    uint32_t at = p->inflight_head + p->inflight_count++;
-    at = at >= r->o.inflight_msgs_max ? at - r->o.inflight_msgs_max : at;
-    w[at].last = last;
-    w[at].bytes = bytes;
-    p->inflight_bytes += bytes;
-}
-
 void raft__window_cut(struct raft *r, struct raft__peer *p, raft_index accepted)
 {
     struct raft__inflight *w = raft__window(r, p);

@@ -252,33 +252,51 @@ static int from_leader(const struct raft_msg *m)
            m->type == RAFT_MSG_SNAPSHOT;
 }
 
-/* Apply the rule of terms. Return: 1 when the message is to be handled. */
+/* Apply the rule of terms to a message of another term. Return: 1 when the message is to be handled. */
 static int enter_term(struct raft *r, const struct raft_msg *m)
 {
     if (m->term < r->term) {
         refuse_old_term(r, m);
         return 0;
     }
-    if (m->term > r->term) {
-        raft__become_follower(r, m->term, from_leader(m) ? m->from : 0);
-    }
-    RAFT_INVARIANT(m->term == r->term);
-    if (from_leader(m)) {
-        /* A term has one leader. Whoever claims a second one is broken, and is not obeyed. */
-        if (r->role == RAFT_LEADER || (r->leader != 0 && r->leader != m->from)) {
-            r->ignored++;
-            return 0;
-        }
-        raft__hear_leader(r, m->from);
-    }
-    struct raft__peer *p = raft__peer_find(r, m->from);
-    if (p != NULL) {
-        p->heard = r->now;
-    }
+    raft__become_follower(r, m->term, from_leader(m) ? m->from : 0);
     return 1;
 }
 
-static void dispatch(struct raft *r, const struct raft_event *ev, struct raft_accept *accept)
+/* A leader of this term speaks. Return: 1 when it is to be obeyed. */
+static int heard(struct raft *r, const struct raft_msg *m)
+{
+    /* A term has one leader. Whoever claims a second one is broken, and is not obeyed. */
+    if (r->role == RAFT_LEADER || (r->leader != 0 && r->leader != m->from)) {
+        r->ignored++;
+        return 0;
+    }
+    raft__hear_leader(r, m->from);
+    return 1;
+}
+
+/* Elections have rules of their own for terms. */
+static void receive_vote(struct raft *r, const struct raft_msg *m)
+{
+    switch (m->type) {
+    case RAFT_MSG_PREVOTE:
+        raft__handle_prevote(r, m);
+        return;
+    case RAFT_MSG_PREVOTE_REPLY:
+        raft__handle_prevote_reply(r, m);
+        return;
+    case RAFT_MSG_VOTE:
+        raft__handle_vote(r, m);
+        return;
+    default:
+        raft__handle_vote_reply(r, m);
+        return;
+    }
+}
+
+/* from: who sent it; NULL: no member of the newest configuration. */
+static void dispatch(struct raft *r, const struct raft_event *ev, struct raft__peer *from,
+                     struct raft_accept *accept)
 {
     const struct raft_msg *m = ev->msg;
     switch (m->type) {
@@ -286,7 +304,7 @@ static void dispatch(struct raft *r, const struct raft_event *ev, struct raft_ac
         raft__handle_append(r, ev, accept);
         break;
     case RAFT_MSG_APPEND_REPLY:
-        raft__handle_append_reply(r, m);
+        raft__handle_append_reply(r, from, m);
         break;
     case RAFT_MSG_HEARTBEAT:
         raft__handle_heartbeat(r, m);
@@ -319,36 +337,29 @@ static void receive(struct raft *r, const struct raft_event *ev, struct raft_acc
 {
     const struct raft_msg *m = ev->msg;
     if (m->to != r->o.id || m->from == 0 || m->from == r->o.id || m->term == 0 ||
-        m->term > RAFT__TERM_MAX) {
+        m->term > RAFT__TERM_MAX || m->type == 0 || m->type >= RAFT_MSG_TYPE_END) {
         r->ignored++;
         return;
     }
-    switch (m->type) {
-    case RAFT_MSG_PREVOTE:
-        raft__handle_prevote(r, m);
-        return;
-    case RAFT_MSG_PREVOTE_REPLY:
-        raft__handle_prevote_reply(r, m);
-        return;
-    case RAFT_MSG_VOTE:
-        raft__handle_vote(r, m);
-        return;
-    case RAFT_MSG_VOTE_REPLY:
-        raft__handle_vote_reply(r, m);
-        return;
-    default:
-        break;
-    }
-    if (m->type == 0 || m->type >= RAFT_MSG_TYPE_END) {
-        r->ignored++;
+    if (m->type <= RAFT_MSG_VOTE_REPLY) {
+        receive_vote(r, m);
         return;
     }
     if (raft__repair_deaf(r)) {
         return; /* an answer could break a promise that it has forgotten */
     }
-    if (enter_term(r, m)) {
-        dispatch(r, ev, accept);
+    if (m->term != r->term && !enter_term(r, m)) {
+        return;
     }
+    RAFT_INVARIANT(m->term == r->term);
+    if (from_leader(m) && !heard(r, m)) {
+        return;
+    }
+    struct raft__peer *p = raft__peer_find(r, m->from);
+    if (p != NULL) {
+        p->heard = r->now;
+    }
+    dispatch(r, ev, p, accept);
 }
 
 /* --- events --------------------------------------------------------------------------------- */
@@ -477,6 +488,9 @@ int raft_step(struct raft *r, const struct raft_event *ev, struct raft_accept *a
         return RAFT_EFAULTED;
     }
     r->quiet = 0;
+    if (r->polled != 0) {
+        r->polled = 2;
+    }
     r->now = ev->now > r->now ? ev->now : r->now;
     if (r->boot == RAFT__BOOT_DONE) {
         rv = step_running(r, ev, accept);
@@ -490,6 +504,15 @@ int raft_step(struct raft *r, const struct raft_event *ev, struct raft_accept *a
 }
 
 /* --- actions -------------------------------------------------------------------------------- */
+
+/* The host writes what was just issued before it does anything else of this round. */
+static void take_as_written(struct raft *r)
+{
+    if (r->role == RAFT_CANDIDATE) {
+        r->more = 1; /* it may lead now: its first entry is to be written in the next round */
+    }
+    (void)io_done(r, r->io_seq); /* it was issued */
+}
 
 /* 1 when the round that was just built asks the host for nothing. */
 static int round_is_empty(const struct raft *r)
@@ -521,8 +544,13 @@ static void build_round(struct raft *r)
     r->more = 0;
     r->quiet = 1;
     if (r->role != RAFT_FAULTED && r->boot == RAFT__BOOT_DONE) {
-        raft__snap_make_room(r);
+        if (raft__log_room(r) <= RAFT__LOG_RESERVE) {
+            raft__snap_make_room(r);
+        }
         a->persist_count = raft__io_issue(r);
+        if (r->o.sync_writes && a->persist_count > 0) {
+            take_as_written(r);
+        }
         /* Each of these asks again whether there is anything; most rounds are about entries only. */
         if (r->grant_to != 0 || r->role == RAFT_PRECANDIDATE || r->role == RAFT_CANDIDATE) {
             raft__election_round(r);
@@ -567,8 +595,12 @@ const struct raft_actions *raft_poll(struct raft *r)
     a->reads = (const struct raft_read *)(const void *)((const char *)r + r->results_offset);
     a->drops = r->drops;
     a->trace = r->trace;
-    a->snap_chunk = r->chunk_out.type != 0 ? &r->chunk_out : NULL;
-    a->snap_install = r->install_out.index != 0 ? &r->install_out : NULL;
+    if (r->chunk_out.type != 0) {
+        a->snap_chunk = &r->chunk_out;
+    }
+    if (r->install_out.index != 0) {
+        a->snap_install = &r->install_out;
+    }
     return a;
 }
 
@@ -590,12 +622,10 @@ static void keep_rest(struct raft *r)
 void raft_done(struct raft *r)
 {
     static const struct raft_actions nothing;
-    const struct raft_actions *a = &r->actions;
     if (!r->polled) {
         return;
     }
-    if (r->sends_count == a->sends_count && r->results_count == a->reads_count &&
-        r->drops_count == a->drops_count && r->trace_count == a->trace_count) {
+    if (r->polled == 1) { /* no event since */
         r->sends_count = r->drops_count = r->trace_count = r->results_count = 0;
     } else {
         keep_rest(r);

@@ -35,9 +35,9 @@ raft_seq raft__next_seq(struct raft *r)
 
 /* --- commit --------------------------------------------------------------------------------- */
 
-void raft__advance_commit(struct raft *r)
+/* Through where a quorum holds the log on disk. */
+static raft_index durable_on_quorum(const struct raft *r)
 {
-    RAFT_INVARIANT(r->role == RAFT_LEADER);
     uint64_t durable[RAFT_NODES_MAX];
     for (uint32_t i = 0; i < r->peers_count; i++) {
         durable[i] = r->peers[i].match;
@@ -45,7 +45,13 @@ void raft__advance_commit(struct raft *r)
     if (r->self != RAFT__NO_SLOT) {
         durable[r->self] = RAFT_BUG(11) ? r->last : r->stable;
     }
-    raft_index to = raft__quorum_value(r, durable);
+    return raft__quorum_value(r, durable);
+}
+
+void raft__advance_commit(struct raft *r)
+{
+    RAFT_INVARIANT(r->role == RAFT_LEADER);
+    raft_index to = durable_on_quorum(r);
     if (to <= r->commit || (raft__log_term(r, to) != r->term && !RAFT_BUG(16))) {
         return;
     }
@@ -110,9 +116,8 @@ static void peer_refuses(struct raft *r, struct raft__peer *p, const struct raft
                      again && !RAFT_BUG(59) ? raft__after(r->now, raft__retry_ns(r)) : r->now);
 }
 
-void raft__handle_append_reply(struct raft *r, const struct raft_msg *m)
+void raft__handle_append_reply(struct raft *r, struct raft__peer *p, const struct raft_msg *m)
 {
-    struct raft__peer *p = raft__peer_find(r, m->from);
     if (r->role != RAFT_LEADER || p == NULL || m->seq > r->seq || m->seq == 0) {
         r->ignored++;
         return;
@@ -168,7 +173,7 @@ struct limits {
 };
 
 /* Send what follows p->next - 1, as far as the limits go. Return: 1, or 0 when the round is full. */
-static int send_append(struct raft *r, struct raft__peer *p, struct limits limits)
+static int send_append(struct raft *r, struct raft__peer *p, const struct limits *limits)
 {
     struct raft_send *s = raft__send(r, RAFT_MSG_APPEND, p->id);
     if (s == NULL) {
@@ -178,13 +183,13 @@ static int send_append(struct raft *r, struct raft__peer *p, struct limits limit
     uint64_t bytes = 0;
     uint32_t count = 0;
     uint32_t configs = 0;
-    while (at <= r->last && count < limits.entries) {
+    while (at <= r->last && count < limits->entries) {
         uint64_t more = raft__entry(r, at)->bytes;
         configs += raft__entry(r, at)->type == RAFT_ENTRY_CONFIG;
         if (configs > RAFT__MSG_CONFIGS) {
             break;
         }
-        if (bytes + more > limits.bytes && (count > 0 || !limits.one_may_exceed)) {
+        if (bytes + more > limits->bytes && (count > 0 || !limits->one_may_exceed)) {
             break;
         }
         bytes += more;
@@ -227,14 +232,13 @@ static void send_probe(struct raft *r, struct raft__peer *p)
         return;
     }
     int small = r->last - (p->next - 1) <= few.entries;
-    if (send_append(r, p, small ? few : none)) {
+    if (send_append(r, p, small ? &few : &none)) {
         p->retry_at = raft__after(r->now, raft__retry_ns(r));
     }
 }
 
 static void send_entries(struct raft *r, struct raft__peer *p)
 {
-    const struct limits full = {r->o.msg_entries_max, r->o.msg_bytes_max, 1};
     if (p->retry_at == RAFT__NEVER && p->match < r->last) {
         p->retry_at = raft__after(r->now, raft__retry_ns(r));
     }
@@ -243,7 +247,8 @@ static void send_entries(struct raft *r, struct raft__peer *p)
             raft__peer_probe(r, p, p->next, r->now); /* compacted meanwhile */
             return;
         }
-        if (!send_append(r, p, full)) {
+        const struct limits full = {r->o.msg_entries_max, r->o.msg_bytes_max, 1};
+        if (!send_append(r, p, &full)) {
             return;
         }
         const struct raft_send *s = &r->sends[r->sends_count - 1];

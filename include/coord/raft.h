@@ -34,6 +34,13 @@
  *     commit (apply, answers to clients)        | a quorum, each counted from its own disk
  *     read confirmed                            | nothing; an entry of this term is committed
  *
+ * Hosts that write at once
+ *   With options.sync_writes the host carries out the persist actions of a round before anything else
+ *   of it (sends, commit, answers), and raft_done says that they are durable: there is no IO_DONE, and
+ *   an acknowledgement leaves in the round of its write instead of the next. When a write fails the
+ *   host gives IO_FAILED and does nothing else of that round. Without the option a round does not wait
+ *   for the disk, which is faster wherever a sync takes longer than a round.
+ *
  * Threads: nothing here is thread-safe; one `struct raft` belongs to one thread.
  *
  * Sources: Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm" (extended
@@ -180,7 +187,10 @@ struct raft_options {
                                  much, and a READ may ask for the lease; needs link_hint 0, for a
                                  member that lost its link no longer waits for the leader's lease.
                                  All members of a group have it, or none (why: raft/read.c) */
-    uint32_t trace;      /* default 0; 1 fills actions.trace */
+    uint32_t
+        sync_writes; /* default 0. 1: writes are part of a round, for hosts whose disk takes next to
+                             no time: see "Hosts that write at once" above */
+    uint32_t trace;  /* default 0; 1 fills actions.trace */
 };
 
 /* Fill in the defaults: all of *o is written. id and rng_seed are 0 then and the caller's to set.

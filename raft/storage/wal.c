@@ -331,7 +331,10 @@ int raft_wal_idle(struct raft_wal *wal)
         return RAFT_STORE_EFAILED;
     }
     int rc = seal(wal);
-    return rc != 0 ? rc : raft__wal_tidy_files(wal);
+    if (rc == 0) {
+        rc = raft__wal_tidy_files(wal);
+    }
+    return rc != 0 ? rc : raft__wal_ballast(wal);
 }
 
 void raft_wal_compact(struct raft_wal *wal, raft_index index)

@@ -469,7 +469,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     f.o.trace = how >> 7;
     f.o.lease_drift_ppm = more & 1 ? 500u : 0;
     f.o.link_hint = more & 1 ? 0 : f.o.link_hint;
-    f.o.config_bytes += more >> 2;
+    f.o.config_bytes += more >> 3;
+    f.o.sync_writes = more >> 2 & 1;
     f.o.uncommitted_bytes_max = more & 2 ? 2000 : f.o.uncommitted_bytes_max;
     boot(&f);
     for (int i = 0; i < EVENTS_MAX && f.in.left > 0; i++) {

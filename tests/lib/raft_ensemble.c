@@ -158,8 +158,8 @@ static void free_write(struct ens_write *w)
     free(w->values);
 }
 
-/* Complete the oldest count writes. Return: 1 when there was one. */
-static int complete(struct ens *c, struct ens_node *n, uint32_t count)
+/* The oldest count writes reach the disk. Return: the number of the last; 0 when there was none. */
+static uint64_t reach_disk(struct ens_node *n, uint32_t count)
 {
     count = count < n->writes_count ? count : n->writes_count;
     if (count == 0) {
@@ -172,6 +172,16 @@ static int complete(struct ens *c, struct ens_node *n, uint32_t count)
     }
     n->writes_count -= count;
     memmove(n->writes, n->writes + count, n->writes_count * sizeof(n->writes[0]));
+    return seq;
+}
+
+/* Complete the oldest count writes. Return: 1 when there was one. */
+static int complete(struct ens *c, struct ens_node *n, uint32_t count)
+{
+    uint64_t seq = reach_disk(n, count);
+    if (seq == 0) {
+        return 0;
+    }
     struct raft_event ev = {.type = RAFT_EV_IO_DONE, .io_seq = seq};
     ck_assert_int_eq(ens_event(c, n, &ev, NULL), 0);
     return 1;
@@ -269,6 +279,9 @@ static int take_round(struct ens *c, struct ens_node *n)
     int more = a->more;
     for (uint32_t i = 0; i < a->persist_count; i++) {
         begin_write(n, &a->persist[i]);
+    }
+    if (n->options.sync_writes) {
+        (void)reach_disk(n, RAFT_IO_MAX); /* before anything else, and nothing is said about it */
     }
     for (uint32_t i = 0; i < a->sends_count; i++) {
         check_speech(n, &a->sends[i].msg);

@@ -32,6 +32,7 @@
     X(JUMP, 200, "jump")         \
     X(TRANSFER, 400, "transfer") \
     X(CAMPAIGN, 250, "campaign") \
+    X(USURP, 300, "usurp")       \
     X(NOSPACE, 200, "nospace")   \
     X(ROT, 120, "rot")           \
     X(MEMBER, 500, "member")     \

@@ -230,6 +230,13 @@ static void small(struct raft_options *o)
     o->log_slots = 4096;
 }
 
+/* Every member writes within its rounds. */
+static void small_sync(struct raft_options *o)
+{
+    small(o);
+    o->sync_writes = 1;
+}
+
 /* Nobody is left between two configurations. */
 static void check_settled(struct ens *c, raft_id leader)
 {
@@ -250,13 +257,13 @@ static void small_with_lease(struct raft_options *o)
 }
 
 /* members: of the first configuration; more: who may join. */
-static void walk(uint32_t members, uint32_t more, int lease, uint64_t seed)
+static void walk_as(uint32_t members, uint32_t more, uint64_t seed,
+                    void (*tweak)(struct raft_options *))
 {
-    void (*tweak)(struct raft_options *) = lease ? small_with_lease : small;
     struct walk w = {.c = ens_new(members, seed, tweak),
                      .rng = seed * 2654435761u + 99,
                      .changing = more > 0,
-                     .lease = lease};
+                     .lease = tweak == small_with_lease};
     for (uint32_t i = 0; i < more; i++) {
         (void)ens_join(w.c, tweak);
     }
@@ -275,39 +282,50 @@ static void walk(uint32_t members, uint32_t more, int lease, uint64_t seed)
     ens_free(w.c);
 }
 
+static void walk(uint32_t members, uint32_t more, uint64_t seed)
+{
+    walk_as(members, more, seed, small);
+}
+
+START_TEST(members_that_write_at_once)
+{
+    walk_as(1 + (uint32_t)_i % 5, (uint32_t)_i % 3, (uint64_t)_i + 1, small_sync);
+}
+END_TEST
+
 START_TEST(members_come_and_go)
 {
-    walk(1 + (uint32_t)_i % 4, 2 + (uint32_t)_i % 3, 0, (uint64_t)_i + 1);
+    walk(1 + (uint32_t)_i % 4, 2 + (uint32_t)_i % 3, (uint64_t)_i + 1);
 }
 END_TEST
 
 START_TEST(three_members)
 {
-    walk(3, 0, 0, (uint64_t)_i + 1);
+    walk(3, 0, (uint64_t)_i + 1);
 }
 END_TEST
 
 START_TEST(five_members)
 {
-    walk(5, 0, 0, (uint64_t)_i + 1);
+    walk(5, 0, (uint64_t)_i + 1);
 }
 END_TEST
 
 START_TEST(two_members)
 {
-    walk(2, 0, 0, (uint64_t)_i + 1);
+    walk(2, 0, (uint64_t)_i + 1);
 }
 END_TEST
 
 START_TEST(one_member)
 {
-    walk(1, 0, 0, (uint64_t)_i + 1);
+    walk(1, 0, (uint64_t)_i + 1);
 }
 END_TEST
 
 START_TEST(reads_by_lease)
 {
-    walk(2 + (uint32_t)_i % 4, _i % 3 == 0 ? 2 : 0, 1, (uint64_t)_i + 1);
+    walk_as(2 + (uint32_t)_i % 4, _i % 3 == 0 ? 2 : 0, (uint64_t)_i + 1, small_with_lease);
 }
 END_TEST
 
@@ -321,6 +339,7 @@ int main(int argc, char **argv)
     tcase_add_loop_test(t, five_members, 0, walks);
     tcase_add_loop_test(t, two_members, 0, walks / 2);
     tcase_add_loop_test(t, one_member, 0, walks / 4);
+    tcase_add_loop_test(t, members_that_write_at_once, 0, walks);
     tcase_add_loop_test(t, members_come_and_go, 0, walks);
     tcase_add_loop_test(t, reads_by_lease, 0, walks);
     suite_add_tcase(s, t);
