@@ -78,6 +78,9 @@ void host_tick(struct world *w, struct node *n, uint64_t generation)
               &(struct trace_rec){.at = w->now, .kind = TR_TICK, .node = (uint8_t)n->id});
     struct raft_event ev = {.type = RAFT_EV_TICK};
     (void)host_step(w, n, &ev); /* fails only when faulted, which check_node sees */
+    if (!w->failed) {
+        check_ticked(w, n);
+    }
 }
 
 /* ------------------------------------------------------------------------------------------- */

@@ -180,6 +180,7 @@ struct node {
     struct disk_queue queue;  /* waits for the disk */
     struct disk_queue flight; /* under way */
     int flight_active;
+    uint64_t flight_at; /* since when, by its own clock */
     int flight_written; /* raft_wal_write has been called with it */
     int flight_result;
     uint64_t flight_number;
@@ -488,6 +489,7 @@ struct ledger {
 /* check_node.c: after every step of a member. */
 void check_node(struct world *w, struct node *n);
 void check_booted(struct world *w, struct node *n);
+void check_ticked(struct world *w, struct node *n);
 /* check_log.c: entries entering and leaving a log, commit, apply. */
 void check_entry(struct world *w, struct node *n, raft_index index, const struct item *it);
 void check_truncate(struct world *w, struct node *n, raft_index first);
