@@ -42,7 +42,7 @@ static bool conditions_fail(const struct verify_model *m, const struct verify_ac
            ((a->conditions & COORD_IF_CREATED) != 0 && c->created != a->created);
 }
 
-static bool set_node(struct verify_model *m, const struct verify_step *s)
+static bool set_node(struct verify_model *m, const struct verify_step *s, uint32_t value)
 {
     const struct verify_action *a = s->a;
     uint32_t i = verify_model_cell(m, VERIFY_NODE, a->path);
@@ -57,7 +57,7 @@ static bool set_node(struct verify_model *m, const struct verify_step *s)
     }
     c.version = verify_plus(c.version, 1);
     c.modified = s->answered && a->has_stat ? a->stat.modified : s->token;
-    c.value = a->value;
+    c.value = value;
     verify_model_put(m, i, &c);
     return true;
 }
@@ -74,8 +74,67 @@ static bool step_set(struct verify_model *m, const struct verify_step *s)
     if (s->answered && a->error != 0) {
         return true;
     }
-    return verify_seen(m, a->path, true) && conditions_hold(m, a) && set_node(m, s) &&
+    return verify_seen(m, a->path, true) && conditions_hold(m, a) && set_node(m, s, a->value) &&
            (!s->answered || !a->has_stat || verify_seen_stat(m, a->path, &a->stat));
+}
+
+/* The number before is that behind less delta; without an answer any. */
+static bool step_increment(struct verify_model *m, const struct verify_step *s)
+{
+    const struct verify_action *a = s->a;
+    if (s->answered && a->error != 0) {
+        return step_set(m, s);
+    }
+    uint32_t value = s->answered ? a->got : VERIFY_VALUE_UNKNOWN;
+    return verify_seen(m, a->path, true) && conditions_hold(m, a) &&
+           (!s->answered || verify_seen_value(m, a->path, a->value)) && set_node(m, s, value) &&
+           (!s->answered || !a->has_stat || verify_seen_stat(m, a->path, &a->stat));
+}
+
+/* --- subtrees ---------------------------------------------------------------------------------- */
+
+/* All that is held of path and below it becomes this. */
+static void put_below(struct verify_model *m, uint32_t path, enum verify_presence presence)
+{
+    const struct verify_cell blank = verify_cell_blank(presence);
+    for (uint32_t i = 0; i < m->count; i++) {
+        if (verify_path_within(m->h, m->places[i].path, path)) {
+            verify_model_put(m, i, &blank);
+        }
+    }
+}
+
+/* Where the moved node arrives it is new; what it holds, and what is below it, is not followed. */
+static void arrive(struct verify_model *m, uint32_t path, uint64_t token)
+{
+    put_below(m, path, VERIFY_MAYBE);
+    uint32_t i = verify_model_cell(m, VERIFY_NODE, path);
+    if (i != VERIFY_NOWHERE) {
+        struct verify_cell c = verify_cell_blank(VERIFY_MAYBE);
+        c.presence = VERIFY_PRESENT;
+        c.version = 0;
+        c.created = token;
+        c.modified = token;
+        verify_model_put(m, i, &c);
+    }
+    (void)verify_seen(m, path, true); /* nothing says otherwise */
+}
+
+static bool step_rename(struct verify_model *m, const struct verify_step *s)
+{
+    const struct verify_action *a = s->a;
+    if (s->answered && a->error != 0) {
+        return true; /* which of two paths it is about is not said */
+    }
+    if (!verify_seen(m, a->path, true) || !conditions_hold(m, a) ||
+        !verify_seen(m, a->made, false) || !verify_seen(m, verify_parent_of(m, a->made), true)) {
+        return false;
+    }
+    put_below(m, a->path, VERIFY_ABSENT);
+    arrive(m, a->made, s->answered && a->has_stat ? a->stat.created : s->token);
+    verify_count_children(m, verify_parent_of(m, a->path), 0, VERIFY_UNKNOWN);
+    verify_count_children(m, verify_parent_of(m, a->made), 0, VERIFY_UNKNOWN);
+    return !s->answered || !a->has_stat || verify_seen_stat(m, a->made, &a->stat);
 }
 
 static bool step_delete(struct verify_model *m, const struct verify_step *s)
@@ -95,8 +154,15 @@ static bool step_delete(struct verify_model *m, const struct verify_step *s)
     if (s->answered && a->error != 0) {
         return true;
     }
-    if (!verify_seen(m, a->path, true) || !conditions_hold(m, a) ||
-        !verify_no_children(m, a->path)) {
+    if (!verify_seen(m, a->path, true) || !conditions_hold(m, a)) {
+        return false;
+    }
+    if ((a->flags & COORD_RECURSIVE) != 0) {
+        put_below(m, a->path, VERIFY_ABSENT);
+        verify_count_children(m, verify_parent_of(m, a->path), -1, s->token);
+        return true;
+    }
+    if (!verify_no_children(m, a->path)) {
         return false;
     }
     if (kids != VERIFY_NOWHERE) {
@@ -172,6 +238,10 @@ static bool step_action(struct verify_model *m, const struct verify_step *s)
         return step_set(m, s);
     case VERIFY_DELETE:
         return step_delete(m, s);
+    case VERIFY_INCREMENT:
+        return step_increment(m, s);
+    case VERIFY_RENAME:
+        return step_rename(m, s);
     case VERIFY_CLOSE:
         return step_close(m, s);
     case VERIFY_VANISH:
@@ -187,6 +257,10 @@ static bool condition_holds(struct verify_model *m, const struct verify_conditio
     if (q->kind == VERIFY_IF_ABSENT || q->kind == VERIFY_IF_EXISTS) {
         m->blind = m->blind || verify_model_cell(m, VERIFY_NODE, q->path) == VERIFY_NOWHERE;
         return verify_seen(m, q->path, q->kind == VERIFY_IF_EXISTS);
+    }
+    if (q->kind == VERIFY_IF_HELD) {
+        m->blind = true; /* which child is the first is not followed */
+        return verify_seen(m, q->path, true);
     }
     enum verify_role role = q->kind == VERIFY_IF_CHILDREN ? VERIFY_KIDS : VERIFY_NODE;
     uint32_t i = verify_model_cell(m, role, q->path);

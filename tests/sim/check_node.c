@@ -174,7 +174,8 @@ void check_ticked(struct world *w, struct node *n)
     const struct raft_status *st = &n->st;
     uint64_t silent = n->flight_active ? host_now(w, n) - n->flight_at : 0;
     int others = 0;
-    if (st->role != RAFT_LEADER || st->transfer_to != 0 || silent < w->k.raft.disk_stall) {
+    if (st->role != RAFT_LEADER || st->transfer_to != 0 || silent < w->k.raft.disk_stall ||
+        st->config != n->config_before) { /* who else votes was decided just now: the next tick */
         return;
     }
     for (uint32_t i = 0; i < st->peers_count; i++) {

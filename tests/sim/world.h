@@ -600,6 +600,7 @@ int world_alive(const struct world *w, raft_id id);
 
 struct world_run {
     uint64_t seed;
+    uint64_t with;    /* faults that it has whatever it draws, */
     uint64_t without; /* faults to leave out, bit per enum sim_fault: to narrow a failure down */
     int verbose;      /* print the knobs */
     FILE *trace;      /* print every event here; NULL: no */
