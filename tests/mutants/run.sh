@@ -59,7 +59,11 @@ scenarios() {
         RAFT_MUTANT=$1 timeout 60 "$build/script" --meaning "$file" >"$work/scenario.$1" 2>&1 || status=$?
         [ $status != 1 ] || found+=("$(basename "$file" | cut -c 1-5)")
     done
-    printf '%s\n' "${found[*]:-none}"
+    if [ ${#found[@]} -gt 6 ]; then
+        echo "${found[*]:0:3} and $((${#found[@]} - 3)) more"
+    else
+        printf '%s\n' "${found[*]:-none}"
+    fi
 }
 
 # The unit tests that find bug $1.
