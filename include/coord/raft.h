@@ -187,9 +187,10 @@ struct raft_options {
                                  much, and a READ may ask for the lease; needs link_hint 0, for a
                                  member that lost its link no longer waits for the leader's lease.
                                  All members of a group have it, or none (why: raft/read.c) */
-    uint32_t sync_writes; /* default 0. 1: writes are part of a round, for hosts whose disk takes next to
+    uint32_t
+        sync_writes; /* default 0. 1: writes are part of a round, for hosts whose disk takes next to
                              no time: see "Hosts that write at once" above */
-    uint32_t trace;       /* default 0; 1 fills actions.trace */
+    uint32_t trace;  /* default 0; 1 fills actions.trace */
 };
 
 /* Fill in the defaults: all of *o is written. id and rng_seed are 0 then and the caller's to set.
