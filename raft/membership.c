@@ -155,6 +155,7 @@ static void sync_peers(struct raft *r)
         r->voters_old |= (uint32_t)((c->members[i].roles & RAFT_VOTER_OLD) != 0) << i;
         if (c->members[i].id == r->o.id) {
             r->self = i;
+            r->was_member = 1;
         }
     }
     for (uint32_t i = 0; i < c->count; i++) {
@@ -284,9 +285,10 @@ int raft__removed(const struct raft *r)
     return r->removed_at > raft__config(r)->index;
 }
 
-int raft__left_out(const struct raft *r)
+int raft__is_out(const struct raft *r)
 {
-    return r->self == RAFT__NO_SLOT && r->peers_count > 0 && raft__config_committed(r);
+    int left_out = r->was_member && r->self == RAFT__NO_SLOT && raft__config_committed(r);
+    return r->leader == 0 && (left_out || raft__removed(r));
 }
 
 int raft__may_campaign(const struct raft *r)

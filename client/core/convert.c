@@ -9,6 +9,8 @@
 #include "client/core/convert.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 _Static_assert((int)COORD_EPHEMERAL == (int)COORD_F_EPHEMERAL, "create flags");
@@ -19,6 +21,7 @@ _Static_assert((int)COORD_TTL == (int)COORD_F_TTL, "create flags");
 _Static_assert((int)COORD_WITH_STATS == (int)COORD_LIST_STATS, "list flags");
 _Static_assert((int)COORD_WITH_DATA == (int)COORD_LIST_DATA, "list flags");
 _Static_assert((int)COORD_RECURSIVE == (int)COORD_LIST_RECURSIVE, "list flags");
+_Static_assert((int)COORD_COUNT_ONLY == (int)COORD_LIST_COUNT, "list flags");
 _Static_assert((int)COORD_WATCH_NODE == (int)COORD_DEPTH_NODE, "depths");
 _Static_assert((int)COORD_WATCH_CHILDREN == (int)COORD_DEPTH_CHILDREN, "depths");
 _Static_assert((int)COORD_WATCH_SUBTREE == (int)COORD_DEPTH_SUBTREE, "depths");
@@ -198,6 +201,95 @@ static void receipt_of(const struct coord_receipt *from, struct coord_reply *rep
     reply->revision = from->revision;
 }
 
+/* --- transactions ------------------------------------------------------------------------------ */
+
+/* One operation q of a transaction and what was answered. Return: false when memory is out. */
+static bool txn_result_of(const struct coord_request *q, const struct coord_result *res,
+                          size_t prefix_bytes, struct coord__arena *a, struct coord_txn_result *to)
+{
+    struct coord_bytes path = q->op == COORD_OP_RENAME ? q->to : q->path;
+    bool has_stat = q->op != COORD_OP_DELETE && q->op != COORD_OP_EXISTS;
+    to->operation = coord_op_name(q->op);
+    to->error = res->error;
+    to->path = path_of(a, res->path.data != NULL ? res->path : path, prefix_bytes);
+    to->sequence = res->sequence;
+    to->exists = res->exists;
+    to->value = res->value;
+    to->count = res->count;
+    to->has_stat = has_stat && res->error == 0;
+    stat_of(&res->stat, &to->stat);
+    return to->path != NULL && data_of(a, res->data, &to->data, &to->data_bytes);
+}
+
+/* The operations of the branch that was taken. */
+static const struct coord_items *taken(const struct coord__out *out)
+{
+    const struct coord_request *q = &out->request->q;
+    return out->result->branch == COORD_TXN_THEN ? &q->thens : &q->elses;
+}
+
+static bool txn_of(const struct coord__out *out, struct coord__arena *a, struct coord_reply *reply)
+{
+    const struct coord_result *res = out->result;
+    const struct coord_items *ops = taken(out);
+    struct coord_bytes asked = ops->raw;
+    struct coord_bytes told = res->results.raw;
+    struct coord_result one;
+    struct coord_request q;
+    enum coord_op op;
+    reply->path = "";
+    reply->revision = res->revision;
+    reply->branch = res->branch == COORD_TXN_THEN ? COORD_THEN : COORD_ELSE;
+    reply->failed = (size_t)res->failed;
+    if (ops->count == 0) {
+        return true;
+    }
+    struct coord_txn_result *to = coord__arena_alloc(a, ops->count * sizeof(*to));
+    if (to == NULL) {
+        return false;
+    }
+    size_t count = 0;
+    while (count < ops->count && coord_txn_op_next(&asked, &q) == 1 &&
+           coord_txn_result_next(&told, &op, &one) == 1) {
+        if (!txn_result_of(&q, &one, out->request->prefix_bytes, a, &to[count++])) {
+            return false;
+        }
+    }
+    reply->results = to;
+    reply->results_count = count;
+    return true;
+}
+
+/* "operation 2 of 3 (set /a): no such node" */
+static const char *txn_error_text(const struct coord__out *out, struct coord__arena *a)
+{
+    const struct coord_items *ops = taken(out);
+    struct coord_bytes cursor = ops->raw;
+    struct coord_request q = {.op = COORD_OP_TXN};
+    for (uint64_t i = 0; i < out->result->failed && coord_txn_op_next(&cursor, &q) == 1; i++) {
+    }
+    const char *path = path_of(a, q.path, out->request->prefix_bytes);
+    char text[COORD_PATH_MAX + 160];
+    if (path == NULL) {
+        return NULL;
+    }
+    int n = snprintf(text, sizeof(text), "operation %" PRIu64 " of %" PRIu32 " (%s %s): %s",
+                     out->result->failed, ops->count, coord_op_name(q.op), path, out->text);
+    assert(n > 0 && (size_t)n < sizeof(text));
+    return coord__arena_copy(a, text, (size_t)n);
+}
+
+/* --- replies ----------------------------------------------------------------------------------- */
+
+static void usage_of(const struct coord_usage *from, struct coord_reply *reply)
+{
+    reply->has_usage = true;
+    reply->usage.nodes = from->nodes;
+    reply->usage.bytes = from->bytes;
+    reply->usage.quota_nodes = from->quota_nodes;
+    reply->usage.quota_bytes = from->quota_bytes;
+}
+
 /* What the operation answers beside the receipt. Return: false when memory is out. */
 static bool result_of(const struct coord__out *out, struct coord__arena *a,
                       struct coord_reply *reply)
@@ -210,12 +302,25 @@ static bool result_of(const struct coord__out *out, struct coord__arena *a,
         reply->revision = res->stat.create_revision;
         break;
     case COORD_OP_SET:
+    case COORD_OP_INCREMENT:
         reply->revision = res->stat.modify_revision;
+        reply->value = res->value;
+        break;
+    case COORD_OP_RENAME:
+        reply->path = path_of(a, out->request->q.to, out->request->prefix_bytes);
+        reply->revision = res->stat.create_revision;
         break;
     case COORD_OP_DELETE:
     case COORD_OP_SYNC:
         reply->revision = res->revision;
+        reply->count = res->count;
         return true;
+    case COORD_OP_QUOTA:
+    case COORD_OP_USAGE:
+        usage_of(&res->usage, reply);
+        return true;
+    case COORD_OP_TXN:
+        return txn_of(out, a, reply);
     case COORD_OP_EXISTS:
         reply->exists = res->exists;
         return true;
@@ -231,6 +336,7 @@ static bool result_of(const struct coord__out *out, struct coord__arena *a,
     reply->has_stat = true;
     stat_of(&res->stat, &reply->stat);
     reply->more = res->more;
+    reply->count = res->count;
     return reply->path != NULL && data_of(a, res->data, &reply->data, &reply->data_bytes) &&
            entries_of(res, a, reply);
 }
@@ -239,6 +345,9 @@ static bool result_of(const struct coord__out *out, struct coord__arena *a,
 static const char *error_text(const struct coord__out *out, struct coord__arena *a)
 {
     const struct coord_result *res = out->result;
+    if (out->request->decided) {
+        return txn_error_text(out, a);
+    }
     if (res != NULL && res->error == out->error && res->text.len > 0) {
         return text_of(a, res->text);
     }
@@ -278,7 +387,8 @@ struct coord_reply *coord__convert_reply(const struct coord__out *out, struct co
     if (whole && out->no_quorum != NULL) {
         whole = no_quorum_of(out->no_quorum, a, reply);
     }
-    if (whole && out->error == 0 && out->result != NULL && out->result->error == 0) {
+    bool answered = out->error == 0 || r->decided;
+    if (whole && answered && out->result != NULL && out->result->error == 0) {
         whole = result_of(out, a, reply);
     }
     return whole ? reply : NULL;

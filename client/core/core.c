@@ -113,12 +113,10 @@ int coord__core_submit(struct coord__core *k, struct coord__request *r, uint32_t
                        uint64_t now)
 {
     assert(r->role == COORD__USER && r->id == 0);
-    bool session_op = r->q.op == COORD_OP_SESSION_OPEN ||
-                      (r->q.op == COORD_OP_CREATE && (r->q.flags & COORD_F_EPHEMERAL) != 0);
     if (k->closed) {
         return COORD_ECLOSED;
     }
-    if (k->o.policy == COORD_SESSIONS_OFF && session_op) {
+    if (k->o.policy == COORD_SESSIONS_OFF && coord__request_owns(r)) {
         return COORD_ENOSESSION;
     }
     if (k->requests >= COORD_REQUESTS_MAX ||

@@ -100,7 +100,13 @@ static enum verdict judge(struct coord__core *k, const struct coord__request *r)
 static void send_waiting(struct coord__core *k, struct coord__request *r)
 {
     coord__list_remove(&r->link);
-    int err = coord__send(k, r);
+    int err = coord__request_check(r, &k->limits);
+    if (err < 0) {
+        assert(r->role == COORD__USER);
+        coord__complete(k, r, err, r->note);
+        return;
+    }
+    err = coord__send(k, r);
     if (err == 0) {
         k->link.barrier = r->role == COORD__USER && r->q.op == COORD_OP_SESSION_CLOSE;
         return;

@@ -8,6 +8,7 @@
  *   ESHUTDOWN, EMOVED                 tried again on another connection, in its time
  *   EEXPIRED, ENOSESSION of a write   the session is over: completed with EEXPIRED
  *   any other                         completed
+ *   0 of a transaction that failed    completed with the error of its operation that failed
  *
  * Bytes that are not well formed break the link; the requests on it are tried again, at most
  * COORD__BAD_STREAMS_MAX times, and then fail with EPROTO, as does at once the one whose own answer
@@ -155,7 +156,7 @@ static bool user_reply(struct coord__core *k, struct coord__request *r,
                        const struct coord_result *res, struct coord__out *out)
 {
     struct answered was = {r->q.op, r->write, r->first_sent};
-    int error = res->error;
+    int error = coord__request_verdict(r, res);
     if (r->zombie) {
         coord__outcome_late(k, r->id, coord__request_outcome(r, error));
         coord__drop(k, r);
@@ -163,6 +164,12 @@ static bool user_reply(struct coord__core *k, struct coord__request *r,
         return false;
     }
     k->seen = res->receipt.revision > k->seen ? res->receipt.revision : k->seen;
+    if (r->decided) {
+        k->link.good = true;
+        answer(k, r, error, res, out);
+        session_effects(k, &was, res);
+        return true;
+    }
     if (error == COORD_ENOQUORUM || error == COORD_EINDOUBT) {
         note_refusal(k, r, res);
         if (may_move(k, r)) {

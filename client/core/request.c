@@ -7,8 +7,13 @@
 #include "client/core/request.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include "client/core/mem.h"
+
+/* Room behind a transaction for the line that says why it was not sent. */
+#define NOTE_BYTES 160u
 
 /* Copy *b to at and point it there. Return: behind the copy. */
 static uint8_t *take_bytes(struct coord_bytes *b, uint8_t *at)
@@ -25,8 +30,10 @@ static uint8_t *take_bytes(struct coord_bytes *b, uint8_t *at)
 
 struct coord__request *coord__request_create(enum coord__role role, const struct coord_request *q)
 {
-    size_t bytes =
-        (size_t)q->path.len + 1 + q->data.len + q->after.len + q->client.len + q->secret.len;
+    size_t note = q->op == COORD_OP_TXN ? NOTE_BYTES : 0;
+    size_t bytes = (size_t)q->path.len + 1 + q->data.len + q->after.len + q->client.len +
+                   q->secret.len + q->to.len + q->ifs.raw.len + q->thens.raw.len +
+                   q->elses.raw.len + note;
     struct coord__request *r = coord__alloc(sizeof(*r) + bytes);
     if (r == NULL) {
         return NULL;
@@ -45,7 +52,13 @@ struct coord__request *coord__request_create(enum coord__role role, const struct
     at = take_bytes(&r->q.after, at);
     at = take_bytes(&r->q.client, at);
     at = take_bytes(&r->q.secret, at);
-    assert(at <= r->storage + bytes);
+    at = take_bytes(&r->q.to, at);
+    at = take_bytes(&r->q.ifs.raw, at);
+    at = take_bytes(&r->q.thens.raw, at);
+    at = take_bytes(&r->q.elses.raw, at);
+    r->note = (char *)at;
+    r->note_bytes = note;
+    assert(at + note <= r->storage + bytes);
     return r;
 }
 
@@ -62,12 +75,79 @@ bool coord__request_needs_session(const struct coord__request *r)
     return r->role == COORD__USER && r->write;
 }
 
+/* Does one of the operations make an ephemeral node? */
+static bool makes_ephemeral(const struct coord_items *ops)
+{
+    struct coord_bytes cursor = ops->raw;
+    struct coord_request q;
+    while (coord_txn_op_next(&cursor, &q) == 1) {
+        if (q.op == COORD_OP_CREATE && (q.flags & COORD_F_EPHEMERAL) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool coord__request_owns(const struct coord__request *r)
+{
+    switch (r->q.op) {
+    case COORD_OP_SESSION_OPEN:
+        return true;
+    case COORD_OP_CREATE:
+        return (r->q.flags & COORD_F_EPHEMERAL) != 0;
+    case COORD_OP_TXN:
+        return makes_ephemeral(&r->q.thens) || makes_ephemeral(&r->q.elses);
+    default:
+        return false;
+    }
+}
+
+int coord__request_check(struct coord__request *r, const struct coord_limits *limits)
+{
+    const struct {
+        const char *what;
+        uint32_t count;
+    } lists[] = {{"conditions", r->q.ifs.count},
+                 {"operations in its then", r->q.thens.count},
+                 {"operations in its else", r->q.elses.count}};
+    if (r->q.op != COORD_OP_TXN) {
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        if (lists[i].count > limits->txn_operations) {
+            (void)snprintf(r->note, r->note_bytes,
+                           "a limit is reached: the transaction has %" PRIu32
+                           " %s, the server takes %" PRIu64,
+                           lists[i].count, lists[i].what, limits->txn_operations);
+            return COORD_ELIMIT;
+        }
+    }
+    return 0;
+}
+
+int coord__request_verdict(struct coord__request *r, const struct coord_result *res)
+{
+    struct coord_bytes cursor = res->results.raw;
+    struct coord_result one;
+    enum coord_op op;
+    r->decided = r->q.op == COORD_OP_TXN && res->error == 0;
+    if (!r->decided || res->failed == 0) {
+        return res->error;
+    }
+    for (uint64_t number = 1; coord_txn_result_next(&cursor, &op, &one) == 1; number++) {
+        if (number == res->failed && one.error != 0) {
+            return one.error;
+        }
+    }
+    return COORD_EPROTO;
+}
+
 enum coord_outcome coord__request_outcome(const struct coord__request *r, int error)
 {
     if (error == 0) {
         return COORD_OUTCOME_DONE;
     }
-    if (coord_errclass(error) == COORD_FAILED) {
+    if (r->decided || coord_errclass(error) == COORD_FAILED) {
         return COORD_OUTCOME_FAILED;
     }
     if (!r->write || (!r->unsure && r->first_sent == 0)) {

@@ -43,6 +43,7 @@ struct coord__request {
     bool flying;    /* in core->flying */
     bool fail_fast; /* ECONNECT once every server failed */
     bool numbered;  /* number is valid */
+    bool decided;   /* a TXN that the servers decided on, also if an operation of it failed */
     uint32_t bad_streams;
     uint32_t refused; /* servers that answered ENOQUORUM or EINDOUBT, one bit each */
     uint32_t failed;  /* servers that could not be reached */
@@ -65,6 +66,9 @@ struct coord__request {
     size_t prefix_bytes; /* in front of q.path that the user does not see */
     void *waiter;        /* of a blocking call, NULL none */
 
+    char *note; /* of a TXN: room in storage for the text of an error */
+    size_t note_bytes;
+
     uint8_t storage[];
 };
 
@@ -76,6 +80,17 @@ void coord__request_free(struct coord__request *r);
 
 /* Does it need the session of the handle to be attached (policy not OFF)? */
 bool coord__request_needs_session(const struct coord__request *r);
+
+/* Is it of no use without a session: does it open one, or make an ephemeral node? */
+bool coord__request_owns(const struct coord__request *r);
+
+/* Is it within the limits of the server it is to be sent to? Return: 0, or COORD_ELIMIT with the words
+ * in r->note. */
+int coord__request_check(struct coord__request *r, const struct coord_limits *limits);
+
+/* The error that res means for r: that of the answer, or of a transaction that of the operation that
+ * failed in it (COORD_EPROTO when the answer does not hold it). Notes in r whether it was decided. */
+int coord__request_verdict(struct coord__request *r, const struct coord_result *res);
 
 /* What the class of error says about r, given what is known of earlier copies. */
 enum coord_outcome coord__request_outcome(const struct coord__request *r, int error);

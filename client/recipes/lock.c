@@ -153,3 +153,8 @@ int coord_lock_path(const struct coord_lock *lock, char *path, size_t bytes)
 {
     return lock == NULL ? COORD_EINVAL : coord__place_path(&lock->place, path, bytes);
 }
+
+int coord_lock_guard(const struct coord_lock *lock, struct coord_txn *t)
+{
+    return lock == NULL ? COORD_EINVAL : coord__place_guard(&lock->place, t);
+}

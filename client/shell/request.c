@@ -15,7 +15,7 @@
 #define CALL_TIMEOUT_MS_MAX 3600000u
 #define ALL_CREATE_FLAGS \
     (COORD_EPHEMERAL | COORD_SEQUENTIAL | COORD_PARENTS | COORD_CONTAINER | COORD_TTL)
-#define ALL_LIST_FLAGS (COORD_WITH_STATS | COORD_WITH_DATA | COORD_RECURSIVE)
+#define ALL_LIST_FLAGS (COORD_WITH_STATS | COORD_WITH_DATA | COORD_RECURSIVE | COORD_COUNT_ONLY)
 #define ALL_CONDITIONS (COORD_IF_VERSION | COORD_IF_MODIFIED | COORD_IF_CREATED)
 
 static const struct coord_call defaults;
@@ -40,31 +40,40 @@ void coord__make_plain(enum coord_op op, struct coord__submission *ret_s)
     ret_s->q.expect_version = COORD_VERSION_ANY;
 }
 
-int coord__make_path(struct coord *c, const char *path, struct coord__submission *s)
+int coord__join_path(char out[COORD_PATH_MAX + 1], size_t prefix_bytes, const char *path,
+                     struct coord_bytes *ret_path)
 {
-    if (c == NULL || path == NULL) {
+    if (path == NULL) {
         return COORD_EINVAL;
     }
     size_t len = strlen(path);
-    if (path[0] != '/' || len > COORD_PATH_MAX - c->prefix_bytes) {
+    if (path[0] != '/' || len > COORD_PATH_MAX - prefix_bytes) {
         return COORD_EBADPATH;
     }
-    if (len == 1 && c->prefix_bytes > 0) {
+    if (len == 1 && prefix_bytes > 0) {
         len = 0; /* "/" is the prefix itself */
     }
-    memcpy(s->path, c->prefix, c->prefix_bytes);
-    memcpy(s->path + c->prefix_bytes, path, len);
-    len += c->prefix_bytes;
-    s->path[len] = 0;
-    if (coord_path_check(s->path, len, NULL, 0) < 0) {
+    memcpy(out + prefix_bytes, path, len);
+    len += prefix_bytes;
+    out[len] = 0;
+    if (coord_path_check(out, len, NULL, 0) < 0) {
         return COORD_EBADPATH;
     }
-    s->q.path.data = (const uint8_t *)s->path;
-    s->q.path.len = (uint32_t)len;
+    ret_path->data = (const uint8_t *)out;
+    ret_path->len = (uint32_t)len;
     return 0;
 }
 
-static int set_data(const void *data, size_t data_bytes, struct coord__submission *s)
+int coord__make_path(struct coord *c, const char *path, struct coord__submission *s)
+{
+    if (c == NULL) {
+        return COORD_EINVAL;
+    }
+    memcpy(s->path, c->prefix, c->prefix_bytes);
+    return coord__join_path(s->path, c->prefix_bytes, path, &s->q.path);
+}
+
+int coord__set_data(const void *data, size_t data_bytes, struct coord_bytes *ret_data)
 {
     if (data == NULL && data_bytes > 0) {
         return COORD_EINVAL;
@@ -72,13 +81,21 @@ static int set_data(const void *data, size_t data_bytes, struct coord__submissio
     if (data_bytes > COORD__PENDING_BYTES_MAX) {
         return COORD_ETOOBIG;
     }
-    s->q.data.data = data;
-    s->q.data.len = (uint32_t)data_bytes;
+    ret_data->data = data;
+    ret_data->len = (uint32_t)data_bytes;
     return 0;
 }
 
-static int set_conditions(const struct coord_call *call, struct coord__submission *s)
+int coord__set_create(const struct coord_call *call, struct coord_request *q)
 {
+    q->flags = call_of(call)->flags;
+    q->ttl_ms = call_of(call)->ttl_ms;
+    return (q->flags & ~(uint32_t)ALL_CREATE_FLAGS) != 0 ? COORD_EINVAL : 0;
+}
+
+int coord__set_conditions(const struct coord_call *how, struct coord_request *q)
+{
+    const struct coord_call *call = call_of(how);
     if ((call->conditions & ~(uint32_t)ALL_CONDITIONS) != 0) {
         return COORD_EINVAL;
     }
@@ -86,17 +103,17 @@ static int set_conditions(const struct coord_call *call, struct coord__submissio
         if (call->version > INT64_MAX) {
             return COORD_EINVAL;
         }
-        s->q.expect_version = (int64_t)call->version;
+        q->expect_version = (int64_t)call->version;
     }
     /* 0 means any in the protocol, and is the revision of nothing. */
     if ((call->conditions & COORD_IF_MODIFIED) != 0) {
-        s->q.expect_modified = call->modified;
+        q->expect_modified = call->modified;
         if (call->modified == 0) {
             return COORD_EINVAL;
         }
     }
     if ((call->conditions & COORD_IF_CREATED) != 0) {
-        s->q.expect_created = call->created;
+        q->expect_created = call->created;
         if (call->created == 0) {
             return COORD_EINVAL;
         }
@@ -104,17 +121,25 @@ static int set_conditions(const struct coord_call *call, struct coord__submissio
     return 0;
 }
 
+int coord__set_delete(const struct coord_call *call, struct coord_request *q)
+{
+    uint32_t flags = call_of(call)->flags;
+    if ((flags & ~(uint32_t)COORD_RECURSIVE) != 0) {
+        return COORD_EINVAL;
+    }
+    q->flags = flags != 0 ? COORD_DELETE_RECURSIVE : 0;
+    return coord__set_conditions(call, q);
+}
+
 int coord__make_create(struct coord *c, const char *path, const void *data, size_t data_bytes,
                        const struct coord_call *call, struct coord__submission *ret_s)
 {
     coord__make_plain(COORD_OP_CREATE, ret_s);
-    ret_s->q.flags = call_of(call)->flags;
-    ret_s->q.ttl_ms = call_of(call)->ttl_ms;
     int err = coord__make_path(c, path, ret_s);
-    if (err == 0 && (ret_s->q.flags & ~(uint32_t)ALL_CREATE_FLAGS) != 0) {
-        err = COORD_EINVAL;
+    if (err == 0) {
+        err = coord__set_create(call, &ret_s->q);
     }
-    return err < 0 ? err : set_data(data, data_bytes, ret_s);
+    return err < 0 ? err : coord__set_data(data, data_bytes, &ret_s->q.data);
 }
 
 int coord__make_set(struct coord *c, const char *path, const void *data, size_t data_bytes,
@@ -123,9 +148,9 @@ int coord__make_set(struct coord *c, const char *path, const void *data, size_t 
     coord__make_plain(COORD_OP_SET, ret_s);
     int err = coord__make_path(c, path, ret_s);
     if (err == 0) {
-        err = set_conditions(call_of(call), ret_s);
+        err = coord__set_conditions(call, &ret_s->q);
     }
-    return err < 0 ? err : set_data(data, data_bytes, ret_s);
+    return err < 0 ? err : coord__set_data(data, data_bytes, &ret_s->q.data);
 }
 
 int coord__make_delete(struct coord *c, const char *path, const struct coord_call *call,
@@ -133,7 +158,38 @@ int coord__make_delete(struct coord *c, const char *path, const struct coord_cal
 {
     coord__make_plain(COORD_OP_DELETE, ret_s);
     int err = coord__make_path(c, path, ret_s);
-    return err < 0 ? err : set_conditions(call_of(call), ret_s);
+    return err < 0 ? err : coord__set_delete(call, &ret_s->q);
+}
+
+int coord__make_increment(struct coord *c, const char *path, int64_t delta,
+                          const struct coord_call *call, struct coord__submission *ret_s)
+{
+    coord__make_plain(COORD_OP_INCREMENT, ret_s);
+    ret_s->q.delta = delta;
+    int err = coord__make_path(c, path, ret_s);
+    return err < 0 ? err : coord__set_conditions(call, &ret_s->q);
+}
+
+int coord__make_rename(struct coord *c, const char *path, const char *to,
+                       const struct coord_call *call, struct coord__submission *ret_s)
+{
+    coord__make_plain(COORD_OP_RENAME, ret_s);
+    int err = coord__make_path(c, path, ret_s);
+    if (err < 0) {
+        return err;
+    }
+    memcpy(ret_s->to, c->prefix, c->prefix_bytes);
+    err = coord__join_path(ret_s->to, c->prefix_bytes, to, &ret_s->q.to);
+    return err < 0 ? err : coord__set_conditions(call, &ret_s->q);
+}
+
+int coord__make_quota(struct coord *c, const char *path, uint64_t nodes, uint64_t bytes,
+                      struct coord__submission *ret_s)
+{
+    coord__make_plain(COORD_OP_QUOTA, ret_s);
+    ret_s->q.quota_nodes = nodes;
+    ret_s->q.quota_bytes = bytes;
+    return coord__make_path(c, path, ret_s);
 }
 
 static int set_level(const struct coord *c, const struct coord_call *call,
@@ -224,7 +280,7 @@ int coord__submit_locked(struct coord *c, const struct coord__submission *s,
 
 /* --- the asynchronous calls ------------------------------------------------------------------- */
 
-static int submit(struct coord *c, const struct coord__submission *s, const struct coord_call *call,
+int coord__submit(struct coord *c, const struct coord__submission *s, const struct coord_call *call,
                   coord_reply_cb cb, void *arg)
 {
     int err = coord__handle_enter(c);
@@ -244,7 +300,7 @@ int coord_create(struct coord *c, const char *path, const void *data, size_t dat
 {
     struct coord__submission s;
     int err = coord__make_create(c, path, data, data_bytes, call, &s);
-    return err < 0 ? err : submit(c, &s, call, cb, arg);
+    return err < 0 ? err : coord__submit(c, &s, call, cb, arg);
 }
 
 int coord_set(struct coord *c, const char *path, const void *data, size_t data_bytes,
@@ -252,7 +308,7 @@ int coord_set(struct coord *c, const char *path, const void *data, size_t data_b
 {
     struct coord__submission s;
     int err = coord__make_set(c, path, data, data_bytes, call, &s);
-    return err < 0 ? err : submit(c, &s, call, cb, arg);
+    return err < 0 ? err : coord__submit(c, &s, call, cb, arg);
 }
 
 int coord_delete(struct coord *c, const char *path, const struct coord_call *call,
@@ -260,7 +316,31 @@ int coord_delete(struct coord *c, const char *path, const struct coord_call *cal
 {
     struct coord__submission s;
     int err = coord__make_delete(c, path, call, &s);
-    return err < 0 ? err : submit(c, &s, call, cb, arg);
+    return err < 0 ? err : coord__submit(c, &s, call, cb, arg);
+}
+
+int coord_increment(struct coord *c, const char *path, int64_t delta, const struct coord_call *call,
+                    coord_reply_cb cb, void *arg)
+{
+    struct coord__submission s;
+    int err = coord__make_increment(c, path, delta, call, &s);
+    return err < 0 ? err : coord__submit(c, &s, call, cb, arg);
+}
+
+int coord_rename(struct coord *c, const char *path, const char *to, const struct coord_call *call,
+                 coord_reply_cb cb, void *arg)
+{
+    struct coord__submission s;
+    int err = coord__make_rename(c, path, to, call, &s);
+    return err < 0 ? err : coord__submit(c, &s, call, cb, arg);
+}
+
+int coord_quota(struct coord *c, const char *path, uint64_t nodes, uint64_t bytes,
+                const struct coord_call *call, coord_reply_cb cb, void *arg)
+{
+    struct coord__submission s;
+    int err = coord__make_quota(c, path, nodes, bytes, &s);
+    return err < 0 ? err : coord__submit(c, &s, call, cb, arg);
 }
 
 static int read_async(struct coord *c, enum coord_op op, const char *path,
@@ -268,7 +348,7 @@ static int read_async(struct coord *c, enum coord_op op, const char *path,
 {
     struct coord__submission s;
     int err = coord__make_read(c, op, path, call, &s);
-    return err < 0 ? err : submit(c, &s, call, cb, arg);
+    return err < 0 ? err : coord__submit(c, &s, call, cb, arg);
 }
 
 int coord_get(struct coord *c, const char *path, const struct coord_call *call, coord_reply_cb cb,
@@ -295,12 +375,18 @@ int coord_list(struct coord *c, const char *path, const struct coord_call *call,
     return read_async(c, COORD_OP_LIST, path, call, cb, arg);
 }
 
+int coord_usage(struct coord *c, const char *path, const struct coord_call *call, coord_reply_cb cb,
+                void *arg)
+{
+    return read_async(c, COORD_OP_USAGE, path, call, cb, arg);
+}
+
 static int plain_async(struct coord *c, enum coord_op op, const struct coord_call *call,
                        coord_reply_cb cb, void *arg)
 {
     struct coord__submission s;
     coord__make_plain(op, &s);
-    return submit(c, &s, call, cb, arg);
+    return coord__submit(c, &s, call, cb, arg);
 }
 
 int coord_sync(struct coord *c, const struct coord_call *call, coord_reply_cb cb, void *arg)
@@ -329,7 +415,7 @@ int coord_partition(struct coord *c, const uint32_t *members, uint32_t count,
 {
     struct coord__submission s;
     int err = coord__make_partition(members, count, &s);
-    return err < 0 ? err : submit(c, &s, call, cb, arg);
+    return err < 0 ? err : coord__submit(c, &s, call, cb, arg);
 }
 
 enum coord_outcome coord_outcome(struct coord *c, uint64_t request)

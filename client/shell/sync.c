@@ -179,8 +179,7 @@ void coord__waiter_watch(struct coord *c, coord_watch_id watch, enum coord_watch
     }
 }
 
-/* Make the request s and wait for its end. */
-static int ask(struct coord *c, struct coord__submission *s, const struct coord_call *call,
+int coord__ask(struct coord *c, const struct coord__submission *s, const struct coord_call *call,
                struct coord_reply **ret_reply)
 {
     struct coord__waiter w = {.keep = ret_reply != NULL};
@@ -213,7 +212,7 @@ int coord_create_sync(struct coord *c, const char *path, const void *data, size_
 {
     struct coord__submission s;
     int err = coord__make_create(c, path, data, data_bytes, call, &s);
-    return err < 0 ? coord__no_reply(err, ret_reply) : ask(c, &s, call, ret_reply);
+    return err < 0 ? coord__no_reply(err, ret_reply) : coord__ask(c, &s, call, ret_reply);
 }
 
 int coord_set_sync(struct coord *c, const char *path, const void *data, size_t data_bytes,
@@ -221,7 +220,7 @@ int coord_set_sync(struct coord *c, const char *path, const void *data, size_t d
 {
     struct coord__submission s;
     int err = coord__make_set(c, path, data, data_bytes, call, &s);
-    return err < 0 ? coord__no_reply(err, ret_reply) : ask(c, &s, call, ret_reply);
+    return err < 0 ? coord__no_reply(err, ret_reply) : coord__ask(c, &s, call, ret_reply);
 }
 
 int coord_delete_sync(struct coord *c, const char *path, const struct coord_call *call,
@@ -229,7 +228,31 @@ int coord_delete_sync(struct coord *c, const char *path, const struct coord_call
 {
     struct coord__submission s;
     int err = coord__make_delete(c, path, call, &s);
-    return err < 0 ? coord__no_reply(err, ret_reply) : ask(c, &s, call, ret_reply);
+    return err < 0 ? coord__no_reply(err, ret_reply) : coord__ask(c, &s, call, ret_reply);
+}
+
+int coord_increment_sync(struct coord *c, const char *path, int64_t delta,
+                         const struct coord_call *call, struct coord_reply **ret_reply)
+{
+    struct coord__submission s;
+    int err = coord__make_increment(c, path, delta, call, &s);
+    return err < 0 ? coord__no_reply(err, ret_reply) : coord__ask(c, &s, call, ret_reply);
+}
+
+int coord_rename_sync(struct coord *c, const char *path, const char *to,
+                      const struct coord_call *call, struct coord_reply **ret_reply)
+{
+    struct coord__submission s;
+    int err = coord__make_rename(c, path, to, call, &s);
+    return err < 0 ? coord__no_reply(err, ret_reply) : coord__ask(c, &s, call, ret_reply);
+}
+
+int coord_quota_sync(struct coord *c, const char *path, uint64_t nodes, uint64_t bytes,
+                     const struct coord_call *call, struct coord_reply **ret_reply)
+{
+    struct coord__submission s;
+    int err = coord__make_quota(c, path, nodes, bytes, &s);
+    return err < 0 ? coord__no_reply(err, ret_reply) : coord__ask(c, &s, call, ret_reply);
 }
 
 static int read_sync(struct coord *c, enum coord_op op, const char *path,
@@ -237,7 +260,7 @@ static int read_sync(struct coord *c, enum coord_op op, const char *path,
 {
     struct coord__submission s;
     int err = coord__make_read(c, op, path, call, &s);
-    return err < 0 ? coord__no_reply(err, ret_reply) : ask(c, &s, call, ret_reply);
+    return err < 0 ? coord__no_reply(err, ret_reply) : coord__ask(c, &s, call, ret_reply);
 }
 
 int coord_get_sync(struct coord *c, const char *path, const struct coord_call *call,
@@ -258,6 +281,12 @@ int coord_list_sync(struct coord *c, const char *path, const struct coord_call *
     return read_sync(c, COORD_OP_LIST, path, call, ret_reply);
 }
 
+int coord_usage_sync(struct coord *c, const char *path, const struct coord_call *call,
+                     struct coord_reply **ret_reply)
+{
+    return read_sync(c, COORD_OP_USAGE, path, call, ret_reply);
+}
+
 int coord_exists_sync(struct coord *c, const char *path, const struct coord_call *call,
                       bool *ret_exists)
 {
@@ -275,7 +304,7 @@ static int plain_sync(struct coord *c, enum coord_op op, const struct coord_call
 {
     struct coord__submission s;
     coord__make_plain(op, &s);
-    return ask(c, &s, call, ret_reply);
+    return coord__ask(c, &s, call, ret_reply);
 }
 
 int coord_sync_sync(struct coord *c, const struct coord_call *call, struct coord_reply **ret_reply)
@@ -304,5 +333,5 @@ int coord_partition_sync(struct coord *c, const uint32_t *members, uint32_t coun
 {
     struct coord__submission s;
     int err = coord__make_partition(members, count, &s);
-    return err < 0 ? coord__no_reply(err, ret_reply) : ask(c, &s, call, ret_reply);
+    return err < 0 ? coord__no_reply(err, ret_reply) : coord__ask(c, &s, call, ret_reply);
 }

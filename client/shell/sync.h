@@ -5,7 +5,7 @@
 #ifndef COORD_CLIENT_SHELL_SYNC_H
 #define COORD_CLIENT_SHELL_SYNC_H
 
-#include "client/shell/handle.h"
+#include "client/shell/request.h"
 
 /* Begin to wait: locks. Errors: as coord__handle_enter, and COORD_EDEADLK, COORD_ECLOSED. */
 int coord__wait_enter(struct coord *c);
@@ -22,6 +22,11 @@ int coord__wait_check(struct coord *c);
 /* Wait until coord__wait_signal is called, from a callback, for w. */
 void coord__wait_for(struct coord *c, struct coord__waiter *w);
 void coord__wait_signal(struct coord *c, struct coord__waiter *w, int error);
+
+/* Make the request s and wait for its end. ret_reply: NULL, or always written (NULL: there is none).
+ * Return: the error of the request. */
+int coord__ask(struct coord *c, const struct coord__submission *s, const struct coord_call *call,
+               struct coord_reply **ret_reply);
 
 /* Called by the loop. */
 void coord__waiter_reply(struct coord *c, struct coord__waiter *w, const struct coord__out *out);

@@ -76,7 +76,8 @@ static void describe_asked(const struct verify_history *h, const struct verify_a
                                         "get",         "exists",
                                         "stat",        "list",
                                         "sync",        "close of the session",
-                                        "transaction", "may go by itself:"};
+                                        "transaction", "increment",
+                                        "rename",      "may go by itself:"};
     verify_text_add(t, "%s", words[a->kind]);
     if (a->kind == VERIFY_CREATE) {
         describe_create_flags(a->flags, t);
@@ -87,6 +88,13 @@ static void describe_asked(const struct verify_history *h, const struct verify_a
     if (a->kind == VERIFY_CREATE || a->kind == VERIFY_SET) {
         verify_text_add(t, " ");
         describe_value(h, a->value, t);
+    }
+    if (a->kind == VERIFY_INCREMENT) {
+        verify_text_add(t, " by %" PRId64, a->delta);
+    } else if (a->kind == VERIFY_RENAME) {
+        verify_text_add(t, " to %s", h->paths[a->made].text);
+    } else if (a->kind == VERIFY_DELETE && (a->flags & COORD_RECURSIVE) != 0) {
+        verify_text_add(t, " and all below");
     }
     describe_conditions(a, t);
 }
@@ -113,6 +121,7 @@ static void describe_answer(const struct verify_history *h, const struct verify_
     }
     switch (a->kind) {
     case VERIFY_GET:
+    case VERIFY_INCREMENT:
         describe_value(h, a->got, t);
         break;
     case VERIFY_EXISTS:
@@ -281,7 +290,7 @@ static bool was_written(const struct verify_history *h, uint32_t path, uint32_t 
         const struct verify_op *op = &h->ops[i];
         const struct verify_action *a = &op->act;
         bool here = (a->made != VERIFY_NOWHERE ? a->made : a->path) == path || a->path == path;
-        if (a->kind == VERIFY_TXN) {
+        if (a->kind == VERIFY_TXN || a->kind == VERIFY_INCREMENT || a->kind == VERIFY_RENAME) {
             return true; /* not looked into */
         }
         if ((a->kind == VERIFY_SET || a->kind == VERIFY_CREATE) && here && a->value == value &&

@@ -43,6 +43,8 @@ enum verify_kind {
     VERIFY_SYNC,
     VERIFY_CLOSE, /* of the session */
     VERIFY_TXN,
+    VERIFY_INCREMENT,
+    VERIFY_RENAME,
     VERIFY_VANISH /* made up by a check: an ephemeral, container or ttl node that went by itself */
 };
 
@@ -70,8 +72,9 @@ struct verify_entry {
 struct verify_action {
     enum verify_kind kind;
     uint32_t path;
-    uint32_t value;      /* CREATE, SET */
-    uint32_t flags;      /* enum coord_create_flags, enum coord_list_flags */
+    uint32_t value;      /* CREATE, SET; INCREMENT: before it, when that is known */
+    int64_t delta;       /* INCREMENT */
+    uint32_t flags;      /* enum coord_create_flags, enum coord_list_flags (LIST, DELETE) */
     uint32_t conditions; /* set of enum coord_condition */
     uint64_t version;
     uint64_t modified;
@@ -80,8 +83,9 @@ struct verify_action {
 
     /* What was answered; meaningful when the operation's answer is known. */
     int error;
-    uint32_t made;     /* CREATE: the path as created; VERIFY_NOWHERE when not known */
-    uint32_t got;      /* GET */
+    uint32_t made; /* CREATE: the path as created; VERIFY_NOWHERE when not known. RENAME: the new
+                          path, asked for */
+    uint32_t got;  /* GET; INCREMENT: after it */
     bool has_sequence; /* CREATE */
     bool has_stat;
     bool exists; /* EXISTS */
@@ -100,7 +104,8 @@ enum verify_condition_kind {
     VERIFY_IF_CREATED,
     VERIFY_IF_VALUE,
     VERIFY_IF_CHILDREN,
-    VERIFY_IF_OWNER
+    VERIFY_IF_OWNER,
+    VERIFY_IF_HELD
 };
 
 struct verify_condition {

@@ -159,7 +159,9 @@ int verify_history_finish(struct verify_history *h, uint64_t skew_ns, char *why,
         to_wall_clock(h, skew_ns);
     }
     cut(h);
-    qsort(h->ops, h->ops_count, sizeof(*h->ops), by_call);
+    if (h->ops_count > 0) {
+        qsort(h->ops, h->ops_count, sizeof(*h->ops), by_call);
+    }
     coord__free(h->by_request.slots); /* its numbers are those before sorting */
     h->by_request = (struct verify_table){NULL, 0, 0};
     h->origin = h->ops_count > 0 ? h->ops[0].called : 0;

@@ -56,6 +56,7 @@ struct verify_planner {
     uint32_t owned_count, owned_cap;
     struct session_use *uses;
     uint32_t uses_count, uses_cap;
+    bool renames; /* something was moved */
     bool out_of_memory;
 };
 
@@ -97,11 +98,35 @@ static void note_create(struct verify_planner *w, const struct verify_action *a,
     }
 }
 
+/* Everything at and below path goes, or comes, as one. */
+static void note_subtree(struct verify_planner *w, uint32_t path, bool goes)
+{
+    const struct verify_history *h = w->plan->h;
+    for (uint32_t p = 0; p < h->paths_count; p++) {
+        if (verify_path_within(h, p, path)) {
+            w->goes[p] |= goes;
+            w->changes[p]++;
+        }
+    }
+    if (path != 0) {
+        w->changes[parent_of(w, path)]++;
+    }
+}
+
 static void note_action(struct verify_planner *w, const struct verify_action *a, bool answered)
 {
     bool done = !answered || a->error == 0;
     if (a->kind == VERIFY_CREATE) {
         note_create(w, a, answered);
+    } else if (a->kind == VERIFY_RENAME && done) {
+        w->renames = true;
+        note_subtree(w, a->path, true);
+        note_subtree(w, a->made, false);
+    } else if (a->kind == VERIFY_DELETE && (a->flags & COORD_RECURSIVE) != 0) {
+        w->deletes[a->path] += answered && a->error == 0;
+        if (done) {
+            note_subtree(w, a->path, true);
+        }
     } else if (a->kind == VERIFY_DELETE) {
         w->shown[a->path] |= done || a->error == COORD_ENOTEMPTY;
         w->goes[a->path] |= done;
@@ -134,7 +159,8 @@ static uint32_t leader(struct verify_planner *w, uint32_t object)
 static void touch(struct verify_planner *w, uint32_t object)
 {
     uint32_t path = PATH_OF(object);
-    if (!in_scope(w, path) || (IS_KIDS(object) && (w->changes[path] == 0 || w->shown[path] == 0))) {
+    if (path >= w->plan->h->paths_count || !in_scope(w, path) || /* "/" has no parent */
+        (IS_KIDS(object) && (w->changes[path] == 0 || w->shown[path] == 0))) {
         return;
     }
     if (!verify_room((void **)&w->touched, w->touched_count, &w->touched_cap,
@@ -195,6 +221,20 @@ static void touch_list(struct verify_planner *w, const struct verify_action *a)
     }
 }
 
+static void touch_subtree(struct verify_planner *w, uint32_t path)
+{
+    const struct verify_history *h = w->plan->h;
+    for (uint32_t p = 0; p < h->paths_count; p++) {
+        if (verify_path_within(h, p, path)) {
+            touch(w, NODE(p));
+            touch(w, KIDS(p));
+        }
+    }
+    if (path != 0) {
+        touch(w, KIDS(parent_of(w, path)));
+    }
+}
+
 static void touch_owned(struct verify_planner *w, const struct verify_op *op)
 {
     for (uint32_t i = 0; i < w->owned_count; i++) {
@@ -216,8 +256,16 @@ static void touch_action(struct verify_planner *w, const struct verify_op *op,
     case VERIFY_CREATE:
         touch_create(w, a, answered);
         break;
+    case VERIFY_RENAME:
+        touch_subtree(w, a->path);
+        touch_subtree(w, a->made);
+        break;
     case VERIFY_DELETE:
     case VERIFY_VANISH:
+        if (a->kind == VERIFY_DELETE && (a->flags & COORD_RECURSIVE) != 0) {
+            touch_subtree(w, a->path);
+            break;
+        }
         touch(w, NODE(a->path));
         touch(w, KIDS(a->path));
         if (a->path != 0) {
@@ -338,7 +386,7 @@ static void note_owner(struct verify_planner *w, const struct verify_op *op, boo
     if (ephemeral) {
         w->owned[w->owned_count++] = (struct owned){owner, op->client, path};
     }
-    if (w->creates[path] == 1 && w->deletes[path] > 0) {
+    if (w->creates[path] == 1 && w->deletes[path] > 0 && !w->renames) {
         return; /* somebody deleted it, so it did not go by itself */
     }
     struct verify_op *v = &p->made_up[p->made_up_count++];
@@ -354,6 +402,18 @@ static void note_owner(struct verify_planner *w, const struct verify_op *op, boo
     v->called = last > v->called ? last : v->called;
 }
 
+/* What was moved can be of a kind that goes by itself; whose it is, is not followed. */
+static void note_moved(struct verify_planner *w, const struct verify_op *op,
+                       const struct verify_action *a)
+{
+    const struct verify_history *h = w->plan->h;
+    for (uint32_t p = 0; p < h->paths_count; p++) {
+        if (verify_path_within(h, p, a->made)) {
+            note_owner(w, op, false, VERIFY_UNKNOWN, p);
+        }
+    }
+}
+
 /* A node that may go by itself, made by op's action a. */
 static void note_transient(struct verify_planner *w, const struct verify_op *op,
                            const struct verify_action *a)
@@ -361,6 +421,9 @@ static void note_transient(struct verify_planner *w, const struct verify_op *op,
     bool answered = op->returned != VERIFY_NEVER;
     bool ephemeral = (a->flags & COORD_EPHEMERAL) != 0;
     bool transient = (a->flags & (COORD_EPHEMERAL | COORD_CONTAINER | COORD_TTL)) != 0;
+    if (a->kind == VERIFY_RENAME && !(answered && op->error != 0)) {
+        note_moved(w, op, a);
+    }
     if (a->kind != VERIFY_CREATE || !transient || (answered && op->error != 0)) {
         return;
     }
@@ -401,8 +464,17 @@ static void each_action(struct verify_planner *w, const struct verify_op *op,
 static void visit_note(struct verify_planner *w, const struct verify_op *op,
                        const struct verify_action *a)
 {
-    if (op->outcome != COORD_OUTCOME_NOT_APPLIED) {
+    bool undone = op->act.kind == VERIFY_TXN && op->returned != VERIFY_NEVER && op->error != 0;
+    if (op->outcome != COORD_OUTCOME_NOT_APPLIED && !undone) {
         note_action(w, a, op->returned != VERIFY_NEVER);
+    }
+}
+
+static void note_conditions(struct verify_planner *w, const struct verify_txn *t)
+{
+    for (uint32_t i = 0; i < t->conditions_count; i++) {
+        const struct verify_condition *q = &w->plan->h->conditions[t->conditions + i];
+        w->shown[q->path] |= q->kind == VERIFY_IF_CHILDREN;
     }
 }
 
@@ -606,6 +678,7 @@ static void plan_run(struct verify_planner *w)
     const struct verify_history *h = w->plan->h;
     for (uint32_t i = 0; i < h->ops_count; i++) {
         each_action(w, &h->ops[i], visit_note);
+        note_conditions(w, &h->ops[i].txn);
     }
     note_sessions(w);
     for (uint32_t i = 0; i < h->ops_count; i++) {

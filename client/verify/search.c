@@ -64,6 +64,7 @@ struct verify_search {
     /* By item. */
     uint32_t *call_at, *return_at; /* entries; return_at 0: none */
     uint32_t *rank, *by_rank;
+    uint8_t *happened;
     struct frame *stack;
     uint32_t depth;
     uint32_t left; /* operations that must happen and have not */
@@ -91,6 +92,7 @@ static void free_arrays(struct verify_search *s)
     coord__free(s->return_at);
     coord__free(s->rank);
     coord__free(s->by_rank);
+    coord__free(s->happened);
     coord__free(s->stack);
     s->ends = NULL;
     s->next = NULL;
@@ -99,6 +101,7 @@ static void free_arrays(struct verify_search *s)
     s->return_at = NULL;
     s->rank = NULL;
     s->by_rank = NULL;
+    s->happened = NULL;
     s->stack = NULL;
     s->cap = 0;
 }
@@ -244,9 +247,11 @@ static int make_room(struct verify_search *s, uint32_t count)
     s->return_at = coord__alloc(n * sizeof(*s->return_at));
     s->rank = coord__alloc(n * sizeof(*s->rank));
     s->by_rank = coord__alloc(n * sizeof(*s->by_rank));
+    s->happened = coord__alloc(n);
     s->stack = coord__alloc(n * sizeof(*s->stack));
     if (s->ends == NULL || s->next == NULL || s->prev == NULL || s->call_at == NULL ||
-        s->return_at == NULL || s->rank == NULL || s->by_rank == NULL || s->stack == NULL) {
+        s->return_at == NULL || s->rank == NULL || s->by_rank == NULL || s->happened == NULL ||
+        s->stack == NULL) {
         return COORD_ENOMEM;
     }
     s->cap = (uint32_t)n - 8;
@@ -280,6 +285,7 @@ static void make_list(struct verify_search *s)
         assert(it->optional || it->call <= it->ret);
         s->ends[n++] = (struct end){it->call, i, false};
         s->return_at[i] = 0;
+        s->happened[i] = 0;
         if (!it->optional) {
             s->ends[n++] = (struct end){it->ret, i, true};
             s->left++;
@@ -315,6 +321,7 @@ static void lift(struct verify_search *s, uint32_t item)
         unlink_entry(s, s->return_at[item]);
         s->left--;
     }
+    s->happened[item] = 1;
     toggle_done(s, item);
 }
 
@@ -325,6 +332,7 @@ static void unlift(struct verify_search *s, uint32_t item)
         s->left++;
     }
     relink_entry(s, s->call_at[item]);
+    s->happened[item] = 0;
     toggle_done(s, item);
 }
 
@@ -343,8 +351,19 @@ static uint32_t lowest(const struct verify_search *s, uint64_t from, bool option
     return best;
 }
 
+/* Has the other branch of the same transaction happened? The two stand side by side. */
+static bool other_happened(const struct verify_search *s, uint32_t item)
+{
+    const struct verify_op *op = s->items[item].op;
+    return (item > 0 && s->items[item - 1].op == op && s->happened[item - 1] != 0) ||
+           (item + 1 < s->count && s->items[item + 1].op == op && s->happened[item + 1] != 0);
+}
+
 static bool fits(struct verify_search *s, uint32_t item)
 {
+    if (other_happened(s, item)) {
+        return false;
+    }
     s->steps++;
     return verify_model_step(s->m, s->items[item].op, s->items[item].variant);
 }

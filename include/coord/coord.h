@@ -9,6 +9,8 @@
  *   struct coord_reply  what became of one request. In a callback it is borrowed and ends with the
  *                       callback; the blocking calls give one to free with coord_reply_free.
  *   watch               a number (coord_watch_id), never used again on its handle.
+ *   struct coord_txn    conditions and operations that are decided and applied as one. Belongs to no
+ *                       handle; built by one thread, then given to coord_txn_commit.
  *
  * Two forms of a handle
  *   coord_open            no thread: the caller's loop waits for coord_fd and calls coord_dispatch.
@@ -341,6 +343,37 @@ struct coord_server_status {
     struct coord_server_member members[COORD_STATUS_MEMBERS_MAX];
 };
 
+/* What a node and everything below it hold, and may hold at most (0: any). */
+struct coord_subtree {
+    uint64_t nodes;
+    uint64_t bytes; /* of their data */
+    uint64_t quota_nodes;
+    uint64_t quota_bytes;
+};
+
+/* Which operations of a transaction were, or are to be, carried out. */
+enum coord_branch {
+    COORD_NEITHER = 0, /* in a reply: it was not decided */
+    COORD_THEN = 1,    /* all conditions hold, or there are none */
+    COORD_ELSE = 2
+};
+
+/* What became of one operation of a transaction. Fields that it does not answer are zero. */
+struct coord_txn_result {
+    const char
+        *operation; /* "create", "get", "set", "delete", "exists", "stat", "increment", "rename" */
+    int error;      /* 0; of the one that failed its error, of all others then COORD_EABORTED */
+    const char *path;  /* the path given; of CREATE: as created; of RENAME: the new one */
+    uint64_t sequence; /* CREATE with COORD_SEQUENTIAL */
+    bool exists;       /* EXISTS */
+    const void *data;  /* GET: NULL when the node has none; followed by a NUL that is not counted */
+    size_t data_bytes;
+    int64_t value;  /* INCREMENT */
+    uint64_t count; /* DELETE, RENAME: nodes */
+    bool has_stat;  /* CREATE, GET, SET, STAT, INCREMENT, RENAME; as of behind this operation */
+    struct coord_stat stat;
+};
+
 /* What became of a request. Fields that an operation does not answer are zero. */
 struct coord_reply {
     uint64_t request; /* its number, as *call.ret_request gave it */
@@ -353,16 +386,27 @@ struct coord_reply {
 
     const char *path;  /* the path asked for; of CREATE: as created */
     uint64_t sequence; /* CREATE with COORD_SEQUENTIAL: the number given */
-    uint64_t revision; /* CREATE, SET, DELETE: of the change; SYNC: applied; else the receipt's */
+    uint64_t revision; /* CREATE, SET, DELETE, INCREMENT, RENAME, TXN: of the change; SYNC: applied;
+                          else the receipt's */
     bool exists;       /* EXISTS */
     const void *data;  /* GET: NULL when the node has none; followed by a NUL that is not counted */
     size_t data_bytes;
-    bool has_stat; /* CREATE, GET, SET, STAT, LIST (of the listed node) */
+    bool has_stat; /* CREATE, GET, SET, STAT, INCREMENT, RENAME, LIST (of the listed node) */
     struct coord_stat stat;
     const struct coord_entry *entries; /* LIST */
     size_t entries_count;
     bool more;                                /* LIST: goes on after its last name */
     const struct coord_server_status *status; /* STATUS */
+    uint64_t count; /* DELETE: nodes that are gone; RENAME: that moved; LIST: children, or
+                                     with COORD_RECURSIVE all nodes below, listed or not */
+    int64_t value;  /* INCREMENT: after it */
+    bool has_usage; /* QUOTA, USAGE */
+    struct coord_subtree usage; /* of the node */
+    enum coord_branch branch;   /* TXN: that was taken, also when an operation of it failed */
+    size_t failed; /* TXN: the operation of it that failed, from 1: then none was applied
+                                     and `error` is its error. 0: none */
+    const struct coord_txn_result *results; /* TXN: of each operation of the branch, in order */
+    size_t results_count;
 };
 
 /* Free a reply of a blocking call; NULL is accepted. Errors: none. Thread: any. */
@@ -382,14 +426,15 @@ enum coord_create_flags {
     COORD_TTL = 16        /* deleted when not modified for ttl_ms */
 };
 
-/* flags of LIST */
+/* flags of LIST; COORD_RECURSIVE also of DELETE */
 enum coord_list_flags {
     COORD_WITH_STATS = 1,
     COORD_WITH_DATA = 2,
-    COORD_RECURSIVE = 4 /* the whole subtree, in path order */
+    COORD_RECURSIVE = 4, /* the whole subtree, in path order */
+    COORD_COUNT_ONLY = 8 /* no entries, only reply->count: costs the same however many there are */
 };
 
-/* conditions of SET and DELETE; all that are set must hold, else COORD_ECONDITION */
+/* conditions of SET, DELETE, INCREMENT and RENAME (of the node that is renamed); all that are set must hold, else COORD_ECONDITION */
 enum coord_condition {
     COORD_IF_VERSION = 1,  /* version */
     COORD_IF_MODIFIED = 2, /* modify_revision equals modified */
@@ -399,13 +444,13 @@ enum coord_condition {
 /* How one request is made. All zero is the default, and NULL means the same. */
 struct coord_call {
     uint32_t timeout_ms;                /* 0: that of the handle */
-    enum coord_consistency consistency; /* GET, EXISTS, STAT, LIST */
+    enum coord_consistency consistency; /* GET, EXISTS, STAT, LIST, USAGE */
     uint64_t bound_ms;                  /* for COORD_BOUNDED */
     bool fail_fast;  /* complete with COORD_ECONNECT once every server was tried in vain, instead of
                         trying on until timeout_ms */
-    uint32_t flags;  /* of CREATE or LIST */
+    uint32_t flags;  /* of CREATE, LIST or DELETE */
     uint64_t ttl_ms; /* CREATE with COORD_TTL */
-    uint32_t conditions; /* SET, DELETE: set of enum coord_condition */
+    uint32_t conditions; /* SET, DELETE, INCREMENT, RENAME: set of enum coord_condition */
     uint64_t version;
     uint64_t modified;
     uint64_t created;
@@ -445,10 +490,43 @@ COORD_MUST_CHECK int coord_set(struct coord *c, const char *path, const void *da
                                size_t data_bytes, const struct coord_call *call, coord_reply_cb cb,
                                void *arg);
 
-/* Delete a node without children, under call's conditions: reply->revision. Reply errors:
- * COORD_ENONODE, COORD_ECONDITION, COORD_ENOTEMPTY, COORD_ERESERVED. Everything else as above. */
+/* Delete a node without children, under call's conditions; with COORD_RECURSIVE in call->flags the
+ * node and everything below it, as one change: reply->revision, count. Reply errors: COORD_ENONODE,
+ * COORD_ECONDITION, COORD_ENOTEMPTY, COORD_ERESERVED; COORD_ELIMIT when the subtree has more nodes
+ * than the servers delete as one (10,000): then nothing is gone, and smaller parts
+ * can be deleted one by one. At once also COORD_EINVAL for other flags. Everything else as above. */
 COORD_MUST_CHECK int coord_delete(struct coord *c, const char *path, const struct coord_call *call,
                                   coord_reply_cb cb, void *arg);
+
+/* Add delta to a node whose data is a number in decimal (an optional '-', digits, no needless 0),
+ * under call's conditions: reply->value, stat, revision. However often it is sent, it is applied at most
+ * once. Reply errors: COORD_ENONODE, COORD_ECONDITION, COORD_ENOTNUMBER (the data is none, or the sum
+ * leaves 64 bits), COORD_EQUOTA, COORD_ERESERVED, COORD_ENOSPACE. Everything else as coord_create. */
+COORD_MUST_CHECK int coord_increment(struct coord *c, const char *path, int64_t delta,
+                                     const struct coord_call *call, coord_reply_cb cb, void *arg);
+
+/* Move a node with everything below it to another path, as one change, under call's conditions (of
+ * the node at path): reply->path (the new one), stat, count, revision. The parent of `to` exists and
+ * `to` does not. Watches see deletions and creations; the moved nodes begin anew at version 0, and keep
+ * data, kinds, owners, quotas and sequence counters. Reply errors: COORD_ENONODE (no such node, or no
+ * parent of `to`), COORD_EEXISTS, COORD_ECONDITION, COORD_EEPHEMERAL (the parent of `to` is
+ * ephemeral), COORD_EINSIDE, COORD_ELIMIT (too many nodes for one change), COORD_EQUOTA,
+ * COORD_EBADPATH (a path below would be too long), COORD_ERESERVED. Everything else as
+ * coord_create. */
+COORD_MUST_CHECK int coord_rename(struct coord *c, const char *path, const char *to,
+                                  const struct coord_call *call, coord_reply_cb cb, void *arg);
+
+/* Bound what a node and everything below it may hold: nodes, and bytes of data; 0: any. Replaces the
+ * node's earlier quota; of nested ones each holds; one below what is there refuses growth, nothing
+ * else. It goes with the node. reply->usage. Reply errors: COORD_ENONODE, COORD_ERESERVED,
+ * COORD_EDENIED. Everything else as coord_create. */
+COORD_MUST_CHECK int coord_quota(struct coord *c, const char *path, uint64_t nodes, uint64_t bytes,
+                                 const struct coord_call *call, coord_reply_cb cb, void *arg);
+
+/* What a node and everything below it hold: reply->usage. Costs the same however much it is. Reply
+ * errors: COORD_ENONODE, COORD_ETOOSTALE. */
+COORD_MUST_CHECK int coord_usage(struct coord *c, const char *path, const struct coord_call *call,
+                                 coord_reply_cb cb, void *arg);
 
 /* Is there such a node? reply->exists; a missing node is no error. */
 COORD_MUST_CHECK int coord_exists(struct coord *c, const char *path, const struct coord_call *call,
@@ -458,8 +536,8 @@ COORD_MUST_CHECK int coord_exists(struct coord *c, const char *path, const struc
 COORD_MUST_CHECK int coord_stat(struct coord *c, const char *path, const struct coord_call *call,
                                 coord_reply_cb cb, void *arg);
 
-/* Names below a node, sorted by bytes, one page: reply->entries, more, stat. For the next page give
- * the last name as call->after. Reply errors: COORD_ENONODE, COORD_ETOOSTALE. */
+/* Names below a node, sorted by bytes, one page: reply->entries, more, stat, count. For the next page
+ * give the last name as call->after. Reply errors: COORD_ENONODE, COORD_ETOOSTALE. */
 COORD_MUST_CHECK int coord_list(struct coord *c, const char *path, const struct coord_call *call,
                                 coord_reply_cb cb, void *arg);
 
@@ -498,6 +576,18 @@ COORD_MUST_CHECK int coord_set_sync(struct coord *c, const char *path, const voi
 COORD_MUST_CHECK int coord_delete_sync(struct coord *c, const char *path,
                                        const struct coord_call *call,
                                        struct coord_reply **ret_reply);
+COORD_MUST_CHECK int coord_increment_sync(struct coord *c, const char *path, int64_t delta,
+                                          const struct coord_call *call,
+                                          struct coord_reply **ret_reply);
+COORD_MUST_CHECK int coord_rename_sync(struct coord *c, const char *path, const char *to,
+                                       const struct coord_call *call,
+                                       struct coord_reply **ret_reply);
+COORD_MUST_CHECK int coord_quota_sync(struct coord *c, const char *path, uint64_t nodes,
+                                      uint64_t bytes, const struct coord_call *call,
+                                      struct coord_reply **ret_reply);
+COORD_MUST_CHECK int coord_usage_sync(struct coord *c, const char *path,
+                                      const struct coord_call *call,
+                                      struct coord_reply **ret_reply);
 COORD_MUST_CHECK int coord_exists_sync(struct coord *c, const char *path,
                                        const struct coord_call *call, bool *ret_exists);
 COORD_MUST_CHECK int coord_stat_sync(struct coord *c, const char *path,
@@ -517,6 +607,91 @@ COORD_MUST_CHECK int coord_partition_sync(struct coord *c, const uint32_t *membe
  * numbers that never were, UNKNOWN is said.
  * Errors: none. Thread: the handle's; any when threaded. */
 enum coord_outcome coord_outcome(struct coord *c, uint64_t request);
+
+/* --- transactions ----------------------------------------------------------------------------- */
+
+/* Conditions, and what to do if all of them hold (COORD_THEN) or not (COORD_ELSE): decided and carried
+ * out at one moment and one revision, all operations of the branch or none. Each operation sees what
+ * those before it did; the same path may occur again.
+ *
+ *     struct coord_txn *t = coord_txn_new();
+ *     coord_txn_if_version(t, "/from", 3);
+ *     coord_txn_increment(t, COORD_THEN, "/from", -10, NULL);
+ *     coord_txn_increment(t, COORD_THEN, "/to", 10, NULL);
+ *     int err = coord_txn_commit_sync(c, t, NULL, &reply);
+ *     coord_txn_free(t);
+ *
+ * A transaction keeps the first error of the calls that build it, and with it can only be freed:
+ * coord_txn_commit answers that error and nothing is sent. So the errors of the calls between _new and
+ * _commit need not be looked at one by one; a NULL transaction answers COORD_ENOMEM to each.
+ *
+ * Committing does not use it up: it can be committed again, also on other handles, each time as a
+ * transaction of its own. What was committed is not changed by what is added later.
+ *
+ * Ownership: coord_txn_new's result is the caller's, for coord_txn_free. Paths and data are copied.
+ * Errors:    of each call below: COORD_EINVAL (branch, call, data NULL with a length, a revision or
+ *            token of 0), COORD_EBADPATH, COORD_ELIMIT (65,535 items of one list), COORD_ETOOBIG (64 MiB),
+ *            COORD_ENOMEM, and the first error that was kept. Kinds of one call that exclude each
+ *            other are refused by the servers.
+ * Thread:    one at a time; no handle is involved.
+ * Return:    0 or negative; coord_txn_new: NULL when memory is out. */
+struct coord_txn;
+struct coord_txn *coord_txn_new(void);
+void coord_txn_free(struct coord_txn *t); /* NULL is accepted */
+
+/* The conditions. All but absent fail when there is no such node. */
+int coord_txn_if_exists(struct coord_txn *t, const char *path);
+int coord_txn_if_absent(struct coord_txn *t, const char *path);
+int coord_txn_if_version(struct coord_txn *t, const char *path, uint64_t version);
+int coord_txn_if_modified(struct coord_txn *t, const char *path, uint64_t revision);
+int coord_txn_if_created(struct coord_txn *t, const char *path, uint64_t revision);
+/* The data is this; NULL with 0: it has none, which is not the same as empty. */
+int coord_txn_if_value(struct coord_txn *t, const char *path, const void *data, size_t data_bytes);
+int coord_txn_if_children(struct coord_txn *t, const char *path, uint64_t count);
+/* An ephemeral node of that session; 0: no ephemeral node. */
+int coord_txn_if_owner(struct coord_txn *t, const char *path, uint64_t session);
+/* The lock (election) whose directory this is is still held by whoever was given this token:
+ * coord_lock_guard (recipes.h) adds it for a lock at hand. */
+int coord_txn_if_held(struct coord_txn *t, const char *directory, uint64_t token);
+
+/* The operations. call: flags, ttl_ms and conditions as of the request of that name; the rest of it is
+ * not looked at; may be NULL. */
+int coord_txn_create(struct coord_txn *t, enum coord_branch branch, const char *path,
+                     const void *data, size_t data_bytes, const struct coord_call *call);
+int coord_txn_get(struct coord_txn *t, enum coord_branch branch, const char *path);
+int coord_txn_set(struct coord_txn *t, enum coord_branch branch, const char *path, const void *data,
+                  size_t data_bytes, const struct coord_call *call);
+int coord_txn_delete(struct coord_txn *t, enum coord_branch branch, const char *path,
+                     const struct coord_call *call);
+int coord_txn_exists(struct coord_txn *t, enum coord_branch branch, const char *path);
+int coord_txn_stat(struct coord_txn *t, enum coord_branch branch, const char *path);
+int coord_txn_increment(struct coord_txn *t, enum coord_branch branch, const char *path,
+                        int64_t delta, const struct coord_call *call);
+int coord_txn_rename(struct coord_txn *t, enum coord_branch branch, const char *path,
+                     const char *to, const struct coord_call *call);
+
+/* Have it decided: reply->branch, results, failed, revision.
+ *
+ * That the conditions do not hold is no error: reply->branch says COORD_ELSE. When an operation of the
+ * branch fails, nothing of it was applied: reply->error is that operation's error, outcome
+ * COORD_OUTCOME_FAILED, failed its number, and results has the error of each. A commit that is repeated
+ * by the library is applied at most once, as every write.
+ *
+ * t: NULL answers COORD_ENOMEM.
+ * call: timeout_ms, fail_fast, ret_request.
+ * Ownership: t stays the caller's, who may free it at once; everything is copied.
+ * Errors:    at once: the error t has kept; COORD_EBADPATH (with the handle's prefix a path is too long),
+ *            COORD_ENOSESSION (an ephemeral node, without sessions), and those of any request. In the
+ *            reply: COORD_ELIMIT (more conditions, or operations of a branch, than the servers take:
+ *            1,024 by default; said before it is sent), COORD_ETOOBIG (as one frame, or its
+ *            results), what an operation failed with, and those of any request.
+ * Thread:    the handle's; any when threaded.
+ * Return:    0: cb will be called; the blocking form: the reply's error. */
+COORD_MUST_CHECK int coord_txn_commit(struct coord *c, const struct coord_txn *t,
+                                      const struct coord_call *call, coord_reply_cb cb, void *arg);
+COORD_MUST_CHECK int coord_txn_commit_sync(struct coord *c, const struct coord_txn *t,
+                                           const struct coord_call *call,
+                                           struct coord_reply **ret_reply);
 
 /* --- sessions --------------------------------------------------------------------------------- */
 

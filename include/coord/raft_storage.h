@@ -10,6 +10,7 @@
  *     LOCK                          held while a process uses the directory
  *     wal/%016x.seg                 segments, by sequence number
  *     snap/%016x-%016x.snap         snapshots, by term and index
+ *     ballast                       of no use: deleted by an operator, it makes room on a full disk
  *
  * Lifetime
  *   1. Open the file system, lock it, open the WAL; the WAL reports what it found (recovery).
@@ -129,6 +130,8 @@ struct raft_wal_options {
     uint32_t segments_ready; /* default 2: empty segments kept ahead of need */
     uint64_t salt_seed;      /* random; makes the bytes of recycled segments distinguishable */
     int must_exist;          /* 1: no log is an error, and none is begun */
+    uint64_t ballast_bytes;  /* default 0: no ballast file; not made where it would take more than a
+                                quarter of what is free */
 };
 
 /* Fill in the defaults: all of *o is written; fs, ids and salt_seed are 0 then, and the
@@ -215,11 +218,12 @@ int raft_wal_failed(const struct raft_wal *wal);
 int raft_wal_repaired(struct raft_wal *wal);
 
 /* Work for an idle moment: attest the last batch (SEAL), make segments ready, delete or recycle
- * what compaction released. Blocks like a write.
+ * what compaction released, make a piece of the ballast. Blocks like a write.
  * Ownership: none.
  * Errors:    -ENOSPC and others concern preparation only and are not final; a failing
  *            SEAL is final.
- * Thread:    the WAL's. Return: 0 or negative. */
+ * Thread:    the WAL's.
+ * Return:    0, 1 when there is more to do in the next idle moment, or negative. */
 int raft_wal_idle(struct raft_wal *wal);
 
 /* Entries <= index will not be asked for again; their segments may go, in raft_wal_idle.

@@ -120,6 +120,14 @@ uint64_t coord_lock_remaining_ms(const struct coord_lock *lock);
  * it. */
 COORD_MUST_CHECK int coord_lock_path(const struct coord_lock *lock, char *path, size_t bytes);
 
+/* Let a transaction hold only if this lock is still held at the moment it is decided, by the servers'
+ * word: adds coord_txn_if_held with the lock's directory and token. A holder that was stopped, and whose
+ * lock went to somebody else meanwhile, gets COORD_ELSE and changes nothing. Nodes of the service
+ * itself need no other fencing.
+ * Errors: COORD_ELOST unless the lock was acquired and is held now; those of coord_txn_if_held.
+ * Thread: the handle's; any when threaded. */
+COORD_MUST_CHECK int coord_lock_guard(const struct coord_lock *lock, struct coord_txn *t);
+
 /* One owner or waiter. */
 struct coord_queue_entry {
     const char *name;  /* of its node in the directory */
@@ -198,6 +206,7 @@ COORD_MUST_CHECK int coord_election_resign(struct coord_election *e, coord_relea
 COORD_MUST_CHECK int coord_election_resign_sync(struct coord_election *e);
 
 /* As the functions of the same names for locks. */
+COORD_MUST_CHECK int coord_election_guard(const struct coord_election *e, struct coord_txn *t);
 bool coord_election_leads(const struct coord_election *e);
 uint64_t coord_election_token(const struct coord_election *e);
 uint64_t coord_election_remaining_ms(const struct coord_election *e);

@@ -9,8 +9,9 @@
  *     spare     no valid header of its own name: zeros, or an earlier life of a recycled file, or a
  *               first write that was torn
  *     segment   a valid header with the sequence number of the file's name
- *     headless  both copies of the header are lost, yet a batch in the file is known to have been
- *               acknowledged, or the disk cannot read the header and there is any batch at all
+ *     headless  both copies of the header are lost, or those of another segment, yet a batch in the file is known to have been
+ *               acknowledged, or the disk cannot read the header and there is any batch at all, or
+ *               it cannot read that either in a file that may have been begun
  *
  * The oldest segment may name one that is not there: compaction deletes the oldest first. Whether
  * that was compaction is for wal_recover.c to tell from what the snapshot covers.
@@ -111,7 +112,8 @@ static int by_seq(const void *a, const void *b)
     return x->seq < y->seq ? -1 : x->seq > y->seq;
 }
 
-/* The header of a file is valid: is it one of this log? */
+/* The header of a file is valid: is it one of this log?
+ * Return: 0 when it is, 1 when it is that of another file (an earlier life), or negative. */
 static int check_header(struct raft_wal *w, struct wal_file *file, const struct segment_header *h,
                         uint32_t chain, const struct wal_why *why)
 {
@@ -124,7 +126,7 @@ static int check_header(struct raft_wal *w, struct wal_file *file, const struct 
         return RAFT_STORE_EFOREIGN;
     }
     if (h->seq != file->seq) {
-        return 0; /* an earlier life */
+        return 1;
     }
     if (file->bytes < h->bytes) {
         raft__wal_say(why,
@@ -156,7 +158,10 @@ static int classify_open(struct raft_wal *w, struct wal_files *f, struct wal_fil
     }
     rc = raft__segment_header_decode(w->page, &h, &chain);
     if (rc == 0) {
-        return check_header(w, file, &h, chain, why);
+        rc = check_header(w, file, &h, chain, why);
+        if (rc <= 0) {
+            return rc;
+        }
     }
     if (rc == RAFT_STORE_EVERSION) {
         raft__wal_say(why,
@@ -179,7 +184,26 @@ static int classify_open(struct raft_wal *w, struct wal_files *f, struct wal_fil
         file->header.seq = file->seq;
         file->header.bytes = file->bytes;
     }
+    file->unreadable = bad_end > 0 && file->bytes >= SEGMENT_BYTES_MIN;
     return rc;
+}
+
+/* A file of which the disk gives nothing that tells may have been begun, if it is the next one or older:
+ * prepared files are begun in order. */
+static void doubt_unreadable(struct wal_files *f)
+{
+    int behind = 0; /* spares seen since the newest that was begun */
+    for (uint32_t i = f->count; i > 0 && f->list[i - 1].kind == WAL_FILE_SPARE; i--) {
+        behind++;
+    }
+    for (uint32_t i = 0; i < f->count && i <= f->count - (uint32_t)behind; i++) {
+        struct wal_file *file = &f->list[i];
+        if (file->unreadable && file->kind == WAL_FILE_SPARE) {
+            file->kind = WAL_FILE_HEADLESS;
+            file->header.seq = file->seq;
+            file->header.bytes = file->bytes;
+        }
+    }
 }
 
 static int classify(struct raft_wal *w, struct wal_files *f, struct wal_file *file,
@@ -277,6 +301,7 @@ int raft__wal_files_find(struct raft_wal *w, struct wal_files *f, const struct w
             return rc;
         }
     }
+    doubt_unreadable(f);
     w->next_seq = f->list[f->count - 1].seq + 1;
     rc = follow(f);
     if (rc == 0 && f->log_count == 0 && f->list[f->count - 1].seq > 1) {

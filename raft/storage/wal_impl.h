@@ -6,6 +6,7 @@
  * wal_log.c     index -> place on disk          wal_files.c    segments: made ready, begun, released
  * wal_recover.c open: what the log says         wal_scan.c     reading the records of one segment
  * wal_chain.c   open: which files are the log   wal_resume.c   open: where to go on writing
+ * wal_ballast.c the reserve of a full disk
  *
  * Thread: the WAL's.
  */
@@ -112,8 +113,9 @@ struct raft_wal {
     struct raft_wal_options o;
     const struct raft_fs *fs;
     uint64_t rng;
-    uint64_t nonce; /* of this opening */
-    int failed;     /* sticky */
+    uint64_t nonce;   /* of this opening */
+    int failed;       /* sticky */
+    int ballast_done; /* made, or given up until the next opening */
 
     struct wal_log log;
     raft_term term;
@@ -139,6 +141,8 @@ struct raft_wal {
     uint64_t *orphans; /* seq of files that are of no use any more */
     uint32_t orphans_count;
     uint32_t orphans_room;
+    uint32_t
+        orphans_unfit; /* so many, the first: not used again, for they were part of a damaged log */
     uint64_t next_seq; /* above every file */
 
     /* Writing. The last of segments is written while active. */
@@ -202,6 +206,12 @@ int raft__wal_add_orphan(struct raft_wal *w, uint64_t seq);
 
 /* Recycle or delete the orphans, and make segments ready. Errors: negative errno, never final. */
 int raft__wal_tidy_files(struct raft_wal *w);
+
+/* ------------------------------------------------------------------------------------------- */
+/* wal_ballast.c                                                                                 */
+
+/* Make a piece of the ballast file, if one is wanted. Return: 1 when there is more to make, else 0. */
+int raft__wal_ballast(struct raft_wal *w);
 
 /* ------------------------------------------------------------------------------------------- */
 /* wal_batch.c                                                                                   */
@@ -295,6 +305,7 @@ struct wal_file {
     uint64_t bytes;
     enum wal_file_kind kind;
     int in_log;
+    int unreadable;               /* the disk does not give its header, nor any batch */
     struct segment_header header; /* SEGMENT; HEADLESS: seq, salt only */
     uint32_t chain;               /* SEGMENT: with which its first record continues */
 };

@@ -123,6 +123,7 @@ static int wal_open(const struct conf *c, struct boot *b, char err[BOOT_ERROR_BY
     o.fs = &b->fs;
     o.cluster_id = b->cluster_id;
     o.node_id = c->id;
+    o.ballast_bytes = BOOT_BALLAST_BYTES;
     clock_random(&o.salt_seed, sizeof(o.salt_seed));
     /* Without its votes and entries nothing may be believed; nor may an empty log be made now, which
      * the next start would take for this member's. */

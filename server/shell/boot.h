@@ -18,6 +18,7 @@
 
 #define BOOT_SNAPSHOTS_MAX 128 /* more than conf lets anyone keep */
 #define BOOT_ERROR_BYTES   1024
+#define BOOT_BALLAST_BYTES (64u << 20) /* what an operator can free at once on a full disk */
 
 struct boot {
     struct raft_fs fs;

@@ -239,13 +239,13 @@ static void thread_upkeep(struct wal_thread *t)
     t->upkeep_ns = clock_mono_ns();
     t->upkeep_failed = rc < 0;
     t->upkeep_error = rc < 0 ? rc : t->upkeep_error;
-    t->upkeep_due = rc < 0;
+    t->upkeep_due = rc != 0; /* tried again, or more to do */
     if (rc < 0 && raft_wal_failed(t->wal)) {
         t->upkeep_due = false;
         thread_fail(t, "cannot write", rc);
         return;
     }
-    thread_room_set(t, rc == 0 || raft_wal_room(t->wal) >= t->room_min_bytes, rc);
+    thread_room_set(t, rc >= 0 || raft_wal_room(t->wal) >= t->room_min_bytes, rc);
 }
 
 /* The records from `at` that make one batch. */

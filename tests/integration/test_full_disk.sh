@@ -12,7 +12,7 @@ start_ensemble 3 "snapshot: {entries: 1000000, bytes: 1GiB}"
 ctl create /f "old" >/dev/null
 ctl create /load "" >/dev/null
 head -c 900000 /dev/zero | tr '\0' x >"$WORK/value"
-fill() { dd if=/dev/zero of="$ENSEMBLE/data-$1/ballast" bs=1M count=200 2>/dev/null || true; }
+fill() { dd if=/dev/zero of="$ENSEMBLE/data-$1/filler" bs=1M count=200 2>/dev/null || true; }
 no_room() { grep -q "no room for the log" "$ENSEMBLE/member-$1.log"; }
 # Write until the segments that were ready are used up; a write may be refused meanwhile.
 use_up() { ctl --timeout 3s set /f - <"$WORK/value" 2>"$WORK/use.err" || true; no_room "$1"; }
@@ -25,7 +25,7 @@ refused() { ! ctl --timeout 3s set /f - <"$WORK/value" 2>"$WORK/refusal" && grep
 for i in 1 2 3; do fill $i; done
 wait_until 30 "writes are refused with the reason" refused
 expect_exit 0 ctl --consistency local get /f
-for i in 1 2 3; do rm -f "$ENSEMBLE/data-$i/ballast"; done
+for i in 1 2 3; do rm -f "$ENSEMBLE/data-$i/filler"; done
 wait_until 20 "writes are taken again" ctl --timeout 3s set /f new
 
 leader=$(leader_id)
@@ -34,7 +34,7 @@ fill "$leader"
 wait_until 30 "the log of member $leader has no room" use_up "$leader"
 wait_until 10 "another member leads" other_leads "$leader"
 "$HELPERS/ackwriter" write "$(all_addresses)" /load a "$WORK/journal.a" 50 >/dev/null || fail "writes do not go on"
-rm -f "$ENSEMBLE/data-$leader/ballast"
+rm -f "$ENSEMBLE/data-$leader/filler"
 for i in 1 2 3; do
     member_kill $i
     member_start $i

@@ -105,12 +105,17 @@ static void leave_behind(struct start *t)
     settle(t);
 }
 
-/* Member 1 writes entries that reach nobody, and nobody feels bound to it any more. */
+/* Member 1 writes entries that reach nobody, with a change of members where the scope has one, and
+ * nobody feels bound to it any more. */
 static void diverge(struct start *t)
 {
     t->deaf = 6;
     (void)act(t, MC_PROPOSE, 0, 10);
-    (void)act(t, MC_PROPOSE, 0, 11);
+    if (t->s->targets[0][0] != 0) {
+        (void)act(t, MC_CONFIG, 0, 0);
+    } else {
+        (void)act(t, MC_PROPOSE, 0, 11);
+    }
     settle(t);
     (void)act(t, MC_ELAPSE, 1, 0);
     (void)act(t, MC_ELAPSE, 2, 0);

@@ -368,6 +368,19 @@ void client_step(struct world *w)
     }
 }
 
+void client_ask(struct world *w, struct node *n, uint64_t times)
+{
+    uint64_t ignored = 0;
+    if (w->phase != PHASE_CHAOS || times == 0) {
+        return;
+    }
+    if (n->state == HOST_UP && !n->paused) {
+        (void)client_read(w, n, &ignored); /* refusals are looked at inside */
+    }
+    world_later(w, SIM_MS / 4 + rng_exp(&w->rng_client, w->k.latency_ns + w->k.jitter_ns),
+                (struct ev){.kind = EV_ASK, .node = (uint8_t)n->id, .a = times - 1});
+}
+
 void client_finish(struct world *w)
 {
     free(w->client.proposals);

@@ -121,10 +121,19 @@ static uint32_t shuffle(struct world *w, raft_id *ids)
     return count;
 }
 
+/* Clients go on reading from a leader that may lose its place. */
+static void ask_leader(struct world *w, const struct node *n)
+{
+    if (n != NULL && n->st.role == RAFT_LEADER && rng_chance(&w->rng_nemesis, 500)) {
+        world_later(w, 0, (struct ev){.kind = EV_ASK, .node = (uint8_t)n->id, .a = 40});
+    }
+}
+
 static void draw_cuts(struct world *w, struct fault *f, const raft_id *ids, uint32_t n)
 {
     struct node *t = nemesis_target(w);
     raft_id one = t != NULL ? t->id : ids[0];
+    ask_leader(w, t);
     uint32_t side = (uint32_t)rng_range(&w->rng_nemesis, 1, n - 1);
     for (uint32_t i = 0; i < n; i++) {
         for (uint32_t j = i + 1; j < n; j++) {
@@ -204,10 +213,13 @@ static void say_space(struct world *w, struct node *n, uint64_t value)
     (void)host_step(w, n, &ev);
 }
 
-static void transfer(struct world *w, struct node *n)
+void nemesis_transfer(struct world *w, struct node *n)
 {
-    struct raft_event ev = {.type = RAFT_EV_TRANSFER,
-                            .peer = (raft_id)rng_range(&w->rng_nemesis, 0, w->k.nodes)};
+    ask_leader(w, n);
+    struct raft_event ev = {.type = RAFT_EV_TRANSFER}; /* to the best one */
+    if (rng_chance(&w->rng_nemesis, 500)) {
+        ev.peer = (raft_id)rng_range(&w->rng_nemesis, 1, w->k.nodes);
+    }
     int result = host_step(w, n, &ev);
     if (result != 0 && result != RAFT_ENOTLEADER && result != RAFT_EBUSY && result != RAFT_EINVAL &&
         result != RAFT_EFAULTED) {
@@ -250,13 +262,11 @@ static void trouble_node(struct world *w, struct fault *f)
         host_set_clock(w, n, rng_exp(&w->rng_nemesis, 2 * w->k.raft.election_max), n->clk_ppm);
         break;
     case FAULT_TRANSFER:
-        transfer(w, n);
+        nemesis_transfer(w, n);
         break;
-    case FAULT_CAMPAIGN: {
-        struct raft_event ev = {.type = RAFT_EV_CAMPAIGN};
-        (void)host_step(w, n, &ev); /* nothing to do for a leader or a faulted one */
+    case FAULT_CAMPAIGN:
+        usurp_campaign(w, n);
         break;
-    }
     case FAULT_NOSPACE:
         f->node = n->id;
         say_space(w, n, 0);
@@ -303,6 +313,9 @@ static void begin(struct world *w, struct fault *f)
         break;
     case FAULT_RESET:
         reset_link(w);
+        break;
+    case FAULT_USURP:
+        usurp(w);
         break;
     case FAULT_MEMBER:
         member_change(w);

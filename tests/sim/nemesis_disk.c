@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PAGE_BYTES 4096U
+
 /* A file of the log or of the snapshots, and how much of it may rot. */
 struct victim {
     struct world *w;
@@ -94,6 +96,11 @@ static void scramble(struct world *w, struct node *n, const struct victim *v)
     }
     len = len < v->bytes - at ? len : v->bytes - at;
     int unreadable = rng_chance(&w->rng_disk, 200);
+    if (unreadable) { /* a disk loses whole pages: not that of the seal */
+        uint64_t pages = v->path[0] == 'w' ? v->bytes / PAGE_BYTES * PAGE_BYTES : v->bytes;
+        unreadable = at < pages;
+        len = unreadable && len > pages - at ? pages - at : len;
+    }
     note(w, n, v->path, (struct trace_rec){.a = unreadable ? 3 : 2, .c = at, .d = len});
     if (unreadable) {
         MARK(w, SECTOR_UNREADABLE);

@@ -125,6 +125,10 @@ static void resume(struct world *w, struct node *n)
         evq_push(&w->q, &e);
     }
     n->late_count = 0;
+    if (n->state == HOST_UP && rng_chance(&w->rng_client, 600)) {
+        uint64_t ignored = 0; /* a client is faster than everything that waited */
+        (void)client_read(w, n, &ignored);
+    }
 }
 
 static int of_process(uint8_t kind)
@@ -166,6 +170,17 @@ void world_dispatch(struct world *w, const struct ev *e)
     case EV_CLIENT:
         client_step(w);
         break;
+    case EV_PAUSE:
+        if (n->boot == e->boot) {
+            usurp_pause(w, n);
+        }
+        break;
+    case EV_CAMPAIGN:
+        usurp_campaign(w, n);
+        break;
+    case EV_ASK:
+        client_ask(w, n, e->a);
+        break;
     case EV_NEMESIS:
         nemesis_step(w);
         break;
@@ -194,7 +209,7 @@ static struct world *world_create(const struct world_run *run, struct marks *m)
     w->trace.live = run->trace;
     w->phase = PHASE_CHAOS;
     rng_init(&r, run->seed, STREAM_KNOBS);
-    knobs_draw(&w->k, run->without, &r);
+    knobs_draw(&w->k, run->with, run->without, &r);
     rng_init(&w->rng_tie, run->seed, STREAM_TIE);
     rng_init(&w->rng_net, run->seed, STREAM_NET);
     rng_init(&w->rng_disk, run->seed, STREAM_DISK);
@@ -229,7 +244,12 @@ static void start(struct world *w)
         host_create(w, n, id);
         if (w->k.drift_ppm > 0) {
             MARK(w, CLOCK_DRIFTED);
-            n->clk_ppm += rng_range(&w->rng_host, 0, 2 * (uint64_t)w->k.drift_ppm);
+            uint64_t span = 2 * (uint64_t)w->k.drift_ppm;
+            uint64_t off = rng_range(&w->rng_host, 0, span);
+            if (rng_chance(&w->rng_host, 400)) {
+                off = off * 2 < span ? 0 : span; /* as far apart as clocks may be */
+            }
+            n->clk_ppm += off;
             n->clk_ppm -= w->k.drift_ppm;
         }
         uint64_t wait = rng_below(&w->rng_host, w->k.raft.election_max);

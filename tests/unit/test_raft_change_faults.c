@@ -108,6 +108,51 @@ START_TEST(a_change_survives_its_leader_at_any_moment)
 }
 END_TEST
 
+/* Bug 37, camunda #62842: that the joint entry is committed is known here, but the new leader has committed
+ * nothing of its own term yet. */
+START_TEST(a_new_leader_leaves_joint_after_its_first_entry)
+{
+    struct ens *c = group(3, 2, NULL);
+    ens_slow(c, 4 * MS);
+    ck_assert_int_eq(ens_change(c, 1, ID(1) | ID(4) | ID(5), 0), 0);
+    ens_run_until_joint(c, 4);
+    raft_index joint = ens_status(c, 4).config;
+    for (raft_id id = 2; id <= 5; id++) {
+        ens_link(c, 1, id)->drop_type = RAFT_MSG_APPEND; /* the outcome reaches nobody, beats do */
+    }
+    ens_run(c, 200 * MS);
+    ck_assert_uint_eq(ens_status(c, 4).config, joint);
+    ck_assert_uint_ge(ens_status(c, 4).commit, joint);
+    ens_isolate(c, 1, 0);
+    for (raft_id a = 2; a <= 5; a++) {
+        for (raft_id b = 2; b <= 5; b++) {
+            ens_link(c, a, b)->drop_type = RAFT_MSG_APPEND;
+        }
+    }
+    for (int i = 0; i < 100 && ens_leader(c) != 4; i++) {
+        (void)ens_step(c, 4, (struct raft_event){.type = RAFT_EV_CAMPAIGN});
+        ens_run(c, 25 * MS);
+    }
+    ck_assert_uint_eq(ens_leader(c), 4);
+    for (int i = 0; i < 100; i++) {
+        ens_run(c, 2 * MS);
+        check_haste(c);
+    }
+    ck_assert_int_eq(ens_status(c, 4).leader_ready, 0);
+    ck_assert_uint_eq(ens_status(c, 4).config, joint);
+    for (raft_id a = 1; a <= 5; a++) {
+        for (raft_id b = 1; b <= 5; b++) {
+            ens_link(c, a, b)->drop_type = 0;
+        }
+    }
+    ens_heal_all(c, 0);
+    ens_await_config(c, ID(1) | ID(4) | ID(5), 0);
+    ens_run(c, 1000 * MS);
+    ens_assert_equal(c);
+    ens_free(c);
+}
+END_TEST
+
 /* One half alone, the old (0) or the new one (1), neither commits nor elects. */
 START_TEST(joint_needs_both_majorities)
 {
@@ -306,6 +351,7 @@ int main(void)
     TCase *t = tcase_create("change");
     tcase_add_test(t, a_new_leader_rolls_an_uncommitted_change_back);
     tcase_add_loop_test(t, a_change_survives_its_leader_at_any_moment, 0, 60);
+    tcase_add_test(t, a_new_leader_leaves_joint_after_its_first_entry);
     tcase_add_loop_test(t, joint_needs_both_majorities, 0, 2);
     tcase_add_test(t, an_old_answer_of_a_member_let_in_again_proves_nothing);
     tcase_add_test(t, a_snapshot_supersedes_an_uncommitted_change);

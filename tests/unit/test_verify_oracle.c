@@ -15,7 +15,7 @@
 #include "client/verify/verify.h"
 
 #define OPS_MAX   8
-#define HISTORIES 30000
+#define HISTORIES 15000
 #define NEVER     UINT64_MAX
 
 enum kind { CREATE, SET, DELETE, GET, EXISTS, KINDS };

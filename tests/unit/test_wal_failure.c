@@ -218,6 +218,90 @@ END_TEST
 
 /* A sync fails while a log is opened (the first, or the copy of an unattested tail), the page cache
  * keeps what the disk does not have: the next opening must not build on it. */
+static uint64_t ballast(void)
+{
+    uint64_t bytes = 0;
+    return sim_disk_data(disk, "ballast", &bytes) == NULL ? 0 : bytes;
+}
+
+static struct raft_wal *open_with_ballast(uint64_t bytes)
+{
+    struct raft_wal_options o;
+    struct raft_wal *w;
+    char why[256];
+    walkit_options(&o, sim_disk_fs(disk), SEGMENT_BYTES, ++salt);
+    o.ballast_bytes = bytes;
+    ck_assert_int_eq(raft_wal_open(&o, &w, why, sizeof why), 0);
+    return w;
+}
+
+/* The reserve is made piece by piece, and kept; a full disk goes on as soon as it is deleted, without a
+ * restart, and it is not made again on what was just freed. */
+START_TEST(deleted_ballast_makes_room)
+{
+    const struct raft_fs *fs = sim_disk_fs(disk);
+    const uint64_t want = 10u << 20;
+    int calls = 0;
+    sim_disk_set_capacity(disk, 64u << 20);
+    struct raft_wal *w = open_with_ballast(want);
+    ck_assert_uint_eq(ballast(), 0); /* opening makes none */
+    while (raft_wal_idle(w) == 1) {
+        calls++;
+        ck_assert_uint_lt(ballast(), want);
+        ck_assert_int_lt(calls, 10);
+    }
+    ck_assert_int_ge(calls, 2);
+    ck_assert_uint_eq(ballast(), want);
+    sim_disk_set_capacity(disk, sim_disk_used(disk)); /* others have filled the disk */
+    int rc = 0;
+    while ((rc = write_entries(w, 1, 3000)) == 0) {
+        (void)raft_wal_idle(w); /* cannot make a segment */
+        ck_assert_uint_lt(model.last, 100);
+    }
+    ck_assert_int_eq(rc, -ENOSPC);
+    ck_assert_int_eq(raft_wal_failed(w), 0);
+    ck_assert_int_eq(raft_wal_idle(w), -ENOSPC);
+    ck_assert_int_eq(fs->unlink(fs->ctx, "ballast"), 0);
+    ck_assert_int_eq(write_entries(w, 1, 3000), 0);
+    ck_assert_int_eq(raft_wal_idle(w), 0);
+    ck_assert_uint_eq(ballast(), 0);
+    raft_wal_close(w);
+    w = open_with_ballast(want); /* nor at the next start: too little is free */
+    check_same(w);
+    ck_assert_int_eq(raft_wal_idle(w), 0);
+    ck_assert_uint_eq(ballast(), 0);
+    raft_wal_close(w);
+    sim_disk_set_capacity(disk, 64u << 20);
+    w = open_with_ballast(want);
+    while (raft_wal_idle(w) == 1) {
+    }
+    ck_assert_uint_eq(ballast(), want);
+    raft_wal_close(w);
+}
+END_TEST
+
+/* Trouble with the reserve is nobody's trouble. */
+START_TEST(ballast_that_cannot_be_made_is_done_without)
+{
+    sim_disk_set_capacity(disk, 64u << 20);
+    for (uint32_t nth = 1; nth < 6; nth++) {
+        struct raft_wal *w = open_with_ballast(8u << 20);
+        ck_assert_int_eq(write_entries(w, 1, 100), 0);
+        ck_assert_int_ge(raft_wal_idle(w), 0); /* segments are ready after this one */
+        sim_disk_fail(disk, SIM_DISK_ALLOCATE | SIM_DISK_OPEN | SIM_DISK_SYNC_DIR, nth, 1, EIO);
+        ck_assert_int_ge(raft_wal_idle(w), 0);
+        sim_disk_fail(disk, 0, 0, 0, 0);
+        ck_assert_int_eq(write_entries(w, 1, 100), 0);
+        raft_wal_close(w);
+        struct raft_wal *again = open_log();
+        check_same(again);
+        raft_wal_close(again);
+        const struct raft_fs *fs = sim_disk_fs(disk);
+        (void)fs->unlink(fs->ctx, "ballast");
+    }
+}
+END_TEST
+
 START_TEST(a_failed_sync_while_opening)
 {
     for (uint32_t nth = 1; nth < 8; nth++) {
@@ -372,6 +456,8 @@ int main(void)
     tcase_add_test(tc, a_failed_seal_is_final);
     tcase_add_loop_test(tc, trouble_in_preparation_is_not_final, 0, 6);
     tcase_add_test(tc, a_full_disk_recovers);
+    tcase_add_test(tc, deleted_ballast_makes_room);
+    tcase_add_test(tc, ballast_that_cannot_be_made_is_done_without);
     tcase_add_loop_test(tc, a_failed_sync_while_opening, 0, 2);
     tcase_add_test(tc, opening_survives_any_error);
     tcase_add_test(tc, an_earlier_life_is_never_read);

@@ -536,6 +536,46 @@ static void unreadable_end(struct log *l)
     loses(l, find_in(l, l->newest, RECORD_BATCH, 0));
 }
 
+/* The head of one segment was written over that of another one, both copies. */
+static void misdirected_header(struct log *l)
+{
+    char path[64];
+    uint8_t page[SEGMENT_HEADER_BYTES];
+    memcpy(page, segment_data(l, l->newest - 1, path), sizeof page);
+    overwrite(l, l->newest, 0, page, sizeof page);
+    loses(l, find_in(l, l->newest, RECORD_BATCH, 0));
+}
+
+static void unreadable_file(struct log *l, uint64_t seq)
+{
+    char path[64];
+    ck_assert_ptr_nonnull(segment_data(l, seq, path));
+    ck_assert_int_eq(sim_disk_bad_range(l->disk, path, 0, FILE_BYTES), 0);
+}
+
+static void unreadable_middle(struct log *l)
+{
+    unreadable_file(l, 3);
+    loses(l, find_in(l, 3, RECORD_BATCH, 0));
+}
+
+static void unreadable_newest(struct log *l)
+{
+    unreadable_file(l, l->newest);
+    loses(l, find_in(l, l->newest, RECORD_BATCH, 0));
+}
+
+/* Nothing tells that it was not begun. */
+static void unreadable_prepared(struct log *l)
+{
+    unreadable_file(l, l->newest + 1);
+}
+
+static void unreadable_prepared_second(struct log *l)
+{
+    unreadable_file(l, l->newest + 2);
+}
+
 /* Snapshots, and no log. */
 static void no_log_but_snapshots(struct log *l)
 {
@@ -610,6 +650,11 @@ static const struct row {
     {"two damages", SEALED, two_damages, REPAIR, HOLE},
     {"two damages, one in the newest hard state", QUIET, two_damages_and_the_vote, REPAIR, VOTE},
     {"unreadable from the newest batch on", SEALED, unreadable_end, REPAIR, VOTE},
+    {"header of another segment", SEALED, misdirected_header, REPAIR, HOLE},
+    {"middle segment unreadable", SEALED, unreadable_middle, REPAIR, HOLE},
+    {"newest segment unreadable", SEALED, unreadable_newest, REPAIR, VOTE},
+    {"next prepared segment unreadable", SEALED, unreadable_prepared, REPAIR, VOTE},
+    {"other prepared segment unreadable", SEALED, unreadable_prepared_second, OK, 0},
     {"snapshots and no log", SEALED, no_log_but_snapshots, RAFT_STORE_ENOENT, 0},
 };
 
