@@ -25,26 +25,72 @@ bool args_number(const char *text, uint64_t *ret_n)
     return true;
 }
 
-bool args_duration(const char *text, uint64_t *ret_ms)
+bool args_signed(const char *text, int64_t *ret_n)
 {
-    static const struct {
-        const char *unit;
-        uint64_t ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+    bool negative = text[0] == '-';
+    uint64_t n = 0;
+
+    if (!args_number(text + (negative || text[0] == '+' ? 1 : 0), &n) ||
+        n > (uint64_t)INT64_MAX + (negative ? 1 : 0)) {
+        return false;
+    }
+    *ret_n = negative ? (int64_t)(0 - n) : (int64_t)n;
+    return true;
+}
+
+/* Read "VALUE" and the unit behind it. Return: false when there is no number. */
+static bool number_and_unit(const char *text, uint64_t *ret_value, const char **ret_unit)
+{
     char digits[24];
     size_t n = strspn(text, "0123456789");
-    uint64_t value = 0;
 
     if (n == 0 || n >= sizeof digits) {
         return false;
     }
     memcpy(digits, text, n);
     digits[n] = '\0';
-    if (!args_number(digits, &value)) {
+    *ret_unit = text + n;
+    return args_number(digits, ret_value);
+}
+
+bool args_bytes(const char *text, uint64_t *ret_bytes)
+{
+    static const struct {
+        const char *unit;
+        int shift;
+    } units[] = {{"", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}};
+    const char *unit = NULL;
+    uint64_t value = 0;
+
+    if (!number_and_unit(text, &value, &unit)) {
         return false;
     }
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        if (strcmp(text + n, units[i].unit) == 0) {
+        if (strcmp(unit, units[i].unit) == 0) {
+            if (value > UINT64_MAX >> units[i].shift) {
+                return false;
+            }
+            *ret_bytes = value << units[i].shift;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool args_duration(const char *text, uint64_t *ret_ms)
+{
+    static const struct {
+        const char *unit;
+        uint64_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+    const char *unit = NULL;
+    uint64_t value = 0;
+
+    if (!number_and_unit(text, &value, &unit)) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(unit, units[i].unit) == 0) {
             if (value > MS_MAX / units[i].ms) {
                 return false;
             }

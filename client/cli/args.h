@@ -45,6 +45,10 @@ int args_global(struct cli *ret_cli, int argc, char **argv, int *ret_first);
 
 /* "500ms" -> 500. Return: false when it is not a duration. */
 bool args_duration(const char *text, uint64_t *ret_ms);
+/* Decimal with a sign or none, nothing behind. Return: false otherwise, or when out of range. */
+bool args_signed(const char *text, int64_t *ret_n);
+/* "100", "64KiB", "5MiB", "1GiB" -> bytes. Return: false otherwise, or when out of range. */
+bool args_bytes(const char *text, uint64_t *ret_bytes);
 /* Decimal, no sign, nothing behind. Return: false otherwise, or when out of range. */
 bool args_number(const char *text, uint64_t *ret_n);
 

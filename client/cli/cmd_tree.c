@@ -1,100 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cmd_tree.c: create, get, set, delete, exists, stat, ls, sync: one request each (delete -r: several).
+ * cmd_tree.c: create, get, set, delete, exists, stat, ls, sync: one request each (a delete -r of what is too
+ * large for one: several).
  */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include "client/cli/args.h"
+#include "client/cli/ask.h"
 #include "client/cli/cli.h"
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
 
-/* Read standard input to its end. Return: false when memory is out or reading fails (said). */
-static bool read_stdin(char **ret_data, size_t *ret_bytes)
-{
-    size_t room = 65536, n = 0;
-    char *data = malloc(room);
-
-    while (data != NULL) {
-        n += fread(data + n, 1, room - n, stdin);
-        if (n < room) {
-            break;
-        }
-        char *more = realloc(data, room * 2);
-        if (more == NULL) {
-            free(data);
-        }
-        data = more;
-        room *= 2;
-    }
-    if (data == NULL || ferror(stdin)) {
-        fprintf(stderr, "coordctl: standard input could not be read\n");
-        free(data);
-        return false;
-    }
-    *ret_data = data;
-    *ret_bytes = n;
-    return true;
-}
-
-/* The DATA argument: NULL is no value, "-" standard input. *ret_owned is to be freed. */
-static bool read_data(const char *arg, const void **ret_data, size_t *ret_bytes, char **ret_owned)
-{
-    *ret_owned = NULL;
-    if (arg != NULL && strcmp(arg, "-") == 0) {
-        if (!read_stdin(ret_owned, ret_bytes)) {
-            return false;
-        }
-        *ret_data = *ret_owned;
-        return true;
-    }
-    *ret_data = arg;
-    *ret_bytes = arg != NULL ? strlen(arg) : 0;
-    return true;
-}
-
-/* What commands do with a reply: print it. Called only on success. */
-typedef void (*show)(const struct cli *cli, const struct coord_reply *r);
-
-/* Tell the error or show the reply, and clean up. Return: the exit code. */
-static int finish(struct cli *cli, struct coord *c, const char *command, const char *path,
-                  int error, struct coord_reply *r, show how)
-{
-    char what[COORD_PATH_MAX + 32];
-    int rc = EXIT_DONE;
-
-    if (error != 0) {
-        (void)snprintf(what, sizeof what, "%s%s%s", command, path[0] != '\0' ? " " : "", path);
-        rc = r == NULL && error == COORD_ENOQUORUM ? cli_fail_asking(cli, c, what, error)
-                                                   : cli_fail_path(cli, what, path, error, r);
-    } else if (how != NULL) {
-        how(cli, r);
-    }
-    coord_reply_free(r);
-    cli_close(c);
-    return rc;
-}
-
-static void show_change(const struct cli *cli, const struct coord_reply *r)
-{
-    if (cli->format != FORMAT_JSON) {
-        return;
-    }
-    struct json j = json_begin(stdout);
-    json_text(&j, "path", r->path);
-    json_number(&j, "revision", r->revision);
-    if (r->has_stat) {
-        output_stat_json(&j, &r->stat);
-    }
-    output_receipt_json(&j, r);
-    json_end(&j);
-}
+/* A subtree that is too large to go as one: nodes below this many go as one, and pages that somebody else
+ * spoils are tried this often. More nodes than a path can have components, so that each page has some that
+ * are whole. */
+#define DELETE_PAGE          1000
+#define DELETE_CONFLICTS_MAX 100
 
 static void show_created(const struct cli *cli, const struct coord_reply *r)
 {
     if (cli->format == FORMAT_JSON) {
-        show_change(cli, r);
+        ask_show_change(cli, r);
     } else {
         printf("%s\n", r->path);
     }
@@ -131,13 +58,13 @@ int cmd_create(struct cli *cli, int argc, char **argv)
     char *owned = NULL;
     struct coord *c = NULL;
     struct coord_reply *r = NULL;
-    if (!read_data(a.count > 1 ? a.values[1] : NULL, &data, &bytes, &owned)) {
+    if (!ask_data(a.count > 1 ? a.values[1] : NULL, &data, &bytes, &owned)) {
         return EXIT_OTHER;
     }
     rc = cli_open(cli, &c);
     if (rc == EXIT_DONE) {
         int error = coord_create_sync(c, a.values[0], data, bytes, &call, &r);
-        rc = finish(cli, c, "create", a.values[0], error, r, show_created);
+        rc = ask_finish(cli, c, "create", a.values[0], error, r, show_created);
     }
     free(owned);
     return rc;
@@ -199,7 +126,7 @@ int cmd_get(struct cli *cli, int argc, char **argv)
         return rc;
     }
     int error = coord_get_sync(c, a.values[0], &cli->call, &r);
-    return finish(cli, c, "get", a.values[0], error, r, show_value);
+    return ask_finish(cli, c, "get", a.values[0], error, r, show_value);
 }
 
 int cmd_stat(struct cli *cli, int argc, char **argv)
@@ -215,7 +142,7 @@ int cmd_stat(struct cli *cli, int argc, char **argv)
         return rc;
     }
     int error = coord_stat_sync(c, a.values[0], &cli->call, &r);
-    return finish(cli, c, "stat", a.values[0], error, r, show_stat);
+    return ask_finish(cli, c, "stat", a.values[0], error, r, show_stat);
 }
 
 int cmd_sync(struct cli *cli, int argc, char **argv)
@@ -231,7 +158,7 @@ int cmd_sync(struct cli *cli, int argc, char **argv)
         return rc;
     }
     int error = coord_sync_sync(c, &cli->call, &r);
-    return finish(cli, c, "sync", "", error, r, show_revision);
+    return ask_finish(cli, c, "sync", "", error, r, show_revision);
 }
 
 int cmd_exists(struct cli *cli, int argc, char **argv)
@@ -247,7 +174,7 @@ int cmd_exists(struct cli *cli, int argc, char **argv)
         return rc;
     }
     int error = coord_exists_sync(c, a.values[0], &cli->call, &exists);
-    rc = finish(cli, c, "exists", a.values[0], error, NULL, NULL);
+    rc = ask_finish(cli, c, "exists", a.values[0], error, NULL, NULL);
     if (rc == EXIT_DONE && cli->format == FORMAT_JSON) {
         struct json j = json_begin(stdout);
         json_text(&j, "path", a.values[0]);
@@ -257,87 +184,90 @@ int cmd_exists(struct cli *cli, int argc, char **argv)
     return rc != EXIT_DONE ? rc : (exists ? EXIT_DONE : EXIT_NO_NODE);
 }
 
-/* The conditions that set and delete share. */
-struct conditions {
-    bool by_version;
-    bool by_revision;
-};
-
-#define CONDITION_ARGS(call, given)                                          \
-    {"version", 0, ARG_NUMBER, &(call).version, &(given).by_version},        \
-    {                                                                        \
-        "if-revision", 0, ARG_NUMBER, &(call).modified, &(given).by_revision \
-    }
-
-static uint32_t condition_flags(const struct conditions *given)
-{
-    return (given->by_version ? COORD_IF_VERSION : 0u) |
-           (given->by_revision ? COORD_IF_MODIFIED : 0u);
-}
-
 int cmd_set(struct cli *cli, int argc, char **argv)
 {
     struct coord_call call = cli->call;
-    struct conditions given = {false, false};
-    const struct arg table[] = {CONDITION_ARGS(call, given)};
+    struct ask_conditions given = {false, false};
+    const struct arg table[] = {ASK_CONDITION_ARGS(call, given)};
     struct args a;
     int rc = args_parse(argc, argv, table, 2, false, 2, 2, &a);
     if (rc != EXIT_DONE) {
         return rc;
     }
-    call.conditions = condition_flags(&given);
+    call.conditions = ask_condition_flags(&given);
 
     const void *data = NULL;
     size_t bytes = 0;
     char *owned = NULL;
     struct coord *c = NULL;
     struct coord_reply *r = NULL;
-    if (!read_data(a.values[1], &data, &bytes, &owned)) {
+    if (!ask_data(a.values[1], &data, &bytes, &owned)) {
         return EXIT_OTHER;
     }
     rc = cli_open(cli, &c);
     if (rc == EXIT_DONE) {
         int error = coord_set_sync(c, a.values[0], data, bytes, &call, &r);
-        rc = finish(cli, c, "set", a.values[0], error, r, show_change);
+        rc = ask_finish(cli, c, "set", a.values[0], error, r, ask_show_change);
     }
     free(owned);
     return rc;
 }
 
-/* Delete what is below path, deepest first, page by page. Return: 0 or an error, *ret_r its reply. */
+/* Does the page end inside the subtree of this entry, so that more of it may be on the next one? */
+static bool goes_on(const struct coord_reply *page, const struct coord_entry *e)
+{
+    const char *last = page->entries[page->entries_count - 1].name;
+    size_t n = strlen(e->name);
+    return page->more && strncmp(last, e->name, n) == 0 && (last[n] == '\0' || last[n] == '/');
+}
+
+/* Delete what is whole on a page of path's subtree, as one. Return: 0 or an error, *ret_r its reply. */
+static int delete_page(struct cli *cli, struct coord *c, const char *path,
+                       const struct coord_reply *page, struct coord_reply **ret_r)
+{
+    struct coord_txn *t = coord_txn_new();
+    char child[COORD_PATH_MAX + 1];
+
+    /* Path order puts a parent before its children: walk backwards. */
+    for (size_t i = page->entries_count; i > 0; i--) {
+        const struct coord_entry *e = &page->entries[i - 1];
+        (void)snprintf(child, sizeof child, "%s/%s", strcmp(path, "/") == 0 ? "" : path, e->name);
+        if (!goes_on(page, e)) {
+            (void)coord_txn_delete(t, COORD_THEN, child, NULL); /* an error is kept */
+        }
+    }
+    int error = coord_txn_commit_sync(c, t, &cli->call, ret_r);
+    coord_txn_free(t);
+    return error;
+}
+
+/* Delete what is below path, page by page. Return: 0 or an error, *ret_r its reply. */
 static int delete_below(struct cli *cli, struct coord *c, const char *path,
                         struct coord_reply **ret_r)
 {
     struct coord_call call = cli->call;
-    char child[COORD_PATH_MAX + 1];
-    bool more = true;
-    int error = 0;
+    int conflicts = 0; /* in a row: somebody else makes or deletes nodes there */
 
     call.flags = COORD_RECURSIVE;
+    call.limit = DELETE_PAGE;
     call.consistency = COORD_LINEARIZABLE;
-    while (more && error == 0) {
-        struct coord_reply *list = NULL;
-        error = coord_list_sync(c, path, &call, &list);
-        if (error != 0) {
-            *ret_r = list;
+    for (;;) {
+        struct coord_reply *page = NULL;
+        coord_reply_free(*ret_r);
+        *ret_r = NULL;
+        int error = coord_list_sync(c, path, &call, &page);
+        if (error != 0 || page->entries_count == 0) {
+            *ret_r = page;
             return error;
         }
-        more = list->more;
-        /* Path order puts a parent before its children: walk backwards. */
-        for (size_t i = list->entries_count; i > 0 && error == 0; i--) {
-            (void)snprintf(child, sizeof child, "%s/%s", strcmp(path, "/") == 0 ? "" : path,
-                           list->entries[i - 1].name);
-            coord_reply_free(*ret_r);
-            *ret_r = NULL;
-            error = coord_delete_sync(c, child, &cli->call, ret_r);
-            /* Gone already, or its children are on the next page. */
-            if (error == COORD_ENONODE || (error == COORD_ENOTEMPTY && more)) {
-                error = 0;
-            }
+        error = delete_page(cli, c, path, page, ret_r);
+        coord_reply_free(page);
+        bool conflict = error == COORD_ENONODE || error == COORD_ENOTEMPTY;
+        conflicts = conflict ? conflicts + 1 : 0;
+        if (error != 0 && (!conflict || conflicts == DELETE_CONFLICTS_MAX)) {
+            return error;
         }
-        coord_reply_free(list);
     }
-    return error;
 }
 
 /* Before a subtree goes: do the conditions hold now? The deletion of its root checks them again.
@@ -364,23 +294,40 @@ static int check_conditions(struct coord *c, const char *path, const struct coor
     return hold ? 0 : COORD_ECONDITION;
 }
 
+/* Delete a subtree that is too large for one request. Return: as above. */
+static int delete_pages(struct cli *cli, struct coord *c, const char *path,
+                        const struct coord_call *call, struct coord_reply **ret_r)
+{
+    struct coord_call last = *call;
+    int error = check_conditions(c, path, call, ret_r);
+
+    if (error == 0) {
+        error = delete_below(cli, c, path, ret_r);
+    }
+    if (error != 0) {
+        return error;
+    }
+    coord_reply_free(*ret_r);
+    *ret_r = NULL;
+    last.flags = 0;
+    return coord_delete_sync(c, path, &last, ret_r);
+}
+
 int cmd_delete(struct cli *cli, int argc, char **argv)
 {
     struct coord_call call = cli->call;
-    struct conditions given = {false, false};
+    struct ask_conditions given = {false, false};
     bool recursive = false;
     const struct arg table[] = {
         {"recursive", 'r', ARG_FLAG, &recursive, NULL},
-        CONDITION_ARGS(call, given),
+        ASK_CONDITION_ARGS(call, given),
     };
     struct args a;
     struct coord *c = NULL;
     struct coord_reply *r = NULL;
-    int error = 0;
     int rc = args_parse(argc, argv, table, 3, false, 1, 1, &a);
     if (rc == EXIT_DONE && strcmp(a.values[0], "/") == 0 && cli->options.prefix == NULL) {
-        /* It would fail in the end too, but only after everything below was gone. */
-        return cli_usage("delete", "/ cannot be deleted; name what stands below it");
+        return cli_usage(argv[0], "/ cannot be deleted; name what stands below it");
     }
     if (rc == EXIT_DONE) {
         rc = cli_open(cli, &c);
@@ -388,19 +335,18 @@ int cmd_delete(struct cli *cli, int argc, char **argv)
     if (rc != EXIT_DONE) {
         return rc;
     }
-    call.conditions = condition_flags(&given);
-    if (recursive) {
-        error = check_conditions(c, a.values[0], &call, &r);
-    }
-    if (recursive && error == 0) {
-        error = delete_below(cli, c, a.values[0], &r);
-    }
-    if (error == 0) {
+    call.conditions = ask_condition_flags(&given);
+    call.flags = recursive ? COORD_RECURSIVE : 0;
+    int error = coord_delete_sync(c, a.values[0], &call, &r);
+    if (recursive && error == COORD_ELIMIT) {
+        fprintf(stderr,
+                "coordctl: delete %s: too many nodes to go as one; they are deleted page by page\n",
+                a.values[0]);
         coord_reply_free(r);
         r = NULL;
-        error = coord_delete_sync(c, a.values[0], &call, &r);
+        error = delete_pages(cli, c, a.values[0], &call, &r);
     }
-    return finish(cli, c, "delete", a.values[0], error, r, show_change);
+    return ask_finish(cli, c, argv[0], a.values[0], error, r, ask_show_change);
 }
 
 static void show_entry(const struct cli *cli, const struct coord_entry *e, bool with_stats)
@@ -422,21 +368,47 @@ static void show_entry(const struct cli *cli, const struct coord_entry *e, bool 
     }
 }
 
+static void show_count(const struct cli *cli, const struct coord_reply *r)
+{
+    if (cli->format == FORMAT_JSON) {
+        struct json j = json_begin(stdout);
+        json_text(&j, "path", r->path);
+        json_number(&j, "count", r->count);
+        output_receipt_json(&j, r);
+        json_end(&j);
+        return;
+    }
+    printf("%" PRIu64 "\n", r->count);
+    (void)fflush(stdout); /* so that the note comes behind; main checks stdout */
+    output_receipt_note(cli, r);
+}
+
+/* How many names there are, without the names. Closes the handle. */
+static int list_count(struct cli *cli, struct coord *c, const char *path, struct coord_call *call)
+{
+    struct coord_reply *r = NULL;
+    call->flags |= COORD_COUNT_ONLY;
+    int error = coord_list_sync(c, path, call, &r);
+    return ask_finish(cli, c, "ls", path, error, r, show_count);
+}
+
 int cmd_ls(struct cli *cli, int argc, char **argv)
 {
     struct coord_call call = cli->call;
-    bool detail = false, recursive = false, limited = false;
+    bool detail = false, recursive = false, limited = false, count = false;
     uint64_t limit = 0;
     const struct arg table[] = {
-        {"long", 'l', ARG_FLAG, &detail, NULL},
-        {"recursive", 'r', ARG_FLAG, &recursive, NULL},
-        {"limit", 0, ARG_NUMBER, &limit, &limited},
-        {"after", 0, ARG_TEXT, &call.after, NULL},
+        {"long", 'l', ARG_FLAG, &detail, NULL},     {"recursive", 'r', ARG_FLAG, &recursive, NULL},
+        {"limit", 0, ARG_NUMBER, &limit, &limited}, {"after", 0, ARG_TEXT, &call.after, NULL},
+        {"count", 0, ARG_FLAG, &count, NULL},
     };
     char after[COORD_PATH_MAX + 1];
     struct args a;
     struct coord *c = NULL;
-    int rc = args_parse(argc, argv, table, 4, false, 1, 1, &a);
+    int rc = args_parse(argc, argv, table, 5, false, 1, 1, &a);
+    if (rc == EXIT_DONE && count && (detail || limited || call.after != NULL)) {
+        return cli_usage("ls", "--count goes with --recursive only");
+    }
     if (rc == EXIT_DONE) {
         rc = cli_open(cli, &c);
     }
@@ -444,12 +416,15 @@ int cmd_ls(struct cli *cli, int argc, char **argv)
         return rc;
     }
     call.flags = (detail ? COORD_WITH_STATS : 0u) | (recursive ? COORD_RECURSIVE : 0u);
+    if (count) {
+        return list_count(cli, c, a.values[0], &call);
+    }
     for (bool more = !limited || limit > 0; more;) {
         struct coord_reply *r = NULL;
         call.limit = limited ? limit : 0;
         int error = coord_list_sync(c, a.values[0], &call, &r);
         if (error != 0) {
-            return finish(cli, c, "ls", a.values[0], error, r, NULL);
+            return ask_finish(cli, c, "ls", a.values[0], error, r, NULL);
         }
         for (size_t i = 0; i < r->entries_count; i++) {
             show_entry(cli, &r->entries[i], detail);

@@ -27,8 +27,29 @@ const struct command cli_commands[] = {
      "  --if-revision N    only if it was last modified at this revision\n\n"
      "  coordctl set --version 3 /app/db \"host=10.0.0.8\"\n",
      cmd_set},
+    {"incr", "incr [--version N] [--if-revision N] PATH [DELTA]",
+     "add to a node that holds a number; print the sum",
+     "  DELTA              what is added (default 1), may be negative\n"
+     "  --version N        only if the node is at this version\n"
+     "  --if-revision N    only if it was last modified at this revision\n\n"
+     "  coordctl incr /app/visits\n  coordctl incr /app/stock -3\n",
+     cmd_incr},
+    {"mv", "mv [--version N] [--if-revision N] FROM TO",
+     "move a node, with everything below it, to another path",
+     "  TO                 does not exist; the node above it does\n"
+     "  --version N        only if FROM is at this version\n"
+     "  --if-revision N    only if it was last modified at this revision\n\n"
+     "  coordctl mv /app/new /app/live\n",
+     cmd_mv},
+    {"rm", "rm [-r] [--version N] [--if-revision N] PATH", "the same as delete",
+     "  -r, --recursive    with everything below it, as one change\n"
+     "  --version N        only if the node is at this version\n"
+     "  --if-revision N    only if it was last modified at this revision\n\n"
+     "  coordctl rm -r /app\n",
+     cmd_delete},
     {"delete", "delete [-r] [--version N] [--if-revision N] PATH", "delete a node",
-     "  -r, --recursive    everything below it first, node by node: not atomic\n"
+     "  -r, --recursive    with everything below it, as one change; a subtree that is too large\n"
+     "                     for that goes in pages, and a word says so\n"
      "  --version N        only if the node is at this version\n"
      "  --if-revision N    only if it was last modified at this revision\n\n"
      "  coordctl delete -r /app\n",
@@ -37,13 +58,43 @@ const struct command cli_commands[] = {
      "  coordctl exists /app/db && echo there\n", cmd_exists},
     {"stat", "stat PATH", "print what is known of a node but its value",
      "  coordctl -o json stat /app/db\n", cmd_stat},
-    {"ls", "ls [-l] [-r] [--limit N] [--after NAME] PATH", "list the names below a node",
+    {"ls", "ls [-l] [-r] [--limit N] [--after NAME] PATH | ls --count [-r] PATH",
+     "list the names below a node",
      "  -l, --long         with version, size and kind\n"
      "  -r, --recursive    the whole subtree\n"
      "  --limit N          at most so many names\n"
-     "  --after NAME       only names after this one\n\n"
+     "  --after NAME       only names after this one\n"
+     "  --count            only how many there are\n\n"
      "  coordctl ls -l /app\n",
      cmd_ls},
+    {"du", "du PATH", "how many nodes and bytes stand at and below a node, and its quota",
+     "  coordctl du /app\n", cmd_du},
+    {"quota", "quota PATH [nodes=N] [bytes=N] | quota --clear PATH",
+     "bound what a node and everything below it may hold",
+     "  nodes=N            at most so many nodes, itself included; 0: any number\n"
+     "  bytes=N            at most so much data, as in 4096, 64KiB, 5MiB; 0: any amount\n"
+     "  --clear            no bounds any more\n"
+     "What is not named stays; without either, what holds now is shown.\n\n"
+     "  coordctl quota /app nodes=1000 bytes=5MiB\n",
+     cmd_quota},
+    {"txn", "txn [FILE|-]", "conditions and operations that are decided and applied as one",
+     "Reads lines from FILE or standard input. Empty lines and those that begin with # are passed "
+     "over.\n"
+     "Words are separated by blanks; in \"double quotes\" they may hold blanks, \\\", \\\\, \\n "
+     "and \\t.\n\n"
+     "  if exists PATH            if absent PATH            if version PATH N\n"
+     "  if modified PATH REV      if created PATH REV       if value PATH [DATA]\n"
+     "  if children PATH N        if owner PATH SESSION     if held LOCK TOKEN\n\n"
+     "  then OPERATION     carried out if all conditions hold, or there are none\n"
+     "  else OPERATION     carried out otherwise\n\n"
+     "OPERATION is create, get, set, rm, exists, stat, incr or mv, written like the command of "
+     "that\n"
+     "name. LOCK is a name as of `coordctl lock`, or a path. All operations of the branch are "
+     "applied or\n"
+     "none. Exit codes: 0 then, 4 else, the one of its error when an operation failed.\n\n"
+     "  coordctl txn transfer.txt, where transfer.txt holds\n\n"
+     "    if version /from 3\n    then incr /from -10\n    then incr /to 10\n",
+     cmd_txn},
     {"watch",
      "watch [-c|-r] [--from REV] [--kinds created,changed,deleted] [--count N] PATH [-- CMD...]",
      "print changes as they happen, or run a command for each",

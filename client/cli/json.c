@@ -29,6 +29,12 @@ void json_number(struct json *j, const char *key, uint64_t n)
     fprintf(j->out, "%" PRIu64, n);
 }
 
+void json_signed(struct json *j, const char *key, int64_t n)
+{
+    put_key(j, key, "");
+    fprintf(j->out, "%" PRId64, n);
+}
+
 void json_real(struct json *j, const char *key, double x)
 {
     put_key(j, key, "");

@@ -144,6 +144,7 @@ int cli_exit_code(int error)
     case COORD_ECONDITION:
     case COORD_EEXISTS:
     case COORD_ENOTEMPTY:
+    case COORD_ENOTNUMBER:
         return EXIT_CONDITION;
     case COORD_ENOQUORUM:
     case COORD_EINDOUBT:
@@ -157,11 +158,13 @@ int cli_exit_code(int error)
     case COORD_EDENIED:
     case COORD_EAUTH:
     case COORD_ERESERVED:
+    case COORD_EQUOTA:
         return EXIT_DENIED;
     case COORD_ELOST:
     case COORD_EEXPIRED:
         return EXIT_LOST;
     case COORD_EBADPATH:
+    case COORD_EINSIDE:
     case COORD_EINVAL:
         return EXIT_USAGE;
     default:

@@ -29,6 +29,7 @@
 #define LINE_BYTES  8192u
 #define LIST_BYTES  32768u /* of one list's names; what is beyond is told as "more" */
 #define VALUE_BYTES 64u    /* longer values are told by length and hash */
+#define ITEM_BYTES  320u /* numbers and words of one operation of a transaction, or of its answer */
 #define STATE_WORD  "live"
 #define STATE_LOST  "lost"
 
@@ -203,43 +204,79 @@ static const char *name_of(enum coord_op op)
         return "sync";
     case COORD_OP_SESSION_CLOSE:
         return "close";
+    case COORD_OP_INCREMENT:
+        return "increment";
+    case COORD_OP_RENAME:
+        return "rename";
+    case COORD_OP_TXN:
+        return "txn";
     default:
         return NULL;
     }
 }
 
-static void add_conditions(struct coord__recorder *rec, const struct coord_request *q)
+/* The same; a list that only counts says what a stat does. */
+static const char *name_asked(const struct coord_request *q)
 {
-    if (q->expect_version != COORD_VERSION_ANY) {
-        add(rec, " ver=%" PRId64, q->expect_version);
+    bool counts = q->op == COORD_OP_LIST && (q->flags & COORD_LIST_COUNT) != 0;
+    return counts ? "stat" : name_of(q->op);
+}
+
+static void add_conditions(struct coord__recorder *rec, const struct coord_request *q, char sep)
+{
+    bool conditional = q->op == COORD_OP_SET || q->op == COORD_OP_DELETE ||
+                       q->op == COORD_OP_INCREMENT || q->op == COORD_OP_RENAME;
+    if (conditional && q->expect_version != COORD_VERSION_ANY) {
+        add(rec, "%cver=%" PRId64, sep, q->expect_version);
     }
-    if (q->expect_modified != 0) {
-        add(rec, " mod=%" PRIu64, q->expect_modified);
+    if (conditional && q->expect_modified != 0) {
+        add(rec, "%cmod=%" PRIu64, sep, q->expect_modified);
     }
-    if (q->expect_created != 0) {
-        add(rec, " cre=%" PRIu64, q->expect_created);
+    if (conditional && q->expect_created != 0) {
+        add(rec, "%ccre=%" PRIu64, sep, q->expect_created);
     }
 }
 
-static void add_arguments(struct coord__recorder *rec, const struct coord_request *q)
+/* Flags as the public header numbers them. */
+static uint32_t flags_of(const struct coord_request *q)
+{
+    if (q->op == COORD_OP_DELETE) {
+        return (q->flags & COORD_DELETE_RECURSIVE) != 0 ? COORD_RECURSIVE : 0;
+    }
+    bool counts = q->op == COORD_OP_LIST && (q->flags & COORD_LIST_COUNT) != 0;
+    return counts ? 0 : q->flags;
+}
+
+/* What an operation has alone and in a transaction. */
+static void add_arguments(struct coord__recorder *rec, const struct coord_request *q, char sep)
 {
     if (q->path.data != NULL) {
-        add(rec, " path=");
+        add(rec, "%cpath=", sep);
         add_bytes(rec, q->path);
     }
+    if (q->op == COORD_OP_RENAME) {
+        add(rec, "%cto=", sep);
+        add_bytes(rec, q->to);
+    }
     if (q->op == COORD_OP_CREATE || q->op == COORD_OP_SET) {
-        add(rec, " data=");
+        add(rec, "%cdata=", sep);
         add_value(rec, q->data);
     }
-    if (q->flags != 0) {
-        add(rec, " flags=%" PRIu32, q->flags);
+    if (q->op == COORD_OP_INCREMENT) {
+        add(rec, "%cdelta=%" PRId64, sep, q->delta);
+    }
+    if (flags_of(q) != 0) {
+        add(rec, "%cflags=%" PRIu32, sep, flags_of(q));
     }
     if (q->ttl_ms != 0) {
-        add(rec, " ttl=%" PRIu64, q->ttl_ms);
+        add(rec, "%cttl=%" PRIu64, sep, q->ttl_ms);
     }
-    if (q->op == COORD_OP_SET || q->op == COORD_OP_DELETE) {
-        add_conditions(rec, q);
-    }
+    add_conditions(rec, q, sep);
+}
+
+/* What only a request of its own has. */
+static void add_own_arguments(struct coord__recorder *rec, const struct coord_request *q)
+{
     if (q->after.data != NULL && q->after.len > 0) {
         add(rec, " after=");
         add_bytes(rec, q->after);
@@ -255,14 +292,96 @@ static void add_arguments(struct coord__recorder *rec, const struct coord_reques
     }
 }
 
+/* --- transactions ------------------------------------------------------------------------------ */
+
+static void add_ifs(struct coord__recorder *rec, const struct coord_items *ifs)
+{
+    static const char *const names[] = {"",        "exists", "absent",   "version", "modified",
+                                        "created", "value",  "children", "owner",   "held"};
+    struct coord_bytes cursor = ifs->raw;
+    struct coord_if c;
+    while (coord_if_next(&cursor, &c) == 1) {
+        add(rec, " if=%s;", names[c.kind]);
+        add_bytes(rec, c.path);
+        if (c.kind == COORD_WHEN_VALUE) {
+            add_char(rec, ';');
+            add_value(rec, c.data);
+        } else if (c.kind != COORD_WHEN_EXISTS && c.kind != COORD_WHEN_ABSENT) {
+            add(rec, ";%" PRIu64, c.number);
+        }
+    }
+}
+
+static void add_ops(struct coord__recorder *rec, const char *branch, const struct coord_items *ops)
+{
+    struct coord_bytes cursor = ops->raw;
+    struct coord_request q;
+    while (coord_txn_op_next(&cursor, &q) == 1) {
+        add(rec, " %s=%s", branch, name_of(q.op));
+        add_arguments(rec, &q, ';');
+    }
+}
+
+/* Bytes that escaped text takes at most. */
+static size_t text_bytes(struct coord_bytes b, size_t most)
+{
+    return 3 * (b.len < most ? b.len : most);
+}
+
+/* Bytes that a list of operations takes at most, or with results their answers. */
+static size_t ops_bytes(const struct coord_items *ops)
+{
+    struct coord_bytes cursor = ops->raw;
+    struct coord_request q;
+    size_t bytes = 0;
+    while (coord_txn_op_next(&cursor, &q) == 1) {
+        bytes += ITEM_BYTES + text_bytes(q.path, SIZE_MAX) + text_bytes(q.to, SIZE_MAX) +
+                 text_bytes(q.data, VALUE_BYTES);
+    }
+    return bytes;
+}
+
+static size_t txn_call_bytes(const struct coord_request *q)
+{
+    struct coord_bytes cursor = q->ifs.raw;
+    struct coord_if c;
+    size_t bytes = ops_bytes(&q->thens) + ops_bytes(&q->elses);
+    while (coord_if_next(&cursor, &c) == 1) {
+        bytes += ITEM_BYTES + text_bytes(c.path, SIZE_MAX) + text_bytes(c.data, VALUE_BYTES);
+    }
+    return bytes;
+}
+
+/* The recording ends here, whole: what comes cannot be told. */
+static void stop(struct coord__recorder *rec, uint64_t now)
+{
+    if (begin(rec, LINE_BYTES)) {
+        add(rec, "E %" PRIx64 " %" PRIu64 " stopped\n", rec->client, now);
+        coord__record_flush(rec);
+        rec->failed = true;
+    }
+}
+
 void coord__record_call(struct coord__recorder *rec, const struct coord__request *r, uint64_t now)
 {
-    const char *name = name_of(r->q.op);
-    if (name == NULL || !begin(rec, LINE_BYTES)) {
+    const char *name = name_asked(&r->q);
+    size_t more = r->q.op == COORD_OP_TXN ? txn_call_bytes(&r->q) : 0;
+    if (name == NULL) {
+        return;
+    }
+    if (more > BUFFER_BYTES - LINE_BYTES) {
+        stop(rec, now);
+        return;
+    }
+    if (!begin(rec, LINE_BYTES + more)) {
         return;
     }
     add(rec, "C %" PRIx64 " %" PRIu64 " %" PRIu64 " %s", rec->client, r->id, now, name);
-    add_arguments(rec, &r->q);
+    add_arguments(rec, &r->q, ' ');
+    add_own_arguments(rec, &r->q);
+    add_ifs(rec, &r->q.ifs);
+    add_ops(rec, "then", &r->q.thens);
+    add_ops(rec, "else", &r->q.elses);
     add_char(rec, '\n');
 }
 
@@ -311,41 +430,107 @@ static void add_entries(struct coord__recorder *rec, const struct coord_result *
     }
 }
 
-/* What a success says beside its receipt. */
-static void add_result(struct coord__recorder *rec, const struct coord__out *out)
+/* What a successful operation q answers, alone and in a transaction. */
+static void add_answer(struct coord__recorder *rec, const struct coord_request *q,
+                       const struct coord_result *res, char sep)
 {
-    const struct coord_result *res = out->result;
-    switch (out->request->q.op) {
+    switch (q->op) {
     case COORD_OP_CREATE:
-        add(rec, " rev=%" PRIu64 " path=", res->stat.create_revision);
+        add(rec, "%cpath=", sep);
         add_bytes(rec, res->path);
-        if ((out->request->q.flags & COORD_F_SEQUENTIAL) != 0) {
-            add(rec, " seq=%" PRIu64, res->sequence);
+        if ((q->flags & COORD_F_SEQUENTIAL) != 0) {
+            add(rec, "%cseq=%" PRIu64, sep, res->sequence);
         }
         break;
+    case COORD_OP_EXISTS:
+        add(rec, "%cexists=%d", sep, res->exists ? 1 : 0);
+        return;
+    case COORD_OP_GET:
+        add(rec, "%cdata=", sep);
+        add_value(rec, res->data);
+        break;
+    case COORD_OP_INCREMENT:
+        add(rec, "%cdata=s:%" PRId64, sep, res->value);
+        break;
     case COORD_OP_SET:
+    case COORD_OP_STAT:
+    case COORD_OP_LIST:
+    case COORD_OP_RENAME:
+        break;
+    default:
+        return;
+    }
+    add(rec, "%cstat=", sep);
+    add_stat(rec, &res->stat);
+}
+
+/* What a transaction answers. Of one that failed the servers do not say what was read before. */
+static void add_txn_results(struct coord__recorder *rec, const struct coord_request *q,
+                            const struct coord_result *res)
+{
+    bool then = res->branch == COORD_TXN_THEN;
+    struct coord_bytes asked = then ? q->thens.raw : q->elses.raw;
+    struct coord_bytes told = res->results.raw;
+    struct coord_request one;
+    struct coord_result answer;
+    enum coord_op op;
+    add(rec, " branch=%s rev=%" PRIu64, then ? "then" : "else", res->revision);
+    for (uint64_t n = 1;
+         coord_txn_op_next(&asked, &one) == 1 && coord_txn_result_next(&told, &op, &answer) == 1;
+         n++) {
+        bool read = coord_op_kind(one.op) == COORD_KIND_READ;
+        if (n == res->failed || res->failed == 0) {
+            add(rec, " r=%s", coord_errname(answer.error));
+        } else if (n < res->failed) {
+            add(rec, " r=%s", coord_errname(read ? COORD_EABORTED : 0));
+        } else {
+            add(rec, " r=-");
+        }
+        if (res->failed == 0) {
+            add_answer(rec, &one, &answer, ';');
+        }
+    }
+}
+
+/* Bytes that add_txn_results takes at most. */
+static size_t txn_reply_bytes(const struct coord_request *q, const struct coord_result *res)
+{
+    struct coord_bytes cursor = res->results.raw;
+    struct coord_result one;
+    enum coord_op op;
+    size_t bytes = ITEM_BYTES * (size_t)q->thens.count + ITEM_BYTES * (size_t)q->elses.count;
+    while (coord_txn_result_next(&cursor, &op, &one) == 1) {
+        bytes += text_bytes(one.path, SIZE_MAX) + text_bytes(one.data, VALUE_BYTES);
+    }
+    return bytes;
+}
+
+/* What the servers decided says beside its receipt. */
+static void add_result(struct coord__recorder *rec, const struct coord__out *out)
+{
+    const struct coord_request *q = &out->request->q;
+    const struct coord_result *res = out->result;
+    switch (q->op) {
+    case COORD_OP_CREATE:
+    case COORD_OP_RENAME:
+        add(rec, " rev=%" PRIu64, res->stat.create_revision);
+        break;
+    case COORD_OP_SET:
+    case COORD_OP_INCREMENT:
         add(rec, " rev=%" PRIu64, res->stat.modify_revision);
         break;
     case COORD_OP_DELETE:
     case COORD_OP_SYNC:
         add(rec, " rev=%" PRIu64, res->revision);
-        return;
-    case COORD_OP_EXISTS:
-        add(rec, " exists=%d", res->exists ? 1 : 0);
-        return;
-    case COORD_OP_GET:
-        add(rec, " data=");
-        add_value(rec, res->data);
         break;
-    case COORD_OP_STAT:
-    case COORD_OP_LIST:
+    case COORD_OP_TXN:
+        add_txn_results(rec, q, res);
         break;
     default:
-        return;
+        break;
     }
-    add(rec, " stat=");
-    add_stat(rec, &res->stat);
-    if (out->request->q.op == COORD_OP_LIST) {
+    add_answer(rec, q, res, ' ');
+    if (q->op == COORD_OP_LIST && (q->flags & COORD_LIST_COUNT) == 0) {
         add_entries(rec, res);
     }
 }
@@ -363,8 +548,12 @@ void coord__record_reply(struct coord__recorder *rec, const struct coord__out *o
 {
     static const char *const outcomes[] = {"pending", "done", "failed", "notapplied", "unknown"};
     const struct coord_result *res = out->result;
-    if (name_of(out->request->q.op) == NULL || !begin(rec, LINE_BYTES + LIST_BYTES)) {
-        return;
+    bool decided = res != NULL && res->error == 0 && (out->error == 0 || out->request->decided);
+    bool txn = decided && out->request->q.op == COORD_OP_TXN;
+    size_t more = txn ? txn_reply_bytes(&out->request->q, res) : LIST_BYTES;
+    if (name_of(out->request->q.op) == NULL || more > BUFFER_BYTES - LINE_BYTES ||
+        !begin(rec, LINE_BYTES + more)) {
+        return; /* too long an answer stays unknown */
     }
     assert(out->outcome >= COORD_OUTCOME_DONE && out->outcome <= COORD_OUTCOME_UNKNOWN);
     /* The close itself belongs to the session that it ended. */
@@ -375,7 +564,7 @@ void coord__record_reply(struct coord__recorder *rec, const struct coord__out *o
     if (res != NULL) {
         add_receipt(rec, &res->receipt);
     }
-    if (res != NULL && res->error == 0 && out->error == 0) {
+    if (decided) {
         add_result(rec, out);
     }
     add_char(rec, '\n');

@@ -76,8 +76,10 @@ static void describe_asked(const struct verify_history *h, const struct verify_a
                                         "get",         "exists",
                                         "stat",        "list",
                                         "sync",        "close of the session",
-                                        "transaction", "may go by itself:"};
-    verify_text_add(t, "%s", words[a->kind]);
+                                        "transaction", "increment",
+                                        "rename",      "may go by itself:"};
+    bool ends = a->kind == VERIFY_CLOSE && a->made_up;
+    verify_text_add(t, "%s", ends ? "the session may have ended by itself" : words[a->kind]);
     if (a->kind == VERIFY_CREATE) {
         describe_create_flags(a->flags, t);
     }
@@ -87,6 +89,13 @@ static void describe_asked(const struct verify_history *h, const struct verify_a
     if (a->kind == VERIFY_CREATE || a->kind == VERIFY_SET) {
         verify_text_add(t, " ");
         describe_value(h, a->value, t);
+    }
+    if (a->kind == VERIFY_INCREMENT) {
+        verify_text_add(t, " by %" PRId64, a->delta);
+    } else if (a->kind == VERIFY_RENAME) {
+        verify_text_add(t, " to %s", h->paths[a->made].text);
+    } else if (a->kind == VERIFY_DELETE && (a->flags & COORD_RECURSIVE) != 0) {
+        verify_text_add(t, " and all below");
     }
     describe_conditions(a, t);
 }
@@ -113,6 +122,7 @@ static void describe_answer(const struct verify_history *h, const struct verify_
     }
     switch (a->kind) {
     case VERIFY_GET:
+    case VERIFY_INCREMENT:
         describe_value(h, a->got, t);
         break;
     case VERIFY_EXISTS:
@@ -169,7 +179,7 @@ void verify_describe(const struct verify_history *h, const struct verify_op *op,
         describe_asked(h, &op->act, t);
     }
     if (op->returned == VERIFY_NEVER) {
-        verify_text_add(t, "%s", op->act.kind == VERIFY_VANISH ? "" : ": no answer");
+        verify_text_add(t, "%s", op->act.made_up ? "" : ": no answer");
         return;
     }
     verify_text_add(t, "%s: ", levels[op->level]);
@@ -281,7 +291,7 @@ static bool was_written(const struct verify_history *h, uint32_t path, uint32_t 
         const struct verify_op *op = &h->ops[i];
         const struct verify_action *a = &op->act;
         bool here = (a->made != VERIFY_NOWHERE ? a->made : a->path) == path || a->path == path;
-        if (a->kind == VERIFY_TXN) {
+        if (a->kind == VERIFY_TXN || a->kind == VERIFY_INCREMENT || a->kind == VERIFY_RENAME) {
             return true; /* not looked into */
         }
         if ((a->kind == VERIFY_SET || a->kind == VERIFY_CREATE) && here && a->value == value &&

@@ -43,7 +43,9 @@ enum verify_kind {
     VERIFY_SYNC,
     VERIFY_CLOSE, /* of the session */
     VERIFY_TXN,
-    VERIFY_VANISH /* made up by a check: an ephemeral, container or ttl node that went by itself */
+    VERIFY_INCREMENT,
+    VERIFY_RENAME,
+    VERIFY_VANISH /* made up by a check: a node that went by itself */
 };
 
 struct verify_stat {
@@ -70,18 +72,21 @@ struct verify_entry {
 struct verify_action {
     enum verify_kind kind;
     uint32_t path;
-    uint32_t value;      /* CREATE, SET */
-    uint32_t flags;      /* enum coord_create_flags, enum coord_list_flags */
+    uint32_t value;      /* CREATE, SET; INCREMENT: before it, when that is known */
+    int64_t delta;       /* INCREMENT */
+    uint32_t flags;      /* enum coord_create_flags, enum coord_list_flags (LIST, DELETE) */
     uint32_t conditions; /* set of enum coord_condition */
     uint64_t version;
     uint64_t modified;
     uint64_t created;
     const char *after; /* LIST: relative to path; "" from the start */
+    bool made_up;      /* by a check: nobody asked for it, but it may have happened */
 
     /* What was answered; meaningful when the operation's answer is known. */
     int error;
-    uint32_t made;     /* CREATE: the path as created; VERIFY_NOWHERE when not known */
-    uint32_t got;      /* GET */
+    uint32_t made; /* CREATE: the path as created; VERIFY_NOWHERE when not known. RENAME: the new
+                          path, asked for */
+    uint32_t got;  /* GET; INCREMENT: after it */
     bool has_sequence; /* CREATE */
     bool has_stat;
     bool exists; /* EXISTS */
@@ -100,7 +105,8 @@ enum verify_condition_kind {
     VERIFY_IF_CREATED,
     VERIFY_IF_VALUE,
     VERIFY_IF_CHILDREN,
-    VERIFY_IF_OWNER
+    VERIFY_IF_OWNER,
+    VERIFY_IF_HELD
 };
 
 struct verify_condition {
@@ -245,6 +251,9 @@ bool verify_room(void **items, uint32_t count, uint32_t *cap, size_t size);
 bool verify_kind_reads(enum verify_kind kind);
 /* Is path `inner` equal to or below `outer`? */
 bool verify_path_within(const struct verify_history *h, uint32_t inner, uint32_t outer);
+/* The path that a sequential create gets which asked for `asked` and is given this number.
+ * Return: VERIFY_NOWHERE when no operation tells of such a path. */
+uint32_t verify_path_with_number(const struct verify_history *h, uint32_t asked, uint64_t number);
 /* Could a sequential create that asked for `asked` have made `path`? */
 bool verify_path_numbered(const struct verify_history *h, uint32_t asked, uint32_t path);
 

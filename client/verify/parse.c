@@ -17,6 +17,8 @@
 #include "client/verify/parse.h"
 
 #include <stdio.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include "client/verify/words.h"
 
@@ -88,10 +90,12 @@ static bool kind_named(struct verify_slice s, enum verify_kind *ret_kind)
     static const struct {
         const char *name;
         enum verify_kind kind;
-    } kinds[] = {{"create", VERIFY_CREATE}, {"set", VERIFY_SET},       {"delete", VERIFY_DELETE},
-                 {"get", VERIFY_GET},       {"exists", VERIFY_EXISTS}, {"stat", VERIFY_STAT},
-                 {"list", VERIFY_LIST},     {"sync", VERIFY_SYNC},     {"close", VERIFY_CLOSE},
-                 {"txn", VERIFY_TXN}};
+    } kinds[] = {{"create", VERIFY_CREATE},       {"set", VERIFY_SET},
+                 {"delete", VERIFY_DELETE},       {"get", VERIFY_GET},
+                 {"exists", VERIFY_EXISTS},       {"stat", VERIFY_STAT},
+                 {"list", VERIFY_LIST},           {"sync", VERIFY_SYNC},
+                 {"close", VERIFY_CLOSE},         {"txn", VERIFY_TXN},
+                 {"increment", VERIFY_INCREMENT}, {"rename", VERIFY_RENAME}};
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (verify_words_equal(s, kinds[i].name)) {
             *ret_kind = kinds[i].kind;
@@ -119,6 +123,37 @@ static int take_condition_number(struct parser *p, struct verify_slice v, struct
     return take_number(p, v, out);
 }
 
+/* A number with its sign. Return: false for anything else. */
+static bool signed_number(const char *text, size_t len, int64_t *ret_n)
+{
+    bool negative = len > 0 && text[0] == '-';
+    struct verify_slice digits = {text + (negative ? 1 : 0), len - (negative ? 1 : 0)};
+    uint64_t n;
+    if (!verify_words_digits(digits, 10, &n) || n > (uint64_t)INT64_MAX + (negative ? 1 : 0)) {
+        return false;
+    }
+    *ret_n = negative ? (int64_t)(0 - n) : (int64_t)n;
+    return true;
+}
+
+/* An increment tells the number behind it, and so the one before. */
+static int take_sum(struct parser *p, struct verify_action *a)
+{
+    char text[32];
+    int64_t sum;
+    if (a->kind != VERIFY_INCREMENT || a->got == VERIFY_VALUE_UNKNOWN) {
+        return 0;
+    }
+    const char *told = p->h->values[a->got].text;
+    if (strncmp(told, "s:", 2) != 0 || !signed_number(told + 2, strlen(told + 2), &sum) ||
+        __builtin_sub_overflow(sum, a->delta, &sum)) {
+        return 0; /* no service that is correct says so; it is then held against other answers */
+    }
+    int n = snprintf(text, sizeof(text), "s:%" PRId64, sum);
+    a->value = verify_value_number(p->h, text, (size_t)n);
+    return a->value == VERIFY_NOWHERE ? COORD_ENOMEM : 0;
+}
+
 /* An argument of an action. Return: 0, negative, or 1 when the key is none of an action's. */
 static int action_key(struct parser *p, struct verify_action *a, struct verify_slice key,
                       struct verify_slice v)
@@ -129,6 +164,12 @@ static int action_key(struct parser *p, struct verify_action *a, struct verify_s
     }
     if (verify_words_equal(key, "data")) {
         return take_value(p, v, &a->value);
+    }
+    if (verify_words_equal(key, "to")) {
+        return take_path(p, v, &a->made);
+    }
+    if (verify_words_equal(key, "delta")) {
+        return signed_number(v.at, v.len, &a->delta) ? 0 : wrong(p, "not a number:", v);
     }
     if (verify_words_equal(key, "flags")) {
         int err = take_number(p, v, &n);
@@ -161,6 +202,15 @@ static bool needs_path(enum verify_kind kind)
     return kind != VERIFY_SYNC && kind != VERIFY_CLOSE && kind != VERIFY_TXN;
 }
 
+/* Has it the paths it needs? What an increment finds is not known before its answer. */
+static bool action_whole(struct verify_action *a)
+{
+    if (a->kind == VERIFY_INCREMENT) {
+        a->value = VERIFY_VALUE_UNKNOWN;
+    }
+    return a->path != VERIFY_NOWHERE && (a->kind != VERIFY_RENAME || a->made != VERIFY_NOWHERE);
+}
+
 /* "KIND;key=value;..." of a transaction. */
 static int txn_action(struct parser *p, struct verify_slice s, struct verify_txn *t, int branch)
 {
@@ -176,7 +226,7 @@ static int txn_action(struct parser *p, struct verify_slice s, struct verify_txn
             return err < 0 ? err : wrong(p, "unknown argument", one);
         }
     }
-    if (a.path == VERIFY_NOWHERE) {
+    if (!action_whole(&a)) {
         return wrong(p, "an operation without a path", s);
     }
     int err = verify_action_add(p->h, &a, &at);
@@ -193,8 +243,8 @@ static int txn_action(struct parser *p, struct verify_slice s, struct verify_txn
 static bool condition_named(struct verify_slice s, enum verify_condition_kind *ret_kind)
 {
     static const char *const names[] = {"",        "exists", "absent",   "version", "modified",
-                                        "created", "value",  "children", "owner"};
-    for (uint32_t i = VERIFY_IF_EXISTS; i <= VERIFY_IF_OWNER; i++) {
+                                        "created", "value",  "children", "owner",   "held"};
+    for (uint32_t i = VERIFY_IF_EXISTS; i <= VERIFY_IF_HELD; i++) {
         if (verify_words_equal(s, names[i])) {
             *ret_kind = (enum verify_condition_kind)i;
             return true;
@@ -315,7 +365,7 @@ static int parse_call(struct parser *p, struct verify_slice client)
             return err;
         }
     }
-    if (needs_path(op.act.kind) && op.act.path == VERIFY_NOWHERE) {
+    if (needs_path(op.act.kind) && !action_whole(&op.act)) {
         return wrong(p, "a call without a path:", kind);
     }
     err = verify_op_add(p->h, &op, &added);
@@ -408,7 +458,7 @@ static int txn_answer(struct parser *p, struct verify_op *op, uint32_t n, struct
             return err < 0 ? err : wrong(p, "unknown answer", one);
         }
     }
-    return 0;
+    return take_sum(p, a);
 }
 
 static int take_receipt(struct parser *p, struct verify_op *op, struct verify_slice s)
@@ -480,7 +530,7 @@ static int judge_reply(struct parser *p, struct verify_op *op, uint64_t at, uint
         op->act.made == VERIFY_NOWHERE) {
         op->act.made = op->act.path;
     }
-    return 0;
+    return op->outcome == COORD_OUTCOME_DONE ? take_sum(p, &op->act) : 0;
 }
 
 static int parse_reply(struct parser *p, struct verify_slice client)

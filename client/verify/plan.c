@@ -27,9 +27,11 @@ struct member {
 
 /* An ephemeral node: who owns it. */
 struct owned {
-    uint64_t session;
+    uint64_t session; /* VERIFY_UNKNOWN: its create has no answer */
     uint32_t client;
     uint32_t path;
+    bool deleted; /* by somebody, so it did not go with its session */
+    const struct verify_op *made;
 };
 
 struct session_use {
@@ -56,6 +58,7 @@ struct verify_planner {
     uint32_t owned_count, owned_cap;
     struct session_use *uses;
     uint32_t uses_count, uses_cap;
+    bool renames; /* something was moved */
     bool out_of_memory;
 };
 
@@ -97,11 +100,35 @@ static void note_create(struct verify_planner *w, const struct verify_action *a,
     }
 }
 
+/* Everything at and below path goes, or comes, as one. */
+static void note_subtree(struct verify_planner *w, uint32_t path, bool goes)
+{
+    const struct verify_history *h = w->plan->h;
+    for (uint32_t p = 0; p < h->paths_count; p++) {
+        if (verify_path_within(h, p, path)) {
+            w->goes[p] |= goes;
+            w->changes[p]++;
+        }
+    }
+    if (path != 0) {
+        w->changes[parent_of(w, path)]++;
+    }
+}
+
 static void note_action(struct verify_planner *w, const struct verify_action *a, bool answered)
 {
     bool done = !answered || a->error == 0;
     if (a->kind == VERIFY_CREATE) {
         note_create(w, a, answered);
+    } else if (a->kind == VERIFY_RENAME && done) {
+        w->renames = true;
+        note_subtree(w, a->path, true);
+        note_subtree(w, a->made, false);
+    } else if (a->kind == VERIFY_DELETE && (a->flags & COORD_RECURSIVE) != 0) {
+        w->deletes[a->path] += answered && a->error == 0;
+        if (done) {
+            note_subtree(w, a->path, true);
+        }
     } else if (a->kind == VERIFY_DELETE) {
         w->shown[a->path] |= done || a->error == COORD_ENOTEMPTY;
         w->goes[a->path] |= done;
@@ -196,6 +223,20 @@ static void touch_list(struct verify_planner *w, const struct verify_action *a)
     }
 }
 
+static void touch_subtree(struct verify_planner *w, uint32_t path)
+{
+    const struct verify_history *h = w->plan->h;
+    for (uint32_t p = 0; p < h->paths_count; p++) {
+        if (verify_path_within(h, p, path)) {
+            touch(w, NODE(p));
+            touch(w, KIDS(p));
+        }
+    }
+    if (path != 0) {
+        touch(w, KIDS(parent_of(w, path)));
+    }
+}
+
 static void touch_owned(struct verify_planner *w, const struct verify_op *op)
 {
     for (uint32_t i = 0; i < w->owned_count; i++) {
@@ -217,8 +258,16 @@ static void touch_action(struct verify_planner *w, const struct verify_op *op,
     case VERIFY_CREATE:
         touch_create(w, a, answered);
         break;
+    case VERIFY_RENAME:
+        touch_subtree(w, a->path);
+        touch_subtree(w, a->made);
+        break;
     case VERIFY_DELETE:
     case VERIFY_VANISH:
+        if (a->kind == VERIFY_DELETE && (a->flags & COORD_RECURSIVE) != 0) {
+            touch_subtree(w, a->path);
+            break;
+        }
         touch(w, NODE(a->path));
         touch(w, KIDS(a->path));
         if (a->path != 0) {
@@ -322,25 +371,15 @@ static void note_sessions(struct verify_planner *w)
     }
 }
 
-/* Such a node at path, made by op: its owner, and that it may go at any time from then on. */
-static void note_owner(struct verify_planner *w, const struct verify_op *op, bool ephemeral,
-                       uint64_t owner, uint32_t path)
+/* Something that may happen by itself after op, without an answer. */
+static struct verify_op *make_up(struct verify_planner *w, const struct verify_op *op,
+                                 enum verify_kind kind, uint64_t session, uint32_t path)
 {
     struct verify_plan *p = w->plan;
-    if (!in_scope(w, path)) {
-        return;
-    }
-    if (!verify_room((void **)&w->owned, w->owned_count, &w->owned_cap, sizeof(*w->owned)) ||
-        !verify_room((void **)&p->made_up, p->made_up_count, &p->made_up_cap,
+    if (!verify_room((void **)&p->made_up, p->made_up_count, &p->made_up_cap,
                      sizeof(*p->made_up))) {
         w->out_of_memory = true;
-        return;
-    }
-    if (ephemeral) {
-        w->owned[w->owned_count++] = (struct owned){owner, op->client, path};
-    }
-    if (w->creates[path] == 1 && w->deletes[path] > 0) {
-        return; /* somebody deleted it, so it did not go by itself */
+        return NULL;
     }
     struct verify_op *v = &p->made_up[p->made_up_count++];
     *v = *op;
@@ -349,10 +388,76 @@ static void note_owner(struct verify_planner *w, const struct verify_op *op, boo
     v->outcome = COORD_OUTCOME_UNKNOWN;
     v->revision = VERIFY_UNKNOWN;
     v->has_receipt = false;
-    v->session = owner;
-    v->act = (struct verify_action){.kind = VERIFY_VANISH, .path = path, .after = ""};
-    uint64_t last = ephemeral && owner != VERIFY_UNKNOWN ? session_last(w, owner) : 0;
-    v->called = last > v->called ? last : v->called;
+    v->session = session;
+    v->act = (struct verify_action){.kind = kind, .path = path, .after = "", .made_up = true};
+    return v;
+}
+
+/* Such a node at path, made by op: its owner; or that it may go at any time from then on. */
+static void note_owner(struct verify_planner *w, const struct verify_op *op, bool ephemeral,
+                       uint64_t owner, uint32_t path)
+{
+    bool deleted = w->creates[path] == 1 && w->deletes[path] > 0 && !w->renames;
+    if (!in_scope(w, path)) {
+        return;
+    }
+    if (!verify_room((void **)&w->owned, w->owned_count, &w->owned_cap, sizeof(*w->owned))) {
+        w->out_of_memory = true;
+        return;
+    }
+    if (ephemeral) {
+        w->owned[w->owned_count++] = (struct owned){owner, op->client, path, deleted, op};
+    }
+    if (!deleted && (!ephemeral || owner == VERIFY_UNKNOWN)) {
+        (void)make_up(w, op, VERIFY_VANISH, owner, path); /* out_of_memory says the rest */
+    }
+}
+
+static int by_owner(const void *pa, const void *pb)
+{
+    const struct owned *a = pa;
+    const struct owned *b = pb;
+    if (a->session != b->session) {
+        return a->session < b->session ? -1 : 1;
+    }
+    return a->made < b->made ? -1 : a->made > b->made;
+}
+
+/* Sessions that own a node nobody deleted may end by themselves, once, with all they own; not before
+ * the last write that they are known to have made. */
+static void make_up_ends(struct verify_planner *w)
+{
+    if (w->owned_count > 0) {
+        qsort(w->owned, w->owned_count, sizeof(*w->owned), by_owner);
+    }
+    for (uint32_t i = 0, next; i < w->owned_count; i = next) {
+        const struct owned *last = &w->owned[i];
+        bool deleted = true;
+        for (next = i; next < w->owned_count && w->owned[next].session == last->session; next++) {
+            deleted = deleted && w->owned[next].deleted;
+        }
+        last = &w->owned[next - 1];
+        if (deleted || last->session == VERIFY_UNKNOWN) {
+            continue;
+        }
+        struct verify_op *v = make_up(w, last->made, VERIFY_CLOSE, last->session, VERIFY_NOWHERE);
+        uint64_t active = session_last(w, last->session);
+        if (v != NULL && active > v->called) {
+            v->called = active;
+        }
+    }
+}
+
+/* What was moved can be of a kind that goes by itself; whose it is, is not followed. */
+static void note_moved(struct verify_planner *w, const struct verify_op *op,
+                       const struct verify_action *a)
+{
+    const struct verify_history *h = w->plan->h;
+    for (uint32_t p = 0; p < h->paths_count; p++) {
+        if (verify_path_within(h, p, a->made)) {
+            note_owner(w, op, false, VERIFY_UNKNOWN, p);
+        }
+    }
 }
 
 /* A node that may go by itself, made by op's action a. */
@@ -362,6 +467,9 @@ static void note_transient(struct verify_planner *w, const struct verify_op *op,
     bool answered = op->returned != VERIFY_NEVER;
     bool ephemeral = (a->flags & COORD_EPHEMERAL) != 0;
     bool transient = (a->flags & (COORD_EPHEMERAL | COORD_CONTAINER | COORD_TTL)) != 0;
+    if (a->kind == VERIFY_RENAME && !(answered && op->error != 0)) {
+        note_moved(w, op, a);
+    }
     if (a->kind != VERIFY_CREATE || !transient || (answered && op->error != 0)) {
         return;
     }
@@ -402,7 +510,8 @@ static void each_action(struct verify_planner *w, const struct verify_op *op,
 static void visit_note(struct verify_planner *w, const struct verify_op *op,
                        const struct verify_action *a)
 {
-    if (op->outcome != COORD_OUTCOME_NOT_APPLIED) {
+    bool undone = op->act.kind == VERIFY_TXN && op->returned != VERIFY_NEVER && op->error != 0;
+    if (op->outcome != COORD_OUTCOME_NOT_APPLIED && !undone) {
         note_action(w, a, op->returned != VERIFY_NEVER);
     }
 }
@@ -621,6 +730,7 @@ static void plan_run(struct verify_planner *w)
     for (uint32_t i = 0; i < h->ops_count; i++) {
         each_action(w, &h->ops[i], visit_transient);
     }
+    make_up_ends(w);
     for (uint32_t i = 0; i < h->ops_count; i++) {
         if (h->ops[i].act.kind == VERIFY_TXN) {
             touch_op(w, &h->ops[i]);

@@ -304,7 +304,8 @@ static bool is_change(const struct verify_item *it)
 {
     enum verify_kind kind = it->op->act.kind;
     return !it->optional && !changes_nothing(it) && it->op->revision != VERIFY_UNKNOWN &&
-           (kind == VERIFY_SET || kind == VERIFY_CREATE || kind == VERIFY_DELETE);
+           (kind == VERIFY_SET || kind == VERIFY_CREATE ||
+            (kind == VERIFY_DELETE && (it->op->act.flags & COORD_RECURSIVE) == 0));
 }
 
 /* Does what `it` was answered show the change w? */
@@ -314,7 +315,10 @@ static bool shows(const struct verify_item *it, const struct verify_op *w, bool 
     if (it->op == w) {
         return false;
     }
-    if (a->kind == VERIFY_TXN || a->kind == VERIFY_LIST || a->kind == VERIFY_CLOSE) {
+    bool subtree =
+        a->kind == VERIFY_RENAME || (a->kind == VERIFY_DELETE && (a->flags & COORD_RECURSIVE) != 0);
+    if (a->kind == VERIFY_TXN || a->kind == VERIFY_LIST || a->kind == VERIFY_CLOSE ||
+        a->kind == VERIFY_INCREMENT || subtree) {
         return true; /* not looked into */
     }
     bool token = a->has_stat &&
