@@ -217,8 +217,10 @@ fuzz-keep: $(B)/fuzz/$(F)  ## add to the corpus of F=name what its searches foun
 	@tests/fuzz/run.sh keep $(B) $(F)
 fuzz-replay: $(REPLAYS)  ## run every kept fuzzing input (any VARIANT, any compiler)
 	@for r in $(REPLAYS); do $$r tests/fuzz/corpus/$${r##*/} || exit 1; done
+test: N := 2000
 test: unit sim scripts script-sweep mc fuzz-replay integration  ## everything: unit tests, seeds, scenarios, known bugs put back, real processes
 	@$(MAKE) -s VARIANT=mutants test-mutants
+	@$(MAKE) -s VARIANT=asan fuzz-replay
 bench-raft: $(BENCH_RAFT)  ## measure the Raft library (D=directory for the log's part)
 	$(BENCH_RAFT) $(D)
 

@@ -15,7 +15,9 @@
  *
  *   learning   the voters of before. Who is to vote is LEARNER|PROMOTE and is sent the log; who is to go
  *              is marked REMOVE or DEMOTE. May be replaced by another PROPOSE_CONFIG, for instance because
- *              a new member never catches up: naming the members of before gives the change up.
+ *              a new member never catches up: naming the members of before gives the change up. It ends
+ *              only while a majority of the voters to be is in touch, lest the group be stuck in joint;
+ *              a change that needs nobody new begins with it, too, when that is not so.
  *   joint      new voters VOTER, old ones VOTER_OLD, staying ones both; a quorum is one of each. Cannot be
  *              replaced: the leader appends the outcome as soon as the joint entry is committed.
  *
@@ -207,8 +209,24 @@ static int target_valid(const struct raft_config *c)
     return 1;
 }
 
+/* Is a majority of those who vote in the end in touch with this leader? */
+static int quorum_to_be(struct raft *r, const struct raft_config *c)
+{
+    uint32_t voters = 0;
+    uint32_t there = 0;
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (role_in_the_end(c->members[i].roles) != RAFT_VOTER) {
+            continue;
+        }
+        const struct raft__peer *p = raft__peer_find(r, c->members[i].id);
+        voters++;
+        there += c->members[i].id == r->o.id || (p != NULL && raft__active(r, p));
+    }
+    return there * 2 > voters;
+}
+
 /* Find out what to append for the target. Return: 0, or why it cannot be. */
-static int plan(const struct raft *r, const struct raft_config *target, struct raft_config *ret_c)
+static int plan(struct raft *r, const struct raft_config *target, struct raft_config *ret_c)
 {
     const struct raft_config *newest = &raft__config(r)->config;
     struct raft_config now;
@@ -222,10 +240,9 @@ static int plan(const struct raft *r, const struct raft_config *target, struct r
     if (learning_config(&now, target, &learning) != 0) {
         return RAFT_EINVAL;
     }
-    if (has_roles(&learning, RAFT_PROMOTE)) {
+    config_after(&learning, ret_c);
+    if (has_roles(&learning, RAFT_PROMOTE) || (is_joint(ret_c) && !quorum_to_be(r, &learning))) {
         memcpy(ret_c, &learning, sizeof(learning));
-    } else {
-        config_after(&learning, ret_c);
     }
     return 0;
 }
@@ -287,8 +304,7 @@ static int watch_round(const struct raft *r, struct raft__peer *p)
     } else if (!in_time) {
         p->caught_up = 0; /* its next round decides */
     }
-    return p->caught_up && !p->stalled && p->contact != 0 &&
-           r->now - p->contact <= r->o.election_min;
+    return p->caught_up && !p->stalled && raft__active(r, p);
 }
 
 static int all_caught_up(struct raft *r)
@@ -319,7 +335,7 @@ void raft__change_step(struct raft *r)
     }
     /* Elections need their reserve of slots; leaving the joint configuration may take of it. */
     uint32_t reserve = raft__log_reserve(r) / (r->voters_old != 0 ? 2 : 1);
-    int ready = r->voters_old != 0 || all_caught_up(r);
+    int ready = r->voters_old != 0 || (all_caught_up(r) && quorum_to_be(r, newest));
     if (!ready || r->transfer_to != 0 || r->disk_full || !settled(r) ||
         raft__log_room(r) <= reserve || !has_roles(&next, RAFT_VOTER)) {
         return; /* each of these ends with an event, and events lead here again */

@@ -200,10 +200,10 @@ struct raft {
     uint32_t voters;     /* slots that vote in the newest configuration */
     uint32_t voters_old; /* and in the outgoing one while joint; 0 otherwise */
     uint32_t unsettled;  /* a leader has something to do about the newest one (change.c) */
-    uint32_t reserved0;
-    raft_index
-        removed_at; /* a voter said that the configuration committed here, which this log does
-                              not reach, has no such member; 0 none */
+    uint32_t was_member; /* of a configuration that was in force here */
+    /* A voter said that the configuration committed here, which this log does not reach, has no such
+     * member; 0 none. */
+    raft_index removed_at;
     struct raft__peer peers[RAFT_NODES_MAX];
 
     /* Role and elections (election.c). */
@@ -418,6 +418,12 @@ int raft__log_restore(struct raft *r, const struct raft_snapshot *s);
 /* Raise the commit index to `to` (nothing when it is there already). */
 void raft__commit_to(struct raft *r, raft_index to);
 
+/* Leader: p acknowledged a request that left within election_min. */
+static inline int raft__active(const struct raft *r, const struct raft__peer *p)
+{
+    return p->contact != 0 && r->now - p->contact <= r->o.election_min;
+}
+
 /* --- io.c ----------------------------------------------------------------------------------- */
 
 /* Fill in persist[] of this round. Return: how many. */
@@ -472,8 +478,9 @@ static inline int raft__votes(uint32_t roles)
 }
 /* 1 when a voter said that this member is removed, and its own log does not know better. */
 int raft__removed(const struct raft *r);
-/* 1 when the newest configuration is committed and has other members only. */
-int raft__left_out(const struct raft *r);
+/* 1 when this member was one, and by what it knows is none any more; not while a leader is heard, for
+ * who is let in again may first hear of its removal. */
+int raft__is_out(const struct raft *r);
 /* Slot of a member of the newest configuration. Return: the peer, or NULL. */
 static inline struct raft__peer *raft__peer_find(struct raft *r, raft_id id)
 {

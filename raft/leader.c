@@ -148,7 +148,7 @@ static int fit_target(const struct raft *r, uint32_t slot)
     const struct raft__peer *p = &r->peers[slot];
     return slot != r->self && (r->voters >> slot & 1) != 0 &&
            (p->roles & (RAFT_DEMOTE | RAFT_REMOVE)) == 0 && p->link != RAFT__LINK_DOWN &&
-           !p->stalled && p->contact != 0 && r->now - p->contact <= r->o.election_min;
+           !p->stalled && raft__active(r, p);
 }
 
 /* The reachable voter that holds most. Return: its id, or 0. */

@@ -155,6 +155,7 @@ static void sync_peers(struct raft *r)
         r->voters_old |= (uint32_t)((c->members[i].roles & RAFT_VOTER_OLD) != 0) << i;
         if (c->members[i].id == r->o.id) {
             r->self = i;
+            r->was_member = 1;
         }
     }
     for (uint32_t i = 0; i < c->count; i++) {
@@ -269,23 +270,8 @@ static uint64_t majority_value(const uint64_t *values, uint32_t voters)
     return n == 0 ? 0 : sorted[n / 2];
 }
 
-/* The same for exactly three voters: what two of them have. */
-static uint64_t middle_value(uint64_t a, uint64_t b, uint64_t c)
-{
-    uint64_t low = a < b ? a : b;
-    uint64_t high = a < b ? b : a;
-    return c < low ? low : c > high ? high : c;
-}
-
 uint64_t raft__quorum_value(const struct raft *r, const uint64_t *values)
 {
-    uint32_t two = r->voters & (r->voters - 1); /* all but the first; none when there is none */
-    uint32_t one = two & (two - 1);
-    if (r->voters_old == 0 && one != 0 &&
-        (one & (one - 1)) == 0) { /* most groups, most of the time */
-        return middle_value(values[__builtin_ctz(r->voters)], values[__builtin_ctz(two)],
-                            values[__builtin_ctz(one)]);
-    }
     uint64_t v = majority_value(values, r->voters);
     if (r->voters_old != 0) {
         uint64_t old = majority_value(values, r->voters_old);
@@ -299,9 +285,10 @@ int raft__removed(const struct raft *r)
     return r->removed_at > raft__config(r)->index;
 }
 
-int raft__left_out(const struct raft *r)
+int raft__is_out(const struct raft *r)
 {
-    return r->self == RAFT__NO_SLOT && r->peers_count > 0 && raft__config_committed(r);
+    int left_out = r->was_member && r->self == RAFT__NO_SLOT && raft__config_committed(r);
+    return r->leader == 0 && (left_out || raft__removed(r));
 }
 
 int raft__may_campaign(const struct raft *r)

@@ -670,7 +670,7 @@ void raft_status(const struct raft *r, struct raft_status *ret_status)
     s->snapshot = r->snapshot.index;
     s->transfer_to = r->transfer_to;
     s->leader_ready = r->role == RAFT_LEADER && r->leader_ready;
-    s->removed = raft__removed(r) || (r->boot == RAFT__BOOT_DONE && raft__left_out(r));
+    s->removed = r->boot == RAFT__BOOT_DONE && raft__is_out(r);
     s->joint = r->voters_old != 0;
     s->config = r->configs_count == 0 ? 0 : raft__config(r)->index;
     s->lease_until = raft__lease_until(r);
@@ -690,7 +690,7 @@ void raft_status(const struct raft *r, struct raft_status *ret_status)
         if (r->role == RAFT_LEADER) {
             t->match = self ? r->stable : p->match;
             t->next = self ? r->last + 1 : p->next;
-            t->active = self || (p->contact != 0 && r->now - p->contact <= r->o.election_min);
+            t->active = self || raft__active(r, p);
         }
     }
 }

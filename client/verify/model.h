@@ -88,7 +88,7 @@ static inline uint32_t verify_model_mark(const struct verify_model *m)
 }
 void verify_model_undo(struct verify_model *m, uint32_t mark);
 
-/* --- for step.c -------------------------------------------------------------------------------- */
+/* --- for know.c -------------------------------------------------------------------------------- */
 
 /* The cell's number, or VERIFY_NOWHERE. */
 static inline uint32_t verify_model_cell(const struct verify_model *m, enum verify_role role,

@@ -187,9 +187,10 @@ struct raft_options {
                                  much, and a READ may ask for the lease; needs link_hint 0, for a
                                  member that lost its link no longer waits for the leader's lease.
                                  All members of a group have it, or none (why: raft/read.c) */
-    uint32_t sync_writes; /* default 0. 1: writes are part of a round, for hosts whose disk takes next to
+    uint32_t
+        sync_writes; /* default 0. 1: writes are part of a round, for hosts whose disk takes next to
                              no time: see "Hosts that write at once" above */
-    uint32_t trace;       /* default 0; 1 fills actions.trace */
+    uint32_t trace;  /* default 0; 1 fills actions.trace */
 };
 
 /* Fill in the defaults: all of *o is written. id and rng_seed are 0 then and the caller's to set.
@@ -507,8 +508,9 @@ struct raft_status {
     raft_id transfer_to; /* 0: none under way */
     int leader_ready;    /* an entry of this term is committed */
     int repairing;       /* neither votes nor stands: its log lost what it had acknowledged */
-    int removed;         /* no member any more, by a committed configuration that stands in its own
-                                log or that a voter told it of (nobody sends a removed one entries) */
+    int removed;         /* was a member and is none any more, as far as it knows: by its own log or
+                                by a voter's word, for nobody sends a removed one entries. 0 while it
+                                hears a leader: it may be let in again */
     int joint;           /* the newest configuration is joint */
     raft_index config;   /* index of the newest configuration; committed when <= commit */
     raft_ns lease_until; /* leader with lease_drift_ppm: reads need no round before this; 0 none */

@@ -7,9 +7,18 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
+
+raft_ns now_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (raft_ns)t.tv_sec * 1000000000u + (raft_ns)t.tv_nsec;
+}
 
 struct sockaddr_in loopback(uint16_t port)
 {
@@ -129,4 +138,36 @@ void client_answer(struct client *cl, const char *format, ...)
     size_t bytes = n < (int)sizeof(line) ? (size_t)n : sizeof(line) - 1;
     (void)send(cl->fd, line, bytes, MSG_NOSIGNAL); /* a client that is gone shows in clients_wait */
     cl->wants = 0;
+}
+
+void answer_members(struct client *cl, const struct raft_status *s)
+{
+    char text[80] = "";
+    size_t n = 0;
+    for (uint32_t i = 0; i < s->peers_count && n < sizeof(text) - 12; i++) {
+        if ((s->peers[i].roles & RAFT_VOTER) != 0) {
+            n += (size_t)snprintf(text + n, sizeof(text) - n, " %u", (unsigned)s->peers[i].id);
+        }
+    }
+    int changing = s->joint || s->config > s->commit;
+    client_answer(cl, "voters%s%s%s\n", text, changing ? " changing" : "",
+                  s->repairing ? " repairing" : "");
+}
+
+int voters_asked(const struct client *cl, struct raft_config *ret_target)
+{
+    struct raft_config c = {.count = 0};
+    if (strncmp(cl->line, "voters ", 7) != 0) {
+        return 0;
+    }
+    char *end = NULL;
+    for (const char *at = cl->line + 7; c.count < RAFT_NODES_MAX; at = end) {
+        raft_id id = (raft_id)strtoul(at, &end, 10);
+        if (end == at) {
+            break;
+        }
+        c.members[c.count++] = (struct raft_member){id, RAFT_VOTER};
+    }
+    *ret_target = c; /* ids that make no sense are refused by the core */
+    return 1;
 }

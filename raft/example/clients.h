@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * clients.h: lines from TCP clients and answers to them, and the socket between members. Plain sockets
- * and poll; nothing of Raft. One thread. A client sends one request at a time: its next line waits
+ * and poll; of Raft only names. One thread. A client sends one request at a time: its next line waits
  * until `wants` is 0 again.
  */
 #ifndef RAFT_EXAMPLE_CLIENTS_H
@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <coord/raft.h>
 
 #define CLIENTS_MAX 32u
 
@@ -35,6 +36,9 @@ struct sockaddr_in loopback(uint16_t port);
  * Ownership: the sockets last as long as the process. Return: 0 or -1 with errno. */
 int clients_open(struct clients *cs, uint16_t port);
 
+/* Nanoseconds on the monotonic clock. Thread: any. */
+raft_ns now_ns(void);
+
 /* Wait at most timeout_ms (-1: for ever) for something to do; take new clients and read what came. A
  * client that is gone or sends nonsense is closed. Return: 0 when the time passed with nothing. */
 int clients_wait(struct clients *cs, int timeout_ms);
@@ -46,5 +50,11 @@ struct client *clients_next(struct clients *cs);
  * gets nothing. */
 void client_answer(struct client *cl, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Answer who votes, and what is under way. */
+void answer_members(struct client *cl, const struct raft_status *s);
+
+/* Has it sent "voters ID...": with which members? Return: 1 or 0. */
+int voters_asked(const struct client *cl, struct raft_config *ret_target);
 
 #endif

@@ -3,8 +3,9 @@
  * counter.c: a number that three processes agree on, the tutorial of libcoord-raft. README.md beside
  * it explains the steps. One thread; there is no shutdown, every end is a crash.
  *
- *   raft-counter ID DIR PORT [EVERY]    member ID of 1..3, data in DIR, a snapshot each EVERY entries
+ *   raft-counter ID DIR PORT [EVERY]    member ID, 1..3 to begin with; a snapshot each EVERY entries
  *   "add N", "get" -> "= SUM", "leader ID" (ask there), "unknown" (may yet happen), "error TEXT"
+ *   "voters 1 2 4" -> "begun"; "who" -> "voters 1 2 4", and "changing" or "repairing" while it lasts
  *                                       one per line, TCP 127.0.0.1:PORT+ID; peers use UDP there
  */
 #include <errno.h>
@@ -12,12 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <coord/raft.h>
 #include "raft/example/clients.h"
-#include "raft/example/disk.h"
-
-#define BATCH 256u /* entries in one message */
+#include "raft/example/wire.h"
 
 enum {
     ADD = 1,
@@ -25,24 +23,14 @@ enum {
     SUM
 }; /* what a client wants; ADD, SUM: an answer once entry `key` is applied */
 
-/* What travels, always all of it, as it lies in memory: the members must be of one build. */
-struct packet {
-    uint64_t cluster;
-    struct raft_msg msg;
-    struct raft_entry entries[BATCH]; /* APPEND: what the core knows of them, */
-    int64_t deltas[BATCH];            /* and what only the host does */
-    struct raft_config_at config;     /* SNAPSHOT: the whole state is one chunk */
-    int64_t sum;
-};
-
 struct counter {
     raft_id id;
     uint16_t port;
     raft_index every;
     struct raft *raft;
     struct disk disk;
-    int64_t deltas[SLOTS]; /* the payload of entry i is at i % SLOTS */
-    int64_t sum;           /* the state: all deltas through applied */
+    union payload log[SLOTS]; /* the payload of entry i is at i % SLOTS */
+    int64_t sum;              /* the state: all deltas through applied */
     raft_index applied;
     int64_t received; /* the state that the leader is sending */
     uint64_t reads;
@@ -50,13 +38,6 @@ struct counter {
     struct clients clients;
     struct packet in, out;
 };
-
-static raft_ns now_ns(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (raft_ns)t.tv_sec * 1000000000u + (raft_ns)t.tv_nsec;
-}
 
 /* Events carry the time: the core has no clock. */
 static int step(struct counter *c, struct raft_event ev, struct raft_accept *accept)
@@ -100,18 +81,17 @@ static void install(struct counter *c, const struct raft_snapshot *s)
 static void send_message(struct counter *c, const struct raft_msg *m)
 {
     struct packet *p = &c->out;
-    struct sockaddr_in to = loopback((uint16_t)(c->port + m->to));
     *p = (struct packet){.cluster = CLUSTER, .msg = *m};
     for (uint32_t i = 0; m->type == RAFT_MSG_APPEND && i < m->count; i++) {
         p->entries[i] = *raft_entry_at(c->raft, m->index + 1 + i);
-        p->deltas[i] = c->deltas[(m->index + 1 + i) % SLOTS];
+        p->payloads[i] = c->log[(m->index + 1 + i) % SLOTS];
     }
     if (m->type == RAFT_MSG_SNAPSHOT && m->snap_id != c->disk.snapshot.snap_id) {
         return; /* there is a newer one by now; the core will begin with that */
     }
     p->config = (struct raft_config_at){c->disk.snapshot.config_index, c->disk.snapshot.config};
     p->sum = c->disk.sum;
-    (void)sendto(c->clients.peers_fd, p, sizeof(*p), 0, (struct sockaddr *)&to, sizeof(to));
+    wire_send(c->clients.peers_fd, c->port, p);
 }
 
 /* Tell a client what this round decided about it. Others' entries may be in the sum as well. */
@@ -142,13 +122,14 @@ static void carry_out(struct counter *c)
     for (int again = 1; again && c->status.fault == NULL;) {
         const struct raft_actions *a = raft_poll(c->raft);
         again = a->more || a->persist_count > 0 || a->snap_chunk || a->snap_install;
+        disk_encode(c->raft, a, c->log);
         for (uint32_t i = 0; i < a->sends_count; i++) {
             send_message(c, &a->sends[i].msg);
         }
         if (a->persist_count > 0) { /* when it is done the core may count on it, and say so */
             struct raft_event ev = {.type = RAFT_EV_IO_DONE};
             ev.io_seq = a->persist[a->persist_count - 1].io_seq;
-            ev.type = disk_write(&c->disk, c->raft, a, c->deltas) < 0 ? RAFT_EV_IO_FAILED : ev.type;
+            ev.type = disk_write(&c->disk, c->raft, a, c->log) < 0 ? RAFT_EV_IO_FAILED : ev.type;
             (void)step(c, ev, NULL);
         }
         if (a->snap_chunk != NULL) {
@@ -164,7 +145,7 @@ static void carry_out(struct counter *c)
         }
         while (c->applied < a->commit) {
             if (raft_entry_at(c->raft, ++c->applied)->type == RAFT_ENTRY_COMMAND) {
-                c->sum = (int64_t)((uint64_t)c->sum + (uint64_t)c->deltas[c->applied % SLOTS]);
+                c->sum = (int64_t)((uint64_t)c->sum + (uint64_t)c->log[c->applied % SLOTS].delta);
             }
         }
         (void)step(c, (struct raft_event){.type = RAFT_EV_APPLIED, .index = c->applied}, NULL);
@@ -172,7 +153,11 @@ static void carry_out(struct counter *c)
             settle(c, &c->clients.list[i], a);
         }
         raft_done(c->raft);
+        int damaged = c->status.repairing;
         raft_status(c->raft, &c->status);
+        if (damaged && !c->status.repairing && raft_wal_repaired(c->disk.wal) < 0) {
+            (void)step(c, (struct raft_event){.type = RAFT_EV_IO_FAILED}, NULL);
+        }
         if (c->applied - c->disk.snapshot.index >= c->every) {
             compact(c);
             again = 1;
@@ -185,19 +170,14 @@ static void carry_out(struct counter *c)
 /* A datagram of a peer. Entries that the core takes go into our log as well. */
 static void receive(struct counter *c)
 {
-    struct packet *p = &c->in;
     struct raft_accept accept = {0};
-    ssize_t n = recv(c->clients.peers_fd, p, sizeof(*p), 0);
-    if (n != sizeof(*p) || p->cluster != CLUSTER || p->msg.count > BATCH) {
-        return; /* nothing, or not a member's */
+    struct raft_event ev;
+    if (!wire_take(c->clients.peers_fd, &c->in, &ev)) {
+        return;
     }
-    uint32_t count = p->msg.type == RAFT_MSG_APPEND ? p->msg.count : 0;
-    struct raft_event ev = {RAFT_EV_RECV, .msg = &p->msg, .entries = p->entries, .count = count};
-    ev.configs = p->msg.type == RAFT_MSG_SNAPSHOT ? &p->config : NULL;
-    ev.configs_count = ev.configs != NULL;
     (void)step(c, ev, &accept);
     for (uint32_t i = 0; i < accept.count; i++) {
-        c->deltas[(accept.first + i) % SLOTS] = p->deltas[accept.skip + i];
+        c->log[(accept.first + i) % SLOTS] = c->in.payloads[accept.skip + i];
     }
     carry_out(c);
 }
@@ -206,17 +186,27 @@ static void command(struct counter *c, struct client *cl)
 {
     const struct raft_entry entry = {.bytes = sizeof(int64_t)};
     struct raft_accept accept;
+    struct raft_config target;
     int64_t delta = 0;
     char end;
     int rc = RAFT_EINVAL;
-    if (strcmp(cl->line, "get") == 0) {
+    if (strcmp(cl->line, "who") == 0) {
+        answer_members(cl, &c->status);
+        return;
+    } else if (voters_asked(cl, &target)) { /* the core takes the steps to get there */
+        struct raft_event ev = {.type = RAFT_EV_PROPOSE_CONFIG, .config = &target};
+        rc = step(c, ev, &accept);
+        if (rc == 0) {
+            client_answer(cl, "begun\n");
+        }
+    } else if (strcmp(cl->line, "get") == 0) {
         rc = step(c, (struct raft_event){.type = RAFT_EV_READ, .cookie = ++c->reads}, NULL);
         cl->wants = READ;
         cl->key = c->reads;
     } else if (sscanf(cl->line, "add %18" SCNd64 "%c", &delta, &end) == 1) {
         rc = step(c, (struct raft_event){RAFT_EV_PROPOSE, .entries = &entry, .count = 1}, &accept);
         if (rc == 0) {
-            c->deltas[accept.first % SLOTS] = delta;
+            c->log[accept.first % SLOTS].delta = delta;
             cl->wants = ADD;
             cl->key = accept.first;
         }
@@ -241,11 +231,16 @@ static int boot(struct counter *c)
     rc = rc < 0 ? rc : step(c, ev, NULL);
     ev = (struct raft_event){RAFT_EV_BOOT_ENTRIES, .first = w->first, .entries = w->entries,
                              .count = w->count};
+    ev.configs = c->disk.configs;
+    ev.configs_count = c->disk.configs_count;
     rc = rc < 0 ? rc : step(c, ev, &taken);
-    rc = rc < 0 ? rc : disk_read(&c->disk, taken.first, taken.count, c->deltas);
-    ev = (struct raft_event){RAFT_EV_BOOT_DAMAGE, .value = w->damage, .index = w->damage_index,
-                             .hardstate = {.term = w->damage_term}};
-    rc = rc < 0 || w->damage == 0 ? rc : step(c, ev, NULL);
+    rc = rc < 0 ? rc : disk_read(&c->disk, taken.first, taken.count, c->log);
+    if (rc == 0 && w->damage != 0) { /* it has forgotten what it promised: the core takes care */
+        ev = (struct raft_event){RAFT_EV_BOOT_DAMAGE, .value = w->damage, .index = w->damage_index};
+        ev.hardstate.term = w->damage_term;
+        (void)fprintf(stderr, "%s\n", w->detail);
+        rc = step(c, ev, NULL);
+    }
     ev.type = RAFT_EV_BOOT_DONE;
     c->applied = c->disk.snapshot.index;
     c->sum = c->disk.sum;
@@ -267,9 +262,6 @@ static void run(struct counter *c)
         }
         (void)step(c, (struct raft_event){.type = RAFT_EV_TICK}, NULL);
         carry_out(c);
-        if (c->disk.damaged && !c->status.repairing) {
-            c->disk.damaged = raft_wal_repaired(c->disk.wal) < 0;
-        }
     }
 }
 
@@ -281,8 +273,8 @@ int main(int argc, char **argv)
     c.id = argc > 3 ? (raft_id)strtoul(argv[1], NULL, 10) : 0;
     c.port = argc > 3 ? (uint16_t)strtoul(argv[3], NULL, 10) : 0;
     c.every = argc > 4 ? strtoul(argv[4], NULL, 10) : c.every;
-    if (c.id < 1 || c.id > MEMBERS || c.port == 0 || c.every == 0 || c.every > SLOTS / 4) {
-        (void)fprintf(stderr, "usage: raft-counter 1|2|3 DIR PORT [EVERY]\n");
+    if (c.id < 1 || c.id > 99 || c.port == 0 || c.every == 0 || c.every > SLOTS / 4) {
+        (void)fprintf(stderr, "usage: raft-counter ID DIR PORT [EVERY]\n");
         return 2;
     }
     raft_options_init(&o);

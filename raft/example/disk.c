@@ -44,8 +44,8 @@ static int find_snapshot(struct disk *d, char *why, size_t n)
     const struct raft_wal_state *w = raft_wal_state(d->wal);
     struct raft_snap_meta metas[4];
     int count = raft_snap_list(&d->fs, CLUSTER, metas, 4);
-    d->snapshot.config.count = MEMBERS;
-    for (raft_id i = 0; i < MEMBERS; i++) {
+    d->snapshot.config.count = d->id <= MEMBERS ? MEMBERS : 0; /* a later one waits to be added */
+    for (raft_id i = 0; i < d->snapshot.config.count; i++) {
         d->snapshot.config.members[i] = (struct raft_member){i + 1, RAFT_VOTER};
     }
     for (int i = 0; i < count && load(d, &metas[i]) < 0; i++) {
@@ -59,6 +59,31 @@ static int find_snapshot(struct disk *d, char *why, size_t n)
         return RAFT_STORE_ECORRUPT;
     }
     return count < 0 ? count : 0;
+}
+
+/* Decode the configurations in the log behind the snapshot. */
+static int find_configs(struct disk *d)
+{
+    const struct raft_wal_state *w = raft_wal_state(d->wal);
+    union payload p;
+    for (uint32_t i = 0; i < w->count; i++) {
+        raft_index index = w->first + i;
+        if (w->entries[i].type != RAFT_ENTRY_CONFIG || index <= d->snapshot.index) {
+            continue;
+        }
+        struct raft_config_at *c = &d->configs[d->configs_count];
+        int64_t n = raft_wal_read(d->wal, index, &p, sizeof(p));
+        if (n < 0 || d->configs_count == SLOTS) {
+            return n < 0 ? (int)n : RAFT_STORE_ECORRUPT;
+        }
+        int rc = raft_config_decode(p.config, (size_t)n, &c->config);
+        if (rc < 0) {
+            return rc;
+        }
+        c->index = index;
+        d->configs_count++;
+    }
+    return 0;
 }
 
 int disk_open(struct disk *d, const char *dir, raft_id id, char *why, size_t n)
@@ -80,18 +105,23 @@ int disk_open(struct disk *d, const char *dir, raft_id id, char *why, size_t n)
         return RAFT_STORE_EFAILED;
     }
     rc = raft_wal_open(&o, &d->wal, why, n);
-    if (rc < 0) {
-        return rc;
+    rc = rc < 0 ? rc : find_snapshot(d, why, n);
+    return rc < 0 ? rc : find_configs(d);
+}
+
+void disk_encode(const struct raft *r, const struct raft_actions *a, union payload *log)
+{
+    for (const struct raft_persist *p = a->persist; p < a->persist + a->persist_count; p++) {
+        for (raft_index i = p->first; i < p->first + p->count; i++) {
+            if (raft_entry_at(r, i)->type == RAFT_ENTRY_CONFIG) {
+                raft_config_encode(&raft_config_at(r, i)->config, log[i % SLOTS].config);
+            }
+        }
     }
-    d->damaged = raft_wal_state(d->wal)->health == RAFT_WAL_REPAIR;
-    if (d->damaged) { /* it has forgotten what it promised: the core must know (boot) */
-        (void)fprintf(stderr, "to be replaced by the others: %s\n", raft_wal_state(d->wal)->detail);
-    }
-    return find_snapshot(d, why, n);
 }
 
 int disk_write(struct disk *d, const struct raft *r, const struct raft_actions *a,
-               const int64_t *deltas)
+               const union payload *log)
 {
     raft_index compact = 0;
     uint32_t n = 0;
@@ -111,7 +141,7 @@ int disk_write(struct disk *d, const struct raft *r, const struct raft_actions *
                                                .index = i,
                                                .type = e->type,
                                                .bytes = e->bytes,
-                                               .data = &deltas[i % SLOTS]};
+                                               .data = &log[i % SLOTS]};
         }
         compact = p->compact > compact ? p->compact : compact;
     }
@@ -123,10 +153,10 @@ int disk_write(struct disk *d, const struct raft *r, const struct raft_actions *
     return rc;
 }
 
-int disk_read(struct disk *d, raft_index first, uint32_t count, int64_t *deltas)
+int disk_read(struct disk *d, raft_index first, uint32_t count, union payload *log)
 {
     for (raft_index i = first; i < first + count; i++) {
-        int64_t n = raft_wal_read(d->wal, i, &deltas[i % SLOTS], sizeof(deltas[0]));
+        int64_t n = raft_wal_read(d->wal, i, &log[i % SLOTS], sizeof(log[0]));
         if (n < 0) {
             return (int)n;
         }

@@ -9,7 +9,7 @@
  *     spare     no valid header of its own name: zeros, or an earlier life of a recycled file, or a
  *               first write that was torn
  *     segment   a valid header with the sequence number of the file's name
- *     headless  both copies of the header are lost, yet a batch in the file is known to have been
+ *     headless  both copies of the header are lost, or those of another segment, yet a batch in the file is known to have been
  *               acknowledged, or the disk cannot read the header and there is any batch at all, or
  *               it cannot read that either in a file that may have been begun
  *
@@ -112,7 +112,8 @@ static int by_seq(const void *a, const void *b)
     return x->seq < y->seq ? -1 : x->seq > y->seq;
 }
 
-/* The header of a file is valid: is it one of this log? */
+/* The header of a file is valid: is it one of this log?
+ * Return: 0 when it is, 1 when it is that of another file (an earlier life), or negative. */
 static int check_header(struct raft_wal *w, struct wal_file *file, const struct segment_header *h,
                         uint32_t chain, const struct wal_why *why)
 {
@@ -125,7 +126,7 @@ static int check_header(struct raft_wal *w, struct wal_file *file, const struct 
         return RAFT_STORE_EFOREIGN;
     }
     if (h->seq != file->seq) {
-        return 0; /* an earlier life */
+        return 1;
     }
     if (file->bytes < h->bytes) {
         raft__wal_say(why,
@@ -157,7 +158,10 @@ static int classify_open(struct raft_wal *w, struct wal_files *f, struct wal_fil
     }
     rc = raft__segment_header_decode(w->page, &h, &chain);
     if (rc == 0) {
-        return check_header(w, file, &h, chain, why);
+        rc = check_header(w, file, &h, chain, why);
+        if (rc <= 0) {
+            return rc;
+        }
     }
     if (rc == RAFT_STORE_EVERSION) {
         raft__wal_say(why,

@@ -36,6 +36,20 @@
 /* A segment of which less than this part is used is copied whole. */
 #define WHOLE_DIVISOR 8u
 
+/* A spare that the disk does not give. It goes at once: were it the next one at some later start, it would
+ * have to be taken for a segment (wal_chain.c). With damage nothing is changed. */
+static int drop_unreadable(const struct wal_recovery *rec, uint64_t seq)
+{
+    const struct raft_fs *fs = rec->w->fs;
+    char path[SEGMENT_PATH_BYTES];
+    if (rec->damaged) {
+        return 0;
+    }
+    raft__segment_path(path, seq);
+    int rc = fs->unlink(fs->ctx, path);
+    return rc == 0 ? fs->sync_dir(fs->ctx, "wal") : rc;
+}
+
 /* Use what spares there are; what cannot be used now is deleted when idle. */
 static int adopt_files(struct wal_recovery *rec)
 {
@@ -47,7 +61,9 @@ static int adopt_files(struct wal_recovery *rec)
         if (f->list[i].in_log) {
             continue;
         }
-        if (f->list[i].seq < newest || raft__wal_adopt_ready(w, f->list[i].seq) != 0) {
+        if (f->list[i].unreadable) {
+            rc = drop_unreadable(rec, f->list[i].seq);
+        } else if (f->list[i].seq < newest || raft__wal_adopt_ready(w, f->list[i].seq) != 0) {
             rc = raft__wal_add_orphan(w, f->list[i].seq);
         }
         if (rc != 0) {

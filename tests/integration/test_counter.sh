@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Goal: the example of the Raft library keeps its number. Method: three processes count on their own
-# log; one is killed -9 and comes back through a snapshot, then all are; every answer is checked against
-# the sum of what was acknowledged.
+# log; one is killed -9 and comes back through a snapshot, then all are; a fourth takes the place of one that
+# is gone; a byte rots on one's disk. Every answer is checked against the sum of what was acknowledged.
 . "$(dirname "$0")/lib.sh"
 
 COUNTER=$BUILD/raft-counter
 EVERY=40
-BASE=$(port_base 3) # members use BASE+1 to BASE+3
-until port_free $((BASE + 2)) && port_free $((BASE + 3)); do BASE=$(port_base 3); done
+BASE=$(port_base 4) # members use BASE+1 to BASE+4
+until port_free $((BASE + 2)) && port_free $((BASE + 3)) && port_free $((BASE + 4)); do BASE=$(port_base 4); done
 declare -A PID
 
 start() { # N
@@ -28,11 +28,12 @@ ask() {
 }
 # The member that leads and has committed something in its term.
 find_leader() {
-    for LEADER in 1 2 3; do
+    for LEADER in 1 2 3 4; do
         ask "$LEADER" "add 0" && [ "${REPLY:0:1}" = "=" ] && return 0
     done
     return 1
 }
+says_who() { ask "$1" who && [ "$REPLY" = "$2" ]; }
 reads_as() { ask "$1" get && [ "$REPLY" = "= $2" ]; }
 
 for n in 1 2 3; do start $n; done
@@ -77,6 +78,40 @@ wait_until 10 "a leader" find_leader
 find_leader
 ask "$LEADER" "add 1000" || fail "no answer after the restart"
 expect_equal "$REPLY" "= $((sum + 1000))" "the sum after the restart"
+
+sum=$((sum + 1000))
+
+# One that is lost for good: the fourth takes its place, and is needed for a majority soon after.
+lost=$([ "$LEADER" = 3 ] && echo 2 || echo 3)
+stays=$((6 - LEADER - lost))
+stop "$lost"
+start 4
+wait_until 10 "member 4 to answer" says_who 4 "voters"
+voters=$(printf '%s\n' "$LEADER" "$stays" 4 | sort | paste -sd ' ')
+ask "$LEADER" "voters $voters" || fail "no answer to a change of members"
+expect_equal "$REPLY" "begun" "the answer to a change of members"
+for n in "$LEADER" "$stays" 4; do wait_until 10 "member $n to know its peers" says_who "$n" "voters $voters"; done
+ask "$LEADER" "voters $voters" && expect_match "$REPLY" '^error ' "the answer to no change"
+stop "$stays"
+wait_until 10 "a leader" find_leader
+find_leader
+ask "$LEADER" "add 20061986658402881" || fail "no answer from two of the new three"
+ask "$LEADER" "add -20061986658402881" || fail "no answer from two of the new three"
+expect_equal "$REPLY" "= $sum" "the sum with a new member"
+start "$stays"
+for n in "$LEADER" "$stays" 4; do wait_until 10 "member $n to read $sum" reads_as "$n" $sum; done
+
+# Rot in what member 4 had acknowledged: it is filled again, and then as good as any.
+stop 4
+segment=$(grep -la ABCDEFG "$WORK"/counter-4/wal/*.seg | tail -n 1)
+[ -n "$segment" ] || fail "the number is not found in the log of member 4"
+printf 'Q' | dd of="$segment" bs=1 seek="$(grep -abo ABCDEFG "$segment" | tail -n 1 | cut -d: -f1)" conv=notrunc status=none
+start 4
+wait_until 10 "member 4 to be whole again" says_who 4 "voters $voters"
+grep -q 'damaged' "$WORK/counter-4.log" || fail "the damage was not noticed"
+for n in $voters; do [ "$n" = 4 ] || [ "$n" = "$stays" ] || stop "$n"; done
+wait_until 10 "a leader of the other two" find_leader
+wait_until 10 "member 4 to read $sum" reads_as 4 $sum
 
 ! grep -lE 'ERROR: AddressSanitizer|runtime error:|stopped' "$WORK"/counter-*.log || fail "a member stopped by itself"
 

@@ -66,7 +66,7 @@ END
 cxx=$(command -v g++ || command -v clang++)
 for how in shared static; do
     build_raft sketch-$how $how "$compiler -std=c11" sketch.c
-    build_raft counter-$how $how "$compiler -std=c11" counter.c clients.c disk.c
+    build_raft counter-$how $how "$compiler -std=c11" counter.c clients.c disk.c wire.c
     build_raft headers-$how $how "$cxx" headers.cc
     expect_exit 0 ./headers-$how
     expect_exit 0 ./sketch-$how

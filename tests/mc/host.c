@@ -158,7 +158,7 @@ int mc_core_event(struct mc_run *run, struct raft_event *ev, unsigned value)
     struct raft *r = mc_core(run->m);
     struct raft_accept accept = {0, 0, 0, 0};
     uint8_t values[MC_LOG_MAX] = {(uint8_t)value};
-    char why[8] = "";
+    static char why[160]; /* of the last broken one; the search ends with it */
     struct raft_status s;
     raft_status(r, &s);
     unsigned config = mc_config_number(&raft_config_at(r, s.last)->config);
@@ -184,8 +184,8 @@ int mc_core_event(struct mc_run *run, struct raft_event *ev, unsigned value)
         return rv; /* the caller moves the host's log first */
     }
     follow_log(run);
-    if (raft_check(r, why, sizeof(why)) != 0) {
-        mc_broken(run, "raft_check");
+    if (run->out->broken == NULL && raft_check(r, why, sizeof(why)) != 0) {
+        mc_broken(run, why);
     }
     return rv;
 }

@@ -88,10 +88,14 @@ static void keep_seed(const struct batch *b, uint64_t seed, const char *why)
 
 static void print_replay(const struct batch *b, uint64_t seed, const char *why)
 {
-    printf("sim: replay with: %s --seed %" PRIu64 "%s%s --trace   (or: make sim SEED=%" PRIu64
-           " N=1)\n",
-           b->program, seed, b->without_text != NULL ? " --without " : "",
-           b->without_text != NULL ? b->without_text : "", seed);
+    printf("sim: replay with: %s --seed %" PRIu64, b->program, seed);
+    if (b->with_text != NULL) {
+        printf(" --with %s", b->with_text);
+    }
+    if (b->without_text != NULL) {
+        printf(" --without %s", b->without_text);
+    }
+    printf(" --trace   (or: make sim SEED=%" PRIu64 " N=1)\n", seed);
     keep_seed(b, seed, why);
     (void)fflush(stdout);
 }
@@ -99,6 +103,7 @@ static void print_replay(const struct batch *b, uint64_t seed, const char *why)
 static void run_seed(const struct batch *b, struct tally *t, uint64_t seed)
 {
     struct world_run run = {.seed = seed,
+                            .with = b->with,
                             .without = b->without,
                             .verbose = b->verbose,
                             .trace = b->trace ? stdout : NULL,

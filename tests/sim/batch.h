@@ -17,8 +17,10 @@ struct batch {
     uint32_t jobs;
     int verbose;
     int trace;
-    uint64_t without;         /* as in struct world_run */
-    const char *without_text; /* the same for the replay command; NULL: nothing */
+    uint64_t with;            /* as in struct world_run */
+    uint64_t without;         /* likewise */
+    const char *with_text;    /* the same for the replay command; NULL: nothing */
+    const char *without_text; /* likewise */
     const char *keep;         /* failing seeds are appended to this file; NULL: not */
     uint32_t kept_count;      /* run before the others */
     uint64_t kept[BATCH_KEPT_MAX];

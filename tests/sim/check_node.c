@@ -5,6 +5,7 @@
  *   R1   at most one leader in a term
  *   R6   term, commit and vote are monotone, across restarts too
  *   R9   and all else that a member can see for itself: raft_check
+ *   R14  a leader whose disk is silent does not lead on
  *   -    the host's log is the core's log; a failed write stops the member and nothing else does
  */
 #include "tests/sim/world.h"
@@ -164,6 +165,26 @@ void check_node(struct world *w, struct node *n)
     }
     if (!w->failed) {
         check_repair(w, n);
+    }
+}
+
+/* Its timer has run: a leader whose disk has been silent for too long hands over or has given up. */
+void check_ticked(struct world *w, struct node *n)
+{
+    const struct raft_status *st = &n->st;
+    uint64_t silent = n->flight_active ? host_now(w, n) - n->flight_at : 0;
+    int others = 0;
+    if (st->role != RAFT_LEADER || st->transfer_to != 0 || silent < w->k.raft.disk_stall ||
+        st->config != n->config_before) { /* who else votes was decided just now: the next tick */
+        return;
+    }
+    for (uint32_t i = 0; i < st->peers_count; i++) {
+        int votes = (st->peers[i].roles & (RAFT_VOTER | RAFT_VOTER_OLD)) != 0;
+        others |= votes && st->peers[i].id != n->id;
+    }
+    if (others) {
+        sim_fail(w, "n%u: leads on, its disk has been silent for %" PRIu64 " ms (R14)", n->id,
+                 silent / SIM_MS);
     }
 }
 

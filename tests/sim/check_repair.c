@@ -68,8 +68,8 @@ int check_repair_stuck(const struct world *w, const struct node *n)
     }
     const struct raft_config_at *c = cfg_newest(n);
     uint32_t voters = cfg_who(&c->config, RAFT_VOTER | RAFT_VOTER_OLD);
-    if ((voters & ~cfg_bit(n->id)) == 0 && cfg_who(&c->config, RAFT_VOTER) != cfg_bit(n->id)) {
-        return 1; /* it lost the only configuration that it knew: whom should it ask? */
+    if ((voters & ~cfg_bit(n->id)) == 0) {
+        return 1; /* as far as it knows nobody else votes: whom should it ask? */
     }
     for (raft_id id = 1; id <= w->k.nodes; id++) {
         const struct node *m = &w->nodes[id];

@@ -26,6 +26,8 @@ enum ev_kind {
     EV_BOOT,         /* start the process again */
     EV_CRASH,        /* a: enum host_end */
     EV_RESUME,       /* the paused process goes on */
+    EV_PAUSE,        /* the process sleeps for a moment */
+    EV_CAMPAIGN,     /* the process is told to stand for election */
     EV_CLIENT,       /* one step of the load */
     EV_ASK,          /* a client that reads from node again and again; a: how often yet */
     EV_NEMESIS,      /* one fault */

@@ -78,6 +78,9 @@ void host_tick(struct world *w, struct node *n, uint64_t generation)
               &(struct trace_rec){.at = w->now, .kind = TR_TICK, .node = (uint8_t)n->id});
     struct raft_event ev = {.type = RAFT_EV_TICK};
     (void)host_step(w, n, &ev); /* fails only when faulted, which check_node sees */
+    if (!w->failed) {
+        check_ticked(w, n);
+    }
 }
 
 /* ------------------------------------------------------------------------------------------- */
@@ -108,6 +111,10 @@ static void send_message(struct world *w, struct node *n, const struct raft_send
         return;
     }
     net_send(w, p);
+    if (m->type == RAFT_MSG_TIMEOUT_NOW && n->sleep_when_told) {
+        n->sleep_when_told = 0;
+        host_later(w, n, 0, (struct ev){.kind = EV_PAUSE});
+    }
 }
 
 static void note_commit(struct world *w, struct node *n, raft_index commit)

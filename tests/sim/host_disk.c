@@ -120,7 +120,9 @@ uint64_t disk_latency(struct world *w, struct node *n)
     if (n->stall_until > w->now) {
         wait += n->stall_until - w->now;
     }
-    return wait;
+    /* Healed disks may be slow, but not so that a leader would rather hand over. */
+    uint64_t most = w->k.raft.disk_stall / 2;
+    return w->phase == PHASE_CHAOS || wait < most ? wait : most;
 }
 
 static void note_place(struct node *n)
@@ -199,6 +201,7 @@ void disk_kick(struct world *w, struct node *n)
     n->queue = empty;
     n->queue.count = 0;
     n->flight_active = 1;
+    n->flight_at = host_now(w, n);
     n->flight_written = 0;
     n->flight_number++;
     if (n->doomed != 0) {

@@ -175,6 +175,7 @@ static void forget_process(struct node *n)
     n->stall_until = 0;
     n->slow_until = 0;
     n->no_room = 0;
+    n->sleep_when_told = 0;
     n->take = (struct snap_job){0};
     n->install = (struct snap_job){0};
     memset(n->link_known, 0, sizeof(n->link_known));

@@ -117,7 +117,7 @@ static void draw_members(struct knobs *k, struct rng *r)
     k->nodes = knobs_has(k, FAULT_MEMBER) ? SIM_NODES_MAX : k->voters + k->learners;
 }
 
-void knobs_draw(struct knobs *k, uint64_t without, struct rng *r)
+void knobs_draw(struct knobs *k, uint64_t with, uint64_t without, struct rng *r)
 {
     *k = (struct knobs){0};
     k->chaos_ns = PICK(r, 4, 8, 12, 20) * SIM_SEC;
@@ -127,7 +127,7 @@ void knobs_draw(struct knobs *k, uint64_t without, struct rng *r)
             k->faults |= (uint64_t)1 << f;
         }
     }
-    k->faults &= ~without;
+    k->faults = (k->faults | with) & ~without;
     k->nemesis_ns = PICK(r, 100, 300, 700, 1500) * SIM_MS;
     draw_raft(k, r);
     draw_host(k, r);

@@ -32,6 +32,7 @@
     X(JUMP, 200, "jump")         \
     X(TRANSFER, 400, "transfer") \
     X(CAMPAIGN, 250, "campaign") \
+    X(USURP, 300, "usurp")       \
     X(NOSPACE, 200, "nospace")   \
     X(ROT, 120, "rot")           \
     X(MEMBER, 500, "member")     \
@@ -101,8 +102,8 @@ static inline int knobs_has(const struct knobs *k, enum sim_fault f)
     return (k->faults >> f & 1) != 0;
 }
 
-/* without: faults that are left out whatever is drawn. */
-void knobs_draw(struct knobs *k, uint64_t without, struct rng *r);
+/* with, without: faults that there are, or are not, whatever is drawn. */
+void knobs_draw(struct knobs *k, uint64_t with, uint64_t without, struct rng *r);
 void knobs_print(const struct knobs *k);
 const char *fault_name(enum sim_fault f);
 /* Return: FAULT_END for a name that is none. */

@@ -2,13 +2,14 @@
 /*
  * main.c: run a batch of seeds: first the kept ones, then --count from --seed on.
  *
- *   sim [--seed N] [--count K] [--jobs J] [--seeds FILE] [--keep FILE] [--without FAULT,...]
- *       [--verbose] [--trace]
+ *   sim [--seed N] [--count K] [--jobs J] [--seeds FILE] [--keep FILE] [--with FAULT,...]
+ *       [--without FAULT,...] [--verbose] [--trace]
  *
  * The seeds are dealt to J processes, so that an assertion of the code under test ends only one of
  * them and its seed is known. With --trace everything runs in this process and every event is
  * printed. One seed in a hundred runs twice and must come to the same hash. --keep appends the seeds that
- * fail to a file like tests/sim/seeds.txt; --without leaves faults out, to narrow a failure down.
+ * fail to a file like tests/sim/seeds.txt; --with adds faults to every seed,
+ * --without leaves them out, to look closer or to narrow a failure down.
  *
  * Exit: 0 when every seed passed, 1 when one failed or (in a batch of MARKS_BATCH_MIN or more) a mark
  * that must be hit was not, 2 for bad arguments.
@@ -40,7 +41,7 @@ static int parse_number(const char *text, uint64_t *ret_value)
 static int usage(void)
 {
     fprintf(stderr, "usage: sim [--seed N] [--count K] [--jobs J] [--seeds FILE] [--keep FILE]\n"
-                    "           [--without FAULT,...] [--verbose] [--trace]\n");
+                    "           [--with FAULT,...] [--without FAULT,...] [--verbose] [--trace]\n");
     return 2;
 }
 
@@ -91,15 +92,11 @@ static int read_seeds(const char *path, struct batch *b)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},
-        {"count", required_argument, NULL, 'c'},
-        {"jobs", required_argument, NULL, 'j'},
-        {"seeds", required_argument, NULL, 'f'},
-        {"keep", required_argument, NULL, 'k'},
-        {"without", required_argument, NULL, 'w'},
-        {"verbose", no_argument, NULL, 'v'},
-        {"trace", no_argument, NULL, 't'},
-        {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},    {"count", required_argument, NULL, 'c'},
+        {"jobs", required_argument, NULL, 'j'},    {"seeds", required_argument, NULL, 'f'},
+        {"keep", required_argument, NULL, 'k'},    {"with", required_argument, NULL, 'i'},
+        {"without", required_argument, NULL, 'w'}, {"verbose", no_argument, NULL, 'v'},
+        {"trace", no_argument, NULL, 't'},         {NULL, 0, NULL, 0},
     };
     static struct batch b;
     const char *seeds = "tests/sim/seeds.txt";
@@ -124,6 +121,10 @@ int main(int argc, char **argv)
             break;
         case 'k':
             b.keep = optarg;
+            break;
+        case 'i':
+            b.with_text = optarg;
+            bad |= parse_faults(optarg, &b.with);
             break;
         case 'w':
             b.without_text = optarg;

@@ -91,6 +91,7 @@
     X(BATCH_WAITED, 1, "a batch had to wait for room on the disk")                               \
     X(SNAPSHOT_NO_ROOM, 1, "a snapshot found no room on the disk")                               \
     X(BOOT_WITHOUT_ROOM, 0, "a member could not start for want of room")                         \
+    X(USURPED, 1, "a leader slept while others might replace it")                                \
     X(DISK_FROZEN, 1, "a disk did not answer at all for many elections")                         \
     X(DISK_SLOW, 1, "a disk was many times slower for a while")                                  \
     X(PAUSED_LEADER, 1, "the process of a leader was paused")                                    \

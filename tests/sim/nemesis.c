@@ -213,11 +213,13 @@ static void say_space(struct world *w, struct node *n, uint64_t value)
     (void)host_step(w, n, &ev);
 }
 
-static void transfer(struct world *w, struct node *n)
+void nemesis_transfer(struct world *w, struct node *n)
 {
     ask_leader(w, n);
-    struct raft_event ev = {.type = RAFT_EV_TRANSFER,
-                            .peer = (raft_id)rng_range(&w->rng_nemesis, 0, w->k.nodes)};
+    struct raft_event ev = {.type = RAFT_EV_TRANSFER}; /* to the best one */
+    if (rng_chance(&w->rng_nemesis, 500)) {
+        ev.peer = (raft_id)rng_range(&w->rng_nemesis, 1, w->k.nodes);
+    }
     int result = host_step(w, n, &ev);
     if (result != 0 && result != RAFT_ENOTLEADER && result != RAFT_EBUSY && result != RAFT_EINVAL &&
         result != RAFT_EFAULTED) {
@@ -260,13 +262,11 @@ static void trouble_node(struct world *w, struct fault *f)
         host_set_clock(w, n, rng_exp(&w->rng_nemesis, 2 * w->k.raft.election_max), n->clk_ppm);
         break;
     case FAULT_TRANSFER:
-        transfer(w, n);
+        nemesis_transfer(w, n);
         break;
-    case FAULT_CAMPAIGN: {
-        struct raft_event ev = {.type = RAFT_EV_CAMPAIGN};
-        (void)host_step(w, n, &ev); /* nothing to do for a leader or a faulted one */
+    case FAULT_CAMPAIGN:
+        usurp_campaign(w, n);
         break;
-    }
     case FAULT_NOSPACE:
         f->node = n->id;
         say_space(w, n, 0);
@@ -313,6 +313,9 @@ static void begin(struct world *w, struct fault *f)
         break;
     case FAULT_RESET:
         reset_link(w);
+        break;
+    case FAULT_USURP:
+        usurp(w);
         break;
     case FAULT_MEMBER:
         member_change(w);

@@ -277,8 +277,7 @@ static int propose(struct world *w, struct node *n, const struct target *t)
 
 /* ------------------------------------------------------------------------------------------- */
 
-/* The one that leads by the newest term, if it can be asked. */
-static struct node *true_leader(struct world *w)
+struct node *member_leader(struct world *w)
 {
     struct node *leader = NULL;
     for (raft_id id = 1; id <= w->k.nodes; id++) {
@@ -329,7 +328,7 @@ void member_change(struct world *w)
         retire(w);
         return;
     }
-    struct node *n = rng_chance(&w->rng_nemesis, 850) ? true_leader(w) : nemesis_target(w);
+    struct node *n = rng_chance(&w->rng_nemesis, 850) ? member_leader(w) : nemesis_target(w);
     if (n == NULL) {
         return;
     }

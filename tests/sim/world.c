@@ -125,7 +125,8 @@ static void resume(struct world *w, struct node *n)
         evq_push(&w->q, &e);
     }
     n->late_count = 0;
-    if (n->state == HOST_UP && rng_chance(&w->rng_client, 400)) {
+    int asked = knobs_has(&w->k, FAULT_PAUSE) || knobs_has(&w->k, FAULT_USURP);
+    if (asked && n->state == HOST_UP && rng_chance(&w->rng_client, 600)) {
         uint64_t ignored = 0; /* a client is faster than everything that waited */
         (void)client_read(w, n, &ignored);
     }
@@ -170,6 +171,14 @@ void world_dispatch(struct world *w, const struct ev *e)
     case EV_CLIENT:
         client_step(w);
         break;
+    case EV_PAUSE:
+        if (n->boot == e->boot) {
+            usurp_pause(w, n);
+        }
+        break;
+    case EV_CAMPAIGN:
+        usurp_campaign(w, n);
+        break;
     case EV_ASK:
         client_ask(w, n, e->a);
         break;
@@ -201,7 +210,7 @@ static struct world *world_create(const struct world_run *run, struct marks *m)
     w->trace.live = run->trace;
     w->phase = PHASE_CHAOS;
     rng_init(&r, run->seed, STREAM_KNOBS);
-    knobs_draw(&w->k, run->without, &r);
+    knobs_draw(&w->k, run->with, run->without, &r);
     rng_init(&w->rng_tie, run->seed, STREAM_TIE);
     rng_init(&w->rng_net, run->seed, STREAM_NET);
     rng_init(&w->rng_disk, run->seed, STREAM_DISK);

@@ -151,8 +151,9 @@ struct node {
     uint64_t clk_local;
     uint64_t clk_ppm;
     int paused;
-    int space_owed;  /* it must still be told that its disk has room again */
-    struct ev *late; /* what happened while it was paused */
+    int sleep_when_told; /* sleep a little when it has told another to stand for election */
+    int space_owed;      /* it must still be told that its disk has room again */
+    struct ev *late;     /* what happened while it was paused */
     size_t late_count;
     size_t late_cap;
 
@@ -179,6 +180,7 @@ struct node {
     struct disk_queue queue;  /* waits for the disk */
     struct disk_queue flight; /* under way */
     int flight_active;
+    uint64_t flight_at; /* since when, by its own clock */
     int flight_written; /* raft_wal_write has been called with it */
     int flight_result;
     uint64_t flight_number;
@@ -414,6 +416,14 @@ struct node *nemesis_target(struct world *w);
 /* Larger logs for members whose log is full, when nobody leads the healed group. */
 void nemesis_widen(struct world *w);
 
+/* Ask n to hand leadership over. */
+void nemesis_transfer(struct world *w, struct node *n);
+
+/* nemesis_usurp.c: who leads sleeps, and may be replaced meanwhile. */
+void usurp(struct world *w);
+void usurp_pause(struct world *w, struct node *n);
+void usurp_campaign(struct world *w, struct node *n);
+
 /* nemesis_disk.c */
 void disk_rot(struct world *w, struct node *n);
 /* A member whose disk may rot, its log sealed; NULL: none. */
@@ -421,6 +431,8 @@ struct node *disk_rot_target(struct world *w);
 void disk_trouble(struct world *w, struct node *n, enum sim_fault kind, uint64_t time);
 
 /* nemesis_member.c: who belongs to the group. */
+/* The one that leads by the newest term, if it is awake; NULL: nobody. */
+struct node *member_leader(struct world *w);
 void member_change(struct world *w);
 void member_wipe(struct world *w);
 /* In the healed group: let go of those that never come back. */
@@ -477,6 +489,7 @@ struct ledger {
 /* check_node.c: after every step of a member. */
 void check_node(struct world *w, struct node *n);
 void check_booted(struct world *w, struct node *n);
+void check_ticked(struct world *w, struct node *n);
 /* check_log.c: entries entering and leaving a log, commit, apply. */
 void check_entry(struct world *w, struct node *n, raft_index index, const struct item *it);
 void check_truncate(struct world *w, struct node *n, raft_index first);
@@ -587,6 +600,7 @@ int world_alive(const struct world *w, raft_id id);
 
 struct world_run {
     uint64_t seed;
+    uint64_t with;    /* faults that it has whatever it draws, */
     uint64_t without; /* faults to leave out, bit per enum sim_fault: to narrow a failure down */
     int verbose;      /* print the knobs */
     FILE *trace;      /* print every event here; NULL: no */

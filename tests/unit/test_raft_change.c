@@ -411,6 +411,56 @@ START_TEST(promotion_waits_for_a_transfer)
 }
 END_TEST
 
+/* 3 is down, and 1 3 are to be the voters: joint, the group could do nothing, not even turn back. */
+START_TEST(a_change_to_voters_that_are_not_there_waits)
+{
+    struct ens *c = group(3, 0, NULL);
+    ens_isolate(c, 3, 0);
+    ens_run(c, 1000 * MS);
+    ck_assert_int_eq(ens_change(c, 1, ID(1) | ID(3), 0), 0);
+    ck_assert_uint_eq(ens_roles(c, 1, 2), RAFT_VOTER | RAFT_REMOVE);
+    ens_run(c, 3000 * MS);
+    ck_assert_uint_eq(ens_leader(c), 1);
+    ck_assert_int_eq(ens_status(c, 1).joint, 0);
+    ck_assert_int_eq(ens_change(c, 1, ID(1) | ID(2), 0), 0); /* better this one */
+    ens_await_config(c, ID(1) | ID(2), 0);
+    ens_heal_all(c, 0);
+    ck_assert_int_eq(ens_change(c, 1, ID(1) | ID(2) | ID(3), 0), 0);
+    ens_await_config(c, ID(1) | ID(2) | ID(3), 0);
+    ens_isolate(c, 3, 0);
+    ens_run(c, 1000 * MS);
+    ck_assert_int_eq(ens_change(c, 1, ID(1) | ID(3), 0), 0);
+    ens_run(c, 1000 * MS);
+    ens_heal_all(c, 0);
+    ens_await_config(c, ID(1) | ID(3), 0);
+    ens_run(c, 500 * MS);
+    ens_assert_equal(c);
+    ens_free(c);
+}
+END_TEST
+
+/* What it reads of times before it was let in says nothing of its removal. */
+START_TEST(a_newcomer_is_not_removed)
+{
+    struct ens *c = group(3, 1, NULL);
+    ck_assert_int_eq(ens_change(c, 1, ID(1) | ID(2), 0), 0);
+    ens_await_config(c, ID(1) | ID(2), 0);
+    ck_assert_int_eq(ens_propose(c, 1, 200), 0);
+    ens_slow(c, 5 * MS);
+    ck_assert_int_eq(ens_change(c, 1, ID(1) | ID(2) | ID(4), 0), 0);
+    for (int i = 0; i < 100; i++) {
+        ens_run(c, 2 * MS);
+        ck_assert_int_eq(ens_status(c, 4).removed, 0);
+        if (ens_status(c, 4).last > 10) {
+            ens_isolate(c, 4, 0);
+        }
+    }
+    ens_run(c, 3000 * MS);
+    ck_assert_int_eq(ens_status(c, 4).removed, 0);
+    ens_free(c);
+}
+END_TEST
+
 START_TEST(a_pending_change_is_given_up_or_replaced)
 {
     struct ens *c = group(3, 2, NULL);
@@ -536,6 +586,8 @@ int main(void)
     tcase_add_test(t, promotion_waits_for_rounds_that_are_short);
     tcase_add_test(t, promotion_waits_for_those_who_are_there);
     tcase_add_test(t, promotion_waits_for_a_transfer);
+    tcase_add_test(t, a_change_to_voters_that_are_not_there_waits);
+    tcase_add_test(t, a_newcomer_is_not_removed);
     tcase_add_test(t, a_pending_change_is_given_up_or_replaced);
     tcase_add_test(t, what_is_refused);
     tcase_add_test(t, a_new_leader_is_not_ready_for_changes);

@@ -412,8 +412,15 @@ START_TEST(evidence_stays_until_repaired)
             ck_assert(segment_is_there(made.disk, seq));
         }
         if (life == 2) {
+            uint64_t renames = sim_disk_counts(made.disk)->renames;
             ck_assert_int_eq(raft_wal_repaired(w), 0);
+            for (int i = 0; i < 30; i++) { /* needs new files, but does not use these again */
+                b.count = 0;
+                walkit_entry(&b, m.last + 1, 9, 1000);
+                ck_assert_int_eq(walkit_write(w, &m, &b), 0);
+            }
             ck_assert_int_eq(raft_wal_idle(w), 0);
+            ck_assert_uint_eq(sim_disk_counts(made.disk)->renames, renames);
             ck_assert(segment_is_there(made.disk, 1));
             ck_assert(!segment_is_there(made.disk, made.segments));
         }

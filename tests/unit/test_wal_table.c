@@ -536,6 +536,16 @@ static void unreadable_end(struct log *l)
     loses(l, find_in(l, l->newest, RECORD_BATCH, 0));
 }
 
+/* The head of one segment was written over that of another one, both copies. */
+static void misdirected_header(struct log *l)
+{
+    char path[64];
+    uint8_t page[SEGMENT_HEADER_BYTES];
+    memcpy(page, segment_data(l, l->newest - 1, path), sizeof page);
+    overwrite(l, l->newest, 0, page, sizeof page);
+    loses(l, find_in(l, l->newest, RECORD_BATCH, 0));
+}
+
 static void unreadable_file(struct log *l, uint64_t seq)
 {
     char path[64];
@@ -640,6 +650,7 @@ static const struct row {
     {"two damages", SEALED, two_damages, REPAIR, HOLE},
     {"two damages, one in the newest hard state", QUIET, two_damages_and_the_vote, REPAIR, VOTE},
     {"unreadable from the newest batch on", SEALED, unreadable_end, REPAIR, VOTE},
+    {"header of another segment", SEALED, misdirected_header, REPAIR, HOLE},
     {"middle segment unreadable", SEALED, unreadable_middle, REPAIR, HOLE},
     {"newest segment unreadable", SEALED, unreadable_newest, REPAIR, VOTE},
     {"next prepared segment unreadable", SEALED, unreadable_prepared, REPAIR, VOTE},
