@@ -270,23 +270,8 @@ static uint64_t majority_value(const uint64_t *values, uint32_t voters)
     return n == 0 ? 0 : sorted[n / 2];
 }
 
-/* The same for exactly three voters: what two of them have. */
-static uint64_t middle_value(uint64_t a, uint64_t b, uint64_t c)
-{
-    uint64_t low = a < b ? a : b;
-    uint64_t high = a < b ? b : a;
-    return c < low ? low : c > high ? high : c;
-}
-
 uint64_t raft__quorum_value(const struct raft *r, const uint64_t *values)
 {
-    uint32_t two = r->voters & (r->voters - 1); /* all but the first; none when there is none */
-    uint32_t one = two & (two - 1);
-    if (r->voters_old == 0 && one != 0 &&
-        (one & (one - 1)) == 0) { /* most groups, most of the time */
-        return middle_value(values[__builtin_ctz(r->voters)], values[__builtin_ctz(two)],
-                            values[__builtin_ctz(one)]);
-    }
     uint64_t v = majority_value(values, r->voters);
     if (r->voters_old != 0) {
         uint64_t old = majority_value(values, r->voters_old);

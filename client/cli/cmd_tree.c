@@ -12,6 +12,12 @@
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
 
+/* A subtree that is too large to go as one: nodes below this many go as one, and pages that somebody else
+ * spoils are tried this often. More nodes than a path can have components, so that each page has some that
+ * are whole. */
+#define DELETE_PAGE          1000
+#define DELETE_CONFLICTS_MAX 100
+
 static void show_created(const struct cli *cli, const struct coord_reply *r)
 {
     if (cli->format == FORMAT_JSON) {
@@ -207,40 +213,61 @@ int cmd_set(struct cli *cli, int argc, char **argv)
     return rc;
 }
 
-/* Delete what is below path, deepest first, page by page. Return: 0 or an error, *ret_r its reply. */
+/* Does the page end inside the subtree of this entry, so that more of it may be on the next one? */
+static bool goes_on(const struct coord_reply *page, const struct coord_entry *e)
+{
+    const char *last = page->entries[page->entries_count - 1].name;
+    size_t n = strlen(e->name);
+    return page->more && strncmp(last, e->name, n) == 0 && (last[n] == '\0' || last[n] == '/');
+}
+
+/* Delete what is whole on a page of path's subtree, as one. Return: 0 or an error, *ret_r its reply. */
+static int delete_page(struct cli *cli, struct coord *c, const char *path,
+                       const struct coord_reply *page, struct coord_reply **ret_r)
+{
+    struct coord_txn *t = coord_txn_new();
+    char child[COORD_PATH_MAX + 1];
+
+    /* Path order puts a parent before its children: walk backwards. */
+    for (size_t i = page->entries_count; i > 0; i--) {
+        const struct coord_entry *e = &page->entries[i - 1];
+        (void)snprintf(child, sizeof child, "%s/%s", strcmp(path, "/") == 0 ? "" : path, e->name);
+        if (!goes_on(page, e)) {
+            (void)coord_txn_delete(t, COORD_THEN, child, NULL); /* an error is kept */
+        }
+    }
+    int error = coord_txn_commit_sync(c, t, &cli->call, ret_r);
+    coord_txn_free(t);
+    return error;
+}
+
+/* Delete what is below path, page by page. Return: 0 or an error, *ret_r its reply. */
 static int delete_below(struct cli *cli, struct coord *c, const char *path,
                         struct coord_reply **ret_r)
 {
     struct coord_call call = cli->call;
-    char child[COORD_PATH_MAX + 1];
-    bool more = true;
-    int error = 0;
+    int conflicts = 0; /* in a row: somebody else makes or deletes nodes there */
 
     call.flags = COORD_RECURSIVE;
+    call.limit = DELETE_PAGE;
     call.consistency = COORD_LINEARIZABLE;
-    while (more && error == 0) {
-        struct coord_reply *list = NULL;
-        error = coord_list_sync(c, path, &call, &list);
-        if (error != 0) {
-            *ret_r = list;
+    for (;;) {
+        struct coord_reply *page = NULL;
+        coord_reply_free(*ret_r);
+        *ret_r = NULL;
+        int error = coord_list_sync(c, path, &call, &page);
+        if (error != 0 || page->entries_count == 0) {
+            *ret_r = page;
             return error;
         }
-        more = list->more;
-        /* Path order puts a parent before its children: walk backwards. */
-        for (size_t i = list->entries_count; i > 0 && error == 0; i--) {
-            (void)snprintf(child, sizeof child, "%s/%s", strcmp(path, "/") == 0 ? "" : path,
-                           list->entries[i - 1].name);
-            coord_reply_free(*ret_r);
-            *ret_r = NULL;
-            error = coord_delete_sync(c, child, &cli->call, ret_r);
-            /* Gone already, or its children are on the next page. */
-            if (error == COORD_ENONODE || (error == COORD_ENOTEMPTY && more)) {
-                error = 0;
-            }
+        error = delete_page(cli, c, path, page, ret_r);
+        coord_reply_free(page);
+        bool conflict = error == COORD_ENONODE || error == COORD_ENOTEMPTY;
+        conflicts = conflict ? conflicts + 1 : 0;
+        if (error != 0 && (!conflict || conflicts == DELETE_CONFLICTS_MAX)) {
+            return error;
         }
-        coord_reply_free(list);
     }
-    return error;
 }
 
 /* Before a subtree goes: do the conditions hold now? The deletion of its root checks them again.
@@ -268,8 +295,8 @@ static int check_conditions(struct coord *c, const char *path, const struct coor
 }
 
 /* Delete a subtree that is too large for one request. Return: as above. */
-static int delete_singly(struct cli *cli, struct coord *c, const char *path,
-                         const struct coord_call *call, struct coord_reply **ret_r)
+static int delete_pages(struct cli *cli, struct coord *c, const char *path,
+                        const struct coord_call *call, struct coord_reply **ret_r)
 {
     struct coord_call last = *call;
     int error = check_conditions(c, path, call, ret_r);
@@ -313,11 +340,11 @@ int cmd_delete(struct cli *cli, int argc, char **argv)
     int error = coord_delete_sync(c, a.values[0], &call, &r);
     if (recursive && error == COORD_ELIMIT) {
         fprintf(stderr,
-                "coordctl: delete %s: too many nodes to go as one; they are deleted one by one\n",
+                "coordctl: delete %s: too many nodes to go as one; they are deleted page by page\n",
                 a.values[0]);
         coord_reply_free(r);
         r = NULL;
-        error = delete_singly(cli, c, a.values[0], &call, &r);
+        error = delete_pages(cli, c, a.values[0], &call, &r);
     }
     return ask_finish(cli, c, argv[0], a.values[0], error, r, ask_show_change);
 }

@@ -49,7 +49,7 @@ const struct command cli_commands[] = {
      cmd_delete},
     {"delete", "delete [-r] [--version N] [--if-revision N] PATH", "delete a node",
      "  -r, --recursive    with everything below it, as one change; a subtree that is too large\n"
-     "                     for that goes node by node, and a word says so\n"
+     "                     for that goes in pages, and a word says so\n"
      "  --version N        only if the node is at this version\n"
      "  --if-revision N    only if it was last modified at this revision\n\n"
      "  coordctl delete -r /app\n",
@@ -92,8 +92,8 @@ const struct command cli_commands[] = {
      "name. LOCK is a name as of `coordctl lock`, or a path. All operations of the branch are "
      "applied or\n"
      "none. Exit codes: 0 then, 4 else, the one of its error when an operation failed.\n\n"
-     "  printf '%s\\n' 'if version /from 3' 'then incr /from -10' 'then incr /to 10' | coordctl "
-     "txn\n",
+     "  coordctl txn transfer.txt, where transfer.txt holds\n\n"
+     "    if version /from 3\n    then incr /from -10\n    then incr /to 10\n",
      cmd_txn},
     {"watch",
      "watch [-c|-r] [--from REV] [--kinds created,changed,deleted] [--count N] PATH [-- CMD...]",

@@ -188,3 +188,8 @@ int coord_election_path(const struct coord_election *e, char *path, size_t bytes
 {
     return e == NULL ? COORD_EINVAL : coord__place_path(&e->place, path, bytes);
 }
+
+int coord_election_guard(const struct coord_election *e, struct coord_txn *t)
+{
+    return e == NULL ? COORD_EINVAL : coord__place_guard(&e->place, t);
+}

@@ -156,12 +156,5 @@ int coord_lock_path(const struct coord_lock *lock, char *path, size_t bytes)
 
 int coord_lock_guard(const struct coord_lock *lock, struct coord_txn *t)
 {
-    if (lock == NULL) {
-        return COORD_EINVAL;
-    }
-    if (!coord__place_held(&lock->place)) {
-        return COORD_ELOST;
-    }
-    /* dir does not change, and once it was acquired neither does the token. */
-    return coord_txn_if_held(t, lock->place.dir, coord__place_token(&lock->place));
+    return lock == NULL ? COORD_EINVAL : coord__place_guard(&lock->place, t);
 }

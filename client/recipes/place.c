@@ -520,3 +520,12 @@ int coord__place_path(const struct coord__place *p, char *path, size_t bytes)
     unlock(mutable(p), 0);
     return n < 0 || (size_t)n >= bytes ? COORD_ETOOBIG : 0;
 }
+
+int coord__place_guard(const struct coord__place *p, struct coord_txn *t)
+{
+    if (!coord__place_held(p)) {
+        return COORD_ELOST;
+    }
+    /* dir does not change, nor does the token once it was acquired. */
+    return coord_txn_if_held(t, p->dir, coord__place_token(p));
+}

@@ -100,6 +100,8 @@ int coord__place_release(struct coord__place *p, coord_release_cb cb, void *arg)
 bool coord__place_held(const struct coord__place *p);
 uint64_t coord__place_token(const struct coord__place *p);
 uint64_t coord__place_remaining_ms(const struct coord__place *p);
+/* Add to t that p is still in front. Errors: COORD_ELOST, and those of coord_txn_if_held. */
+int coord__place_guard(const struct coord__place *p, struct coord_txn *t);
 int coord__place_path(const struct coord__place *p, char *path, size_t bytes);
 
 /* names.c */

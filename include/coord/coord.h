@@ -493,7 +493,7 @@ COORD_MUST_CHECK int coord_set(struct coord *c, const char *path, const void *da
 /* Delete a node without children, under call's conditions; with COORD_RECURSIVE in call->flags the
  * node and everything below it, as one change: reply->revision, count. Reply errors: COORD_ENONODE,
  * COORD_ECONDITION, COORD_ENOTEMPTY, COORD_ERESERVED; COORD_ELIMIT when the subtree has more nodes
- * than the servers delete as one (10,000 unless configured): then nothing is gone, and smaller parts
+ * than the servers delete as one (10,000): then nothing is gone, and smaller parts
  * can be deleted one by one. At once also COORD_EINVAL for other flags. Everything else as above. */
 COORD_MUST_CHECK int coord_delete(struct coord *c, const char *path, const struct coord_call *call,
                                   coord_reply_cb cb, void *arg);
@@ -683,7 +683,7 @@ int coord_txn_rename(struct coord_txn *t, enum coord_branch branch, const char *
  * Errors:    at once: the error t has kept; COORD_EBADPATH (with the handle's prefix a path is too long),
  *            COORD_ENOSESSION (an ephemeral node, without sessions), and those of any request. In the
  *            reply: COORD_ELIMIT (more conditions, or operations of a branch, than the servers take:
- *            1,024 unless configured; said before it is sent), COORD_ETOOBIG (as one frame, or its
+ *            1,024 by default; said before it is sent), COORD_ETOOBIG (as one frame, or its
  *            results), what an operation failed with, and those of any request.
  * Thread:    the handle's; any when threaded.
  * Return:    0: cb will be called; the blocking form: the reply's error. */

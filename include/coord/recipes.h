@@ -206,6 +206,7 @@ COORD_MUST_CHECK int coord_election_resign(struct coord_election *e, coord_relea
 COORD_MUST_CHECK int coord_election_resign_sync(struct coord_election *e);
 
 /* As the functions of the same names for locks. */
+COORD_MUST_CHECK int coord_election_guard(const struct coord_election *e, struct coord_txn *t);
 bool coord_election_leads(const struct coord_election *e);
 uint64_t coord_election_token(const struct coord_election *e);
 uint64_t coord_election_remaining_ms(const struct coord_election *e);

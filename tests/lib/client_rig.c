@@ -47,6 +47,9 @@ static void note_reply(struct rig *r, struct rig_told *t, const struct coord__ou
 {
     struct coord_reply *reply = coord__convert_reply(out, &r->arena);
     ck_assert_ptr_nonnull(reply);
+    if (r->reply != NULL) {
+        r->reply(reply, r->reply_arg);
+    }
     t->id = reply->request;
     t->error = reply->error;
     t->outcome = reply->outcome;
@@ -77,6 +80,16 @@ static void note_watch(struct rig *r, struct rig_told *t, const struct coord__ou
     }
 }
 
+static void keep_items(struct coord_items *items, uint8_t out[RIG_ITEMS_BYTES])
+{
+    if (items->raw.len > RIG_ITEMS_BYTES) {
+        items->raw = (struct coord_bytes){NULL, 0};
+    } else if (items->raw.len > 0) {
+        memcpy(out, items->raw.data, items->raw.len);
+        items->raw.data = out;
+    }
+}
+
 static void take_output(struct rig *r)
 {
     const uint8_t *bytes;
@@ -96,6 +109,11 @@ static void take_output(struct rig *r)
                        s->q.path.data != NULL ? (const char *)s->q.path.data : "");
         (void)snprintf(s->data, sizeof(s->data), "%.*s", (int)s->q.data.len,
                        s->q.data.data != NULL ? (const char *)s->q.data.data : "");
+        (void)snprintf(s->to, sizeof(s->to), "%.*s", (int)s->q.to.len,
+                       s->q.to.data != NULL ? (const char *)s->q.to.data : "");
+        keep_items(&s->q.ifs, s->ifs);
+        keep_items(&s->q.thens, s->thens);
+        keep_items(&s->q.elses, s->elses);
         at += (size_t)size;
     }
     if (len > 0) {
@@ -183,6 +201,7 @@ uint32_t rig_greet(struct rig *r, enum coord_session_state state)
     res.limits.data_bytes = 1u << 20;
     res.limits.outstanding = 1024;
     res.limits.watches = 10000;
+    res.limits.txn_operations = 1024;
     res.session_state = state;
     rig_answer(r, rig_expect(r, COORD_OP_HELLO), &res);
     return server;

@@ -35,11 +35,17 @@ struct rig_told {
     size_t changes;
 };
 
-/* A request the core sent; bytes are copied. */
+#define RIG_ITEMS_BYTES 1024
+
+/* A request the core sent; bytes are copied. Of lists longer than RIG_ITEMS_BYTES only the count. */
 struct rig_sent {
     struct coord_request q;
     char path[128];
     char data[128];
+    char to[128];
+    uint8_t ifs[RIG_ITEMS_BYTES];
+    uint8_t thens[RIG_ITEMS_BYTES];
+    uint8_t elses[RIG_ITEMS_BYTES];
 };
 
 struct rig {
@@ -54,6 +60,9 @@ struct rig {
     struct rig_sent sent[RIG_LOG_MAX];
     size_t sent_count;
     size_t sent_at;
+    /* Sees each reply before it is noted; NULL: nobody. */
+    void (*reply)(const struct coord_reply *reply, void *arg);
+    void *reply_arg;
     size_t split; /* answers are fed in pieces of so many bytes; 0: whole */
     struct coord__arena arena;
 };

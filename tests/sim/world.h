@@ -182,6 +182,7 @@ struct node {
     struct disk_queue flight; /* under way */
     int flight_active;
     uint64_t flight_at; /* since when, by its own clock */
+    uint64_t led_at;    /* when it last became leader, likewise */
     int flight_written; /* raft_wal_write has been called with it */
     int flight_result;
     uint64_t flight_number;

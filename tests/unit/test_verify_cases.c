@@ -65,6 +65,71 @@ static const struct {
     enum verify_cause cause;
     const char *text;
 } cases[] = {
+    {"increments add up", VERIFY_CAUSE_NONE,
+     "C 1 1 10 create path=/n data=s:5\nR 1 1 20 OK done rev=5\n"
+     "C 1 2 30 increment path=/n delta=3\nC 2 1 31 increment path=/n delta=-1\n"
+     "R 1 2 60 OK done rev=7 data=s:7\nR 2 1 50 OK done rev=6 data=s:4\n"
+     "C 1 3 70 get path=/n\nR 1 3 80 OK done data=s:7\n"},
+    {"an increment that was lost", VERIFY_CAUSE_TIME,
+     "C 1 1 10 create path=/n data=s:5\nR 1 1 20 OK done rev=5\n"
+     "C 1 2 30 increment path=/n delta=3\nR 1 2 40 OK done rev=6 data=s:8\n"
+     "C 1 3 50 increment path=/n delta=3\nR 1 3 60 OK done rev=7 data=s:8\n"},
+    {"an increment that was applied twice", VERIFY_CAUSE_TIME,
+     "C 1 1 10 create path=/n data=s:5\nR 1 1 20 OK done rev=5\n"
+     "C 1 2 30 increment path=/n delta=3\nR 1 2 40 OK done rev=6 data=s:11\n"},
+    {"an increment without an answer may have been", VERIFY_CAUSE_NONE,
+     "C 1 1 10 create path=/n data=s:5\nR 1 1 20 OK done rev=5\n"
+     "C 1 2 30 increment path=/n delta=3\n"
+     "C 2 1 50 get path=/n\nR 2 1 60 OK done data=s:8\n"},
+    {"an increment of what is no number is not judged", VERIFY_CAUSE_NONE,
+     "C 1 1 10 create path=/n data=s:x\nR 1 1 20 OK done rev=5\n"
+     "C 1 2 30 increment path=/n delta=3\nR 1 2 40 ENOTNUMBER failed\n"},
+    {"a recursive delete takes all below", VERIFY_CAUSE_NONE,
+     "C 1 1 10 create path=/a data=s:1\nR 1 1 20 OK done rev=5\n"
+     "C 1 2 30 create path=/a/b data=s:1\nR 1 2 40 OK done rev=6\n"
+     "C 1 3 50 delete path=/a flags=4\nR 1 3 60 OK done rev=7\n"
+     "C 2 1 70 get path=/a/b\nR 2 1 80 ENONODE failed\n"
+     "C 2 2 90 create path=/a data=s:2\nR 2 2 99 OK done rev=9\n"},
+    {"a recursive delete that left something", VERIFY_CAUSE_TIME,
+     "C 1 1 10 create path=/a data=s:1\nR 1 1 20 OK done rev=5\n"
+     "C 1 2 30 create path=/a/b data=s:1\nR 1 2 40 OK done rev=6\n"
+     "C 1 3 50 delete path=/a flags=4\nR 1 3 60 OK done rev=7\n"
+     "C 2 1 70 get path=/a/b\nR 2 1 80 OK done data=s:1\n"},
+    {"a rename takes away here and brings there", VERIFY_CAUSE_NONE,
+     "C 1 1 10 create path=/a data=s:1\nR 1 1 20 OK done rev=5\n"
+     "C 1 2 30 create path=/a/b data=s:2\nR 1 2 40 OK done rev=6\n"
+     "C 1 3 50 rename path=/a to=/c\nR 1 3 60 OK done rev=7" STAT(
+         7, 7, 0) "\n"
+                  "C 2 1 70 get path=/a/b\nR 2 1 80 ENONODE failed\n"
+                  "C 2 2 90 get path=/c/b\nR 2 2 99 OK done data=s:2" STAT(7, 7, 0) "\n"},
+    {"a rename that left something behind", VERIFY_CAUSE_TIME,
+     "C 1 1 10 create path=/a data=s:1\nR 1 1 20 OK done rev=5\n"
+     "C 1 3 50 rename path=/a to=/c\nR 1 3 60 OK done rev=7\n"
+     "C 2 1 70 get path=/a\nR 2 1 80 OK done data=s:1\n"},
+    {"a rename onto what is there", VERIFY_CAUSE_TIME,
+     "C 1 1 10 create path=/a data=s:1\nR 1 1 20 OK done rev=5\n"
+     "C 1 2 30 create path=/c data=s:1\nR 1 2 40 OK done rev=6\n"
+     "C 1 3 50 rename path=/a to=/c\nR 1 3 60 OK done rev=7\n"},
+    {"a moved ephemeral may still go by itself", VERIFY_CAUSE_NONE,
+     "C 1 1 10 create path=/a data=s:1 flags=1\nR 1 1 20 OK done rev=5 session=9\n"
+     "C 2 1 30 rename path=/a to=/c\nR 2 1 40 OK done rev=6\n"
+     "C 2 2 50 exists path=/c\nR 2 2 60 OK done exists=1\n"
+     "C 2 3 70 exists path=/c\nR 2 3 80 OK done exists=0\n"},
+    {"whether a lock is held says nothing wrong", VERIFY_CAUSE_NONE,
+     "C 1 1 10 txn if=held;/l;3 then=increment;path=/n;delta=1 else=get;path=/n\n"
+     "R 1 1 20 OK done rev=5 branch=then r=OK;data=s:3\n"
+     "C 1 2 30 txn if=held;/l;3 then=increment;path=/n;delta=1 else=get;path=/n\n"
+     "R 1 2 40 OK done rev=6 branch=else r=OK;data=s:3\n"},
+    {"a failed transaction took back its increment", VERIFY_CAUSE_NONE,
+     "C 1 1 10 create path=/n data=s:5\nR 1 1 20 OK done rev=5\n"
+     "C 1 2 30 txn then=increment;path=/n;delta=3 then=exists;path=/n then=set;path=/x;data=s:1\n"
+     "R 1 2 40 ENONODE failed branch=then r=OK r=EABORTED r=ENONODE\n"
+     "C 1 3 50 get path=/n\nR 1 3 60 OK done data=s:5\n"},
+    {"a failed transaction kept its increment", VERIFY_CAUSE_TIME,
+     "C 1 1 10 create path=/n data=s:5\nR 1 1 20 OK done rev=5\n"
+     "C 1 2 30 txn then=increment;path=/n;delta=3 then=set;path=/x;data=s:1\n"
+     "R 1 2 40 ENONODE failed branch=then r=OK r=ENONODE\n"
+     "C 1 3 50 get path=/n\nR 1 3 60 OK done data=s:8\n"},
     {"a read during a write may see either", VERIFY_CAUSE_NONE,
      "C 1 1 10 set path=/k data=s:1\nR 1 1 20 OK done rev=5\n"
      "C 1 2 30 set path=/k data=s:2\n"
@@ -623,6 +688,7 @@ int main(void)
 {
     Suite *s = suite_create("verify_cases");
     TCase *tc = tcase_create("cases");
+    tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, it_is_judged_rightly, 0, CASES);
     tcase_add_loop_test(tc, nonsense_is_named, 0, NONSENSE);
     tcase_add_test(tc, a_line_without_its_end_is_left_out);
