@@ -65,6 +65,18 @@ static struct node *one_leader(struct world *w)
     return leader != NULL && leader->st.leader_ready ? leader : NULL;
 }
 
+/* Does a voter that n knows of take part, so that it can tell n what became of the group? */
+static int can_be_told(const struct world *w, const struct node *leader, const struct node *n)
+{
+    uint32_t voters = cfg_who(&cfg_newest(n)->config, RAFT_VOTER | RAFT_VOTER_OLD);
+    for (raft_id id = 1; id <= w->k.nodes; id++) {
+        if ((voters & cfg_bit(id)) != 0 && takes_part(w, leader, id)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* Whoever was removed, runs on and believes to vote must find out, or it asks for votes for ever. */
 static int removed_know(const struct world *w, const struct node *leader)
 {
@@ -72,7 +84,8 @@ static int removed_know(const struct world *w, const struct node *leader)
         const struct node *n = &w->nodes[id];
         int votes = n->state == HOST_UP && !n->st.repairing && n->st.role != RAFT_FAULTED &&
                     (cfg_roles(&cfg_newest(n)->config, id) & (RAFT_VOTER | RAFT_VOTER_OLD)) != 0;
-        if (votes && !n->st.removed && cfg_roles(&cfg_newest(leader)->config, id) == 0) {
+        if (votes && !n->st.removed && cfg_roles(&cfg_newest(leader)->config, id) == 0 &&
+            can_be_told(w, leader, n)) {
             return 0;
         }
     }
