@@ -360,6 +360,10 @@ static void explain_search(const struct verify_history *h, const struct verify_r
                         ms(w->returned, x->called), r->culprit + 1);
         return;
     }
+    if (r->items_count == 1) {
+        verify_text_add(t, "#1 cannot be answered like that, in any state that is possible there.");
+        return;
+    }
     verify_text_add(t, "no order of these %u operations gives every answer", r->items_count);
     if (w != NULL) {
         verify_text_add(t,

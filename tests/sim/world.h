@@ -164,7 +164,8 @@ struct node {
     raft_index commit; /* through which the core let us apply */
     struct elog log;
     struct cfg_stack cfgs;    /* of log */
-    raft_index config_before; /* in force before the step that is being checked */
+    raft_index config_before; /* in force before the step that is being checked, */
+    raft_term led_before;     /* and the term in which it led then; 0: it did not */
     struct machine machine;
     struct pendings pend;
     struct read_wait *waits;
