@@ -92,8 +92,8 @@ const struct command cli_commands[] = {
      "name. LOCK is a name as of `coordctl lock`, or a path. All operations of the branch are "
      "applied or\n"
      "none. Exit codes: 0 then, 4 else, the one of its error when an operation failed.\n\n"
-     "  printf '%s\\n' 'if version /from 3' 'then incr /from -10' 'then incr /to 10' | coordctl "
-     "txn\n",
+     "  coordctl txn transfer.txt, where transfer.txt holds\n\n"
+     "    if version /from 3\n    then incr /from -10\n    then incr /to 10\n",
      cmd_txn},
     {"watch",
      "watch [-c|-r] [--from REV] [--kinds created,changed,deleted] [--count N] PATH [-- CMD...]",

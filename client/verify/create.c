@@ -129,37 +129,59 @@ static bool create_at(struct verify_model *m, const struct verify_step *s, uint3
     return true;
 }
 
-/* A sequential create whose answer is lost: the name is the counter's, or any that fits. */
-static bool create_numbered(struct verify_model *m, const struct verify_step *s)
+/* Make a numbered node that is one of several names: it may be there now. */
+static void may_appear(struct verify_model *m, const struct verify_step *s,
+                       const struct verify_cell *node)
 {
     uint32_t parent = verify_parent_of(m, s->a->path);
-    struct verify_cell node = {.created = s->token,
-                               .modified = s->token,
-                               .owner = VERIFY_UNKNOWN,
-                               .value = s->a->value,
-                               .presence = VERIFY_PRESENT,
-                               .kind = (uint8_t)kind_of(s->a->flags)};
-    bool transient = node.kind != COORD_STAT_PERSISTENT; /* it may be gone again already */
-    if (transient) {
-        node = verify_cell_blank(VERIFY_MAYBE);
-    }
-    if (!parent_serves(m, s, s->a->path)) {
-        return false;
-    }
     for (uint32_t i = 0; i < m->count; i++) {
-        struct verify_cell c = m->cells[i];
+        const struct verify_cell maybe = verify_cell_blank(VERIFY_MAYBE);
+        uint8_t presence = m->cells[i].presence;
         if (verify_parent_of(m, m->places[i].path) != parent || m->places[i].role == VERIFY_KIDS ||
             !verify_path_numbered(m->h, s->a->path, m->places[i].path)) {
             continue;
         }
-        if (m->places[i].role == VERIFY_KID && c.presence == VERIFY_ABSENT) {
-            c = verify_cell_blank(VERIFY_MAYBE);
-            verify_model_put(m, i, &c);
-        } else if (m->places[i].role == VERIFY_NODE && c.presence != VERIFY_PRESENT) {
-            verify_model_put(m, i, &node);
+        if (m->places[i].role == VERIFY_KID && presence == VERIFY_ABSENT) {
+            verify_model_put(m, i, &maybe);
+        } else if (m->places[i].role == VERIFY_NODE && presence != VERIFY_PRESENT) {
+            verify_model_put(m, i, node->kind == COORD_STAT_PERSISTENT ? node : &maybe);
         }
     }
-    verify_count_children(m, parent, transient ? 0 : 1, s->token);
+}
+
+/* A sequential create whose answer is lost: the name is the counter's, or, while that is not known, any
+ * that fits. One that nobody ever saw may be gone again, if it is of a kind that goes by itself. */
+static bool create_numbered(struct verify_model *m, const struct verify_step *s)
+{
+    uint32_t parent = verify_parent_of(m, s->a->path);
+    uint32_t kids = verify_model_cell(m, VERIFY_KIDS, parent);
+    struct verify_cell node = {.created = s->token,
+                               .modified = s->token,
+                               .value = s->a->value,
+                               .presence = VERIFY_PRESENT,
+                               .kind = (uint8_t)kind_of(s->a->flags)};
+    node.owner = node.kind == COORD_STAT_EPHEMERAL ? VERIFY_UNKNOWN : 0;
+    bool stays = node.kind == COORD_STAT_PERSISTENT;
+    if (!parent_serves(m, s, s->a->path)) {
+        return false;
+    }
+    uint64_t number = kids != VERIFY_NOWHERE ? m->cells[kids].created : VERIFY_UNKNOWN;
+    if (number == VERIFY_UNKNOWN) {
+        may_appear(m, s, &node);
+        verify_count_children(m, parent, stays ? 1 : 0, s->token);
+        return true;
+    }
+    uint32_t path = verify_path_with_number(m->h, s->a->path, number);
+    if (path != VERIFY_NOWHERE) {
+        if (!verify_seen(m, path, false)) {
+            return false;
+        }
+        verify_appear(m, path, &node);
+    }
+    verify_count_children(m, parent, stays || path != VERIFY_NOWHERE ? 1 : 0, s->token);
+    struct verify_cell c = m->cells[kids];
+    c.created = number + 1;
+    verify_model_put(m, kids, &c);
     return true;
 }
 

@@ -78,7 +78,8 @@ static void describe_asked(const struct verify_history *h, const struct verify_a
                                         "sync",        "close of the session",
                                         "transaction", "increment",
                                         "rename",      "may go by itself:"};
-    verify_text_add(t, "%s", words[a->kind]);
+    bool ends = a->kind == VERIFY_CLOSE && a->made_up;
+    verify_text_add(t, "%s", ends ? "the session may have ended by itself" : words[a->kind]);
     if (a->kind == VERIFY_CREATE) {
         describe_create_flags(a->flags, t);
     }
@@ -178,7 +179,7 @@ void verify_describe(const struct verify_history *h, const struct verify_op *op,
         describe_asked(h, &op->act, t);
     }
     if (op->returned == VERIFY_NEVER) {
-        verify_text_add(t, "%s", op->act.kind == VERIFY_VANISH ? "" : ": no answer");
+        verify_text_add(t, "%s", op->act.made_up ? "" : ": no answer");
         return;
     }
     verify_text_add(t, "%s: ", levels[op->level]);
@@ -357,6 +358,10 @@ static void explain_search(const struct verify_history *h, const struct verify_r
                         ", was answered %.3f ms before #%u was sent.",
                         r->culprit + 1, x->act.stat.version, r->because + 1, w->act.stat.version,
                         ms(w->returned, x->called), r->culprit + 1);
+        return;
+    }
+    if (r->items_count == 1) {
+        verify_text_add(t, "#1 cannot be answered like that, in any state that is possible there.");
         return;
     }
     verify_text_add(t, "no order of these %u operations gives every answer", r->items_count);

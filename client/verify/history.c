@@ -404,3 +404,11 @@ bool verify_path_numbered(const struct verify_history *h, uint32_t asked, uint32
     return strncmp(base, text, n) == 0 && strlen(text + n) >= 10 &&
            strspn(text + n, "0123456789") == strlen(text + n);
 }
+
+uint32_t verify_path_with_number(const struct verify_history *h, uint32_t asked, uint64_t number)
+{
+    char text[COORD_PATH_MAX + 32];
+    int n =
+        snprintf(text, sizeof(text), "%s%010llu", h->paths[asked].text, (unsigned long long)number);
+    return n > 0 && (size_t)n < sizeof(text) ? path_find(h, text, (size_t)n) : VERIFY_NOWHERE;
+}

@@ -45,7 +45,7 @@ enum verify_kind {
     VERIFY_TXN,
     VERIFY_INCREMENT,
     VERIFY_RENAME,
-    VERIFY_VANISH /* made up by a check: an ephemeral, container or ttl node that went by itself */
+    VERIFY_VANISH /* made up by a check: a node that went by itself */
 };
 
 struct verify_stat {
@@ -80,6 +80,7 @@ struct verify_action {
     uint64_t modified;
     uint64_t created;
     const char *after; /* LIST: relative to path; "" from the start */
+    bool made_up;      /* by a check: nobody asked for it, but it may have happened */
 
     /* What was answered; meaningful when the operation's answer is known. */
     int error;
@@ -250,6 +251,9 @@ bool verify_room(void **items, uint32_t count, uint32_t *cap, size_t size);
 bool verify_kind_reads(enum verify_kind kind);
 /* Is path `inner` equal to or below `outer`? */
 bool verify_path_within(const struct verify_history *h, uint32_t inner, uint32_t outer);
+/* The path that a sequential create gets which asked for `asked` and is given this number.
+ * Return: VERIFY_NOWHERE when no operation tells of such a path. */
+uint32_t verify_path_with_number(const struct verify_history *h, uint32_t asked, uint64_t number);
 /* Could a sequential create that asked for `asked` have made `path`? */
 bool verify_path_numbered(const struct verify_history *h, uint32_t asked, uint32_t path);
 

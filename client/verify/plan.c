@@ -27,9 +27,11 @@ struct member {
 
 /* An ephemeral node: who owns it. */
 struct owned {
-    uint64_t session;
+    uint64_t session; /* VERIFY_UNKNOWN: its create has no answer */
     uint32_t client;
     uint32_t path;
+    bool deleted; /* by somebody, so it did not go with its session */
+    const struct verify_op *made;
 };
 
 struct session_use {
@@ -369,25 +371,15 @@ static void note_sessions(struct verify_planner *w)
     }
 }
 
-/* Such a node at path, made by op: its owner, and that it may go at any time from then on. */
-static void note_owner(struct verify_planner *w, const struct verify_op *op, bool ephemeral,
-                       uint64_t owner, uint32_t path)
+/* Something that may happen by itself after op, without an answer. */
+static struct verify_op *make_up(struct verify_planner *w, const struct verify_op *op,
+                                 enum verify_kind kind, uint64_t session, uint32_t path)
 {
     struct verify_plan *p = w->plan;
-    if (!in_scope(w, path)) {
-        return;
-    }
-    if (!verify_room((void **)&w->owned, w->owned_count, &w->owned_cap, sizeof(*w->owned)) ||
-        !verify_room((void **)&p->made_up, p->made_up_count, &p->made_up_cap,
+    if (!verify_room((void **)&p->made_up, p->made_up_count, &p->made_up_cap,
                      sizeof(*p->made_up))) {
         w->out_of_memory = true;
-        return;
-    }
-    if (ephemeral) {
-        w->owned[w->owned_count++] = (struct owned){owner, op->client, path};
-    }
-    if (w->creates[path] == 1 && w->deletes[path] > 0 && !w->renames) {
-        return; /* somebody deleted it, so it did not go by itself */
+        return NULL;
     }
     struct verify_op *v = &p->made_up[p->made_up_count++];
     *v = *op;
@@ -396,10 +388,64 @@ static void note_owner(struct verify_planner *w, const struct verify_op *op, boo
     v->outcome = COORD_OUTCOME_UNKNOWN;
     v->revision = VERIFY_UNKNOWN;
     v->has_receipt = false;
-    v->session = owner;
-    v->act = (struct verify_action){.kind = VERIFY_VANISH, .path = path, .after = ""};
-    uint64_t last = ephemeral && owner != VERIFY_UNKNOWN ? session_last(w, owner) : 0;
-    v->called = last > v->called ? last : v->called;
+    v->session = session;
+    v->act = (struct verify_action){.kind = kind, .path = path, .after = "", .made_up = true};
+    return v;
+}
+
+/* Such a node at path, made by op: its owner; or that it may go at any time from then on. */
+static void note_owner(struct verify_planner *w, const struct verify_op *op, bool ephemeral,
+                       uint64_t owner, uint32_t path)
+{
+    bool deleted = w->creates[path] == 1 && w->deletes[path] > 0 && !w->renames;
+    if (!in_scope(w, path)) {
+        return;
+    }
+    if (!verify_room((void **)&w->owned, w->owned_count, &w->owned_cap, sizeof(*w->owned))) {
+        w->out_of_memory = true;
+        return;
+    }
+    if (ephemeral) {
+        w->owned[w->owned_count++] = (struct owned){owner, op->client, path, deleted, op};
+    }
+    if (!deleted && (!ephemeral || owner == VERIFY_UNKNOWN)) {
+        (void)make_up(w, op, VERIFY_VANISH, owner, path); /* out_of_memory says the rest */
+    }
+}
+
+static int by_owner(const void *pa, const void *pb)
+{
+    const struct owned *a = pa;
+    const struct owned *b = pb;
+    if (a->session != b->session) {
+        return a->session < b->session ? -1 : 1;
+    }
+    return a->made < b->made ? -1 : a->made > b->made;
+}
+
+/* Sessions that own a node nobody deleted may end by themselves, once, with all they own; not before
+ * the last write that they are known to have made. */
+static void make_up_ends(struct verify_planner *w)
+{
+    if (w->owned_count > 0) {
+        qsort(w->owned, w->owned_count, sizeof(*w->owned), by_owner);
+    }
+    for (uint32_t i = 0, next; i < w->owned_count; i = next) {
+        const struct owned *last = &w->owned[i];
+        bool deleted = true;
+        for (next = i; next < w->owned_count && w->owned[next].session == last->session; next++) {
+            deleted = deleted && w->owned[next].deleted;
+        }
+        last = &w->owned[next - 1];
+        if (deleted || last->session == VERIFY_UNKNOWN) {
+            continue;
+        }
+        struct verify_op *v = make_up(w, last->made, VERIFY_CLOSE, last->session, VERIFY_NOWHERE);
+        uint64_t active = session_last(w, last->session);
+        if (v != NULL && active > v->called) {
+            v->called = active;
+        }
+    }
 }
 
 /* What was moved can be of a kind that goes by itself; whose it is, is not followed. */
@@ -684,6 +730,7 @@ static void plan_run(struct verify_planner *w)
     for (uint32_t i = 0; i < h->ops_count; i++) {
         each_action(w, &h->ops[i], visit_transient);
     }
+    make_up_ends(w);
     for (uint32_t i = 0; i < h->ops_count; i++) {
         if (h->ops[i].act.kind == VERIFY_TXN) {
             touch_op(w, &h->ops[i]);

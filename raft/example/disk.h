@@ -23,8 +23,6 @@ struct disk {
     raft_id id;
     struct raft_fs fs;
     struct raft_wal *wal;
-    int damaged; /* acknowledged entries are lost; the log is not yet told that the
-                                      others have replaced them */
     struct raft_snapshot snapshot; /* the newest; index 0 and the first members: none */
     int64_t sum;                   /* the state in it */
     uint64_t digest[2];            /* the checksum of its file */

@@ -86,6 +86,7 @@ const struct mc_scope mc_scopes[] = {
      .budget = {[MC_B_TIMEOUT] = 1, [MC_B_ELAPSE] = 1, [MC_B_HOLD] = 2, [MC_B_PROPOSE] = 1},
      .ordered = 1,
      .may_timeout = 2,
+     .quick = 4,
      .goals = GOAL(ELECTED) | GOAL(PROPOSED) | GOAL(TRUNCATED)},
     {.name = "diverged",
      .what = "a leader with entries of its own meets its successor",

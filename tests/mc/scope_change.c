@@ -30,7 +30,7 @@ const struct mc_scope mc_scopes_change[] = {
      .nodes = 3,
      .targets = {{M2 | M3, 0}},
      .start = MC_LED,
-     .budget = {[MC_B_CONFIG] = 1, [MC_B_TIMEOUT] = 2, [MC_B_ELAPSE] = 2},
+     .budget = {[MC_B_CONFIG] = 1, [MC_B_TIMEOUT] = 2, [MC_B_ELAPSE] = 1},
      .ordered = 1,
      .quick = ALL3,
      .goals = GOAL(ELECTED) | GOAL(JOINT) | GOAL(CHANGED) | GOAL(CUT_OFF) | GOAL(FELL_BACK)},

@@ -65,6 +65,20 @@ static struct node *one_leader(struct world *w)
     return leader != NULL && leader->st.leader_ready ? leader : NULL;
 }
 
+/* Whoever was removed, runs on and believes to vote must find out, or it asks for votes for ever. */
+static int removed_know(const struct world *w, const struct node *leader)
+{
+    for (raft_id id = 1; id <= w->k.nodes; id++) {
+        const struct node *n = &w->nodes[id];
+        int votes = n->state == HOST_UP && !n->st.repairing && n->st.role != RAFT_FAULTED &&
+                    (cfg_roles(&cfg_newest(n)->config, id) & (RAFT_VOTER | RAFT_VOTER_OLD)) != 0;
+        if (votes && !n->st.removed && cfg_roles(&cfg_newest(leader)->config, id) == 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 static int all_equal(struct world *w, const struct node *leader)
 {
     for (raft_id id = 1; id <= w->k.nodes; id++) {
@@ -79,7 +93,7 @@ static int all_equal(struct world *w, const struct node *leader)
             return 0;
         }
     }
-    return member_settled(w, leader);
+    return member_settled(w, leader) && removed_know(w, leader);
 }
 
 static const char *state_name(enum host_state state)

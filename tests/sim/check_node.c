@@ -5,7 +5,7 @@
  *   R1   at most one leader in a term
  *   R6   term, commit and vote are monotone, across restarts too
  *   R9   and all else that a member can see for itself: raft_check
- *   R14  a leader whose disk is silent does not lead on
+ *   R14  a leader whose disk is silent, or whom no quorum answers, does not lead on
  *   -    the host's log is the core's log; a failed write stops the member and nothing else does
  */
 #include "tests/sim/world.h"
@@ -52,6 +52,7 @@ static void became_leader(struct world *w, struct node *n)
         return;
     }
     t->leader = n->id;
+    n->led_at = host_now(w, n);
     if (other_leader(w, n)) {
         MARK(w, TWO_LEADERS);
     }
@@ -168,24 +169,37 @@ void check_node(struct world *w, struct node *n)
     }
 }
 
-/* Its timer has run: a leader whose disk has been silent for too long hands over or has given up. */
-void check_ticked(struct world *w, struct node *n)
+/* A leader whose disk has been silent for too long hands over or has given up. */
+static void check_silent_disk(struct world *w, struct node *n)
 {
     const struct raft_status *st = &n->st;
     uint64_t silent = n->flight_active ? host_now(w, n) - n->flight_at : 0;
     int others = 0;
-    if (st->role != RAFT_LEADER || st->transfer_to != 0 || silent < w->k.raft.disk_stall ||
-        st->config != n->config_before) { /* who else votes was decided just now: the next tick */
-        return;
-    }
     for (uint32_t i = 0; i < st->peers_count; i++) {
         int votes = (st->peers[i].roles & (RAFT_VOTER | RAFT_VOTER_OLD)) != 0;
         others |= votes && st->peers[i].id != n->id;
     }
-    if (others) {
+    if (others && st->transfer_to == 0 && silent >= w->k.raft.disk_stall) {
         sim_fail(w, "n%u: leads on, its disk has been silent for %" PRIu64 " ms (R14)", n->id,
                  silent / SIM_MS);
     }
+}
+
+/* Its timer has run. */
+void check_ticked(struct world *w, struct node *n)
+{
+    const struct raft_status *st = &n->st;
+    if (st->role != RAFT_LEADER) {
+        return;
+    }
+    uint64_t since = st->quorum_contact > n->led_at ? st->quorum_contact : n->led_at;
+    uint64_t now = host_now(w, n);
+    if (now >= since + w->k.raft.election_min) {
+        sim_fail(w, "n%u: leads on, no quorum has answered for %" PRIu64 " ms (R14)", n->id,
+                 (now - since) / SIM_MS);
+        return;
+    }
+    check_silent_disk(w, n);
 }
 
 void check_booted(struct world *w, struct node *n)

@@ -273,6 +273,7 @@ int host_feed(struct world *w, struct node *n, struct raft_event *ev, const stru
     struct raft_accept acc = {0};
     ev->now = host_now(w, n);
     n->config_before = cfg_newest(n)->index;
+    n->led_before = n->st.role == RAFT_LEADER ? n->st.term : 0;
     int result = raft_step(n->raft, ev, &acc);
     raft_status(n->raft, &n->st);
     int puts = result == 0 && acc.count > 0 && ev->type != RAFT_EV_PROPOSE_CONFIG;

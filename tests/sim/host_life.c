@@ -142,6 +142,7 @@ void host_boot(struct world *w, struct node *n)
     n->state = HOST_UP;
     n->commit = n->machine.applied;
     n->config_before = cfg_newest(n)->index;
+    n->led_before = 0;
     raft_status(n->raft, &n->st);
     check_booted(w, n);
     if (!w->failed) {

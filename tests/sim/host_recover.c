@@ -314,6 +314,8 @@ int disk_recover(struct world *w, struct node *n)
     o.segments_ready = w->k.segments_ready;
     o.salt_seed = rng_next(&w->rng_disk);
     begin_bad_reads(w, n);
+    /* In a log that is damaged already, what cannot be read now is one more damage. */
+    n->spoiled |= n->reads_fail && n->verdict != 0 && !n->repaired;
     n->attested_path[0] = '\0';
     int result = raft_wal_open(&o, &n->wal, why, sizeof(why));
     if (sim_disk_stopped(n->disk)) {

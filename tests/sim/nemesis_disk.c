@@ -95,7 +95,7 @@ static void scramble(struct world *w, struct node *n, const struct victim *v)
         len += 512 - len % 512;
     }
     len = len < v->bytes - at ? len : v->bytes - at;
-    int unreadable = rng_chance(&w->rng_disk, 200);
+    int unreadable = rng_chance(&w->rng_disk, 400);
     if (unreadable) { /* a disk loses whole pages: not that of the seal */
         uint64_t pages = v->path[0] == 'w' ? v->bytes / PAGE_BYTES * PAGE_BYTES : v->bytes;
         unreadable = at < pages;

@@ -125,7 +125,8 @@ static void resume(struct world *w, struct node *n)
         evq_push(&w->q, &e);
     }
     n->late_count = 0;
-    if (n->state == HOST_UP && rng_chance(&w->rng_client, 600)) {
+    int asked = knobs_has(&w->k, FAULT_PAUSE) || knobs_has(&w->k, FAULT_USURP);
+    if (asked && n->state == HOST_UP && rng_chance(&w->rng_client, 600)) {
         uint64_t ignored = 0; /* a client is faster than everything that waited */
         (void)client_read(w, n, &ignored);
     }

@@ -164,7 +164,8 @@ struct node {
     raft_index commit; /* through which the core let us apply */
     struct elog log;
     struct cfg_stack cfgs;    /* of log */
-    raft_index config_before; /* in force before the step that is being checked */
+    raft_index config_before; /* in force before the step that is being checked, */
+    raft_term led_before;     /* and the term in which it led then; 0: it did not */
     struct machine machine;
     struct pendings pend;
     struct read_wait *waits;
@@ -181,6 +182,7 @@ struct node {
     struct disk_queue flight; /* under way */
     int flight_active;
     uint64_t flight_at; /* since when, by its own clock */
+    uint64_t led_at;    /* when it last became leader, likewise */
     int flight_written; /* raft_wal_write has been called with it */
     int flight_result;
     uint64_t flight_number;

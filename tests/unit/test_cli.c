@@ -53,6 +53,41 @@ START_TEST(numbers)
 }
 END_TEST
 
+START_TEST(signed_numbers)
+{
+    int64_t n = 7;
+
+    ck_assert(args_signed("0", &n) && n == 0);
+    ck_assert(args_signed("-12", &n) && n == -12);
+    ck_assert(args_signed("+12", &n) && n == 12);
+    ck_assert(args_signed("9223372036854775807", &n) && n == INT64_MAX);
+    ck_assert(args_signed("-9223372036854775808", &n) && n == INT64_MIN);
+    ck_assert(!args_signed("9223372036854775808", &n));
+    ck_assert(!args_signed("-9223372036854775809", &n));
+    ck_assert(!args_signed("--1", &n));
+    ck_assert(!args_signed("-", &n));
+    ck_assert(!args_signed("", &n));
+    ck_assert(!args_signed("1-", &n));
+}
+END_TEST
+
+START_TEST(sizes)
+{
+    uint64_t n = 7;
+
+    ck_assert(args_bytes("0", &n) && n == 0);
+    ck_assert(args_bytes("4096", &n) && n == 4096);
+    ck_assert(args_bytes("64KiB", &n) && n == 64 * 1024);
+    ck_assert(args_bytes("5MiB", &n) && n == 5 * 1024 * 1024);
+    ck_assert(args_bytes("18446744073709551615", &n) && n == UINT64_MAX);
+    ck_assert(!args_bytes("18014398509481984KiB", &n));
+    ck_assert(!args_bytes("1kb", &n));
+    ck_assert(!args_bytes("KiB", &n));
+    ck_assert(!args_bytes("-1", &n));
+    ck_assert(!args_bytes("", &n));
+}
+END_TEST
+
 /* words: NUL-separated, ended by an empty one. */
 static int parse(char *words, bool dashes_run, struct args *ret_args, bool *ret_flag,
                  uint64_t *ret_n)
@@ -218,6 +253,8 @@ int main(void)
 
     tcase_add_test(t, durations);
     tcase_add_test(t, numbers);
+    tcase_add_test(t, signed_numbers);
+    tcase_add_test(t, sizes);
     tcase_add_test(t, command_lines);
     tcase_add_test(t, command_line_mistakes);
     tcase_add_test(t, misspelt_commands);

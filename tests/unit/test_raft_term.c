@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Goal: what belongs to a term ends with it: reads that wait for its leader, numbers of its requests,
- * votes. What is found at boot belongs to the latest term that the disk knows of.
+ * votes. What is found at boot belongs to the latest term that the disk knows of. Within a term what a
+ * follower knows to agree never falls.
  * Method: one core alone; the test plays its peers, its host and its disk, so that a term can end at
  * any moment. After each event raft_check holds.
  */
@@ -462,6 +463,85 @@ START_TEST(order_to_stand_is_checked)
 }
 END_TEST
 
+/* --- within a term ------------------------------------------------------------------------- */
+
+/* An APPEND of leader 2 with `count` entries of the same term. */
+static void append(struct solo *s, struct raft_msg m, uint32_t count)
+{
+    struct raft_entry entries[8];
+    memset(entries, 0, sizeof(entries));
+    ck_assert_uint_le(count, 8);
+    for (uint32_t i = 0; i < count; i++) {
+        entries[i] = (struct raft_entry){.term = m.term, .bytes = 8, .type = RAFT_ENTRY_COMMAND};
+    }
+    m.type = RAFT_MSG_APPEND;
+    m.from = 2;
+    m.to = 1;
+    m.count = count;
+    give(s,
+         (struct raft_event){.type = RAFT_EV_RECV, .msg = &m, .entries = entries, .count = count});
+}
+
+/* An APPEND that comes late has fewer entries than are known to agree by now: that stands. */
+START_TEST(late_append_takes_nothing_back)
+{
+    struct solo *s = boot((struct disk){.term = 1});
+    append(s, (struct raft_msg){.term = 2, .seq = 2}, 3);
+    disk_done(s);
+    ck_assert_uint_eq(sent(s, RAFT_MSG_APPEND_REPLY)->index, 3);
+    append(s, (struct raft_msg){.term = 2, .seq = 1}, 1);
+    const struct raft_msg *reply = sent(s, RAFT_MSG_APPEND_REPLY);
+    ck_assert_ptr_nonnull(reply);
+    ck_assert_uint_eq(reply->index, 3);
+    ck_assert_uint_eq(reply->hint, 3);
+    struct raft_msg m = beat(2, 2, 3);
+    m.commit = 3;
+    receive(s, m);
+    ck_assert_uint_eq(status(s).commit, 3);
+    solo_free(s);
+}
+END_TEST
+
+/* While the host loads a snapshot it stands before its index: the commit index waits. */
+START_TEST(commit_waits_while_a_snapshot_is_loaded)
+{
+    struct solo *s = boot((struct disk){.term = 1});
+    struct raft_msg m = beat(2, 2, 9);
+    m.commit = 3;
+    append(s, (struct raft_msg){.term = 2, .seq = 1}, 3);
+    disk_done(s);
+    struct raft_msg file = chunk(2, 2, 5, 2);
+    file.log_term = 2;
+    receive(s, file);
+    stored(s);
+    ck_assert_uint_eq(s->install, 2);
+    receive(s, m);
+    ck_assert_uint_eq(status(s).commit, 0);
+    struct raft_snapshot snap = {.index = 2, .term = 2, .config = three, .snap_id = 7, .bytes = 9};
+    give(s, (struct raft_event){.type = RAFT_EV_SNAP_INSTALLED, .snapshot = &snap});
+    ck_assert_uint_eq(status(s).commit, 2);
+    ck_assert_uint_eq(status(s).last, 3);
+    m.seq = 10;
+    receive(s, m);
+    ck_assert_uint_eq(status(s).commit, 3);
+    solo_free(s);
+}
+END_TEST
+
+/* A leader that has another entry where one is committed here: this member stops, it cuts nothing. */
+START_TEST(leader_that_contradicts_what_is_committed_stops_a_member)
+{
+    struct solo *s = boot((struct disk){.term = 1});
+    append(s, (struct raft_msg){.term = 2, .seq = 1, .commit = 2}, 2);
+    disk_done(s);
+    ck_assert_uint_eq(status(s).commit, 2);
+    append(s, (struct raft_msg){.term = 4, .seq = 1, .index = 2, .log_term = 3}, 1);
+    ck_assert_int_eq(status(s).role, RAFT_FAULTED);
+    ck_assert_uint_eq(status(s).last, 2);
+    solo_free(s);
+}
+END_TEST
+
 /* --- boot ----------------------------------------------------------------------------------- */
 
 /* The disk knows of term 3 by a snapshot or by entries, its hard state is of term 1 with a vote. The
@@ -540,6 +620,11 @@ int main(void)
     tcase_add_test(orders, prevote_for_a_past_term_is_refused_with_the_present_one);
     tcase_add_test(orders, order_to_stand_is_checked);
     suite_add_tcase(suite, orders);
+    TCase *within = tcase_create("within");
+    tcase_add_test(within, late_append_takes_nothing_back);
+    tcase_add_test(within, commit_waits_while_a_snapshot_is_loaded);
+    tcase_add_test(within, leader_that_contradicts_what_is_committed_stops_a_member);
+    suite_add_tcase(suite, within);
     TCase *boots = tcase_create("boot");
     tcase_add_test(boots, snapshot_of_a_later_term_is_booted_from);
     tcase_add_test(boots, vote_of_an_earlier_term_is_free_after_boot);

@@ -688,6 +688,7 @@ int main(void)
 {
     Suite *s = suite_create("verify_cases");
     TCase *tc = tcase_create("cases");
+    tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, it_is_judged_rightly, 0, CASES);
     tcase_add_loop_test(tc, nonsense_is_named, 0, NONSENSE);
     tcase_add_test(tc, a_line_without_its_end_is_left_out);
