@@ -2,7 +2,7 @@
 # The second command of the README: install what is missing, build with both compilers without a warning,
 # and run every test, plain and under the address and undefined-behaviour sanitizers.
 #
-#   scripts/test.sh            everything, under 10 minutes on 2 cores
+#   scripts/test.sh            everything, under 20 minutes on 2 cores
 #   scripts/test.sh --quick    the plain unit tests, 200 simulated seeds, the integration tests
 set -euo pipefail
 cd "$(dirname "$0")/.."
