@@ -24,8 +24,9 @@ enum {
     ACTORS = 6,
     WINDOW = 3, /* requests of one under way */
     STEP_MS = 4,
-    CHAOS_S = 12,     /* of faults */
-    TIMEOUT_MS = 2500 /* of a request */
+    CHAOS_S = 12,      /* of faults */
+    TIMEOUT_MS = 2500, /* of a request */
+    BUDGET = 30000     /* states of a search: one that needs more is counted as undecided */
 };
 
 /* A client: a core, and the connection it wishes. */
@@ -44,7 +45,8 @@ static struct actor actors[ACTORS];
 static uint64_t rng;
 static uint64_t value;
 static uint64_t completed;
-static uint64_t unknown;
+static uint64_t parts;
+static uint64_t undecided; /* of them */
 static char file[64];
 static char *text;
 
@@ -138,7 +140,6 @@ static void actor_drain(struct actor *a)
         if (out.kind == COORD__OUT_REPLY) {
             coord__record_reply(a->rec, &out, session, cluster_now(cl));
             completed += out.outcome == COORD_OUTCOME_DONE || out.outcome == COORD_OUTCOME_FAILED;
-            unknown += out.outcome == COORD_OUTCOME_UNKNOWN;
             a->under_way--;
             coord__core_release(a->core, out.request);
         } else if (out.kind == COORD__OUT_STATE) {
@@ -333,7 +334,7 @@ static void judge(uint64_t seed)
     struct verify_report r;
     struct verify_plan *plan = NULL;
     struct verify_text words = {0};
-    const struct verify_options o = {.empty = true};
+    const struct verify_options o = {.empty = true, .budget = BUDGET};
     size_t len = load();
     struct verify_history *h = verify_history_create();
     ck_assert_msg(verify_parse(h, 0, text, len, why, sizeof(why)) == 0, "%s", why);
@@ -342,8 +343,8 @@ static void judge(uint64_t seed)
     verify_explain(h, &r, &words);
     ck_assert_msg(r.verdict != VERIFY_VIOLATION, "seed %llu: VIOLATION at %s: %s",
                   (unsigned long long)seed, r.object, words.at);
-    ck_assert_msg(r.verdict == VERIFY_OK, "seed %llu: undecided: %u of %u parts",
-                  (unsigned long long)seed, r.undecided, r.parts);
+    parts += r.parts;
+    undecided += r.undecided;
     ck_assert_uint_gt(r.operations, 800); /* a run in which nothing was done shows nothing */
     verify_text_finish(&words);
     verify_report_finish(&r);
@@ -387,7 +388,7 @@ static void run_seed(uint64_t seed)
     int fd = mkstemp(file);
     ck_assert_int_ge(fd, 0);
     (void)close(fd);
-    value = completed = unknown = 0;
+    value = completed = 0;
     memset(actors, 0, sizeof(actors));
     cl = cluster_create(&o);
     ck_assert_uint_ne(cluster_wait_leader(cl, 30 * CLUSTER_S), 0);
@@ -416,6 +417,7 @@ static void run_seed(uint64_t seed)
         coord__core_destroy(a->core);
     }
     cluster_destroy(cl);
+    ck_assert_uint_gt(completed, 500);
     judge(seed);
     (void)unlink(file);
 }
@@ -432,6 +434,10 @@ START_TEST(what_is_told_under_faults_is_linearizable)
     }
     free(text);
     text = NULL;
+    /* Where many creates and deletes below one parent are lost, what its counters tell can take more than
+     * the budget. That must stay the exception: at most one object in a run, of fifty or more. */
+    ck_assert_uint_le(undecided, 3);
+    ck_assert_uint_gt(parts, 150);
 }
 END_TEST
 
