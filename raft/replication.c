@@ -173,6 +173,10 @@ void raft__handle_heartbeat_reply(struct raft *r, const struct raft_msg *m)
     if (m->seq < p->min_seq) {
         return;
     }
+    if (p->state == RAFT__PROBE && r->now < p->retry_at && m->hint < p->stream_from &&
+        m->index <= p->match) {
+        return; /* back where streaming began, as when it took nothing: the next attempt waits its time */
+    }
     raft__peer_agrees(r, p, m->index, m->hint);
     if (m->seq <= p->append_seq) {
         return;

@@ -179,6 +179,9 @@ static void check_silent_disk(struct world *w, struct node *n)
         int votes = (st->peers[i].roles & (RAFT_VOTER | RAFT_VOTER_OLD)) != 0;
         others |= votes && st->peers[i].id != n->id;
     }
+    if (st->config != n->config_before) {
+        return; /* who else votes was decided just now: the next tick sees to it */
+    }
     if (others && st->transfer_to == 0 && silent >= w->k.raft.disk_stall) {
         sim_fail(w, "n%u: leads on, its disk has been silent for %" PRIu64 " ms (R14)", n->id,
                  silent / SIM_MS);

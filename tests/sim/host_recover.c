@@ -83,6 +83,30 @@ static uint64_t snapshot_chain(const struct world *w, const struct node *n, raft
     return index > 0 && index <= w->ledger.committed ? w->ledger.commits[index].chain : 0;
 }
 
+/* Is this the hard state that the shadow holds, or one of the batch that a crash cut off? */
+static int hard_state_written(const struct node *n, const struct raft_wal_state *found)
+{
+    int written = found->term == n->durable.term && found->vote == n->durable.vote;
+    for (size_t i = 0; n->flight_active && i < n->flight.count; i++) {
+        const struct raft_wal_op *op = &n->flight.v[i].op;
+        written |=
+            op->kind == RAFT_WAL_HARDSTATE && op->term == found->term && op->vote == found->vote;
+    }
+    return written;
+}
+
+/* The highest commit index that can be on disk. */
+static raft_index commit_written(const struct node *n)
+{
+    raft_index most = n->durable.commit;
+    for (size_t i = 0; n->flight_active && i < n->flight.count; i++) {
+        const struct raft_wal_op *op = &n->flight.v[i].op;
+        int newer = op->kind == RAFT_WAL_HARDSTATE && op->index > most;
+        most = newer ? op->index : most;
+    }
+    return most;
+}
+
 /* Damage was found just now: what is there becomes the shadow. Return: 1, or 0 when a read failed. */
 static int adopt_damaged(struct world *w, struct node *n, const struct raft_wal_state *found)
 {
@@ -91,13 +115,12 @@ static int adopt_damaged(struct world *w, struct node *n, const struct raft_wal_
     raft_index claimed = elog_last(&im->log);
     claimed = claimed > im->snap_index ? claimed : im->snap_index;
     n->claimed = claimed > n->claimed ? claimed : n->claimed;
-    if ((found->damage & RAFT_DAMAGE_VOTE) == 0 &&
-        (found->term != im->term || found->vote != im->vote)) {
+    if ((found->damage & RAFT_DAMAGE_VOTE) == 0 && !hard_state_written(n, found)) {
         sim_fail(w, "n%u: recovery knows of term %" PRIu64 " vote %u, it wrote %" PRIu64 " vote %u",
                  n->id, found->term, found->vote, im->term, im->vote);
         return 0;
     }
-    if (found->commit > im->commit || found->snapshot_index > w->ledger.committed) {
+    if (found->commit > commit_written(n) || found->snapshot_index > w->ledger.committed) {
         sim_fail(w, "n%u: recovery found commit %" PRIu64 " snapshot %" PRIu64, n->id,
                  found->commit, found->snapshot_index);
         return 0;
@@ -314,8 +337,10 @@ int disk_recover(struct world *w, struct node *n)
     o.segments_ready = w->k.segments_ready;
     o.salt_seed = rng_next(&w->rng_disk);
     begin_bad_reads(w, n);
-    /* In a log that is damaged already, what cannot be read now is one more damage. */
-    n->spoiled |= n->reads_fail && n->verdict != 0 && !n->repaired;
+    /* In a log that is damaged already, what cannot be read now is one more damage; and it may be less
+     * again the next time. */
+    n->spoiled |= n->verdict != 0 && !n->repaired && (n->reads_fail || n->reads_failed);
+    n->reads_failed = n->reads_fail;
     n->attested_path[0] = '\0';
     int result = raft_wal_open(&o, &n->wal, why, sizeof(why));
     if (sim_disk_stopped(n->disk)) {

@@ -194,8 +194,9 @@ struct node {
     int no_room;                        /* the core was told that the disk is full */
     uint64_t slow_until; /* virtual time: every operation takes slow_factor times as long */
     uint64_t slow_factor;
-    int bad_reads;  /* of so many of the next recoveries a read may fail, */
-    int reads_fail; /* and of the one going on */
+    int bad_reads;    /* of so many of the next recoveries a read may fail, */
+    int reads_fail;   /* and of the one going on */
+    int reads_failed; /* the same of the recovery before */
     int io_failed;
     uint64_t io_failed_at;
     int rotted;     /* its disk may have lost what was acknowledged */
