@@ -11,8 +11,9 @@
  *
  * What is given up: a create or a delete touches NODE(p) and KIDS(parent), and a recursive list or
  * the end of a session many objects. These are ordered in each object by themselves, not in all at
- * the same place. That can miss a violation; it cannot invent one. The check by revisions orders
- * them all at the revision they claim, so it does not miss these.
+ * the same place. That can miss a violation; it cannot invent one. The check by revisions puts a
+ * create, a delete or a recursive list at the revision it claims, so there the objects agree as far as
+ * claims do; the end of a session is not tied together across objects at all.
  *
  * A KIDS object is left out when nothing in the history shows it (nobody lists, counts or numbers the
  * children): that is what keeps a thousand nodes under one parent a thousand small searches.

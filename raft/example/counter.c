@@ -49,7 +49,8 @@ static int step(struct counter *c, struct raft_event ev, struct raft_accept *acc
 /* --- Step 5: snapshots ------------------------------------------------------------------------ */
 
 /* The log is long enough: the core may forget what led to this state, but for some entries that spare
- * a slow peer the transfer. If the disk refuses, the next round tries again. */
+ * a slow peer the transfer. If the disk refuses, or the core no longer knows who the members were then
+ * (we are far behind), a later round tries again. */
 static void compact(struct counter *c)
 {
     const struct raft_config_at *g = raft_config_at(c->raft, c->applied);
@@ -158,7 +159,8 @@ static void carry_out(struct counter *c)
         if (damaged && !c->status.repairing && raft_wal_repaired(c->disk.wal) < 0) {
             (void)step(c, (struct raft_event){.type = RAFT_EV_IO_FAILED}, NULL);
         }
-        if (c->applied - c->disk.snapshot.index >= c->every) {
+        if (c->applied - c->disk.snapshot.index >= c->every &&
+            raft_config_at(c->raft, c->applied)) {
             compact(c);
             again = 1;
         }

@@ -65,7 +65,10 @@ void node__snapshots_run(struct node *n)
         return;
     }
     const struct raft_config_at *config = raft_config_at(n->raft, n->applied);
-    NODE_ASSERT(config != NULL);
+    if (config == NULL) { /* far behind, and the core remembers only newer ones: later */
+        s->retry_at = n->now + RETRY_NS;
+        return;
+    }
     struct coord_buf *state = machine_save(n->machine);
     if (state == NULL) {
         node__log(n, NODE_LOG_ERROR, "no snapshot: out of memory, revision=%llu",

@@ -94,7 +94,8 @@ struct ens {
     struct ens_link links[ENS_NODES_MAX][ENS_NODES_MAX]; /* [from][to], by slot */
     struct ens_packet *queue[ENS_QUEUE_MAX];
     uint32_t queue_count;
-    raft_index committed; /* by anybody, ever */
+    uint64_t sent[RAFT_MSG_TYPE_END]; /* by type, ever */
+    raft_index committed;             /* by anybody, ever */
     raft_term committed_term[ENS_ENTRIES_MAX];
     uint64_t committed_value[ENS_ENTRIES_MAX];
     raft_id leaders[ENS_TERMS_MAX];     /* by term */

@@ -57,6 +57,7 @@ static void attach_entries(struct ens *c, struct ens_node *n, struct ens_packet 
 static void enqueue(struct ens *c, struct ens_packet *p)
 {
     ck_assert_uint_lt(c->queue_count, ENS_QUEUE_MAX);
+    c->sent[p->msg.type]++;
     c->queue[c->queue_count++] = p;
 }
 

@@ -448,6 +448,31 @@ START_TEST(full_follower_catches_up_later)
 }
 END_TEST
 
+static void one_entry_a_message(struct raft_options *o)
+{
+    o->msg_entries_max = 1;
+}
+
+/* What it refused is offered again at the pace of retries, not of heartbeats with a window each. */
+START_TEST(full_follower_is_left_in_peace)
+{
+    struct ens *c = led_by_1(3, one_entry_a_message);
+    ens_settle(c);
+    (void)ens_step(c, 2, (struct raft_event){.type = RAFT_EV_DISK, .value = 0});
+    ck_assert_int_eq(ens_propose(c, 1, 40), 0);
+    ens_run(c, 500 * ENS_MS);
+    uint64_t before = c->sent[RAFT_MSG_APPEND];
+    ens_run(c, 2000 * (raft_ns)ENS_MS);
+    const struct raft_options *o = &ens_node(c, 1)->options;
+    uint64_t retries = 2000 * (raft_ns)ENS_MS / (o->election_min / 2) + 1;
+    ck_assert_uint_le(c->sent[RAFT_MSG_APPEND] - before, retries * (o->inflight_msgs_max + 2));
+    (void)ens_step(c, 2, (struct raft_event){.type = RAFT_EV_DISK, .value = 1});
+    ens_run(c, 600 * ENS_MS);
+    ens_assert_equal(c);
+    ens_free(c);
+}
+END_TEST
+
 /* Bug 15: heartbeats need no disk, but a leader does. */
 START_TEST(leader_with_a_stalled_disk_yields)
 {
@@ -574,6 +599,7 @@ static TCase *disks(void)
     tcase_add_test(t, proposals_are_refused_when_there_is_no_room);
     tcase_add_test(t, proposals_leave_slots_to_leaders);
     tcase_add_test(t, full_follower_catches_up_later);
+    tcase_add_test(t, full_follower_is_left_in_peace);
     tcase_add_test(t, leader_with_a_stalled_disk_yields);
     tcase_add_test(t, leader_with_a_stalled_disk_and_no_heir_steps_down);
     tcase_add_test(t, failed_write_is_final);
