@@ -65,9 +65,13 @@ static struct node *one_leader(struct world *w)
     return leader != NULL && leader->st.leader_ready ? leader : NULL;
 }
 
-/* Does a voter that n knows of take part, so that it can tell n what became of the group? */
+/* Does a voter that n knows of take part, so that it can tell n what became of the group? One whose log
+ * ends in a later configuration, never committed, takes the group's for an older one: it is not told. */
 static int can_be_told(const struct world *w, const struct node *leader, const struct node *n)
 {
+    if (n->st.config > leader->st.config) {
+        return 0;
+    }
     uint32_t voters = cfg_who(&cfg_newest(n)->config, RAFT_VOTER | RAFT_VOTER_OLD);
     for (raft_id id = 1; id <= w->k.nodes; id++) {
         if ((voters & cfg_bit(id)) != 0 && takes_part(w, leader, id)) {
