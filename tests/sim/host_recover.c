@@ -115,7 +115,8 @@ static int adopt_damaged(struct world *w, struct node *n, const struct raft_wal_
     raft_index claimed = elog_last(&im->log);
     claimed = claimed > im->snap_index ? claimed : im->snap_index;
     n->claimed = claimed > n->claimed ? claimed : n->claimed;
-    if ((found->damage & RAFT_DAMAGE_VOTE) == 0 && !hard_state_written(n, found)) {
+    int regained = (n->reads_failed & 2) != 0; /* what could not be read then can be read now */
+    if ((found->damage & RAFT_DAMAGE_VOTE) == 0 && !regained && !hard_state_written(n, found)) {
         sim_fail(w, "n%u: recovery knows of term %" PRIu64 " vote %u, it wrote %" PRIu64 " vote %u",
                  n->id, found->term, found->vote, im->term, im->vote);
         return 0;
@@ -339,8 +340,8 @@ int disk_recover(struct world *w, struct node *n)
     begin_bad_reads(w, n);
     /* In a log that is damaged already, what cannot be read now is one more damage; and it may be less
      * again the next time. */
-    n->spoiled |= n->verdict != 0 && !n->repaired && (n->reads_fail || n->reads_failed);
-    n->reads_failed = n->reads_fail;
+    n->reads_failed = (n->reads_failed << 1 | n->reads_fail) & 3;
+    n->spoiled |= n->verdict != 0 && !n->repaired && n->reads_failed != 0;
     n->attested_path[0] = '\0';
     int result = raft_wal_open(&o, &n->wal, why, sizeof(why));
     if (sim_disk_stopped(n->disk)) {

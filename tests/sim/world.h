@@ -196,7 +196,7 @@ struct node {
     uint64_t slow_factor;
     int bad_reads;    /* of so many of the next recoveries a read may fail, */
     int reads_fail;   /* and of the one going on */
-    int reads_failed; /* the same of the recovery before */
+    int reads_failed; /* bits: reads fail in this recovery, they did in the one before */
     int io_failed;
     uint64_t io_failed_at;
     int rotted;     /* its disk may have lost what was acknowledged */
