@@ -8,9 +8,6 @@
  *
  * Half of the writes are increments of a counter node by conditional set: a write that was applied twice, or
  * refused although it was applied, shows as a version that does not fit. The counter's value is its version.
- *
- * A write that stays in doubt, because the quorum was gone for a while, is no failure: a create is not journalled
- * then, and the counter is looked at before it goes on.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -51,9 +48,7 @@ static int create_one(struct coord *c, const char *path, uint64_t i, FILE *journ
 
     int n = snprintf(value, sizeof value, "%" PRIu64, i);
     int rc = coord_create_sync(c, path, value, (size_t)n, NULL, &r);
-    if (rc != 0 && coord_errclass(rc) != COORD_FAILED && journal != stdout) {
-        rc = 0;
-    } else if (rc != 0) {
+    if (rc != 0) {
         rc = fail(path, rc, r);
     } else if (fprintf(journal, "%s %s\n", path, value) < 0 || fflush(journal) != 0) {
         perror("journal");
@@ -63,47 +58,24 @@ static int create_one(struct coord *c, const char *path, uint64_t i, FILE *journ
     return rc;
 }
 
-/* Is the counter at version i? Asks until somebody knows. Return: 1 or 0. */
-static int counted(struct coord *c, const char *path, uint64_t i)
-{
-    struct coord_reply *r = NULL;
-    while (coord_get_sync(c, path, NULL, &r) != 0) {
-        coord_reply_free(r);
-        r = NULL;
-    }
-    int is = r->stat.version == i;
-    coord_reply_free(r);
-    return is;
-}
-
 /* The i-th set of the counter, only valid at version i - 1: done twice it fails, skipped the next fails. */
 static int count_one(struct coord *c, const char *path, uint64_t i)
 {
     struct coord_call call = {.conditions = COORD_IF_VERSION, .version = i - 1};
     char value[32];
+    struct coord_reply *r = NULL;
+
     int n = snprintf(value, sizeof value, "%" PRIu64, i);
-    int doubt = 0;
-    for (;;) {
-        struct coord_reply *r = NULL;
-        int rc = coord_set_sync(c, path, value, (size_t)n, &call, &r);
-        int done = rc == 0 && r->stat.version == i;
-        int unknown = rc != 0 && coord_errclass(rc) != COORD_FAILED;
-        if (rc == 0 && !done) {
-            fprintf(stderr, "ackwriter: %s is at version %" PRIu64 " instead of %" PRIu64 "\n",
-                    path, r->stat.version, i);
-        }
-        doubt |= unknown;
-        if (done || (doubt && rc != 0 && counted(c, path, i))) {
-            coord_reply_free(r);
-            return 0;
-        }
-        if (!unknown) {
-            rc = rc == 0 ? EXIT_FAILURE : fail(path, rc, r);
-            coord_reply_free(r);
-            return rc;
-        }
-        coord_reply_free(r);
+    int rc = coord_set_sync(c, path, value, (size_t)n, &call, &r);
+    if (rc == 0 && r->stat.version != i) {
+        fprintf(stderr, "ackwriter: %s is at version %" PRIu64 " instead of %" PRIu64 "\n", path,
+                r->stat.version, i);
+        rc = EXIT_FAILURE;
+    } else if (rc != 0) {
+        rc = fail(path, rc, r);
     }
+    coord_reply_free(r);
+    return rc;
 }
 
 static int write_all(char **argv)

@@ -4,7 +4,8 @@
  * that shows less than what was acknowledged before it was sent is stale. Every client holds an ephemeral
  * node: none may be gone at the end, for all of them lived and asked.
  *
- *   freshness SERVERS SECONDS     SERVERS: addresses separated by commas, at most 5
+ *   freshness SERVERS SECONDS [doubt]     SERVERS: addresses separated by commas, at most 5
+ *                                         doubt: a quorum may be missed for a while, so writes may fail
  *
  * Prints what was done; exit 0, or 1 with what went wrong.
  */
@@ -22,6 +23,7 @@
 static _Atomic uint64_t acknowledged;
 static _Atomic bool end;
 static _Atomic uint64_t failures;
+static bool may_doubt;
 static uint64_t doubts; /* of the one who writes */
 
 struct reader {
@@ -92,7 +94,7 @@ static void count_up(struct coord *c)
     coord_reply_free(r);
     if (rc == 0) {
         atomic_store(&acknowledged, next);
-    } else if (coord_errclass(rc) != COORD_FAILED) {
+    } else if (may_doubt && coord_errclass(rc) != COORD_FAILED) {
         doubts++; /* no quorum for a while: the value may be there, and is written again */
     } else {
         fprintf(stderr, "freshness: set: %s\n", coord_strerror(rc));
@@ -116,8 +118,9 @@ int main(int argc, char **argv)
     static struct reader readers[SERVERS_MAX];
     pthread_t threads[SERVERS_MAX];
     size_t count = 0;
-    if (argc != 3) {
-        fprintf(stderr, "usage: freshness SERVERS SECONDS\n");
+    may_doubt = argc == 4 && strcmp(argv[3], "doubt") == 0;
+    if (argc != 3 && !may_doubt) {
+        fprintf(stderr, "usage: freshness SERVERS SECONDS [doubt]\n");
         return 2;
     }
     struct coord *c = open_servers(argv[1], "/alive-writer");

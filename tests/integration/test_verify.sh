@@ -6,7 +6,7 @@ run=$WORK/run.hist
 verify() { "$COORDCTL" verify "$@"; }
 
 # Readers at every member and a writer; load with many clients a key; one that dies in the middle of its work.
-COORD_RECORD=$run in_background "$HELPERS/freshness" "$(all_addresses)" 12 >"$WORK/freshness.out" 2>&1
+COORD_RECORD=$run in_background "$HELPERS/freshness" "$(all_addresses)" 12 doubt >"$WORK/freshness.out" 2>&1
 fresh=$LAST_PID
 COORD_RECORD=$run.bench in_background "$COORDCTL" -s "$(all_addresses)" bench --op mixed:50 --conns 8 --outstanding 2 \
     --keys 5 --secs 12 --warmup 0 --rate 400 >"$WORK/bench.out" 2>&1
