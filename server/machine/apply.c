@@ -261,6 +261,8 @@ static int apply_entry(struct machine *m, const struct entry *e, struct machine_
         return apply_attach(m, e, o);
     case ENTRY_EXPIRE:
         return apply_expire(m, e);
+    case ENTRY_REAP:
+        return machine_reap(m, e);
     default:
         return COORD_EBADREQUEST; /* entry_decode lets no other kind through */
     }

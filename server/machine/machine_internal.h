@@ -63,6 +63,9 @@ void machine_usage(const struct znode *node, struct coord_usage *ret_usage);
 /* txn.c: Return: 0, also when an operation failed (st->res.failed), or an error of the request's form. */
 int machine_txn(struct machine *m, struct machine_step *st);
 
+/* reap.c: a REAP entry. Return: 0, or COORD_EBADREQUEST when its body is malformed. */
+int machine_reap(struct machine *m, const struct entry *e);
+
 /* An empty state. Return: 0 or COORD_ENOMEM, with *ret_st zeroed. */
 int machine_state_init(struct machine_state *ret_st);
 /* Accepts a zeroed struct. */

@@ -186,6 +186,19 @@ struct touch {
     raft_index expire_index; /* of the last EXPIRE proposed in this term */
 };
 
+/* Removal of nodes that go by themselves, at the leader: reaper.c. */
+struct reaper {
+    raft_index index;        /* of the REAP under way; 0 none */
+    raft_index last;         /* of the one before */
+    uint32_t containers;     /* that the one under way names */
+    bool all;                /* it names all that was due */
+    bool again;              /* the last one may have emptied other containers, or there was more */
+    uint64_t look_at;        /* not before */
+    uint64_t held_at;        /* a look at ... */
+    raft_index held;         /* ... this revision: containers empty since then are due */
+    uint64_t clock_ahead_ms; /* of the leader's clock before its monotonic one */
+};
+
 /* What a TOUCH of a follower waits for. */
 struct touch_wait {
     bool set;
@@ -240,7 +253,7 @@ struct node {
     struct raft_status st; /* as of the last poll */
 
     uint64_t now;
-    uint64_t wall_ms;
+    uint64_t wall_ms; /* as node__stamp_ms */
     uint64_t created;
     uint64_t booted; /* quorum contact is granted from here on: start, or the end of a pause */
     uint64_t deadline;
@@ -267,6 +280,7 @@ struct node {
     struct writes writes;
     struct reads reads;
     struct touch touch;
+    struct reaper reaper;
     struct peer peers[RAFT_NODES_MAX];
     uint32_t peers_count;
     struct snapshots snaps;
@@ -473,6 +487,17 @@ void node__sessions_reconcile(struct node *n);
 void node__write_end(struct node *n, struct request *r, int error);
 /* The answer to a HELLO or SESSION_OPEN that was applied. */
 void node__session_answer(struct node *n, struct request *r, const struct machine_outcome *o);
+
+/* --- reaper.c: nodes that are removed by themselves, and the clock they are judged by --------- */
+
+/* This member has become leader, or is none any more. */
+void node__reaper_regime(struct node *n);
+/* The loop stood still: nothing is judged before what came meanwhile is heard. */
+void node__reaper_calm(struct node *n);
+void node__reaper_run(struct node *n);
+uint64_t node__reaper_deadline(const struct node *n);
+/* What entries proposed now are stamped with; wall_ms: the clock of this machine. */
+uint64_t node__stamp_ms(struct node *n, uint64_t wall_ms);
 
 /* --- peers.c -------------------------------------------------------------------------------- */
 

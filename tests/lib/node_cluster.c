@@ -51,6 +51,9 @@ struct disk {
     uint32_t saved;
 };
 
+/* What the members' clocks show when the simulation begins. */
+#define WALL_MS UINT64_C(1700000000000)
+
 struct member {
     struct cluster *cl;
     raft_id id;
@@ -59,10 +62,12 @@ struct member {
     bool dirty;
     uint64_t paused_until;
     bool stalled;
+    uint64_t wall_ms;         /* its clock when the simulation began */
     struct world_event *held; /* disk work of a stalled disk, oldest first */
     uint64_t disk_free_at;
     struct disk disk;
     uint32_t cut_asked;
+    uint64_t runs;
     char *lines[LOG_LINES_MAX];
     uint32_t lines_count;
 };
@@ -542,7 +547,8 @@ static void run_member(struct cluster *cl, struct member *m)
     uint32_t rounds = 0;
     m->dirty = false;
     while (more) {
-        node_run(m->node, cl->now, 1700000000000 + cl->now / CLUSTER_MS, &more);
+        m->runs++;
+        node_run(m->node, cl->now, m->wall_ms + cl->now / CLUSTER_MS, &more);
         if (++rounds > 100000) {
             broken("node_run never comes to an end");
         }
@@ -702,7 +708,7 @@ int cluster_boot(struct cluster *cl, raft_id id)
     m->disk_free_at = 0;
     m->stalled = false;
     m->paused_until = 0;
-    int rv = node_create(&o, &env, &b, cl->now, 1700000000000 + cl->now / CLUSTER_MS, &m->node, why,
+    int rv = node_create(&o, &env, &b, cl->now, m->wall_ms + cl->now / CLUSTER_MS, &m->node, why,
                          sizeof(why));
     free(metas);
     free(payloads);
@@ -746,6 +752,7 @@ struct cluster *cluster_create(const struct cluster_options *o)
     for (uint32_t i = 0; i < o->members; i++) {
         cl->members[i].cl = cl;
         cl->members[i].id = i + 1;
+        cl->members[i].wall_ms = WALL_MS;
         cl->members[i].disk.first = 1;
     }
     for (uint32_t i = 0; i < o->members; i++) {
@@ -944,6 +951,16 @@ static void release_held(struct cluster *cl, struct member *m, bool drop)
             event_add(cl, e);
         }
     }
+}
+
+void cluster_clock(struct cluster *cl, raft_id id, int64_t ahead_ms)
+{
+    member_of(cl, id)->wall_ms = (uint64_t)((int64_t)WALL_MS + ahead_ms);
+}
+
+uint64_t cluster_runs(struct cluster *cl, raft_id id)
+{
+    return member_of(cl, id)->runs;
 }
 
 void cluster_stall_disk(struct cluster *cl, raft_id id, bool stalled)
