@@ -134,7 +134,8 @@ void machine_stats(const struct machine *m, struct machine_stats *ret_s);
 void machine_skip(struct machine *m, uint64_t revision);
 
 /* The whole state as bytes, the same on every member at the same revision; the format stands in
- * server/machine/snapshot.c. Return: a new buffer (the caller's), or NULL when memory is out. */
+ * server/machine/snapshot.c. In one piece, for tests: a member saves in slices (saver.h).
+ * Return: a new buffer (the caller's), or NULL when memory is out or it would exceed 4 GiB. */
 struct coord_buf *machine_save(const struct machine *m);
 
 /* Begin again from saved bytes. Bytes are from a verified file, but not trusted: a malformed state is

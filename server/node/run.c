@@ -121,6 +121,7 @@ static uint64_t deadline(const struct node *n)
         at = earliest(at, n->progress_at);
     }
     at = earliest(at, node__leave_deadline(n));
+    at = earliest(at, node__saving_deadline(n));
     return at;
 }
 
@@ -154,6 +155,7 @@ void node_run(struct node *n, uint64_t now, uint64_t wall_ms, bool *ret_more)
     n->wall_ms = node__stamp_ms(n, wall_ms);
     n->apply_entries = NODE_APPLY_ENTRIES;
     n->apply_bytes = NODE_APPLY_BYTES;
+    n->sliced = false;
     after_pause(n);
     node__snapshots_receive(n);
     struct raft_event ev = {.type = RAFT_EV_TICK};
@@ -165,7 +167,7 @@ void node_run(struct node *n, uint64_t now, uint64_t wall_ms, bool *ret_more)
         pass(n);
         passes++;
     } while (n->again && passes < NODE_PASSES_MAX);
-    node__snapshots_run(n);
+    node__saving_run(n);
     node__leave_run(n);
     node__peers_flush(n);
     node__conns_flush(n);

@@ -30,6 +30,10 @@ int store_create_under(struct store *s, struct znode *parent, const struct store
     node->modify_revision = s->revision;
     node->created_ms = s->time_ms;
     node->modified_ms = s->time_ms;
+    store_guard_node(s, parent);
+    if (a->owned != NULL) {
+        store_guard_owned(s, a->owned);
+    }
     bool extra = a->ttl_ms > 0 || a->owned != NULL;
     int rc = extra && store_node_extra(s, node) == NULL ? COORD_ENOMEM : 0;
     if (rc == 0 && a->ttl_ms > 0) {
