@@ -194,7 +194,8 @@ static void body_set(struct oracle *o, enum coord_op op, const struct coord_resu
 {
     coord_buf_unref(o->body);
     o->body = NULL;
-    int rc = coord_body_encode(op, res, &o->body);
+    /* There is nothing to tell of an entry that is no request and succeeded. */
+    int rc = op == COORD_OP_EVENT && res->error == 0 ? 0 : coord_body_encode(op, res, &o->body);
     assert(rc == 0);
 }
 
