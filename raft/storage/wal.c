@@ -123,6 +123,7 @@ int raft_wal_open(const struct raft_wal_options *o, struct raft_wal **ret_wal, c
         raft_wal_close(rec.w);
         return rc;
     }
+    rec.w->resumed = 1;
     *ret_wal = rec.w;
     return 0;
 }

@@ -130,9 +130,10 @@ static void ready_add(struct raft_wal *w, uint64_t seq, uint64_t bytes, int fd)
     w->ready[w->ready_count++] = (struct wal_ready){.seq = seq, .bytes = bytes, .fd = fd};
 }
 
+/* Before the log goes on, an orphan may be missed yet: what follows it may be in the page cache only. */
 static int orphan_usable(const struct raft_wal *w)
 {
-    return w->orphans_count > w->orphans_unfit && !w->repair;
+    return w->orphans_count > w->orphans_unfit && !w->repair && w->resumed;
 }
 
 /* Take a name, and a released file when there is one, for the next segment. */

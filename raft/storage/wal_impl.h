@@ -158,6 +158,7 @@ struct raft_wal {
     uint32_t
         orphans_unfit; /* so many, the first: not used again, for they were part of a damaged log */
     uint64_t next_seq; /* above every file */
+    int resumed; /* opened: where the log goes on is on disk, so what it gave up may be changed */
 
     /* Writing. The last of segments is written while active. */
     int active;
