@@ -7,13 +7,15 @@
  * Format, little-endian:
  *   head
  *     0   8  magic     "coordst" and a zero byte
- *     8   4  version   1
+ *     8   4  version   2
  *    12   4  zero
  *    16   8  bytes     of the whole, head included
  *    24   8  revision
  *    32   8  time_ms
  *    40   8  sessions  how many
  *    48   8  nodes     how many, "/" included
+ *   the limits in force: MACHINE_LIMITS_BYTES as in a LIMITS entry (limits.c). Version 1 has none, which
+ *   stands for the defaults
  *   a session, each
  *     0   8  id
  *     8   8  epoch
@@ -154,6 +156,9 @@ static void put_state(struct out *o, const struct machine_state *st, uint64_t to
     bytes_put_u64(head + 40, sessions_count(st->sessions));
     bytes_put_u64(head + 48, store_nodes(st->store));
     out_put(o, head, sizeof(head));
+    uint8_t limits[MACHINE_LIMITS_BYTES];
+    machine_limits_encode(&st->limits, limits);
+    out_put(o, limits, sizeof(limits));
     for (const struct session *s = sessions_next(st->sessions, 0); s != NULL;
          s = sessions_next(st->sessions, s->id)) {
         put_session(o, s);
@@ -170,7 +175,7 @@ static void put_state(struct out *o, const struct machine_state *st, uint64_t to
 /* A bound on the bytes of nodes and sessions, that costs no walk of the tree. */
 static uint64_t state_bytes_max(const struct machine_state *st)
 {
-    uint64_t bytes = SNAPSHOT_HEAD_BYTES;
+    uint64_t bytes = (uint64_t)SNAPSHOT_HEAD_BYTES + MACHINE_LIMITS_BYTES;
     for (const struct session *s = sessions_next(st->sessions, 0); s != NULL;
          s = sessions_next(st->sessions, s->id)) {
         bytes += SNAPSHOT_SESSION_BYTES;

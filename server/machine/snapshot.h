@@ -7,7 +7,8 @@
 #define COORD_SERVER_MACHINE_SNAPSHOT_H
 
 #define SNAPSHOT_MAGIC          "coordst"
-#define SNAPSHOT_VERSION        1
+#define SNAPSHOT_VERSION        2
+#define SNAPSHOT_VERSION_FIRST  1 /* without the limits; loaded, not written */
 #define SNAPSHOT_HEAD_BYTES     56
 #define SNAPSHOT_SESSION_BYTES  60
 #define SNAPSHOT_ANSWER_BYTES   16

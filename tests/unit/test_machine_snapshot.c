@@ -10,6 +10,9 @@
 #include "server/machine/snapshot.h"
 #include "tests/unit/test_machine_fixture.h"
 
+#define BODY_AT  (SNAPSHOT_HEAD_BYTES + MACHINE_LIMITS_BYTES) /* sessions, then nodes */
+#define NODES_AT BODY_AT                                      /* without sessions */
+
 static uint64_t seed_state = 88172645463325252ull;
 
 static uint64_t rnd(uint64_t below)
@@ -97,12 +100,27 @@ END_TEST
 
 START_TEST(the_format_is_what_is_written_down)
 {
-    /* An empty machine at revision 5: head and one node, byte for byte. */
-    static const uint8_t want[SNAPSHOT_HEAD_BYTES + SNAPSHOT_NODE_BYTES] = {
-        'c', 'o', 'o', 'r', 'd', 's', 't', 0, 1, 0, 0, 0, 0, 0, 0, 0, /* magic, version */
-        105, 0,   0,   0,   0,   0,   0,   0, 5, 0, 0, 0, 0, 0, 0, 0, /* bytes, revision */
-        0,   0,   0,   0,   0,   0,   0,   0, 0, 0, 0, 0, 0, 0, 0, 0, /* time, sessions */
-        1,   0,   0,   0,   0,   0,   0,   0};
+    /* An empty machine at revision 5: head, limits and one node, byte for byte. */
+    static const uint8_t want[NODES_AT + SNAPSHOT_NODE_BYTES] = {
+        'c',  'o',  'o', 'r', 'd', 's', 't', 0,
+        2,    0,    0,   0,   0,   0,   0,   0, /* magic, version */
+        201,  0,    0,   0,   0,   0,   0,   0,
+        5,    0,    0,   0,   0,   0,   0,   0, /* bytes, revision */
+        0,    0,    0,   0,   0,   0,   0,   0,
+        0,    0,    0,   0,   0,   0,   0,   0, /* time, sessions */
+        1,    0,    0,   0,   0,   0,   0,   0, /* nodes */
+        0,    0,    16,  0,   0,   0,   0,   0,
+        0xd0, 7,    0,   0,   0,   0,   0,   0, /* data, min */
+        0x60, 0xea, 0,   0,   0,   0,   0,   0,
+        0x40, 0x0d, 3,   0,   0,   0,   0,   0, /* max, sessions */
+        0,    16,   0,   0,   0,   0,   0,   0,
+        0,    0,    128, 0,   0,   0,   0,   0, /* answers, bytes */
+        0,    4,    0,   0,   0,   0,   0,   0,
+        0x10, 0x27, 0,   0,   0,   0,   0,   0, /* txn, subtree */
+        0x10, 0x27, 0,   0,   0,   0,   0,   0,
+        0,    0,    48,  0,   0,   0,   0,   0, /* list */
+        0,    0,    64,  0,   0,   0,   0,   0,
+        0,    0,    0,   128, 0,   0,   0,   0}; /* frame, store */
     struct machine *m = empty_machine();
     machine_skip(m, 5);
     struct coord_buf *saved = machine_save(m);
@@ -145,7 +163,7 @@ START_TEST(the_digest_is_the_same_everywhere)
     struct fixture f;
     fixture_open(&f, NULL);
     fill(&f);
-    ck_assert_uint_eq(machine_digest(f.m), 15979397570566920121ull);
+    ck_assert_uint_eq(machine_digest(f.m), 11424883469853452956ull);
     fixture_close(&f);
 }
 END_TEST
@@ -241,9 +259,7 @@ END_TEST
 
 /* --- single rules of the format ---------------------------------------------------------------- */
 
-#define NODES_AT SNAPSHOT_HEAD_BYTES
-
-/* "/", "/a" and "/b", without data; "/a" stands at 130 (with the counters of "/"), "/b" behind it. */
+/* "/", "/a" and "/b", without data; "/a" stands behind the counters of "/", "/b" behind it. */
 static struct coord_buf *two_nodes(void)
 {
     struct fixture f;
@@ -267,7 +283,10 @@ START_TEST(rules_of_the_format_are_kept)
         uint8_t value;
     } row[] = {
         {"magic", 0, 'C'},
-        {"version", 8, 2},
+        {"version", 8, 3},
+        {"no version", 8, 0},
+        {"a limit of nothing", SNAPSHOT_HEAD_BYTES + 2, 0},
+        {"a limit beyond its range", SNAPSHOT_HEAD_BYTES + 7, 1},
         {"zero", 12, 1},
         {"sessions", 40, 1},
         {"nodes: one fewer", 48, 2},
@@ -327,7 +346,7 @@ START_TEST(ephemerals_are_counted_with_their_own_session)
     struct machine *m = empty_machine();
     ck_assert(try_load(m, saved->data, saved->len));
     /* The sum stays right. The second session is the last before "/". */
-    uint8_t *of_a = saved->data + SNAPSHOT_HEAD_BYTES + 48;
+    uint8_t *of_a = saved->data + BODY_AT + 48;
     uint8_t *of_b = NULL;
     for (uint8_t *p = of_a; p + 8 < saved->data + saved->len && of_b == NULL; p++) {
         of_b = p[-48] == b && p[-40] == b && p[0] == 1 ? p : NULL;
