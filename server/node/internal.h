@@ -230,6 +230,12 @@ struct snapshots {
     uint32_t chunks_count;
 };
 
+struct limits {
+    struct machine_limits told; /* in the log, last */
+    raft_term term;             /* of the last look, as its leader */
+    uint64_t check_at;          /* when the file is compared with what is in force */
+};
+
 struct node {
     struct node_options o;
     char cluster[256];
@@ -270,6 +276,7 @@ struct node {
     struct peer peers[RAFT_NODES_MAX];
     uint32_t peers_count;
     struct snapshots snaps;
+    struct limits limits;
 
     uint64_t progress_at; /* watches: next progress mark */
     uint64_t progress_revision;
@@ -506,6 +513,20 @@ void node__snapshot_send(struct node *n, const struct raft_send *s);
 
 /* Poll raft and carry out what it says; chunk: the SNAPSHOT message just stepped, or NULL. */
 void node__poll(struct node *n, const struct peer_raft *chunk);
+
+/* --- limits.c ------------------------------------------------------------------------------- */
+
+void node__limits_init(struct node *n);
+/* Another leader, or none. */
+void node__limits_regime(struct node *n);
+/* As leader: put this member's limits in force. As any: say that they are not, when it is time. */
+void node__limits_run(struct node *n);
+/* Those in force may have changed. */
+void node__limits_follow(struct node *n);
+/* What clients are told of limits; those of the host among them. */
+void node__limits_tell(const struct node *n, struct coord_limits *ret);
+/* In how many does the member's own file differ from what is in force? */
+uint32_t node__limits_differ(const struct node *n);
 
 /* --- noquorum.c ----------------------------------------------------------------------------- */
 

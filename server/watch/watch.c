@@ -85,6 +85,11 @@ void watch_hub_destroy(struct watch_hub *h)
     free(h);
 }
 
+void watch_frame_limit(struct watch_hub *h, uint32_t bytes)
+{
+    h->limits.frame_bytes = bytes;
+}
+
 uint64_t watch_count(const struct watch_hub *h)
 {
     return h->registry.count;

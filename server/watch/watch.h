@@ -58,6 +58,9 @@ void watch_progress(struct watch_hub *h, uint64_t revision);
 /* The state was replaced by a snapshot at `revision`: history is gone, every watch is told GAP. */
 void watch_reset(struct watch_hub *h, uint64_t revision);
 
+/* Event frames may be this long from now on. */
+void watch_frame_limit(struct watch_hub *h, uint32_t bytes);
+
 uint64_t watch_count(const struct watch_hub *h);
 
 #endif
