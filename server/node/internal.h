@@ -97,6 +97,7 @@ struct conn {
     uint64_t bytes;   /* of their frames */
     uint64_t kept;    /* bytes of answers that wait for their turn */
     bool full;        /* env->conn_full: its answers wait until node_conn_drained */
+    bool lagging;     /* events were left out: GAP comes before any further answer */
     struct coord_buf *out;
     const char *close_why; /* to be closed when its output is handed over */
 };
@@ -357,6 +358,8 @@ void node__conns_run(struct node *n);
 void node__conns_flush(struct node *n);
 /* Frames for c's output: borrowed. */
 void node__conn_write(struct node *n, struct conn *c, struct coord_buf *frames);
+/* The same for events. Return: false, the frames were left out: it has read too little. */
+bool node__conn_event(struct node *n, struct conn *c, struct coord_buf *frames);
 /* Close after the output; why is static text. */
 void node__conn_close(struct node *n, struct conn *c, const char *why);
 /* An error frame with number 0, then close. */

@@ -226,13 +226,11 @@ static int boot_all(struct node *n, const struct node_boot *boot, char *why, siz
 
 /* --- making --------------------------------------------------------------------------------- */
 
-static void sink(void *arg, uint64_t conn, struct coord_buf *frames)
+static bool sink(void *arg, uint64_t conn, struct coord_buf *frames)
 {
     struct node *n = arg;
     struct conn *c = node__map_get(&n->conns, conn);
-    if (c != NULL) {
-        node__conn_write(n, c, frames);
-    }
+    return c == NULL || node__conn_event(n, c, frames);
 }
 
 static int make_parts(struct node *n)

@@ -63,6 +63,7 @@ struct member {
     uint64_t disk_free_at;
     struct disk disk;
     uint32_t cut_asked;
+    uint32_t frame_limit;
     char *lines[LOG_LINES_MAX];
     uint32_t lines_count;
 };
@@ -290,6 +291,18 @@ static void env_conn_pause(void *ctx, uint64_t conn, bool paused)
         broken("paused twice");
     }
     c->paused = paused;
+}
+
+static bool env_conn_full(void *ctx, uint64_t conn)
+{
+    struct member *m = ctx;
+    return client_find(m->cl, conn)->stalled;
+}
+
+static void env_frame_limit(void *ctx, uint32_t bytes)
+{
+    struct member *m = ctx;
+    m->frame_limit = bytes;
 }
 
 static void deliver_later(struct member *m, raft_id peer, struct coord_buf *whole)
@@ -619,6 +632,9 @@ static void fill_env(struct member *m, struct node_env *env)
                              .conn_send = env_conn_send,
                              .conn_close = env_conn_close,
                              .conn_pause = env_conn_pause,
+                             .conn_full = env_conn_full,
+                             .conn_behind = env_conn_full,
+                             .frame_limit = env_frame_limit,
                              .peer_send = env_peer_send,
                              .peer_send_chunk = env_peer_send_chunk,
                              .peer_cut = env_peer_cut,
@@ -642,6 +658,9 @@ static void fill_options(struct member *m, struct node_options *o)
         t->id = i + 1;
         (void)snprintf(t->peer_address, sizeof(t->peer_address), "127.0.0.1:%u", 7411 + 10 * i);
         (void)snprintf(t->client_address, sizeof(t->client_address), "127.0.0.1:%u", 7410 + 10 * i);
+    }
+    if (m->cl->o.tune != NULL) {
+        m->cl->o.tune(m->id, o);
     }
 }
 
@@ -677,6 +696,11 @@ static void tell_links(struct cluster *cl, struct member *m, bool up)
             node_peer_link(m->node, p->id, true, cl->now);
         }
     }
+}
+
+void cluster_tune(struct cluster *cl, void (*tune)(raft_id id, struct node_options *o))
+{
+    cl->o.tune = tune;
 }
 
 int cluster_boot(struct cluster *cl, raft_id id)
@@ -973,6 +997,11 @@ uint64_t cluster_messages(const struct cluster *cl)
 uint32_t cluster_partition_count(struct cluster *cl, raft_id id)
 {
     return member_of(cl, id)->cut_asked;
+}
+
+uint32_t cluster_frame_limit(struct cluster *cl, raft_id id)
+{
+    return member_of(cl, id)->frame_limit;
 }
 
 uint32_t cluster_snapshots(struct cluster *cl, raft_id id)

@@ -34,6 +34,7 @@ struct cluster_client {
     raft_id member;
     bool open;
     bool paused;
+    bool stalled; /* it reads nothing: client_stall */
     char close_why[128];
     uint64_t next_number;
     struct cluster_frame *first; /* received, in order */
@@ -50,6 +51,8 @@ struct cluster_options {
     uint32_t reorder_percent; /* delayed by up to 10 x net_ns more */
     uint64_t seed;
     struct node_options node; /* members, cluster and raft.id are filled in */
+    /* Called at each boot, for members whose files differ; may be NULL. */
+    void (*tune)(raft_id id, struct node_options *o);
 };
 
 struct cluster;
@@ -76,6 +79,8 @@ struct node *cluster_node(struct cluster *cl, raft_id id);
 void cluster_kill(struct cluster *cl, raft_id id);
 /* Boot from the disk. Return: node_create's. */
 int cluster_boot(struct cluster *cl, raft_id id);
+/* Another cluster_options.tune, for boots from now on. */
+void cluster_tune(struct cluster *cl, void (*tune)(raft_id id, struct node_options *o));
 /* Cut or mend the link both ways; told: the members notice that it broke. */
 void cluster_link(struct cluster *cl, raft_id a, raft_id b, bool up, bool told);
 /* Cut only what a sends to b. */
@@ -92,12 +97,16 @@ uint32_t cluster_log_count(struct cluster *cl, raft_id id, const char *text);
 uint64_t cluster_messages(const struct cluster *cl);
 /* What the last PARTITION asked of a member: count of peers, UINT32_MAX when there was none. */
 uint32_t cluster_partition_count(struct cluster *cl, raft_id id);
+/* What a member told its host last of how long frames may be. */
+uint32_t cluster_frame_limit(struct cluster *cl, raft_id id);
 /* The oldest entry on its disk, and how many snapshots it has saved. */
 uint32_t cluster_snapshots(struct cluster *cl, raft_id id);
 
 /* --- clients --------------------------------------------------------------------------------- */
 
 struct cluster_client *client_connect(struct cluster *cl, raft_id member);
+/* It leaves so much unread that the host says full and behind; or has read it all again. */
+void client_stall(struct cluster_client *c, bool stalled);
 /* The client hangs up. */
 void client_close(struct cluster_client *c);
 /* Send q; its number is filled in when it is 0. Return: the number. */
