@@ -63,7 +63,6 @@ struct member {
     uint64_t disk_free_at;
     struct disk disk;
     uint32_t cut_asked;
-    uint32_t frame_limit;
     char *lines[LOG_LINES_MAX];
     uint32_t lines_count;
 };
@@ -297,12 +296,6 @@ static bool env_conn_full(void *ctx, uint64_t conn)
 {
     struct member *m = ctx;
     return client_find(m->cl, conn)->stalled;
-}
-
-static void env_frame_limit(void *ctx, uint32_t bytes)
-{
-    struct member *m = ctx;
-    m->frame_limit = bytes;
 }
 
 static void deliver_later(struct member *m, raft_id peer, struct coord_buf *whole)
@@ -634,7 +627,6 @@ static void fill_env(struct member *m, struct node_env *env)
                              .conn_pause = env_conn_pause,
                              .conn_full = env_conn_full,
                              .conn_behind = env_conn_full,
-                             .frame_limit = env_frame_limit,
                              .peer_send = env_peer_send,
                              .peer_send_chunk = env_peer_send_chunk,
                              .peer_cut = env_peer_cut,
@@ -696,11 +688,6 @@ static void tell_links(struct cluster *cl, struct member *m, bool up)
             node_peer_link(m->node, p->id, true, cl->now);
         }
     }
-}
-
-void cluster_tune(struct cluster *cl, void (*tune)(raft_id id, struct node_options *o))
-{
-    cl->o.tune = tune;
 }
 
 int cluster_boot(struct cluster *cl, raft_id id)
@@ -997,11 +984,6 @@ uint64_t cluster_messages(const struct cluster *cl)
 uint32_t cluster_partition_count(struct cluster *cl, raft_id id)
 {
     return member_of(cl, id)->cut_asked;
-}
-
-uint32_t cluster_frame_limit(struct cluster *cl, raft_id id)
-{
-    return member_of(cl, id)->frame_limit;
 }
 
 uint32_t cluster_snapshots(struct cluster *cl, raft_id id)

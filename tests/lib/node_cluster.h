@@ -79,8 +79,6 @@ struct node *cluster_node(struct cluster *cl, raft_id id);
 void cluster_kill(struct cluster *cl, raft_id id);
 /* Boot from the disk. Return: node_create's. */
 int cluster_boot(struct cluster *cl, raft_id id);
-/* Another cluster_options.tune, for boots from now on. */
-void cluster_tune(struct cluster *cl, void (*tune)(raft_id id, struct node_options *o));
 /* Cut or mend the link both ways; told: the members notice that it broke. */
 void cluster_link(struct cluster *cl, raft_id a, raft_id b, bool up, bool told);
 /* Cut only what a sends to b. */
@@ -97,8 +95,6 @@ uint32_t cluster_log_count(struct cluster *cl, raft_id id, const char *text);
 uint64_t cluster_messages(const struct cluster *cl);
 /* What the last PARTITION asked of a member: count of peers, UINT32_MAX when there was none. */
 uint32_t cluster_partition_count(struct cluster *cl, raft_id id);
-/* What a member told its host last of how long frames may be. */
-uint32_t cluster_frame_limit(struct cluster *cl, raft_id id);
 /* The oldest entry on its disk, and how many snapshots it has saved. */
 uint32_t cluster_snapshots(struct cluster *cl, raft_id id);
 
