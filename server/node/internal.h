@@ -234,6 +234,7 @@ struct snapshots {
 struct limits {
     struct machine_limits told; /* in the log, last */
     raft_term term;             /* of the last look, as its leader */
+    raft_index changed;         /* no change of limits came later */
     uint64_t check_at;          /* when the file is compared with what is in force */
 };
 

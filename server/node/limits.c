@@ -29,6 +29,7 @@ void node__limits_init(struct node *n)
 {
     n->limits.check_at = NODE_NEVER;
     n->limits.told = *machine_limits(n->machine);
+    n->limits.changed = n->applied; /* with a snapshot it is not known when */
     node__limits_follow(n);
 }
 
@@ -106,6 +107,7 @@ void node__limits_follow(struct node *n)
         char list[LIST_BYTES];
         describe(&n->limits.told, now, list);
         n->limits.told = *now;
+        n->limits.changed = n->applied;
         node__log(n, NODE_LOG_INFO, "limits changed: revision=%llu %s",
                   (unsigned long long)n->applied, list);
     }

@@ -5,7 +5,8 @@
  *
  * Invariants
  *   1. Nothing reaches the log that the state machine would refuse for its form: paths, sizes and
- *      sessions are checked here first (and by the machine again).
+ *      sessions are checked here first (and by the machine again). Except sizes, of a session older than
+ *      the last change of limits: a write that was applied before and is repeated gets its answer.
  *   2. A write of a connection whose session is being settled waits for that (HELD): only then the
  *      epoch of its entry is known.
  *   3. After its session ended a connection's writes are refused until it opens a new one: a write that
@@ -115,11 +116,23 @@ static int check_txn(const struct node *n, const struct coord_request *q, char *
     return rv;
 }
 
+/* Limits may have been lowered since the session sent this for the first time: then the machine, which
+ * knows what it answered, must see it. */
+static bool may_be_older(const struct node *n, const struct request *r)
+{
+    const struct conn *c = r->conn;
+    return coord_op_kind(r->q.op) == COORD_KIND_WRITE &&
+           (c->settling || (c->session != 0 && c->session <= n->limits.changed));
+}
+
 /* Return: 0, or an error with its text in why. */
 static int check_form(const struct node *n, const struct request *r, char *why, size_t why_bytes)
 {
     int rv = check_operation(n, &r->q, why, why_bytes);
-    return rv == 0 && r->q.op == COORD_OP_TXN ? check_txn(n, &r->q, why, why_bytes) : rv;
+    if (rv == 0 && r->q.op == COORD_OP_TXN) {
+        rv = check_txn(n, &r->q, why, why_bytes);
+    }
+    return (rv == COORD_ETOOBIG || rv == COORD_ELIMIT) && may_be_older(n, r) ? 0 : rv;
 }
 
 /* May this member serve the request at all? */
