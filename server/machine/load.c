@@ -67,7 +67,7 @@ static const uint8_t *take(struct loader *l, size_t len)
 static int load_limits(struct loader *l, uint32_t version)
 {
     machine_limits_init(&l->state.limits);
-    if (version == SNAPSHOT_VERSION_FIRST) {
+    if (version == SNAPSHOT_VERSION_MIN) {
         return 0;
     }
     const uint8_t *at = take(l, MACHINE_LIMITS_BYTES);
@@ -84,11 +84,12 @@ static int load_head(struct loader *l)
         return refuse(l, "not a saved state");
     }
     uint32_t version = bytes_get_u32(h + 8);
-    if (version < SNAPSHOT_VERSION_FIRST || version > SNAPSHOT_VERSION ||
+    if (version < SNAPSHOT_VERSION_MIN || version > SNAPSHOT_VERSION ||
         bytes_get_u32(h + 12) != 0) {
         return refuse(l, "saved by an unknown version");
     }
-    if (bytes_get_u64(h + 16) != (uint64_t)(l->end - l->start)) {
+    if (bytes_get_u64(h + 16) !=
+        (version == SNAPSHOT_VERSION_MIN ? (uint64_t)(l->end - l->start) : 0)) {
         return refuse(l, "the length in the head is not that of the bytes");
     }
     l->state.revision = bytes_get_u64(h + 24);
@@ -425,6 +426,7 @@ int machine_load(struct machine *m, const uint8_t *bytes, size_t len, char *why,
         }
         return rc;
     }
+    assert(m->savers_count == 0);
     machine_state_finish(&m->state);
     m->state = l.state;
     return 0;

@@ -129,7 +129,7 @@ START_TEST(a_state_of_the_first_version_has_the_defaults)
     uint8_t *rest = saved->data + SNAPSHOT_HEAD_BYTES;
     saved->len -= MACHINE_LIMITS_BYTES;
     memmove(rest, rest + MACHINE_LIMITS_BYTES, saved->len - SNAPSHOT_HEAD_BYTES);
-    saved->data[8] = SNAPSHOT_VERSION_FIRST;
+    saved->data[8] = SNAPSHOT_VERSION_MIN;
     saved->data[16] = (uint8_t)saved->len;
     saved->data[17] = (uint8_t)(saved->len >> 8);
     struct machine_limits l = standard;

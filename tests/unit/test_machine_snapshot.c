@@ -104,8 +104,8 @@ START_TEST(the_format_is_what_is_written_down)
     static const uint8_t want[NODES_AT + SNAPSHOT_NODE_BYTES] = {
         'c',  'o',  'o', 'r', 'd', 's', 't', 0,
         2,    0,    0,   0,   0,   0,   0,   0, /* magic, version */
-        201,  0,    0,   0,   0,   0,   0,   0,
-        5,    0,    0,   0,   0,   0,   0,   0, /* bytes, revision */
+        0,    0,    0,   0,   0,   0,   0,   0,
+        5,    0,    0,   0,   0,   0,   0,   0, /* zero, revision */
         0,    0,    0,   0,   0,   0,   0,   0,
         0,    0,    0,   0,   0,   0,   0,   0, /* time, sessions */
         1,    0,    0,   0,   0,   0,   0,   0, /* nodes */
@@ -188,35 +188,72 @@ static bool try_load(struct machine *m, const uint8_t *bytes, size_t len)
     return true;
 }
 
+/* As the first version wrote it: without the limits, and with the length of the whole in its head. */
+static void to_version_1(struct coord_buf *b)
+{
+    uint8_t *rest = b->data + SNAPSHOT_HEAD_BYTES;
+    b->len -= MACHINE_LIMITS_BYTES;
+    memmove(rest, rest + MACHINE_LIMITS_BYTES, b->len - SNAPSHOT_HEAD_BYTES);
+    b->data[8] = SNAPSHOT_VERSION_MIN;
+    b->data[16] = (uint8_t)b->len;
+    b->data[17] = (uint8_t)(b->len >> 8);
+}
+
 START_TEST(a_cut_state_is_refused)
 {
     struct fixture f;
     fixture_open(&f, NULL);
     fill(&f);
     struct coord_buf *saved = machine_save(f.m);
+    struct coord_buf *old = coord_buf_copy(saved->data, saved->len);
+    to_version_1(old);
     struct machine *m = empty_machine();
     for (size_t len = 0; len < saved->len; len++) {
         uint8_t *cut = malloc(len + 1); /* so that a sanitizer sees the end */
         memcpy(cut, saved->data, len);
         uint8_t *exact = realloc(cut, len == 0 ? 1 : len);
         ck_assert(!try_load(m, exact, len));
-        if (len >= SNAPSHOT_HEAD_BYTES) { /* with a head that agrees */
+        free(exact);
+        if (len >= SNAPSHOT_HEAD_BYTES && len < old->len) { /* with a head that agrees */
+            exact = malloc(len);
+            memcpy(exact, old->data, len);
             exact[16] = (uint8_t)len;
             exact[17] = (uint8_t)(len >> 8);
             ck_assert(!try_load(m, exact, len));
+            free(exact);
         }
-        free(exact);
     }
     uint8_t *longer = malloc(saved->len + 1);
     memcpy(longer, saved->data, saved->len);
     longer[saved->len] = 0;
     uint32_t len = saved->len + 1;
     ck_assert(!try_load(m, longer, len));
+    memcpy(longer, old->data, old->len);
+    longer[old->len] = 0;
+    len = old->len + 1;
     longer[16] = (uint8_t)len;
     longer[17] = (uint8_t)(len >> 8);
     ck_assert(!try_load(m, longer, len));
     free(longer);
+    coord_buf_unref(old);
     ck_assert(try_load(m, saved->data, saved->len));
+    coord_buf_unref(saved);
+    machine_destroy(m);
+    fixture_close(&f);
+}
+END_TEST
+
+START_TEST(what_version_1_wrote_is_read)
+{
+    struct fixture f;
+    char why[128];
+    fixture_open(&f, NULL);
+    fill(&f);
+    struct coord_buf *saved = machine_save(f.m);
+    struct machine *m = empty_machine();
+    to_version_1(saved);
+    ck_assert_msg(machine_load(m, saved->data, saved->len, why, sizeof(why)) == 0, "%s", why);
+    ck_assert_uint_eq(machine_digest(m), machine_digest(f.m));
     coord_buf_unref(saved);
     machine_destroy(m);
     fixture_close(&f);
@@ -288,6 +325,7 @@ START_TEST(rules_of_the_format_are_kept)
         {"a limit of nothing", SNAPSHOT_HEAD_BYTES + 2, 0},
         {"a limit beyond its range", SNAPSHOT_HEAD_BYTES + 7, 1},
         {"zero", 12, 1},
+        {"bytes", 16, 1},
         {"sessions", 40, 1},
         {"nodes: one fewer", 48, 2},
         {"nodes: one more", 48, 4},
@@ -493,6 +531,7 @@ static Suite *suite(void)
     tcase_add_test(c, the_digest_sees_every_part);
     tcase_add_test(c, the_digest_is_the_same_everywhere);
     tcase_add_test(c, a_cut_state_is_refused);
+    tcase_add_test(c, what_version_1_wrote_is_read);
     tcase_add_test(c, a_mutated_state_is_refused_or_whole);
     tcase_add_test(c, rules_of_the_format_are_kept);
     tcase_add_test(c, ephemerals_are_counted_with_their_own_session);
