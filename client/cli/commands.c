@@ -135,6 +135,8 @@ const struct command cli_commands[] = {
      "  -w, --watch        again every second\n\n"
      "  coordctl -s 10.0.0.1:7410,10.0.0.2:7410 status\n",
      cmd_status},
+    {"limits", "limits", "what each server named by -s told of its limits",
+     "  coordctl limits\n  coordctl -o json limits\n", cmd_limits},
     {"sync", "sync", "wait until the server has applied all that is committed; print the revision",
      "  coordctl sync\n", cmd_sync},
     {"partition", "partition GROUP / GROUP... | partition heal",

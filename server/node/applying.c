@@ -50,6 +50,9 @@ static void apply_command(struct node *n, raft_index index, const struct coord_b
     machine_apply(n->machine, index, buf->data, buf->len, &o);
     n->applied = index;
     publish(n, index, &o);
+    if (buf->data[0] == ENTRY_LIMITS) {
+        node__limits_follow(n);
+    }
     if (r != NULL && o.attached_epoch == 0 && o.ended_count == 0) {
         answer(n, r, &o);
         return;
