@@ -133,7 +133,8 @@ static void ready_add(struct raft_wal *w, uint64_t seq, uint64_t bytes, int fd)
 /* Before the log goes on, an orphan may be missed yet: what follows it may be in the page cache only. */
 static int orphan_usable(const struct raft_wal *w)
 {
-    return w->orphans_count > w->orphans_unfit && !w->repair && w->resumed;
+    return w->orphans_count > 0 && w->orphans[w->orphans_count - 1] > w->unfit_through &&
+           !w->repair && w->resumed;
 }
 
 /* Take a name, and a released file when there is one, for the next segment. */
@@ -365,6 +366,5 @@ int raft__wal_tidy_files(struct raft_wal *w)
         }
         w->orphans_count--;
     }
-    w->orphans_unfit = 0;
     return w->fs->sync_dir(w->fs->ctx, "wal");
 }

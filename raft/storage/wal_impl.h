@@ -155,8 +155,9 @@ struct raft_wal {
     uint64_t *orphans; /* seq of files that are of no use any more */
     uint32_t orphans_count;
     uint32_t orphans_room;
-    uint32_t
-        orphans_unfit; /* so many, the first: not used again, for they were part of a damaged log */
+    uint64_t
+        unfit_through; /* files through this seq are not used again: they were part of a damaged
+                               log, or the disk could not read one */
     uint64_t next_seq; /* above every file */
     int resumed; /* opened: where the log goes on is on disk, so what it gave up may be changed */
 
