@@ -93,6 +93,7 @@ struct conn {
     struct node_link ready;   /* something may have changed for its first request */
     struct node_link blocked; /* its first request waits for its condition */
     struct node_link flush;   /* has output, or is to be closed */
+    struct node_link busy;    /* has a request */
     bool greeted;             /* a HELLO succeeded */
     bool settling; /* a HELLO or SESSION_OPEN is in the log: which session is not known yet */
     bool lost;     /* its session ended: writes are refused until a SESSION_OPEN */
@@ -191,6 +192,10 @@ struct touch {
     uint64_t batch;
     uint64_t round; /* number of the last TOUCH */
     struct node_link pings;
+    bool fresh;         /* a PING may have come that is not placed yet */
+    bool hurry;         /* one of them has a request behind it */
+    uint64_t placed_at; /* PINGs were placed last */
+    uint64_t retry_at;  /* no placed PING is overdue before; NODE_NEVER: none is placed */
 
     /* leader */
     struct node_map sessions; /* of struct activity */
@@ -301,6 +306,7 @@ struct node {
     struct node_map session_conns; /* by session */
     struct node_link all;
     struct node_link ready;
+    struct node_link busy; /* connections with a request */
     struct node_link blocked;
     struct node_link flush;
     struct request *free_requests;

@@ -296,6 +296,7 @@ static void fill(struct node *n, const struct node_options *o, const struct node
     node__list_init(&n->all);
     node__list_init(&n->ready);
     node__list_init(&n->blocked);
+    node__list_init(&n->busy);
     node__list_init(&n->flush);
     node__reads_init(n);
     node__touch_init(n);
