@@ -73,7 +73,10 @@ SERVER_SHELL := $(filter-out server/shell/main.c,$(wildcard server/shell/*.c))
 CLIENT_SRC   := $(wildcard client/core/*.c client/shell/*.c client/recipes/*.c)
 CLI_SRC      := $(filter-out client/cli/main.c,$(wildcard client/cli/*.c client/verify/*.c))
 EXAMPLE_SRC  := $(wildcard client/examples/*.c)
-TESTLIB_SRC  := $(wildcard tests/lib/*.c tests/sim/disk*.c)
+# The parts of the load generators that only compute, which a unit test checks; and those that every one has.
+BENCH_PURE   := $(addprefix tests/bench/,bytes.c jute.c grpc.c coordmsg.c usage.c table.c) client/cli/histogram.c
+BENCH_SRC    := $(addprefix tests/bench/,main.c load.c run.c fanout.c attempt.c measure.c)
+TESTLIB_SRC  := $(wildcard tests/lib/*.c tests/sim/disk*.c) $(filter tests/bench/%,$(BENCH_PURE))
 SIM_SRC      := $(wildcard tests/sim/*.c)
 SCRIPT_SRC   := $(wildcard tests/script/*.c) $(filter-out tests/sim/main.c tests/sim/batch.c,$(SIM_SRC))
 MC_SRC       := $(wildcard tests/mc/*.c)
@@ -97,6 +100,7 @@ COUNTER  := $(B)/raft-counter
 SKETCH   := $(B)/raft-sketch
 RAFT_WAL := $(B)/raft-wal
 BENCH_RAFT := $(B)/bench_raft
+BENCH_PEERS := $(addprefix $(B)/bench/,zkload coordload peertable)
 EXAMPLES := $(patsubst client/examples/%.c,$(B)/examples/%,$(EXAMPLE_SRC))
 HELPERS  := $(patsubst tests/integration/%.c,$(B)/integration/%,$(wildcard tests/integration/*.c))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
@@ -158,6 +162,15 @@ $(RAFT_WAL): $(call obj,$(wildcard raft/tools/*.c)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(BENCH_RAFT): $(call obj,$(wildcard raft/bench/*.c)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc -o $@ $^ $(LIBS_RAFT)
+# The load generators beside which coord is measured: one engine, a wire each. etcd's needs libnghttp2-dev.
+$(B)/bench/zkload: $(call obj,tests/bench/wire_zk.c $(BENCH_SRC) $(BENCH_PURE))
+$(B)/bench/coordload: $(call obj,tests/bench/wire_coord.c $(BENCH_SRC) $(BENCH_PURE))
+$(B)/bench/etcdload: $(call obj,tests/bench/wire_etcd.c $(BENCH_SRC) $(BENCH_PURE))
+$(B)/bench/peertable: $(call obj,tests/bench/peertable.c $(BENCH_PURE))
+$(B)/bench/etcdload: LIBS_BENCH = $(shell pkg-config --libs libnghttp2)
+$(B)/bench/%:
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_BENCH)
 $(SIM): $(call obj,$(SIM_SRC)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(SCRIPT): $(call obj,$(SCRIPT_SRC)) $(LIB_RAFT)
