@@ -100,7 +100,6 @@ COUNTER  := $(B)/raft-counter
 SKETCH   := $(B)/raft-sketch
 RAFT_WAL := $(B)/raft-wal
 BENCH_RAFT := $(B)/bench_raft
-BENCH_PEERS := $(addprefix $(B)/bench/,zkload coordload peertable)
 EXAMPLES := $(patsubst client/examples/%.c,$(B)/examples/%,$(EXAMPLE_SRC))
 HELPERS  := $(patsubst tests/integration/%.c,$(B)/integration/%,$(wildcard tests/integration/*.c))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
@@ -236,6 +235,11 @@ test: unit sim scripts script-sweep mc fuzz-replay integration  ## everything: u
 	@$(MAKE) -s VARIANT=asan fuzz-replay
 bench-raft: $(BENCH_RAFT)  ## measure the Raft library (D=directory for the log's part)
 	$(BENCH_RAFT) $(D)
+
+# Not part of any test, and nothing else needs what it needs (tests/bench/README.md).
+.PHONY: bench-peers
+bench-peers:  ## measure coord beside ZooKeeper and etcd (ARGS="--quick", "--install", ...), 12 minutes
+	@tests/bench/peers.sh $(ARGS)
 
 # --- upkeep ----------------------------------------------------------------------------------
 

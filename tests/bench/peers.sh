@@ -21,7 +21,7 @@ cd "$(dirname "$0")/../.."
 . tests/bench/systems.sh
 
 rounds=3 secs=2 kills=3 limit_ms=200 nodes=1000000 fan_rounds=20 warm_zookeeper=25 warm_others=3
-install=0 long=0 systems="coord zookeeper etcd" cells=. out=build/peers
+install=0 long=0 systems="coord zookeeper etcd" cells="" out=build/peers
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' tests/bench/peers.sh; }
 
@@ -88,6 +88,8 @@ generator() {
     esac
 }
 
+asked_for() { grep -qE -- "$cells" <<<"$1"; }
+
 # record CELL SHOW LINE: one line of results.
 record() {
     echo "round=$round cell=$1 show=$2 $3" >>"$results"
@@ -97,7 +99,7 @@ record() {
 measure() {
     local cell=$1 show=$2 line servers
     shift 2
-    grep -qE -- "$cells" <<<"$cell" || return 0
+    asked_for "$cell" || return 0
     servers=$(addresses) || { complain "$cell: there is no leader" && return 0; }
     if line=$(timeout 180 "$(generator)" --servers "$servers" --pids "$(pids)" --secs "$secs" "$@"); then
         record "$cell" "$show" "$line"
@@ -148,7 +150,7 @@ loads() {
 # The leader is killed by the generator, whose clock starts then; the survivors are asked in turn.
 failover() {
     local cell=first_write_after_kill_-9 k leader i line others
-    grep -qE -- "$cells" <<<"$cell" || return 0
+    asked_for $cell || return 0
     for k in $(seq "$kills"); do
         leader=$(the_leader) || { complain "$cell: there is no leader" && return 0; }
         others=""
@@ -165,9 +167,13 @@ failover() {
 }
 
 memory() { # CELL SHOW
-    record "$1" "$2" "system=$SYSTEM rss_mb=$(middle_of_three rss_mb) disk_mb=$(middle_of_three disk_mb)"
-    printf '  %-10s %-34s %s MB\n' "$SYSTEM" "$1" "$(middle_of_three rss_mb)" >&2
+    asked_for "$1" || return 0
+    local line
+    line=$(memory_line)
+    record "$1" "$2" "$line"
+    printf '  %-10s %-34s %s\n' "$SYSTEM" "$1" "$(brief "$line")" >&2
 }
+memory_line() { echo "system=$SYSTEM rss_mb=$(middle_of_three rss_mb) disk_mb=$(middle_of_three disk_mb)"; }
 
 # many_nodes: in an ensemble of its own.
 many_nodes() {
@@ -178,7 +184,7 @@ many_nodes() {
         "$(generator)" --servers "$(addresses)" --op get --keys 1 --warmup 0 --secs 0.1 >/dev/null; then
         record "creating_$nodes_text" ops_s,server_cpu_100k "$line"
         sleep 2 # what follows the last write, garbage and snapshots, belongs to it
-        memory "$nodes_text" rss_mb,disk_mb
+        record "$nodes_text" rss_mb,disk_mb "$(memory_line)"
         ensemble_down TERM
         for i in $MEMBERS; do "${SYSTEM}_launch" "$i"; done
         if line=$("$(generator)" --servers "$(static_addresses)" --op attempt --read --level linearizable --secs 120 --limit-ms "$limit_ms"); then
@@ -218,6 +224,7 @@ visit() {
     memory idle_and_empty rss_mb
     warm_up
     loads
+    memory after_the_loads rss_mb,disk_mb
     failover
     end_ensemble
 }

@@ -59,6 +59,35 @@ static void prepared(struct load *ld, struct shot *s, enum load_result result)
     (void)prepare_next(ld); /* nothing is left to send, or the lane broke, which is counted */
 }
 
+static void looked(struct load *ld, struct shot *s, enum load_result result)
+{
+    run.done++;
+    run.errors += result != RESULT_DONE ? 1 : 0;
+    load_give_back(ld, s);
+}
+
+/* Every server has the last key: a read that may not be stale is asked of each, so that local reads find all. */
+static int prepare_everywhere(struct load *ld, uint64_t keys)
+{
+    size_t lanes = ld->lanes_count < ld->o.servers_count ? ld->lanes_count : ld->o.servers_count;
+
+    ld->on_done = looked;
+    run.done = 0;
+    ld->now_ns = load_clock();
+    for (size_t i = 0; i < lanes; i++) {
+        struct shot *s = load_shot(ld);
+        if (s == NULL) {
+            return -1;
+        }
+        shot_at_key(ld, s, SHOT_GET, keys - 1);
+        s->linearizable = true;
+        if (lane_shoot(&ld->lanes[i], s) != 0 || lane_flush(&ld->lanes[i]) != 0) {
+            return -1;
+        }
+    }
+    return load_until(ld, &run.done, lanes, PREPARE_S, "every server has the keys");
+}
+
 int run_prepare(struct load *ld, uint64_t keys)
 {
     struct lane *first = &ld->lanes[0];
@@ -75,7 +104,8 @@ int run_prepare(struct load *ld, uint64_t keys)
     for (int i = 1; i < PREPARE_AT_ONCE && prepare_next(ld) == 0; i++) {
     }
     (void)lane_flush(first); /* a lane that breaks is counted */
-    if (load_until(ld, &run.done, keys + 1, PREPARE_S, "the keys are made") != 0) {
+    if (load_until(ld, &run.done, keys + 1, PREPARE_S, "the keys are made") != 0 ||
+        (keys > 0 && prepare_everywhere(ld, keys) != 0)) {
         return -1;
     }
     if (run.errors != 0) {
@@ -185,5 +215,8 @@ int run_closed(struct load *ld)
         to.at_ns = run.to_ns;
     }
     report(ld, &from, &to, run.ops, run.errors);
+    if (run.errors != 0) {
+        fprintf(stderr, "%s: %" PRIu64 " operations failed\n", load_wire.system, run.errors);
+    }
     return run.errors == 0 && run.ops > 0 ? 0 : -1;
 }

@@ -54,6 +54,13 @@ say() {
     timeout 3 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$1" && printf "$2" >&3 && cat <&3' _ "$1" "$2" 2>/dev/null
 }
 
+# says PORT TEXT REGEX: does a line of what comes back match? (All is read first: a reader that leaves early
+# would make the pipe fail.)
+says() {
+    local answer
+    answer=$(say "$1" "$2") && grep -qE "$3" <<<"$answer"
+}
+
 # --- coord -------------------------------------------------------------------------------------
 
 coord_why_not() { [ -x "$COORDD" ] || echo "$COORDD is not built"; }
@@ -111,8 +118,8 @@ zookeeper_launch() {
     run_member "$1" java -Xmx1000m -cp "$ENSEMBLE/conf-$1:$ZK_JAR" \
         org.apache.zookeeper.server.quorum.QuorumPeerMain "$ENSEMBLE/conf-$1/zoo.cfg"
 }
-zookeeper_serves() { say "${ZK_PORTS[$1 - 1]}" srvr | grep -qE '^Mode: (leader|follower)'; }
-zookeeper_leads() { say "${ZK_PORTS[$1 - 1]}" srvr | grep -q '^Mode: leader'; }
+zookeeper_serves() { says "${ZK_PORTS[$1 - 1]}" srvr '^Mode: (leader|follower)'; }
+zookeeper_leads() { says "${ZK_PORTS[$1 - 1]}" srvr '^Mode: leader'; }
 zookeeper_address() { echo "127.0.0.1:${ZK_PORTS[$1 - 1]}"; }
 
 # --- etcd --------------------------------------------------------------------------------------
@@ -140,9 +147,9 @@ etcd_launch() {
         --initial-advertise-peer-urls "http://127.0.0.1:${ETCD_PORTS[$1 + 2]}" \
         --initial-cluster "${all#,}" --initial-cluster-state new --initial-cluster-token "bench-$$"
 }
-etcd_get() { say "${ETCD_PORTS[$1 - 1]}" "GET $2 HTTP/1.0\r\nHost: localhost\r\n\r\n"; }
-etcd_serves() { etcd_get "$1" /health | grep -q '"health":"true"'; }
-etcd_leads() { etcd_get "$1" /metrics | grep -q '^etcd_server_is_leader 1'; }
+etcd_tells() { says "${ETCD_PORTS[$1 - 1]}" "GET $2 HTTP/1.0\r\nHost: localhost\r\n\r\n" "$3"; }
+etcd_serves() { etcd_tells "$1" /health '"health":"true"'; }
+etcd_leads() { etcd_tells "$1" /metrics '^etcd_server_is_leader 1'; }
 etcd_address() { echo "127.0.0.1:${ETCD_PORTS[$1 - 1]}"; }
 
 # --- any ---------------------------------------------------------------------------------------

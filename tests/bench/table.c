@@ -8,7 +8,6 @@
 
 /* The order of the columns; ours first. */
 static const char *const systems[TABLE_SYSTEMS] = {"coord", "zookeeper", "etcd"};
-static const char *const titles[TABLE_SYSTEMS] = {"coord", "ZooKeeper", "etcd"};
 
 static const struct {
     const char *name, *title;
@@ -353,7 +352,7 @@ void table_print_json(const struct table *t, FILE *out)
         fprintf(out, "%s\n\"%s\":{", c > 0 ? "," : "", t->cells[c]);
         for (size_t s = 0; s < TABLE_SYSTEMS; s++) {
             const char *before = "";
-            fprintf(out, "%s\n \"%s\":{", s > 0 ? "," : "", titles[s]);
+            fprintf(out, "%s\n \"%s\":{", s > 0 ? "," : "", systems[s]);
             for (size_t m = 0; m < t->measures_count; m++) {
                 if (print_json_measure(t, out, c, s, m, before)) {
                     before = ",";
