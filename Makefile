@@ -85,6 +85,10 @@ SCRIPT_SRC   := $(wildcard tests/script/*.c) $(filter-out tests/sim/main.c tests
 MC_SRC       := $(wildcard tests/mc/*.c)
 UNIT_SRC     := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
+# The load generators: what only computes (a unit test checks it), and what every one of them has.
+BENCH_PURE   := $(addprefix tests/bench/,bytes.c jute.c grpc.c coordmsg.c usage.c table.c) client/cli/histogram.c
+BENCH_SRC    := $(addprefix tests/bench/,main.c load.c run.c fanout.c attempt.c measure.c)
+TESTLIB_SRC  += $(filter tests/bench/%,$(BENCH_PURE))
 
 LIB_RAFT     := $(B)/libcoord-raft.a
 LIB_RAFT_SO  := $(B)/libcoord-raft.so
@@ -164,6 +168,15 @@ $(RAFT_WAL): $(call obj,$(wildcard raft/tools/*.c)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(BENCH_RAFT): $(call obj,$(wildcard raft/bench/*.c)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc -o $@ $^ $(LIBS_RAFT)
+# The load generators beside which coord is measured: one engine, a wire each. etcd's needs libnghttp2-dev.
+$(B)/bench/zkload: $(call obj,tests/bench/wire_zk.c $(BENCH_SRC) $(BENCH_PURE))
+$(B)/bench/coordload: $(call obj,tests/bench/wire_coord.c $(BENCH_SRC) $(BENCH_PURE))
+$(B)/bench/etcdload: $(call obj,tests/bench/wire_etcd.c $(BENCH_SRC) $(BENCH_PURE))
+$(B)/bench/peertable: $(call obj,tests/bench/peertable.c $(BENCH_PURE))
+$(B)/bench/etcdload: LIBS_BENCH = $(shell pkg-config --libs libnghttp2)
+$(B)/bench/%:
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_BENCH)
 $(SIM): $(call obj,$(SIM_SRC)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(SCRIPT): $(call obj,$(SCRIPT_SRC)) $(LIB_RAFT)
@@ -229,6 +242,11 @@ test: unit sim scripts script-sweep mc fuzz-replay integration  ## everything: u
 	@$(MAKE) -s VARIANT=asan fuzz-replay
 bench-raft: $(BENCH_RAFT)  ## measure the Raft library (D=directory for the log's part)
 	$(BENCH_RAFT) $(D)
+
+# Not part of any test, and nothing else needs what it needs (tests/bench/README.md).
+.PHONY: bench-peers
+bench-peers:  ## measure coord beside ZooKeeper and etcd (ARGS="--quick", "--install", ...), 12 minutes
+	@tests/bench/peers.sh $(ARGS)
 
 # --- upkeep ----------------------------------------------------------------------------------
 
