@@ -293,7 +293,7 @@ int raft_wal_repaired(struct raft_wal *wal)
         .kind = RAFT_WAL_HARDSTATE, .term = wal->term, .vote = wal->vote, .index = wal->commit};
     int doubt = wal->doubt;
     wal->repair = wal->doubt = 0; /* so that the record says it */
-    wal->orphans_unfit = wal->orphans_count;
+    wal->unfit_through = wal->next_seq - 1;
     int rc = raft_wal_write(wal, &op, 1);
     if (rc != 0) {
         wal->repair = 1;

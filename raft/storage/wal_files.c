@@ -84,7 +84,7 @@ int raft__wal_make_ready(struct raft_wal *w, uint64_t bytes)
     uint64_t seq = w->next_seq;
     int flags = RAFT_FS_READ | RAFT_FS_WRITE;
     raft__segment_path(path, seq);
-    if (w->orphans_count > w->orphans_unfit && !w->repair) {
+    if (w->orphans_count > 0 && !w->repair && w->orphans[w->orphans_count - 1] > w->unfit_through) {
         char old[SEGMENT_PATH_BYTES];
         raft__segment_path(old, w->orphans[w->orphans_count - 1]);
         int rc = w->fs->rename(w->fs->ctx, old, path);
@@ -241,6 +241,5 @@ int raft__wal_tidy_files(struct raft_wal *w)
         }
         w->orphans_count--;
     }
-    w->orphans_unfit = 0;
     return w->fs->sync_dir(w->fs->ctx, "wal");
 }

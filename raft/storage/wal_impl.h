@@ -141,8 +141,9 @@ struct raft_wal {
     uint64_t *orphans; /* seq of files that are of no use any more */
     uint32_t orphans_count;
     uint32_t orphans_room;
-    uint32_t
-        orphans_unfit; /* so many, the first: not used again, for they were part of a damaged log */
+    uint64_t
+        unfit_through; /* files through this seq are not used again: they were part of a damaged
+                               log, or the disk could not read one */
     uint64_t next_seq; /* above every file */
 
     /* Writing. The last of segments is written while active. */

@@ -37,6 +37,7 @@ static void ended_add(struct machine *m, uint64_t id)
 static void session_end(struct machine *m, struct session *s)
 {
     ended_add(m, s->id);
+    machine_session_changes(m, s);
     machine_must(store_delete_owned(m->state.store, &s->owned));
     sessions_close(m->state.sessions, s);
 }
@@ -85,6 +86,7 @@ static int apply_attach(struct machine *m, const struct entry *e, struct machine
     if (!session_secret_equal(s, e->body)) {
         return COORD_EAUTH;
     }
+    machine_session_changes(m, s);
     s->epoch = m->state.revision;
     o->attached_epoch = s->epoch;
     o->attached_timeout_ms = s->timeout_ms;
@@ -171,6 +173,7 @@ static int session_admit(struct machine *m, struct machine_step *st, const struc
         return 0;
     }
     if (q->acked > s->acked) {
+        machine_session_changes(m, s);
         s->acked = q->acked;
         answers_drop(&s->answers, m->state.pool, q->acked);
     }
@@ -203,6 +206,7 @@ static void answer_keep(struct machine *m, struct session *s, uint64_t number, i
     if (error == 0) {
         body = (struct coord_bytes){m->body->data, m->body->len};
     }
+    machine_session_changes(m, s);
     machine_must(answers_put(&s->answers, m->state.pool, number, error, body));
 }
 
@@ -261,6 +265,8 @@ static int apply_entry(struct machine *m, const struct entry *e, struct machine_
         return apply_attach(m, e, o);
     case ENTRY_EXPIRE:
         return apply_expire(m, e);
+    case ENTRY_REAP:
+        return machine_reap(m, e);
     default:
         return COORD_EBADREQUEST; /* entry_decode lets no other kind through */
     }

@@ -69,10 +69,12 @@ static int load_head(struct loader *l)
     if (h == NULL || memcmp(h, SNAPSHOT_MAGIC, sizeof(SNAPSHOT_MAGIC)) != 0) {
         return refuse(l, "not a saved state");
     }
-    if (bytes_get_u32(h + 8) != SNAPSHOT_VERSION || bytes_get_u32(h + 12) != 0) {
+    uint32_t version = bytes_get_u32(h + 8);
+    if (version < SNAPSHOT_VERSION_MIN || version > SNAPSHOT_VERSION ||
+        bytes_get_u32(h + 12) != 0) {
         return refuse(l, "saved by an unknown version");
     }
-    if (bytes_get_u64(h + 16) != (uint64_t)(l->end - l->start)) {
+    if (bytes_get_u64(h + 16) != (version == 1 ? (uint64_t)(l->end - l->start) : 0)) {
         return refuse(l, "the length in the head is not that of the bytes");
     }
     l->state.revision = bytes_get_u64(h + 24);
@@ -405,6 +407,7 @@ int machine_load(struct machine *m, const uint8_t *bytes, size_t len, char *why,
         }
         return rc;
     }
+    assert(m->savers_count == 0);
     machine_state_finish(&m->state);
     m->state = l.state;
     return 0;

@@ -81,6 +81,7 @@ void machine_destroy(struct machine *m)
     if (m == NULL) {
         return;
     }
+    assert(m->savers_count == 0);
     machine_state_finish(&m->state);
     coord_buf_unref(m->body);
     coord_buf_unref(m->results);

@@ -15,6 +15,8 @@
  *   4. A request that came through an older attachment of its session than the newest (epoch) is
  *      refused with EMOVED and changes nothing.
  *   5. Time never goes back: an entry's time is raised to that of its predecessor.
+ *   6. A container or ttl node is removed by a REAP entry only, and only if it is due then by the tree and
+ *      the entry's time, whoever proposed it and when.
  *
  * Threads: none; owned by the loop thread.
  */
@@ -53,8 +55,8 @@ struct machine_outcome {
     uint64_t cookie;  /* ... this request; no answer when origin is 0 */
     enum coord_op op; /* of a REQUEST or OPEN */
     int error;        /* 0 or negative COORD_E* */
-    /* The reply's part behind the receipt (coord_body_encode); NULL after an ATTACH or EXPIRE that
-     * succeeded. Whoever takes a reference keeps it as it is. */
+    /* The reply's part behind the receipt (coord_body_encode); NULL after an ATTACH, EXPIRE or
+     * REAP that succeeded. Whoever takes a reference keeps it as it is. */
     struct coord_buf *body;
 
     /* For watches: the changes of this revision, in order. */
@@ -91,6 +93,34 @@ bool machine_session_get(const struct machine *m, uint64_t id, struct machine_se
 /* Sessions in order of id, after `after`. Return: false at the end. */
 bool machine_session_next(const struct machine *m, uint64_t after, struct machine_session *ret_s);
 
+/* --- what is removed by itself: for the leader, who proposes it (reap.c) --- */
+
+#define MACHINE_REAP_NODES_MAX 1024 /* candidates in one entry */
+
+struct machine_reap_ask {
+    uint64_t time_ms;   /* of the entry to be made: ttl nodes due by then */
+    uint64_t since;     /* containers empty since this revision or longer ... */
+    uint64_t also;      /* ... or since exactly this one; 0 none */
+    uint32_t nodes_max; /* 1 .. MACHINE_REAP_NODES_MAX */
+    uint32_t bytes_max; /* of out, at least 2,048 */
+    uint8_t *out;       /* gets the body of the entry */
+};
+
+struct machine_reap_found {
+    uint32_t bytes;
+    uint32_t count;
+    uint32_t containers; /* of them */
+    bool all;            /* nothing more was found that is due */
+};
+
+/* When a ttl node is due next, in milliseconds of the entries' time; UINT64_MAX: never. */
+uint64_t machine_reap_next_ms(const struct machine *m);
+/* Is there a container that had children and has none? */
+bool machine_reap_empty(const struct machine *m);
+/* Collect candidates. Cost: linear in what is found, and in nodes_max. Errors: none. */
+void machine_reap_collect(const struct machine *m, const struct machine_reap_ask *a,
+                          struct machine_reap_found *ret_f);
+
 struct machine_stats {
     uint64_t revision; /* applied */
     uint64_t time_ms;
@@ -104,7 +134,8 @@ void machine_stats(const struct machine *m, struct machine_stats *ret_s);
 void machine_skip(struct machine *m, uint64_t revision);
 
 /* The whole state as bytes, the same on every member at the same revision; the format stands in
- * server/machine/snapshot.c. Return: a new buffer (the caller's), or NULL when memory is out. */
+ * server/machine/snapshot.c. In one piece, for tests: a member saves in slices (saver.h).
+ * Return: a new buffer (the caller's), or NULL when memory is out or it would exceed 4 GiB. */
 struct coord_buf *machine_save(const struct machine *m);
 
 /* Begin again from saved bytes. Bytes are from a verified file, but not trusted: a malformed state is

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <coord/error.h>
 #include "server/machine/machine.h"
+#include "server/machine/saver.h"
 #include "server/session/session.h"
 #include "server/store/arena.h"
 #include "server/store/store.h"
@@ -26,6 +27,10 @@ struct machine_state {
 struct machine {
     struct machine_limits limits;
     struct machine_state state;
+
+    struct machine_saver *savers[MACHINE_SAVERS_MAX];
+    uint32_t savers_count;
+    struct store_guard guard; /* of the store while there are any */
 
     /* What the last machine_apply told. */
     struct coord_buf *body;
@@ -56,12 +61,25 @@ static inline void machine_must(int rc)
     (void)rc;
 }
 
+/* saver.c: the session is about to change or to go. */
+void machine_session_guard(struct machine *m, uint64_t id);
+
+static inline void machine_session_changes(struct machine *m, const struct session *s)
+{
+    if (__builtin_expect(m->savers_count > 0, 0)) {
+        machine_session_guard(m, s->id);
+    }
+}
+
 /* write.c: one operation on the tree. Return: 0, with its results in st->res, or an error. */
 int machine_write(struct machine *m, struct machine_step *st);
 /* What a node and all below it hold. */
 void machine_usage(const struct znode *node, struct coord_usage *ret_usage);
 /* txn.c: Return: 0, also when an operation failed (st->res.failed), or an error of the request's form. */
 int machine_txn(struct machine *m, struct machine_step *st);
+
+/* reap.c: a REAP entry. Return: 0, or COORD_EBADREQUEST when its body is malformed. */
+int machine_reap(struct machine *m, const struct entry *e);
 
 /* An empty state. Return: 0 or COORD_ENOMEM, with *ret_st zeroed. */
 int machine_state_init(struct machine_state *ret_st);

@@ -15,6 +15,7 @@
 #include "server/node/list.h"
 #include "server/node/map.h"
 #include "server/node/peer_wire.h"
+#include "server/machine/saver.h"
 
 #define NODE_NEVER UINT64_MAX
 #define NODE_MS    UINT64_C(1000000)
@@ -35,6 +36,16 @@
 #define NODE_PASSES_MAX      4u           /* of the work in one node_run */
 #define NODE_OUTBOX_MAX      128u         /* notices to peers gathered between two runs */
 #define NODE_LOG_BURST       20u          /* connection faults logged per second */
+
+/* Copying the state in slices (saving.c). 200 us of work: docs/performance.md. */
+#define NODE_SLICE_RECORDS    512u                 /* nodes and sessions in a slice ... */
+#define NODE_SLICE_BYTES      (128u << 10)         /* ... or so many bytes */
+#define NODE_SLICE_PAUSE      NODE_MS              /* between two slices */
+#define NODE_SLICE_IMAGES     (UINT64_C(16) << 20) /* kept aside: longer slices, no pause */
+#define NODE_SLICE_FACTOR_MAX 64u
+#define NODE_SAVE_CHUNK_BYTES (256u << 10)
+#define NODE_SAVE_CHUNKS      8u                    /* on their way to the disk: then it waits */
+#define NODE_SAVE_IMAGES_MAX  (UINT64_C(512) << 20) /* kept aside for a slow disk: given up */
 
 enum request_stage {
     REQUEST_HELD = 1, /* a write that waits until its connection's session is settled */
@@ -186,6 +197,19 @@ struct touch {
     raft_index expire_index; /* of the last EXPIRE proposed in this term */
 };
 
+/* Removal of nodes that go by themselves, at the leader: reaper.c. */
+struct reaper {
+    raft_index index;        /* of the REAP under way; 0 none */
+    raft_index last;         /* of the one before */
+    uint32_t containers;     /* that the one under way names */
+    bool all;                /* it names all that was due */
+    bool again;              /* the last one may have emptied other containers, or there was more */
+    uint64_t look_at;        /* not before */
+    uint64_t held_at;        /* a look at ... */
+    raft_index held;         /* ... this revision: containers empty since then are due */
+    uint64_t clock_ahead_ms; /* of the leader's clock before its monotonic one */
+};
+
 /* What a TOUCH of a follower waits for. */
 struct touch_wait {
     bool set;
@@ -215,12 +239,21 @@ struct kept_message {
 
 struct snapshots {
     struct raft_snapshot newest; /* index 0: none */
-    bool saving;
+    bool saving;                 /* from its begin until node_snapshot_saved */
     bool loading;
     uint64_t entries; /* applied since the last */
     uint64_t bytes;
     uint64_t retry_at; /* after a failure */
-    bool loaded;       /* what node_snapshot_loaded brought waits for node_run */
+
+    /* The copy under way: of the state of saving_meta. */
+    struct machine_saver *saver; /* NULL: none, or complete */
+    struct raft_snapshot saving_meta;
+    struct coord_buf *chunk; /* being filled */
+    bool out_of_memory;
+    uint32_t writing;  /* chunks on their way to the disk */
+    uint64_t slice_at; /* when the next slice is due */
+
+    bool loaded; /* what node_snapshot_loaded brought waits for node_run */
     int loaded_error;
     struct raft_snapshot loaded_meta;
     struct coord_buf *loaded_state;
@@ -240,11 +273,12 @@ struct node {
     struct raft_status st; /* as of the last poll */
 
     uint64_t now;
-    uint64_t wall_ms;
+    uint64_t wall_ms; /* as node__stamp_ms */
     uint64_t created;
     uint64_t booted; /* quorum contact is granted from here on: start, or the end of a pause */
     uint64_t deadline;
-    bool again; /* this pass made work for the next */
+    bool again;  /* this pass made work for the next */
+    bool sliced; /* this run did a slice of copying */
 
     raft_index applied;
     raft_term applied_term;
@@ -267,6 +301,7 @@ struct node {
     struct writes writes;
     struct reads reads;
     struct touch touch;
+    struct reaper reaper;
     struct peer peers[RAFT_NODES_MAX];
     uint32_t peers_count;
     struct snapshots snaps;
@@ -474,6 +509,17 @@ void node__write_end(struct node *n, struct request *r, int error);
 /* The answer to a HELLO or SESSION_OPEN that was applied. */
 void node__session_answer(struct node *n, struct request *r, const struct machine_outcome *o);
 
+/* --- reaper.c: nodes that are removed by themselves, and the clock they are judged by --------- */
+
+/* This member has become leader, or is none any more. */
+void node__reaper_regime(struct node *n);
+/* The loop stood still: nothing is judged before what came meanwhile is heard. */
+void node__reaper_calm(struct node *n);
+void node__reaper_run(struct node *n);
+uint64_t node__reaper_deadline(const struct node *n);
+/* What entries proposed now are stamped with; wall_ms: the clock of this machine. */
+uint64_t node__stamp_ms(struct node *n, uint64_t wall_ms);
+
 /* --- peers.c -------------------------------------------------------------------------------- */
 
 /* Queue a message of one part until the end of node_run. Borrowed. */
@@ -492,8 +538,6 @@ void node__apply(struct node *n);
 
 void node__snapshots_init(struct node *n, const struct raft_snapshot *boot);
 void node__snapshots_release(struct node *n);
-/* Begin one when it is due. */
-void node__snapshots_run(struct node *n);
 /* Keep a received SNAPSHOT message for the next run. Takes over the reference. */
 void node__chunk_receive(struct node *n, raft_id peer, struct coord_buf *buf);
 /* Step the chunks that came, one per poll, and take over a snapshot that was loaded. */
@@ -501,6 +545,17 @@ void node__snapshots_receive(struct node *n);
 void node__snapshot_load(struct node *n, const struct raft_snapshot *meta);
 /* Send a chunk of the newest snapshot. */
 void node__snapshot_send(struct node *n, const struct raft_send *s);
+
+/* --- saving.c ------------------------------------------------------------------------------- */
+
+/* Begin a snapshot when one is due; a slice of the one under way. */
+void node__saving_run(struct node *n);
+uint64_t node__saving_deadline(const struct node *n);
+/* Give up the copy under way, if there is one. */
+void node__saving_abandon(struct node *n, const char *why);
+void node__saving_release(struct node *n);
+/* One slice of a saver. *ret_rc: machine_saver_step's. Return: when the next is due. */
+uint64_t node__slice(const struct node *n, struct machine_saver *saver, int *ret_rc);
 
 /* --- poll.c: raft's actions ------------------------------------------------------------------ */
 

@@ -43,6 +43,14 @@ enum node_log_level {
     NODE_LOG_DEBUG = 3
 };
 
+/* A snapshot is written as BEGIN, any number of CHUNKs, and END; or ABORT anywhere behind BEGIN. */
+enum node_snapshot_part {
+    NODE_SNAPSHOT_BEGIN = 1, /* of meta; bytes are not known yet */
+    NODE_SNAPSHOT_CHUNK,     /* the next bytes of the state. Answer: node_snapshot_written */
+    NODE_SNAPSHOT_END,       /* that was all. Answer: node_snapshot_saved */
+    NODE_SNAPSHOT_ABORT      /* forget it; chunks not answered yet still are */
+};
+
 /* What the node may do to the world. Buffers passed in are borrowed: an implementation that keeps one
  * takes its own reference. */
 struct node_env {
@@ -70,8 +78,9 @@ struct node_env {
      * NULL for an entry without one). SNAPMARK: the file exists already. Answer: node_io_done. */
     void (*persist)(void *ctx, const struct raft_persist *p, const struct raft_entry *metas,
                     struct coord_buf *const *payloads);
-    /* Write a snapshot file of `state`. Answer: node_snapshot_saved. */
-    void (*snapshot_save)(void *ctx, const struct raft_snapshot *meta, struct coord_buf *state);
+    /* Write the next part of the snapshot file that is being made. bytes: of a CHUNK, else NULL. */
+    void (*snapshot_write)(void *ctx, enum node_snapshot_part part,
+                           const struct raft_snapshot *meta, struct coord_buf *bytes);
     /* Store a received chunk (bytes of it). Answer: node_snapshot_stored. */
     void (*snapshot_store)(void *ctx, const struct raft_msg *msg, const uint8_t *bytes,
                            uint32_t len);
@@ -157,6 +166,8 @@ void node_io_done(struct node *n, uint64_t io_seq, uint64_t now);
 void node_io_failed(struct node *n, const char *why,
                     uint64_t now); /* final: the member is FAULTED */
 void node_disk_room(struct node *n, bool room, uint64_t now);
+/* One chunk: on its way into the file, or (negative) the file cannot be written. */
+void node_snapshot_written(struct node *n, int error, uint64_t now);
 /* meta has bytes set; error 0 or negative: the snapshot was abandoned, the log is kept. */
 void node_snapshot_saved(struct node *n, const struct raft_snapshot *meta, int error, uint64_t now);
 void node_snapshot_stored(struct node *n, uint64_t snap_id, uint64_t through, uint64_t now);

@@ -2,8 +2,9 @@
 /*
  * run.c: one iteration of a member. Events have taken note; here everything due is done, in passes:
  *
- *   what sessions need -> propose or forward writes -> begin a read round -> poll raft (persist, send)
- *   -> apply what is committed -> reads whose round is done -> connections that can go on
+ *   what sessions need -> propose or forward writes -> remove what is due -> begin a read round
+ *   -> poll raft (persist, send) -> apply what is committed -> reads whose round is done
+ *   -> connections that can go on
  *
  * A pass that made work for the next is followed by one, a few times; the rest waits for the next call.
  *
@@ -30,6 +31,7 @@ static void regime(struct node *n, const struct raft_status *before)
     if (was_leader || node__is_leader(n)) {
         node__writes_drop_foreign(n);
         node__sessions_regime(n);
+        node__reaper_regime(n);
         for (uint32_t i = 0; i < n->peers_count; i++) {
             n->peers[i].nonce = 0; /* streams of forwards belong to one term */
             n->peers[i].stream = 0;
@@ -71,6 +73,7 @@ static void after_pause(struct node *n)
               (unsigned long long)(late / NODE_MS));
     n->booted = n->now;
     node__sessions_rearm(n);
+    node__reaper_calm(n);
 }
 
 static void progress_marks(struct node *n)
@@ -113,10 +116,12 @@ static uint64_t deadline(const struct node *n)
     if (node__is_leader(n) && n->st.leader_ready && !n->leaving) {
         at = earliest(at, n->touch.scan_at);
     }
+    at = earliest(at, node__reaper_deadline(n));
     if (watch_count(n->hub) > 0 && n->progress_revision != n->applied) {
         at = earliest(at, n->progress_at);
     }
     at = earliest(at, node__leave_deadline(n));
+    at = earliest(at, node__saving_deadline(n));
     return at;
 }
 
@@ -134,6 +139,7 @@ static void pass(struct node *n)
         node__touch_run(n); /* what has come counts before anybody is judged */
         node__sessions_run(n);
         node__writes_run(n);
+        node__reaper_run(n);
         node__forward_timers(n);
         node__reads_run(n);
         node__poll(n, NULL);
@@ -146,9 +152,10 @@ static void pass(struct node *n)
 void node_run(struct node *n, uint64_t now, uint64_t wall_ms, bool *ret_more)
 {
     n->now = now > n->now ? now : n->now;
-    n->wall_ms = wall_ms;
+    n->wall_ms = node__stamp_ms(n, wall_ms);
     n->apply_entries = NODE_APPLY_ENTRIES;
     n->apply_bytes = NODE_APPLY_BYTES;
+    n->sliced = false;
     after_pause(n);
     node__snapshots_receive(n);
     struct raft_event ev = {.type = RAFT_EV_TICK};
@@ -160,7 +167,7 @@ void node_run(struct node *n, uint64_t now, uint64_t wall_ms, bool *ret_more)
         pass(n);
         passes++;
     } while (n->again && passes < NODE_PASSES_MAX);
-    node__snapshots_run(n);
+    node__saving_run(n);
     node__leave_run(n);
     node__peers_flush(n);
     node__conns_flush(n);

@@ -30,8 +30,15 @@ int store_create_under(struct store *s, struct znode *parent, const struct store
     node->modify_revision = s->revision;
     node->created_ms = s->time_ms;
     node->modified_ms = s->time_ms;
+    store_guard_node(s, parent);
+    if (a->owned != NULL) {
+        store_guard_owned(s, a->owned);
+    }
     bool extra = a->ttl_ms > 0 || a->owned != NULL;
     int rc = extra && store_node_extra(s, node) == NULL ? COORD_ENOMEM : 0;
+    if (rc == 0 && a->ttl_ms > 0) {
+        node->extra->ttl_ms = a->ttl_ms;
+    }
     if (rc == 0) {
         rc = store_node_place(s, parent, node, kept);
     }
@@ -39,9 +46,6 @@ int store_create_under(struct store *s, struct znode *parent, const struct store
         pool_free(s->pool, node->data, node->data_bytes);
         store_node_free(s, node);
         return rc;
-    }
-    if (a->ttl_ms > 0) {
-        node->extra->ttl_ms = a->ttl_ms;
     }
     if (a->owned != NULL) {
         store_owned_link(a->owned, node);

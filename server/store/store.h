@@ -132,6 +132,27 @@ void store_usage(const struct znode *node, struct store_usage *ret_usage);
  * is more. It goes with the node. Errors: COORD_ENOMEM. Return: 0 or negative. */
 int store_quota_set(struct store *s, struct znode *node, uint64_t nodes, uint64_t bytes);
 
+/* --- what is removed by itself -------------------------------------------------------------------- */
+
+/* When the first ttl node without children will not have been modified for its ttl (milliseconds, by the
+ * clock of store_begin); UINT64_MAX: there is none. Cost: constant. */
+uint64_t store_ttl_next(const struct store *s);
+
+/* Fill out with ttl nodes for which that time has come by time_ms, at most `max`, in no order; they are valid
+ * until the next change. Cost: linear in what is found. Return: how many. */
+uint32_t store_ttl_due(const struct store *s, uint64_t time_ms, const struct znode **out,
+                       uint32_t max);
+
+/* Containers that had children and have none: how many, and one after the other (after NULL: the first), those
+ * that have been so for longest first, except after a load. */
+uint64_t store_empty_count(const struct store *s);
+const struct znode *store_empty_next(const struct store *s, const struct znode *after);
+
+/* Delete the node at path if it was created at that revision and is due: a container that had children and has
+ * none, or a ttl node without children, unmodified for its ttl by the time of store_begin. Anything else is no
+ * error: nothing happens. Errors: COORD_ENOMEM. Return: 0 or negative. */
+int store_reap(struct store *s, struct coord_bytes path, uint64_t create_revision, bool *ret_gone);
+
 /* --- reading ----------------------------------------------------------------------------------- */
 
 /* Return: the node, or NULL. One hash probe. */
@@ -146,7 +167,7 @@ size_t store_path(const struct znode *node, char out[COORD_PATH_BYTES_MAX]);
 uint64_t store_nodes(const struct store *s);      /* "/" included */
 uint64_t store_data_bytes(const struct store *s); /* of all nodes */
 uint64_t store_name_bytes(const struct store *s); /* of all nodes */
-/* Bytes of the index from path to node; with pool_bytes that is all the store takes. */
+/* Bytes of the index from path to node, and of that of ttl nodes; with pool_bytes that is all the store takes. */
 uint64_t store_index_bytes(const struct store *s);
 
 /* --- walking, in path order --------------------------------------------------------------------- */
@@ -173,6 +194,20 @@ void store_walk_begin(struct store_walk *w, const struct znode *top, bool deep,
 
 /* The next node. Its depth below top (1: a child) is *ret_depth. Return: NULL at the end. */
 const struct znode *store_walk_next(struct store_walk *w, uint32_t *ret_depth);
+
+/* --- guarding ----------------------------------------------------------------------------------- */
+
+/* Who must see a node, or what an owner has, as it was before it changes (a copy of the state that is made
+ * while changes go on). Told before every change; the same one may be told many times. What is taken back
+ * by store_rollback is told of only when it is done. */
+struct store_guard {
+    void *arg;
+    void (*node)(void *arg, const struct znode *node);         /* it changes or goes */
+    void (*owned)(void *arg, const struct store_owned *owned); /* one comes or goes */
+};
+
+/* g: NULL for none; borrowed until the next call. Cost without one: a branch per change. */
+void store_guard_set(struct store *s, const struct store_guard *g);
 
 /* --- restoring ---------------------------------------------------------------------------------- */
 

@@ -13,7 +13,7 @@
 #define LOG_LINES_MAX  4096
 #define SNAPSHOTS_KEPT 2
 
-enum event_kind { EV_MESSAGE = 1, EV_PERSIST, EV_SAVED, EV_STORED, EV_LOADED };
+enum event_kind { EV_MESSAGE = 1, EV_PERSIST, EV_WRITTEN, EV_SAVED, EV_STORED, EV_LOADED };
 
 struct world_event {
     struct world_event *next;
@@ -46,10 +46,14 @@ struct disk {
     struct disk_entry *entries;
     struct raft_snapshot snapshots[SNAPSHOTS_KEPT]; /* newest first */
     struct coord_buf *states[SNAPSHOTS_KEPT];
+    struct coord_buf *outgoing; /* a snapshot being written */
     struct coord_buf *incoming;
     uint64_t incoming_id;
     uint32_t saved;
 };
+
+/* What the members' clocks show when the simulation begins. */
+#define WALL_MS UINT64_C(1700000000000)
 
 struct member {
     struct cluster *cl;
@@ -59,10 +63,12 @@ struct member {
     bool dirty;
     uint64_t paused_until;
     bool stalled;
+    uint64_t wall_ms;         /* its clock when the simulation began */
     struct world_event *held; /* disk work of a stalled disk, oldest first */
     uint64_t disk_free_at;
     struct disk disk;
     uint32_t cut_asked;
+    uint64_t runs;
     char *lines[LOG_LINES_MAX];
     uint32_t lines_count;
 };
@@ -224,6 +230,7 @@ static void disk_free(struct disk *d)
     free(d->entries);
     coord_buf_unref(d->states[0]);
     coord_buf_unref(d->states[1]);
+    coord_buf_unref(d->outgoing);
     coord_buf_unref(d->incoming);
 }
 
@@ -389,13 +396,37 @@ static void env_persist(void *ctx, const struct raft_persist *p, const struct ra
     event_add(m->cl, e);
 }
 
-static void env_snapshot_save(void *ctx, const struct raft_snapshot *meta, struct coord_buf *state)
+static void env_snapshot_write(void *ctx, enum node_snapshot_part part,
+                               const struct raft_snapshot *meta, struct coord_buf *bytes)
 {
     struct member *m = ctx;
-    struct world_event *e = event_new(m, EV_SAVED, m->cl->now + 5 * m->cl->o.disk_ns);
-    e->meta = *meta;
-    e->buf = coord_buf_ref(state);
-    event_add(m->cl, e);
+    struct disk *d = &m->disk;
+    if ((d->outgoing == NULL) != (part == NODE_SNAPSHOT_BEGIN)) {
+        broken("parts of a snapshot out of order");
+    }
+    switch (part) {
+    case NODE_SNAPSHOT_BEGIN:
+        d->outgoing = need(coord_buf_create(64));
+        break;
+    case NODE_SNAPSHOT_CHUNK:
+        if (coord_buf_append(&d->outgoing, bytes->data, bytes->len) != 0) {
+            broken("out of memory");
+        }
+        event_add(m->cl, event_new(m, EV_WRITTEN, m->cl->now + m->cl->o.disk_ns));
+        break;
+    case NODE_SNAPSHOT_END: {
+        struct world_event *e = event_new(m, EV_SAVED, m->cl->now + 5 * m->cl->o.disk_ns);
+        e->meta = *meta;
+        e->buf = d->outgoing;
+        d->outgoing = NULL;
+        event_add(m->cl, e);
+        break;
+    }
+    case NODE_SNAPSHOT_ABORT:
+        coord_buf_unref(d->outgoing);
+        d->outgoing = NULL;
+        break;
+    }
 }
 
 static void env_snapshot_store(void *ctx, const struct raft_msg *msg, const uint8_t *bytes,
@@ -504,6 +535,9 @@ static void deliver(struct cluster *cl, struct world_event *e)
     case EV_PERSIST:
         deliver_persist(m, e);
         return;
+    case EV_WRITTEN:
+        node_snapshot_written(m->node, 0, cl->now);
+        break;
     case EV_SAVED:
         e->meta.bytes = e->buf->len;
         disk_keep_snapshot(&m->disk, &e->meta, e->buf);
@@ -542,7 +576,8 @@ static void run_member(struct cluster *cl, struct member *m)
     uint32_t rounds = 0;
     m->dirty = false;
     while (more) {
-        node_run(m->node, cl->now, 1700000000000 + cl->now / CLUSTER_MS, &more);
+        m->runs++;
+        node_run(m->node, cl->now, m->wall_ms + cl->now / CLUSTER_MS, &more);
         if (++rounds > 100000) {
             broken("node_run never comes to an end");
         }
@@ -623,7 +658,7 @@ static void fill_env(struct member *m, struct node_env *env)
                              .peer_send_chunk = env_peer_send_chunk,
                              .peer_cut = env_peer_cut,
                              .persist = env_persist,
-                             .snapshot_save = env_snapshot_save,
+                             .snapshot_write = env_snapshot_write,
                              .snapshot_store = env_snapshot_store,
                              .snapshot_load = env_snapshot_load,
                              .random = env_random,
@@ -702,7 +737,7 @@ int cluster_boot(struct cluster *cl, raft_id id)
     m->disk_free_at = 0;
     m->stalled = false;
     m->paused_until = 0;
-    int rv = node_create(&o, &env, &b, cl->now, 1700000000000 + cl->now / CLUSTER_MS, &m->node, why,
+    int rv = node_create(&o, &env, &b, cl->now, m->wall_ms + cl->now / CLUSTER_MS, &m->node, why,
                          sizeof(why));
     free(metas);
     free(payloads);
@@ -731,6 +766,8 @@ void cluster_kill(struct cluster *cl, raft_id id)
     node_destroy(m->node);
     m->node = NULL;
     release_held(cl, m, true);
+    coord_buf_unref(m->disk.outgoing);
+    m->disk.outgoing = NULL;
     coord_buf_unref(m->disk.incoming);
     m->disk.incoming = NULL;
     tell_links(cl, m, false);
@@ -746,6 +783,7 @@ struct cluster *cluster_create(const struct cluster_options *o)
     for (uint32_t i = 0; i < o->members; i++) {
         cl->members[i].cl = cl;
         cl->members[i].id = i + 1;
+        cl->members[i].wall_ms = WALL_MS;
         cl->members[i].disk.first = 1;
     }
     for (uint32_t i = 0; i < o->members; i++) {
@@ -944,6 +982,16 @@ static void release_held(struct cluster *cl, struct member *m, bool drop)
             event_add(cl, e);
         }
     }
+}
+
+void cluster_clock(struct cluster *cl, raft_id id, int64_t ahead_ms)
+{
+    member_of(cl, id)->wall_ms = (uint64_t)((int64_t)WALL_MS + ahead_ms);
+}
+
+uint64_t cluster_runs(struct cluster *cl, raft_id id)
+{
+    return member_of(cl, id)->runs;
 }
 
 void cluster_stall_disk(struct cluster *cl, raft_id id, bool stalled)

@@ -84,8 +84,12 @@ void cluster_isolate(struct cluster *cl, raft_id id, bool told);
 void cluster_heal(struct cluster *cl);
 /* The member's loop does not run until then. */
 void cluster_pause(struct cluster *cl, raft_id id, uint64_t ns);
+/* Its wall clock differs from the others' by so much from now on. */
+void cluster_clock(struct cluster *cl, raft_id id, int64_t ahead_ms);
 /* Its disk completes nothing while stalled. */
 void cluster_stall_disk(struct cluster *cl, raft_id id, bool stalled);
+/* Iterations of a member's loop so far. */
+uint64_t cluster_runs(struct cluster *cl, raft_id id);
 /* Log lines of a member that contain text. */
 uint32_t cluster_log_count(struct cluster *cl, raft_id id, const char *text);
 /* Messages sent between members so far. */
