@@ -209,11 +209,15 @@ static void notice(struct world *w, const struct entry *e, const struct machine_
     f->term = w->leader_term;
 }
 
+static bool applying; /* machine_apply calls machine_skip */
+
 void __wrap_machine_apply(struct machine *m, uint64_t revision, const uint8_t *bytes, size_t len,
                           struct machine_outcome *ret_o)
 {
     struct member *member = world_member();
+    applying = true;
     __real_machine_apply(m, revision, bytes, len, ret_o);
+    applying = false;
     if (member == NULL) {
         return;
     }
@@ -242,7 +246,7 @@ void __wrap_machine_skip(struct machine *m, uint64_t revision)
 {
     struct member *member = world_member();
     __real_machine_skip(m, revision);
-    if (member != NULL) {
+    if (member != NULL && !applying) {
         const struct oracle_applied a = {.member = member->id, .revision = revision};
         world_judge(member->w, oracle_applied(member->w->oracle, &a, member->w->now));
     }

@@ -62,6 +62,7 @@ int media_open(struct member *m, char *why, size_t n)
         keep_digest(d, d->boot.node.snapshot.index, d->boot.digest);
     }
     d->open = true;
+    d->writer_error = -ECANCELED;
     return 0;
 }
 
@@ -80,6 +81,12 @@ static void job_free(struct media_job *job)
     free(job);
 }
 
+static void writer_drop(struct media *d)
+{
+    raft_snap_abort(d->writer);
+    d->writer = NULL;
+}
+
 void media_close(struct member *m)
 {
     struct media *d = &m->media;
@@ -90,6 +97,7 @@ void media_close(struct member *m)
         d->jobs = job->next;
         job_free(job);
     }
+    writer_drop(d);
     raft_snap_recv_abort(d->recv);
     raft_snap_close(d->reader);
     d->recv = NULL;
@@ -305,24 +313,43 @@ void media_stall(struct member *m, bool stalled)
 
 /* --- snapshots ----------------------------------------------------------------------------------- */
 
-static int job_save(struct media *d, struct media_job *job)
+/* What goes wrong here is told with the first part that follows. */
+static void job_begin(struct media *d, const struct media_job *job)
 {
-    struct raft_snap_meta meta = {.cluster_id = d->boot.cluster_id,
-                                  .index = job->meta.index,
-                                  .term = job->meta.term,
-                                  .config_index = job->meta.config_index,
-                                  .config = job->meta.config};
-    struct raft_snap_writer *writer = NULL;
-    int rc = raft_snap_create(&d->boot.fs, &meta, &writer);
-    if (rc < 0) {
-        return rc;
+    const struct raft_snap_meta meta = {.cluster_id = d->boot.cluster_id,
+                                        .index = job->meta.index,
+                                        .term = job->meta.term,
+                                        .config_index = job->meta.config_index,
+                                        .config = job->meta.config};
+    writer_drop(d);
+    d->writer_error = raft_snap_create(&d->boot.fs, &meta, &d->writer);
+    if (d->writer_error < 0) {
+        d->writer = NULL;
     }
-    rc = raft_snap_write(writer, SNAP_STATE_TYPE, job->buf->data, job->buf->len);
-    if (rc < 0) {
-        raft_snap_abort(writer);
-        return rc;
+}
+
+static int job_write(struct media *d, struct media_job *job)
+{
+    if (d->writer == NULL) {
+        return d->writer_error;
     }
-    rc = raft_snap_commit(writer, &meta);
+    int rc = raft_snap_write(d->writer, SNAP_STATE_TYPE, job->buf->data, job->buf->len);
+    if (rc < 0) {
+        writer_drop(d);
+        d->writer_error = rc;
+    }
+    return rc;
+}
+
+static int job_end(struct media *d, struct media_job *job)
+{
+    struct raft_snap_meta meta;
+    if (d->writer == NULL) {
+        return d->writer_error;
+    }
+    int rc = raft_snap_commit(d->writer, &meta);
+    d->writer = NULL;
+    d->writer_error = -ECANCELED;
     if (rc == 0) {
         job->meta.bytes = meta.bytes;
         memcpy(job->digest, meta.digest, sizeof(job->digest));
@@ -435,8 +462,17 @@ void media_job_put(struct member *m, const struct media_job *job)
 static void job_do(struct media *d, struct media_job *job)
 {
     switch (job->kind) {
-    case JOB_SAVE:
-        job->error = job_save(d, job);
+    case JOB_BEGIN:
+        job_begin(d, job);
+        break;
+    case JOB_WRITE:
+        job->error = job_write(d, job);
+        break;
+    case JOB_END:
+        job->error = job_end(d, job);
+        break;
+    case JOB_ABORT:
+        writer_drop(d);
         break;
     case JOB_STORE:
         job->error = job_store(d, job);
@@ -457,7 +493,10 @@ static void tell(struct member *m, struct media_job *job)
 {
     uint64_t now = member_now(m);
     switch (job->kind) {
-    case JOB_SAVE:
+    case JOB_WRITE:
+        node_snapshot_written(m->node, job->error, now);
+        break;
+    case JOB_END:
         node_snapshot_saved(m->node, &job->meta, job->error, now);
         break;
     case JOB_STORE:
@@ -473,6 +512,8 @@ static void tell(struct member *m, struct media_job *job)
             peers_send(m, job->peer, coord_buf_ref(job->buf));
         }
         break;
+    case JOB_BEGIN:
+    case JOB_ABORT:
     case JOB_PRUNE:
         break;
     }
@@ -492,7 +533,7 @@ void media_job_done(struct member *m)
     world_trace(m->w, TR_SNAP, 'n', m->id, job->kind,
                 job->meta.index != 0 ? job->meta.index : job->msg.index,
                 (uint64_t)(int64_t)job->error, 0, NULL);
-    if (job->error == 0 && (job->kind == JOB_SAVE || job->kind == JOB_LOAD)) {
+    if (job->error == 0 && (job->kind == JOB_END || job->kind == JOB_LOAD)) {
         keep_digest(d, job->meta.index, job->digest);
     }
     world_enter_member(m);

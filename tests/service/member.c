@@ -100,9 +100,14 @@ static void env_persist(void *ctx, const struct raft_persist *p, const struct ra
     media_persist(ctx, p, metas, payloads);
 }
 
-static void env_snapshot_save(void *ctx, const struct raft_snapshot *meta, struct coord_buf *state)
+static void env_snapshot_write(void *ctx, enum node_snapshot_part part,
+                               const struct raft_snapshot *meta, struct coord_buf *bytes)
 {
-    struct media_job job = {.kind = JOB_SAVE, .meta = *meta, .buf = coord_buf_ref(state)};
+    static const enum media_job_kind kinds[] = {[NODE_SNAPSHOT_BEGIN] = JOB_BEGIN,
+                                                [NODE_SNAPSHOT_CHUNK] = JOB_WRITE,
+                                                [NODE_SNAPSHOT_END] = JOB_END,
+                                                [NODE_SNAPSHOT_ABORT] = JOB_ABORT};
+    struct media_job job = {.kind = kinds[part], .meta = *meta, .buf = coord_buf_ref(bytes)};
     media_job_put(ctx, &job);
 }
 
@@ -156,7 +161,7 @@ static void fill_env(struct member *m, struct node_env *env)
                              .peer_send_chunk = env_peer_send_chunk,
                              .peer_cut = env_peer_cut,
                              .persist = env_persist,
-                             .snapshot_save = env_snapshot_save,
+                             .snapshot_write = env_snapshot_write,
                              .snapshot_store = env_snapshot_store,
                              .snapshot_load = env_snapshot_load,
                              .random = env_random,

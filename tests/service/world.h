@@ -90,7 +90,16 @@ struct media_queue {
     uint32_t cap;
 };
 
-enum media_job_kind { JOB_SAVE = 1, JOB_STORE, JOB_LOAD, JOB_CHUNK, JOB_PRUNE };
+enum media_job_kind {
+    JOB_BEGIN = 1, /* a snapshot file: begun, written, ended or given up */
+    JOB_WRITE,
+    JOB_END,
+    JOB_ABORT,
+    JOB_STORE, /* a chunk of a leader's */
+    JOB_LOAD,
+    JOB_CHUNK, /* read one for a follower */
+    JOB_PRUNE
+};
 
 struct media_job {
     struct media_job *next;
@@ -123,6 +132,8 @@ struct media {
     uint64_t slow_until;
     struct media_job *jobs;
     bool job_busy;
+    struct raft_snap_writer *writer;
+    int writer_error; /* why there is none */
     struct raft_snap_recv *recv;
     raft_index recv_index;
     raft_term recv_term;
