@@ -41,8 +41,8 @@ OPT_lto     := -O2 -g -flto=auto
 OPT_debug   := -O0 -g3
 OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
-# Known bugs that can be switched on one at a time: raft/mutant.h.
-OPT_mutants := -O2 -g -DRAFT_MUTANTS
+# Known bugs that can be switched on one at a time: raft/mutant.h, server/mutant.h.
+OPT_mutants := -O2 -g -DRAFT_MUTANTS -DSERVER_MUTANTS
 OPT_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT := $(OPT_$(VARIANT))
 ifeq ($(strip $(OPT)),)
@@ -76,6 +76,9 @@ endif
 PROTOCOL_SRC := $(wildcard protocol/*.c)
 # Everything of the server but main.c, so that tests can link it.
 SERVER_PURE  := $(wildcard server/store/*.c server/session/*.c server/machine/*.c server/watch/*.c server/node/*.c)
+ifeq ($(VARIANT),mutants)
+SERVER_PURE  += tests/mutants/server_mutant.c
+endif
 SERVER_SHELL := $(filter-out server/shell/main.c,$(wildcard server/shell/*.c))
 CLIENT_SRC   := $(wildcard client/core/*.c client/shell/*.c client/recipes/*.c)
 CLI_SRC      := $(filter-out client/cli/main.c,$(wildcard client/cli/*.c client/bench/*.c client/verify/*.c))

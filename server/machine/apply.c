@@ -15,6 +15,7 @@
 #include <coord/error.h>
 #include "server/machine/bytes.h"
 #include "server/machine/machine_internal.h"
+#include "server/mutant.h"
 
 #define EXPIRE_PAIR 16u
 #define ENDED_FIRST 16u
@@ -37,6 +38,9 @@ static void ended_add(struct machine *m, uint64_t id)
 static void session_end(struct machine *m, struct session *s)
 {
     ended_add(m, s->id);
+    if (SERVER_BUG(10)) {
+        return;
+    }
     machine_session_changes(m, s);
     machine_must(store_delete_owned(m->state.store, &s->owned));
     m->state.sessions_bytes -= machine_session_bytes(s);
@@ -90,6 +94,9 @@ static int apply_attach(struct machine *m, const struct entry *e, struct machine
     }
     machine_session_changes(m, s);
     s->epoch = m->state.revision;
+    if (SERVER_BUG(3)) {
+        answers_drop(&s->answers, m->state.pool, UINT64_MAX);
+    }
     o->attached_epoch = s->epoch;
     o->attached_timeout_ms = s->timeout_ms;
     return 0;
@@ -104,7 +111,7 @@ static int apply_expire(struct machine *m, const struct entry *e)
         uint64_t id = bytes_get_u64(e->body + at);
         uint64_t epoch = bytes_get_u64(e->body + at + 8);
         struct session *s = sessions_find(m->state.sessions, id);
-        if (s != NULL && s->epoch == epoch) {
+        if (s != NULL && (s->epoch == epoch || SERVER_BUG(20))) {
             session_end(m, s);
         }
     }
@@ -161,9 +168,9 @@ static int session_admit(struct machine *m, struct machine_step *st, const struc
     struct session *s = sessions_find(m->state.sessions, st->entry->session);
     *ret_kept = NULL;
     if (s == NULL) {
-        return COORD_EEXPIRED;
+        return SERVER_BUG(7) ? 0 : COORD_EEXPIRED;
     }
-    if (s->epoch != st->entry->epoch) {
+    if (s->epoch != st->entry->epoch && !SERVER_BUG(16)) {
         return COORD_EMOVED;
     }
     const struct coord_request *q = st->q;

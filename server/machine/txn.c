@@ -15,6 +15,7 @@
 #include <string.h>
 #include <coord/error.h>
 #include "server/machine/machine_internal.h"
+#include "server/mutant.h"
 
 /* --- conditions -------------------------------------------------------------------------------- */
 
@@ -59,7 +60,7 @@ static bool holds_of(const struct znode *node, const struct coord_if *c)
     case COORD_WHEN_OWNER:
         return stat.owner == c->number;
     case COORD_WHEN_HELD:
-        return c->number != 0 && first_child_created(node) == c->number;
+        return c->number != 0 && (first_child_created(node) == c->number || SERVER_BUG(17));
     default:
         return false;
     }
@@ -162,7 +163,7 @@ int machine_txn(struct machine *m, struct machine_step *st)
     int error = 0;
     uint32_t failed = run(m, st, ops, &error);
     if (failed != 0) {
-        machine_must(store_rollback(m->state.store));
+        machine_must(SERVER_BUG(14) ? 0 : store_rollback(m->state.store));
         results_of_failure(m, ops, failed, error);
     }
     st->res.branch = hold ? COORD_TXN_THEN : COORD_TXN_ELSE;

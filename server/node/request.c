@@ -16,6 +16,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "server/mutant.h"
 
 /* --- checks --------------------------------------------------------------------------------- */
 
@@ -371,7 +372,7 @@ void node__receipt(const struct node *n, const struct request *r, struct coord_r
     *ret = (struct coord_receipt){.member = n->o.raft.id,
                                   .role = (uint32_t)n->st.role,
                                   .term = n->st.term,
-                                  .revision = n->applied,
+                                  .revision = SERVER_BUG(24) ? n->commit : n->applied,
                                   .age_ms = node__age_ms(n),
                                   .level = COORD_LEVEL_LINEARIZABLE};
     if (r != NULL && coord_op_kind(r->q.op) == COORD_KIND_READ) {

@@ -13,6 +13,7 @@
  *   2. Connections are flushed and freed at the end only.
  *   3. If nothing happens before node_deadline, calling node_run would do nothing.
  */
+#include "server/mutant.h"
 #include "server/node/internal.h"
 
 #define PROGRESS_NS (1000 * NODE_MS)
@@ -73,7 +74,9 @@ static void after_pause(struct node *n)
     node__log(n, NODE_LOG_WARN, "the loop stood still: member=%u late_ms=%llu", n->o.raft.id,
               (unsigned long long)(late / NODE_MS));
     n->booted = n->now;
-    node__sessions_rearm(n);
+    if (!SERVER_BUG(21)) {
+        node__sessions_rearm(n);
+    }
     node__reaper_calm(n);
 }
 
@@ -83,7 +86,7 @@ static void progress_marks(struct node *n)
         return;
     }
     if (watch_count(n->hub) > 0) {
-        watch_progress(n->hub, n->applied);
+        watch_progress(n->hub, SERVER_BUG(23) ? n->commit : n->applied);
     }
     n->progress_revision = n->applied;
     n->progress_at = n->now + PROGRESS_NS;
