@@ -21,10 +21,10 @@
 #include "server/machine/machine.h"
 #include "tests/sim/util.h"
 
-#define LOOK_NS   (100 * SVC_MS)
-#define CALM_NS   (500 * SVC_MS) /* the load goes on after the healing */
-#define LIMIT_NS  (30 * SVC_SEC)
-#define BUDGET    20000u /* states of one search */
+#define LOOK_NS  (100 * SVC_MS)
+#define CALM_NS  (500 * SVC_MS) /* the load goes on after the healing */
+#define LIMIT_NS (30 * SVC_SEC)
+#define BUDGET   20000u /* states of one search */
 
 /* Have all members applied the same, and is it the same? */
 static bool members_equal(struct world *w)

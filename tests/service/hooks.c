@@ -111,7 +111,7 @@ struct hooks {
         uint64_t conn; /* last armed on */
         bool once;
         bool ended;
-    } *watches;
+    } * watches;
     uint64_t serial;
 };
 
@@ -265,8 +265,8 @@ int __wrap_machine_load(struct machine *m, const uint8_t *bytes, size_t len, cha
     machine_stats(m, &s);
     world_trace(w, TR_STATE, 'n', member->id, s.revision, 0, 0, 0, NULL);
     if (member->node != NULL) { /* at boot member.c tells it */
-        world_judge(w, oracle_member_state(w->oracle, member->id, s.revision, machine_digest(m),
-                                           w->now));
+        world_judge(
+            w, oracle_member_state(w->oracle, member->id, s.revision, machine_digest(m), w->now));
     }
     return rv;
 }
@@ -302,10 +302,8 @@ int __wrap_coord__core_submit(struct coord__core *k, struct coord__request *r, u
     if (err != 0) {
         w->hooks->sent = s->next;
         free(s);
-        const struct oracle_reply reply = {.client = a->client,
-                                           .call = c.call,
-                                           .error = err,
-                                           .error_class = COORD_NOT_APPLIED};
+        const struct oracle_reply reply = {
+            .client = a->client, .call = c.call, .error = err, .error_class = COORD_NOT_APPLIED};
         if (!a->ended) {
             world_judge(w, oracle_reply(w->oracle, &reply, w->now));
         }
@@ -543,8 +541,8 @@ void __wrap_coord__watch_answered(struct coord__core *k, const struct coord__req
             MARK(a->w, WATCH_GAP);
         }
         s->conn = a->conn;
-        world_trace(a->w, TR_WATCH, 'c', a->index, s->serial, res->gap ? 101 : 100, res->revision, 0,
-                    NULL);
+        world_trace(a->w, TR_WATCH, 'c', a->index, s->serial, res->gap ? 101 : 100, res->revision,
+                    0, NULL);
         world_judge(a->w, oracle_watch_armed(a->w->oracle, s->serial, a->conn, res->revision,
                                              res->gap, a->w->now));
         s->revision = res->revision > s->revision ? res->revision : s->revision;

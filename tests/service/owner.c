@@ -73,8 +73,8 @@ static void acquired(struct claim *m, int error, uint64_t token)
 {
     struct actor *a = m->actor;
     struct world *w = a->w;
-    world_trace(w, TR_OWNER, 'c', a->index, m->election ? 11 : 1, (uint64_t)(int64_t)error, token, 0,
-                NULL);
+    world_trace(w, TR_OWNER, 'c', a->index, m->election ? 11 : 1, (uint64_t)(int64_t)error, token,
+                0, NULL);
     if (error != 0) {
         m->state = error == COORD_ECLOSED ? CLAIM_NONE : CLAIM_LOST; /* still to be released */
         if (!a->ended) {
@@ -102,8 +102,8 @@ static void lost(struct claim *m, int error)
 {
     struct actor *a = m->actor;
     struct world *w = a->w;
-    world_trace(w, TR_OWNER, 'c', a->index, m->election ? 12 : 2, (uint64_t)(int64_t)error, m->token, 0,
-                NULL);
+    world_trace(w, TR_OWNER, 'c', a->index, m->election ? 12 : 2, (uint64_t)(int64_t)error,
+                m->token, 0, NULL);
     m->state = error == COORD_ECLOSED ? CLAIM_NONE : CLAIM_LOST;
     if (!a->ended) {
         MARK(w, LOCK_LOST);
@@ -268,8 +268,8 @@ void owner_finish(struct actor *a)
 
 bool owner_idle(const struct actor *a)
 {
-    return a->owner == NULL || (a->owner->claims[0].state == CLAIM_NONE &&
-                                a->owner->claims[1].state == CLAIM_NONE);
+    return a->owner == NULL ||
+           (a->owner->claims[0].state == CLAIM_NONE && a->owner->claims[1].state == CLAIM_NONE);
 }
 
 /* --- the rule ------------------------------------------------------------------------------------ */
@@ -301,10 +301,10 @@ void owner_check(struct world *w)
                 continue;
             }
             if (holder != NULL) {
-                world_fail(w, "K2: clients %u (token %llu) and %u (token %llu) are both sure to own %s",
-                           holder->index, (unsigned long long)holder->owner->claims[i].token,
-                           a->index, (unsigned long long)a->owner->claims[i].token,
-                           path_of(&a->owner->claims[i]));
+                world_fail(
+                    w, "K2: clients %u (token %llu) and %u (token %llu) are both sure to own %s",
+                    holder->index, (unsigned long long)holder->owner->claims[i].token, a->index,
+                    (unsigned long long)a->owner->claims[i].token, path_of(&a->owner->claims[i]));
                 return;
             }
             holder = a;

@@ -454,7 +454,8 @@ void stream_resume_all(struct world *w, raft_id member, uint32_t actor)
 
 bool stream_client_readable(const struct stream *s)
 {
-    return s->refused || s->error != 0 || (s->connected && (s->half[DOWN].len > 0 || s->half[DOWN].ended));
+    return s->refused || s->error != 0 ||
+           (s->connected && (s->half[DOWN].len > 0 || s->half[DOWN].ended));
 }
 
 bool stream_client_writable(const struct stream *s)

@@ -31,30 +31,30 @@
 #include "tests/sim/evq.h"
 #include "tests/sim/rng.h"
 
-#define WORLD_STEPS_MAX  3000000u
-#define WORLD_STREAMS    4096u /* connections of one seed */
-#define WORLD_START_NS   (1000 * SVC_SEC)
+#define WORLD_STEPS_MAX    3000000u
+#define WORLD_STREAMS      4096u /* connections of one seed */
+#define WORLD_START_NS     (1000 * SVC_SEC)
 #define MEMBER_STREAMS_MAX 1024
-#define ACTOR_WATCHES    4
-#define ACTOR_OPS_MAX    16
-#define SVC_CLUSTER_NAME "sim"
+#define ACTOR_WATCHES      4
+#define ACTOR_OPS_MAX      16
+#define SVC_CLUSTER_NAME   "sim"
 
 enum svc_event {
-    SE_RUN = 1,    /* a member looks around. a: 1 the timer; b: generation of the timer */
-    SE_MESSAGE,    /* p: struct coord_buf from peer */
-    SE_LINK,       /* a: 1 up, 0 down; peer */
-    SE_WRITTEN,    /* the disk carried out a batch */
-    SE_IDLE,       /* the disk has nothing to do; a: batches so far */
-    SE_SNAP,       /* the snapshot worker is done with its job */
-    SE_BOOT,       /* start the process */
-    SE_RESUME,     /* a paused process goes on */
-    SE_LEFT,       /* a member that leaves must be done */
-    SE_STREAM,     /* p: struct stream; a: direction; bytes or an end arrive */
-    SE_CONNECT,    /* p: struct stream; a connection is made or refused */
-    SE_CLIENT,     /* client `peer` looks around */
+    SE_RUN = 1,      /* a member looks around. a: 1 the timer; b: generation of the timer */
+    SE_MESSAGE,      /* p: struct coord_buf from peer */
+    SE_LINK,         /* a: 1 up, 0 down; peer */
+    SE_WRITTEN,      /* the disk carried out a batch */
+    SE_IDLE,         /* the disk has nothing to do; a: batches so far */
+    SE_SNAP,         /* the snapshot worker is done with its job */
+    SE_BOOT,         /* start the process */
+    SE_RESUME,       /* a paused process goes on */
+    SE_LEFT,         /* a member that leaves must be done */
+    SE_STREAM,       /* p: struct stream; a: direction; bytes or an end arrive */
+    SE_CONNECT,      /* p: struct stream; a connection is made or refused */
+    SE_CLIENT,       /* client `peer` looks around */
     SE_CLIENT_TIMER, /* a: generation */
-    SE_THINK,      /* client `peer` may ask for something; a: its life */
-    SE_CLIENT_OPEN, /* client `peer` begins a life */
+    SE_THINK,        /* client `peer` may ask for something; a: its life */
+    SE_CLIENT_OPEN,  /* client `peer` begins a life */
     SE_CLIENT_RESUME,
     SE_NEMESIS,
     SE_UNDO, /* a: slot of the fault that ends */
@@ -170,7 +170,7 @@ struct member {
     bool again;     /* the node was told something at the end of a turn */
     struct stream *streams[MEMBER_STREAMS_MAX]; /* with an end here */
     uint32_t streams_count;
-    raft_term led;  /* the last term it was seen to lead */
+    raft_term led; /* the last term it was seen to lead */
 };
 
 void member_init(struct world *w, raft_id id);
@@ -241,12 +241,12 @@ struct stream {
     struct actor *actor;
     raft_id member;
     uint32_t boot;
-    bool connected;   /* the client was told */
-    bool refused;     /* likewise */
-    bool client_end;  /* the client has its end open */
-    bool member_end;  /* the member knows it */
-    bool silent;      /* the client's machine is gone without a word */
-    int error;        /* errno that the client finds; 0 none */
+    bool connected;  /* the client was told */
+    bool refused;    /* likewise */
+    bool client_end; /* the client has its end open */
+    bool member_end; /* the member knows it */
+    bool silent;     /* the client's machine is gone without a word */
+    int error;       /* errno that the client finds; 0 none */
     struct half half[2];
     struct frame_reader reader;
     bool paused;
@@ -435,8 +435,8 @@ struct world {
     uint64_t healed_at;
     uint64_t phase_at;
     uint64_t converged_ns;
-    uint32_t probes;    /* rounds of them */
-    uint32_t undecided; /* parts of the recording */
+    uint32_t probes;        /* rounds of them */
+    uint32_t undecided;     /* parts of the recording */
     uint64_t hooks_applied; /* the highest index anybody applied */
     uint64_t ops;
     uint64_t replies;
