@@ -15,6 +15,7 @@
 #include <string.h>
 #include <coord/error.h>
 #include "server/machine/machine_internal.h"
+#include "server/mutant.h"
 
 /* --- conditions -------------------------------------------------------------------------------- */
 
@@ -59,7 +60,7 @@ static bool holds_of(const struct znode *node, const struct coord_if *c)
     case COORD_WHEN_OWNER:
         return stat.owner == c->number;
     case COORD_WHEN_HELD:
-        return c->number != 0 && first_child_created(node) == c->number;
+        return c->number != 0 && (first_child_created(node) == c->number || SERVER_BUG(17));
     default:
         return false;
     }
@@ -121,7 +122,7 @@ static uint32_t run(struct machine *m, const struct machine_step *txn,
         number++;
         if (rc == 0) {
             result_put(m, q.op, &st.res);
-            rc = m->results->len > m->limits.list_bytes ? COORD_ETOOBIG : 0;
+            rc = m->results->len > m->state.limits.list_bytes ? COORD_ETOOBIG : 0;
         }
         if (rc != 0) {
             *ret_error = rc;
@@ -149,7 +150,7 @@ static void results_of_failure(struct machine *m, const struct coord_items *ops,
 int machine_txn(struct machine *m, struct machine_step *st)
 {
     const struct coord_request *q = st->q;
-    const uint32_t most = m->limits.txn_operations;
+    const uint32_t most = m->state.limits.txn_operations;
     bool hold = false;
     if (q->ifs.count > most || q->thens.count > most || q->elses.count > most) {
         return COORD_ELIMIT;
@@ -162,7 +163,7 @@ int machine_txn(struct machine *m, struct machine_step *st)
     int error = 0;
     uint32_t failed = run(m, st, ops, &error);
     if (failed != 0) {
-        machine_must(store_rollback(m->state.store));
+        machine_must(SERVER_BUG(14) ? 0 : store_rollback(m->state.store));
         results_of_failure(m, ops, failed, error);
     }
     st->res.branch = hold ? COORD_TXN_THEN : COORD_TXN_ELSE;

@@ -15,6 +15,7 @@
 #include "server/node/list.h"
 #include "server/node/map.h"
 #include "server/node/peer_wire.h"
+#include "server/machine/saver.h"
 
 #define NODE_NEVER UINT64_MAX
 #define NODE_MS    UINT64_C(1000000)
@@ -36,6 +37,16 @@
 #define NODE_PASSES_MAX      4u           /* of the work in one node_run */
 #define NODE_OUTBOX_MAX      128u         /* notices to peers gathered between two runs */
 #define NODE_LOG_BURST       20u          /* connection faults logged per second */
+
+/* Copying the state in slices (saving.c). 200 us of work: docs/performance.md. */
+#define NODE_SLICE_RECORDS    512u                 /* nodes and sessions in a slice ... */
+#define NODE_SLICE_BYTES      (128u << 10)         /* ... or so many bytes */
+#define NODE_SLICE_PAUSE      NODE_MS              /* between two slices */
+#define NODE_SLICE_IMAGES     (UINT64_C(16) << 20) /* kept aside: longer slices, no pause */
+#define NODE_SLICE_FACTOR_MAX 64u
+#define NODE_SAVE_CHUNK_BYTES (256u << 10)
+#define NODE_SAVE_CHUNKS      8u                    /* on their way to the disk: then it waits */
+#define NODE_SAVE_IMAGES_MAX  (UINT64_C(512) << 20) /* kept aside for a slow disk: given up */
 
 enum request_stage {
     REQUEST_HELD = 1, /* a write that waits until its connection's session is settled */
@@ -83,6 +94,7 @@ struct conn {
     struct node_link ready;   /* something may have changed for its first request */
     struct node_link blocked; /* its first request waits for its condition */
     struct node_link flush;   /* has output, or is to be closed */
+    struct node_link busy;    /* has a request */
     bool greeted;             /* a HELLO succeeded */
     bool settling; /* a HELLO or SESSION_OPEN is in the log: which session is not known yet */
     bool lost;     /* its session ended: writes are refused until a SESSION_OPEN */
@@ -98,6 +110,7 @@ struct conn {
     uint64_t bytes;   /* of their frames */
     uint64_t kept;    /* bytes of answers that wait for their turn */
     bool full;        /* env->conn_full: its answers wait until node_conn_drained */
+    bool lagging;     /* events were left out: GAP comes before any further answer */
     struct coord_buf *out;
     const char *close_why; /* to be closed when its output is handed over */
 };
@@ -181,6 +194,10 @@ struct touch {
     uint64_t batch;
     uint64_t round; /* number of the last TOUCH */
     struct node_link pings;
+    bool fresh;         /* a PING may have come that is not placed yet */
+    bool hurry;         /* one of them has a request behind it */
+    uint64_t placed_at; /* PINGs were placed last */
+    uint64_t retry_at;  /* no placed PING is overdue before; NODE_NEVER: none is placed */
 
     /* leader */
     struct node_map sessions; /* of struct activity */
@@ -230,12 +247,21 @@ struct kept_message {
 
 struct snapshots {
     struct raft_snapshot newest; /* index 0: none */
-    bool saving;
+    bool saving;                 /* from its begin until node_snapshot_saved */
     bool loading;
     uint64_t entries; /* applied since the last */
     uint64_t bytes;
     uint64_t retry_at; /* after a failure */
-    bool loaded;       /* what node_snapshot_loaded brought waits for node_run */
+
+    /* The copy under way: of the state of saving_meta. */
+    struct machine_saver *saver; /* NULL: none, or complete */
+    struct raft_snapshot saving_meta;
+    struct coord_buf *chunk; /* being filled */
+    bool out_of_memory;
+    uint32_t writing;  /* chunks on their way to the disk */
+    uint64_t slice_at; /* when the next slice is due */
+
+    bool loaded; /* what node_snapshot_loaded brought waits for node_run */
     int loaded_error;
     struct raft_snapshot loaded_meta;
     struct coord_buf *loaded_state;
@@ -243,6 +269,13 @@ struct snapshots {
         chunks[NODE_CHUNKS_MAX]; /* received frames and their senders, oldest first */
     uint32_t chunks_head;
     uint32_t chunks_count;
+};
+
+struct limits {
+    struct machine_limits told; /* in the log, last */
+    raft_term term;             /* of the last look, as its leader */
+    raft_index changed;         /* no change of limits came later */
+    uint64_t check_at;          /* when the file is compared with what is in force */
 };
 
 struct node {
@@ -259,7 +292,8 @@ struct node {
     uint64_t created;
     uint64_t booted; /* quorum contact is granted from here on: start, or the end of a pause */
     uint64_t deadline;
-    bool again; /* this pass made work for the next */
+    bool again;  /* this pass made work for the next */
+    bool sliced; /* this run did a slice of copying */
 
     raft_index applied;
     raft_term applied_term;
@@ -274,6 +308,7 @@ struct node {
     struct node_map session_conns; /* by session */
     struct node_link all;
     struct node_link ready;
+    struct node_link busy; /* connections with a request */
     struct node_link blocked;
     struct node_link flush;
     struct request *free_requests;
@@ -286,6 +321,7 @@ struct node {
     struct peer peers[RAFT_NODES_MAX];
     uint32_t peers_count;
     struct snapshots snaps;
+    struct limits limits;
 
     uint64_t progress_at; /* watches: next progress mark */
     uint64_t progress_revision;
@@ -366,6 +402,8 @@ void node__conns_run(struct node *n);
 void node__conns_flush(struct node *n);
 /* Frames for c's output: borrowed. */
 void node__conn_write(struct node *n, struct conn *c, struct coord_buf *frames);
+/* The same for events. Return: false, the frames were left out: it has read too little. */
+bool node__conn_event(struct node *n, struct conn *c, struct coord_buf *frames);
 /* Close after the output; why is static text. */
 void node__conn_close(struct node *n, struct conn *c, const char *why);
 /* An error frame with number 0, then close. */
@@ -524,8 +562,6 @@ void node__apply(struct node *n);
 
 void node__snapshots_init(struct node *n, const struct raft_snapshot *boot);
 void node__snapshots_release(struct node *n);
-/* Begin one when it is due. */
-void node__snapshots_run(struct node *n);
 /* Keep a received SNAPSHOT message for the next run. Takes over the reference. */
 void node__chunk_receive(struct node *n, raft_id peer, struct coord_buf *buf);
 /* Step the chunks that came, one per poll, and take over a snapshot that was loaded. */
@@ -534,10 +570,35 @@ void node__snapshot_load(struct node *n, const struct raft_snapshot *meta);
 /* Send a chunk of the newest snapshot. */
 void node__snapshot_send(struct node *n, const struct raft_send *s);
 
+/* --- saving.c ------------------------------------------------------------------------------- */
+
+/* Begin a snapshot when one is due; a slice of the one under way. */
+void node__saving_run(struct node *n);
+uint64_t node__saving_deadline(const struct node *n);
+/* Give up the copy under way, if there is one. */
+void node__saving_abandon(struct node *n, const char *why);
+void node__saving_release(struct node *n);
+/* One slice of a saver. *ret_rc: machine_saver_step's. Return: when the next is due. */
+uint64_t node__slice(const struct node *n, struct machine_saver *saver, int *ret_rc);
+
 /* --- poll.c: raft's actions ------------------------------------------------------------------ */
 
 /* Poll raft and carry out what it says; chunk: the SNAPSHOT message just stepped, or NULL. */
 void node__poll(struct node *n, const struct peer_raft *chunk);
+
+/* --- limits.c ------------------------------------------------------------------------------- */
+
+void node__limits_init(struct node *n);
+/* Another leader, or none. */
+void node__limits_regime(struct node *n);
+/* As leader: put this member's limits in force. As any: say that they are not, when it is time. */
+void node__limits_run(struct node *n);
+/* Those in force may have changed. */
+void node__limits_follow(struct node *n);
+/* What clients are told of limits; those of the host among them. */
+void node__limits_tell(const struct node *n, struct coord_limits *ret);
+/* In how many does the member's own file differ from what is in force? */
+uint32_t node__limits_differ(const struct node *n);
 
 /* --- noquorum.c ----------------------------------------------------------------------------- */
 

@@ -1,25 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * snapshots.c: taking a snapshot of the state now and then, sending chunks of the newest one, storing
- * the chunks of a leader's, and standing on it once it is loaded.
+ * snapshots.c: sending chunks of the newest snapshot, storing the chunks of a leader's, and standing on it
+ * once it is loaded. Taking one is saving.c.
  *
- *   taking:    due -> machine_save -> env->snapshot_save ... node_snapshot_saved -> SNAP_TAKEN -> raft
- *              says SNAPMARK and forgets the log before it
  *   receiving: SNAPSHOT message -> raft -> env->snapshot_store ... node_snapshot_stored -> SNAP_STORED
  *              ... last one -> env->snapshot_load ... node_snapshot_loaded -> machine_load
  *              -> SNAP_INSTALLED (or SNAP_REJECTED, and the leader begins again)
  *
  * Invariants
- *   1. One is taken at a time, none while one is loaded.
+ *   1. None is begun while one is loaded, and what is being copied of the old state is abandoned.
  *   2. While a snapshot is loaded nothing is applied; afterwards `applied` is its index.
  *   3. The log reaches back to the older of the two newest snapshots, as long as it has room.
- *   4. A snapshot that could not be saved leaves the log as it was; it is tried again later (D5).
  */
 #include "server/node/internal.h"
 
 #include <string.h>
-
-#define RETRY_NS (10 * 1000 * NODE_MS)
 
 void node__snapshots_init(struct node *n, const struct raft_snapshot *boot)
 {
@@ -36,87 +31,7 @@ void node__snapshots_release(struct node *n)
     }
     coord_buf_unref(s->loaded_state);
     s->loaded_state = NULL;
-}
-
-/* --- taking --------------------------------------------------------------------------------- */
-
-static bool due(const struct node *n)
-{
-    const struct snapshots *s = &n->snaps;
-    uint64_t log_entries = n->st.last + 1 - n->st.first;
-    if (s->saving || s->loading || n->fault[0] != '\0' || n->applied <= s->newest.index ||
-        n->now < s->retry_at) {
-        return false;
-    }
-    if (s->entries >= n->o.snapshot_entries || s->bytes >= n->o.snapshot_bytes) {
-        return true;
-    }
-    /* A log that runs full stops the group: the fuller it is, the fewer applied entries are reason enough
-     * to cut it. */
-    uint64_t slots = n->o.raft.log_slots;
-    return (log_entries >= slots / 4 * 3 && s->entries >= slots / 16) ||
-           log_entries >= slots - slots / 16;
-}
-
-void node__snapshots_run(struct node *n)
-{
-    struct snapshots *s = &n->snaps;
-    if (!due(n)) {
-        return;
-    }
-    const struct raft_config_at *config = raft_config_at(n->raft, n->applied);
-    if (config == NULL) { /* far behind, and the core remembers only newer ones: later */
-        s->retry_at = n->now + RETRY_NS;
-        return;
-    }
-    struct coord_buf *state = machine_save(n->machine);
-    if (state == NULL) {
-        node__log(n, NODE_LOG_ERROR, "no snapshot: out of memory, revision=%llu",
-                  (unsigned long long)n->applied);
-        s->retry_at = n->now + RETRY_NS;
-        return;
-    }
-    struct raft_snapshot meta;
-    memset(&meta, 0, sizeof(meta));
-    meta.index = n->applied;
-    meta.term = n->applied_term;
-    meta.config_index = config->index;
-    meta.config = config->config;
-    /* Another member's file of the same index is another file: a transfer never mixes the two. */
-    meta.snap_id = n->applied << 8 | (n->o.raft.id & 0xff);
-    s->saving = true;
-    s->entries = 0;
-    s->bytes = 0;
-    node__log(n, NODE_LOG_INFO, "snapshot begun: revision=%llu term=%llu bytes=%u",
-              (unsigned long long)meta.index, (unsigned long long)meta.term, state->len);
-    n->env.snapshot_save(n->env.ctx, &meta, state);
-    coord_buf_unref(state);
-}
-
-void node_snapshot_saved(struct node *n, const struct raft_snapshot *meta, int error, uint64_t now)
-{
-    struct snapshots *s = &n->snaps;
-    n->now = now > n->now ? now : n->now;
-    s->saving = false;
-    if (error != 0) {
-        node__log(n, NODE_LOG_ERROR, "snapshot abandoned, the log is kept: revision=%llu error=%d",
-                  (unsigned long long)meta->index, error);
-        s->entries = n->o.snapshot_entries; /* still due */
-        s->retry_at = n->now + RETRY_NS;
-        return;
-    }
-    node__log(n, NODE_LOG_INFO, "snapshot saved: revision=%llu term=%llu bytes=%llu",
-              (unsigned long long)meta->index, (unsigned long long)meta->term,
-              (unsigned long long)meta->bytes);
-    /* The log is kept behind the older of two snapshots, so that a newest file gone bad costs nothing;
-     * unless the log has hardly room left. */
-    bool tight = n->st.last + 1 - n->st.first >= n->o.raft.log_slots / 4 * 3;
-    struct raft_event ev = {.type = RAFT_EV_SNAP_TAKEN,
-                            .snapshot = meta,
-                            .index = tight ? meta->index : s->newest.index};
-    if (node__step(n, &ev, NULL) == 0 && meta->index > s->newest.index) {
-        s->newest = *meta;
-    }
+    node__saving_release(n);
 }
 
 /* --- sending -------------------------------------------------------------------------------- */
@@ -168,6 +83,8 @@ static void stand_on(struct node *n, const struct raft_snapshot *meta)
     node__log(n, NODE_LOG_INFO, "snapshot installed: revision=%llu term=%llu bytes=%llu",
               (unsigned long long)meta->index, (unsigned long long)meta->term,
               (unsigned long long)meta->bytes);
+    node__limits_follow(n);
+    n->limits.changed = n->applied; /* perhaps there and back again */
     watch_reset(n->hub, meta->index);
     node__writes_doubt(n);
     node__sessions_reconcile(n);
@@ -189,6 +106,7 @@ static void finish_load(struct node *n)
         (void)memcpy(why, "it is older than the state", sizeof("it is older than the state"));
     }
     if (rv == 0) {
+        node__saving_abandon(n, "another state is loaded");
         rv =
             machine_load(n->machine, s->loaded_state->data, s->loaded_state->len, why, sizeof(why));
     }

@@ -39,6 +39,18 @@ static bool env_conn_full(void *ctx, uint64_t conn)
     return conn_set_full(s->conns, conn);
 }
 
+static bool env_conn_behind(void *ctx, uint64_t conn)
+{
+    struct shell *s = ctx;
+    return conn_set_behind(s->conns, conn);
+}
+
+static void env_frame_limit(void *ctx, uint32_t bytes)
+{
+    struct shell *s = ctx;
+    conn_set_frame_limit(s->conns, bytes);
+}
+
 static void env_peer_send(void *ctx, raft_id peer, struct coord_buf *const *parts, uint32_t count)
 {
     struct shell *s = ctx;
@@ -76,10 +88,15 @@ static void env_persist(void *ctx, const struct raft_persist *p, const struct ra
     wal_thread_put(s->wal, p, metas, payloads, digest);
 }
 
-static void env_snapshot_save(void *ctx, const struct raft_snapshot *meta, struct coord_buf *state)
+static void env_snapshot_write(void *ctx, enum node_snapshot_part part,
+                               const struct raft_snapshot *meta, struct coord_buf *bytes)
 {
+    static const enum snap_job_kind kinds[] = {[NODE_SNAPSHOT_BEGIN] = SNAP_BEGIN,
+                                               [NODE_SNAPSHOT_CHUNK] = SNAP_WRITE,
+                                               [NODE_SNAPSHOT_END] = SNAP_END,
+                                               [NODE_SNAPSHOT_ABORT] = SNAP_ABORT};
     struct shell *s = ctx;
-    struct snap_job job = {.kind = SNAP_SAVE, .meta = *meta, .buf = coord_buf_ref(state)};
+    struct snap_job job = {.kind = kinds[part], .meta = *meta, .buf = coord_buf_ref(bytes)};
     snap_thread_put(s->snaps, &job);
 }
 
@@ -137,11 +154,13 @@ void bridge_env(struct shell *s, struct node_env *ret_env)
                                  .conn_close = env_conn_close,
                                  .conn_pause = env_conn_pause,
                                  .conn_full = env_conn_full,
+                                 .conn_behind = env_conn_behind,
+                                 .frame_limit = env_frame_limit,
                                  .peer_send = env_peer_send,
                                  .peer_send_chunk = env_peer_send_chunk,
                                  .peer_cut = env_peer_cut,
                                  .persist = env_persist,
-                                 .snapshot_save = env_snapshot_save,
+                                 .snapshot_write = env_snapshot_write,
                                  .snapshot_store = env_snapshot_store,
                                  .snapshot_load = env_snapshot_load,
                                  .random = env_random,
@@ -218,11 +237,10 @@ void bridge_digest_keep(struct shell *s, raft_index index, const uint64_t digest
 
 static void snap_failure_log(const struct snap_job *job)
 {
-    static const char *const what[] = {[SNAP_SAVE] = "written",
-                                       [SNAP_STORE] = "received",
-                                       [SNAP_LOAD] = "loaded",
-                                       [SNAP_CHUNK] = "sent",
-                                       [SNAP_PRUNE] = "deleted"};
+    static const char *const what[] = {
+        [SNAP_BEGIN] = "written", [SNAP_WRITE] = "written",  [SNAP_END] = "written",
+        [SNAP_ABORT] = "deleted", [SNAP_STORE] = "received", [SNAP_LOAD] = "loaded",
+        [SNAP_CHUNK] = "sent",    [SNAP_PRUNE] = "deleted"};
     bool by_msg = job->kind == SNAP_STORE || job->kind == SNAP_CHUNK;
     log_write(CONF_LOG_ERROR, "snapshot at index %" PRIu64 " cannot be %s: %s",
               by_msg ? job->msg.index : job->meta.index, what[job->kind],
@@ -267,11 +285,14 @@ void bridge_finish(struct shell *s)
 /* Return: true when the job was kept. */
 static bool snap_result(struct shell *s, struct snap_job *job)
 {
-    if (job->error < 0) {
+    if (job->error < 0 && !job->known) {
         snap_failure_log(job);
     }
     switch (job->kind) {
-    case SNAP_SAVE:
+    case SNAP_WRITE:
+        node_snapshot_written(s->node, job->error, shell_now(s));
+        break;
+    case SNAP_END:
         if (job->error == 0) {
             bridge_digest_keep(s, job->meta.index, job->digest);
         }
@@ -296,8 +317,10 @@ static bool snap_result(struct shell *s, struct snap_job *job)
             peer_set_send(s->peers, job->peer, parts, 2);
         }
         break;
+    case SNAP_BEGIN:
+    case SNAP_ABORT:
     case SNAP_PRUNE:
-        break;
+        break; /* they give no result */
     }
     return false;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * snap_thread.c: see snap_thread.h. The worker keeps the file it receives and the file it sends from
- * open between chunks, because opening one verifies all of it.
+ * snap_thread.c: see snap_thread.h. The worker keeps the file it writes open between its parts, and the file
+ * it receives and the file it sends from between chunks, because opening one verifies all of it.
  */
 #include "server/shell/snap_thread.h"
 
@@ -32,7 +32,9 @@ struct snap_thread {
     struct snap_list results; /* under mutex */
     bool stop;                /* under mutex */
 
-    /* The worker's: the file being received and the one being sent. */
+    /* The worker's: the file being written, the one being received and the one being sent. */
+    struct raft_snap_writer *writer;
+    int writer_error; /* why there is none, when there should be */
     struct raft_snap_recv *recv;
     raft_index recv_index;
     raft_term recv_term;
@@ -73,24 +75,53 @@ void snap_job_destroy(struct snap_job *job)
 
 /* --- the worker -------------------------------------------------------------------------------- */
 
-static int job_save(struct snap_thread *t, struct snap_job *job)
+static void writer_drop(struct snap_thread *t)
+{
+    raft_snap_abort(t->writer);
+    t->writer = NULL;
+}
+
+/* What goes wrong here is told with the first part that follows. */
+static void job_begin(struct snap_thread *t, const struct snap_job *job)
 {
     struct raft_snap_meta meta = {.cluster_id = t->o.cluster_id,
                                   .index = job->meta.index,
                                   .term = job->meta.term,
                                   .config_index = job->meta.config_index,
                                   .config = job->meta.config};
-    struct raft_snap_writer *w = NULL;
-    int rc = raft_snap_create(t->o.fs, &meta, &w);
-    if (rc < 0) {
+    writer_drop(t);
+    t->writer_error = raft_snap_create(t->o.fs, &meta, &t->writer);
+    if (t->writer_error < 0) {
+        t->writer = NULL;
+    }
+}
+
+static int job_write(struct snap_thread *t, struct snap_job *job)
+{
+    if (t->writer == NULL) {
+        job->known = t->writer_error == -ECANCELED;
+        int rc = t->writer_error;
+        t->writer_error = -ECANCELED; /* the rest of this file is of no use */
         return rc;
     }
-    rc = raft_snap_write(w, SNAP_STATE_TYPE, job->buf->data, job->buf->len);
+    int rc = raft_snap_write(t->writer, SNAP_STATE_TYPE, job->buf->data, job->buf->len);
     if (rc < 0) {
-        raft_snap_abort(w);
-        return rc;
+        writer_drop(t);
+        t->writer_error = -ECANCELED;
     }
-    rc = raft_snap_commit(w, &meta);
+    return rc;
+}
+
+static int job_end(struct snap_thread *t, struct snap_job *job)
+{
+    struct raft_snap_meta meta;
+    if (t->writer == NULL) {
+        job->known = t->writer_error == -ECANCELED;
+        return t->writer_error;
+    }
+    int rc = raft_snap_commit(t->writer, &meta);
+    t->writer = NULL;
+    t->writer_error = -ECANCELED;
     if (rc < 0) {
         return rc;
     }
@@ -254,8 +285,17 @@ static int job_prune(struct snap_thread *t)
 static void job_do(struct snap_thread *t, struct snap_job *job)
 {
     switch (job->kind) {
-    case SNAP_SAVE:
-        job->error = job_save(t, job);
+    case SNAP_BEGIN:
+        job_begin(t, job);
+        break;
+    case SNAP_WRITE:
+        job->error = job_write(t, job);
+        break;
+    case SNAP_END:
+        job->error = job_end(t, job);
+        break;
+    case SNAP_ABORT:
+        writer_drop(t);
         break;
     case SNAP_STORE:
         job->error = job_store(t, job);
@@ -270,8 +310,8 @@ static void job_do(struct snap_thread *t, struct snap_job *job)
         job->error = job_prune(t);
         break;
     }
-    if (job->kind == SNAP_SAVE) {
-        coord_buf_unref(job->buf); /* may be large: not kept until the loop looks */
+    if (job->kind == SNAP_WRITE) {
+        coord_buf_unref(job->buf); /* not kept until the loop looks */
         job->buf = NULL;
     }
 }
@@ -289,7 +329,7 @@ static void *snap_thread_run(void *arg)
         (void)pthread_mutex_unlock(&t->mutex);
         job_do(t, job);
         (void)pthread_mutex_lock(&t->mutex);
-        if (job->kind == SNAP_PRUNE) {
+        if (job->kind == SNAP_PRUNE || job->kind == SNAP_BEGIN || job->kind == SNAP_ABORT) {
             snap_job_destroy(job);
         } else {
             list_push(&t->results, job);
@@ -334,6 +374,7 @@ int snap_thread_start(const struct snap_thread_options *o, struct snap_thread **
     t->o = *o;
     t->jobs.last = &t->jobs.first;
     t->results.last = &t->results.first;
+    t->writer_error = -ECANCELED;
     (void)pthread_mutex_init(&t->mutex, NULL);
     (void)pthread_cond_init(&t->cond, NULL);
     int rc = pthread_create(&t->thread, NULL, snap_thread_run, t);
@@ -363,6 +404,7 @@ void snap_thread_stop(struct snap_thread *t)
     for (struct snap_job *job = list_pop(&t->results); job != NULL; job = list_pop(&t->results)) {
         snap_job_destroy(job);
     }
+    writer_drop(t);
     recv_drop(t);
     reader_drop(t);
     (void)pthread_cond_destroy(&t->cond);

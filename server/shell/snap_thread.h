@@ -4,11 +4,11 @@
  * log waits for them. Jobs go in and results come out in one order.
  *
  * Invariants
- *   1. A result is handed out exactly once for every job but PRUNE, whatever happens.
+ *   1. A result is handed out exactly once for every job but BEGIN, ABORT and PRUNE, whatever happens.
  *   2. A file becomes a snapshot only whole and verified (raft_storage.h); a failed job leaves at most a
  *      temporary file that the next prune removes.
- * Bound: the queue is bounded by the senders: one SAVE and one LOAD at a time (the core's rule), chunks
- * by chunks_inflight_max a peer.
+ * Bound: the queue is bounded by the senders: one file written and one LOAD at a time, a few WRITEs (the
+ * node's rules), chunks by chunks_inflight_max a peer.
  * Threads: all functions are the loop's.
  */
 #ifndef COORD_SERVER_SHELL_SNAP_THREAD_H
@@ -24,24 +24,28 @@
 struct snap_thread;
 
 enum snap_job_kind {
-    SNAP_SAVE = 1,  /* write a snapshot file of buf */
-    SNAP_STORE = 2, /* store the chunk buf that msg announced */
-    SNAP_LOAD = 3,  /* verify the stored file and read its state into buf */
-    SNAP_CHUNK = 4, /* read the chunk that msg asks for into buf, to be sent behind header */
-    SNAP_PRUNE = 5  /* delete old files */
+    SNAP_BEGIN = 1, /* begin the file of meta */
+    SNAP_WRITE = 2, /* append buf to it */
+    SNAP_END = 3,   /* make it a snapshot */
+    SNAP_ABORT = 4, /* delete it */
+    SNAP_STORE = 5, /* store the chunk buf that msg announced */
+    SNAP_LOAD = 6,  /* verify the stored file and read its state into buf */
+    SNAP_CHUNK = 7, /* read the chunk that msg asks for into buf, to be sent behind header */
+    SNAP_PRUNE = 8  /* delete old files */
 };
 
 /* A job, and its result once it was done. */
 struct snap_job {
     enum snap_job_kind kind;
-    struct raft_snapshot meta; /* SAVE (result: bytes set), LOAD */
+    struct raft_snapshot meta; /* BEGIN to ABORT (result of END: bytes set), LOAD */
     struct raft_msg msg;       /* STORE, CHUNK */
     raft_id peer;              /* CHUNK */
     struct coord_buf *header;  /* CHUNK */
-    struct coord_buf *buf; /* SAVE: state. STORE: chunk. Result of LOAD: state, of CHUNK: chunk */
-    uint64_t digest[2];    /* result of SAVE and LOAD */
-    uint64_t through;      /* result of STORE: stored through this offset */
-    int error;             /* result: 0 or negative (raft_storage.h) */
+    struct coord_buf *buf;     /* WRITE, STORE: bytes. Result of LOAD: state, of CHUNK: chunk */
+    uint64_t digest[2];        /* result of END and LOAD */
+    uint64_t through;          /* result of STORE: stored through this offset */
+    int error;                 /* result: 0 or negative (raft_storage.h) */
+    bool known;                /* a WRITE failed before in this file: the error was told */
     struct snap_job *next;
 };
 

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <string.h>
 #include <coord/error.h>
+#include "server/mutant.h"
 #include "server/store/store.h"
 #include "server/store/store_internal.h"
 #include "server/store/znode.h"
@@ -30,6 +31,10 @@ int store_create_under(struct store *s, struct znode *parent, const struct store
     node->modify_revision = s->revision;
     node->created_ms = s->time_ms;
     node->modified_ms = s->time_ms;
+    store_guard_node(s, parent);
+    if (a->owned != NULL) {
+        store_guard_owned(s, a->owned);
+    }
     bool extra = a->ttl_ms > 0 || a->owned != NULL;
     int rc = extra && store_node_extra(s, node) == NULL ? COORD_ENOMEM : 0;
     if (rc == 0 && a->ttl_ms > 0) {
@@ -139,6 +144,9 @@ int store_create(struct store *s, const struct store_create_args *a, struct znod
         return COORD_ENONODE;
     }
     uint64_t number = direct ? store_sequence(parent) : 0;
+    if (SERVER_BUG(13) && number > 0) {
+        number = parent->extra->children.count;
+    }
     if (store_sequence(parent) >= STORE_COUNTER_MAX) {
         return COORD_ELIMIT;
     }

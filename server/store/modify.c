@@ -56,6 +56,7 @@ int store_set(struct store *s, struct coord_bytes path, struct coord_bytes data,
         }
         memcpy(copy, data.data, bytes);
     }
+    store_guard_node(s, node);
     const struct store_former former = {.data = node->data,
                                         .data_bytes = node->data_bytes,
                                         .absent = node->absent,
@@ -80,6 +81,11 @@ int store_delete_node(struct store *s, struct znode *node, struct coord_bytes pa
     struct coord_bytes kept;
     if (!store_record_room(s) || !store_record_path(s, path, &kept)) {
         return COORD_ENOMEM;
+    }
+    store_guard_node(s, node);
+    store_guard_node(s, node->parent);
+    if (node->kind == COORD_NODE_EPHEMERAL) {
+        store_guard_owned(s, node->extra->owned);
     }
     store_record_delete(s, node, kept);
     struct znode_extra *x = node->parent->extra;

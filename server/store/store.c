@@ -90,6 +90,11 @@ void store_begin(struct store *s, uint64_t revision, uint64_t time_ms)
     store_due_shrink(s);
 }
 
+void store_guard_set(struct store *s, const struct store_guard *g)
+{
+    s->guard = g;
+}
+
 /* --- finding ----------------------------------------------------------------------------------- */
 
 static bool path_match(const void *item, const void *key)

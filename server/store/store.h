@@ -203,6 +203,20 @@ void store_walk_begin(struct store_walk *w, const struct znode *top, bool deep,
 /* The next node. Its depth below top (1: a child) is *ret_depth. Return: NULL at the end. */
 const struct znode *store_walk_next(struct store_walk *w, uint32_t *ret_depth);
 
+/* --- guarding ----------------------------------------------------------------------------------- */
+
+/* Who must see a node, or what an owner has, as it was before it changes (a copy of the state that is made
+ * while changes go on). Told before every change; the same one may be told many times. What is taken back
+ * by store_rollback is told of only when it is done. */
+struct store_guard {
+    void *arg;
+    void (*node)(void *arg, const struct znode *node);         /* it changes or goes */
+    void (*owned)(void *arg, const struct store_owned *owned); /* one comes or goes */
+};
+
+/* g: NULL for none; borrowed until the next call. Cost without one: a branch per change. */
+void store_guard_set(struct store *s, const struct store_guard *g);
+
 /* --- restoring ---------------------------------------------------------------------------------- */
 
 /* Make room in the index for so many nodes, in a store that has none. Errors: COORD_ENOMEM. Return: 0 or

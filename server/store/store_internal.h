@@ -74,8 +74,25 @@ struct store {
     struct store_undo *undo;
     uint32_t undo_count;
     uint32_t undo_cap;
-    struct arena paths; /* of the changes, and scratch of one operation */
+    struct arena paths;              /* of the changes, and scratch of one operation */
+    const struct store_guard *guard; /* NULL: none */
 };
+
+/* The node is about to change or to go. */
+static inline void store_guard_node(const struct store *s, const struct znode *node)
+{
+    if (__builtin_expect(s->guard != NULL, 0)) {
+        s->guard->node(s->guard->arg, node);
+    }
+}
+
+/* One is about to be added to what the owner has, or taken out. */
+static inline void store_guard_owned(const struct store *s, const struct store_owned *owned)
+{
+    if (__builtin_expect(s->guard != NULL, 0)) {
+        s->guard->owned(s->guard->arg, owned);
+    }
+}
 
 /* --- node.c ------------------------------------------------------------------------------------ */
 

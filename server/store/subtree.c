@@ -49,6 +49,7 @@ int store_quota_admit(const struct znode *parent, uint64_t nodes, uint64_t bytes
 
 int store_quota_set(struct store *s, struct znode *node, uint64_t nodes, uint64_t bytes)
 {
+    store_guard_node(s, node);
     if (nodes == 0 && bytes == 0) {
         if (node->extra != NULL) {
             pool_free(s->pool, node->extra->quota, sizeof(*node->extra->quota));

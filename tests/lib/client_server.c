@@ -135,9 +135,10 @@ static void env_persist(void *ctx, const struct raft_persist *p, const struct ra
     s->writes[s->writes_count++] = p->io_seq;
 }
 
-static void env_snapshot_save(void *ctx, const struct raft_snapshot *meta, struct coord_buf *state)
+static void env_snapshot_write(void *ctx, enum node_snapshot_part part,
+                               const struct raft_snapshot *meta, struct coord_buf *bytes)
 {
-    (void)ctx, (void)meta, (void)state;
+    (void)ctx, (void)part, (void)meta, (void)bytes;
     ck_abort_msg("tests are too short for a snapshot");
 }
 
@@ -378,7 +379,7 @@ static void create_node(struct client_server *s, const struct client_server_opti
                            .peer_send_chunk = env_peer_chunk,
                            .peer_cut = env_peer_cut,
                            .persist = env_persist,
-                           .snapshot_save = env_snapshot_save,
+                           .snapshot_write = env_snapshot_write,
                            .snapshot_store = env_snapshot_store,
                            .snapshot_load = env_snapshot_load,
                            .random = env_random,

@@ -98,17 +98,50 @@ static struct raft_snapshot meta_of(raft_index index)
     return m;
 }
 
+static void part_put(enum snap_job_kind kind, raft_index index, struct coord_buf *bytes)
+{
+    struct snap_job job = {.kind = kind, .meta = meta_of(index), .buf = bytes};
+    snap_thread_put(from.thread, &job);
+}
+
+/* Put the state in so many parts. */
+static void parts_put(raft_index index, uint32_t parts)
+{
+    struct coord_buf *state = state_make(index);
+    part_put(SNAP_BEGIN, index, NULL);
+    for (uint32_t i = 0; i < parts; i++) {
+        uint32_t start = (uint32_t)((uint64_t)STATE_BYTES * i / parts);
+        uint32_t end = (uint32_t)((uint64_t)STATE_BYTES * (i + 1) / parts);
+        part_put(SNAP_WRITE, index, coord_buf_copy(state->data + start, end - start));
+    }
+    coord_buf_unref(state);
+}
+
+/* Each part is answered: 0, or the error once and then only that it is known. Return: how many failed. */
+static uint32_t parts_await(uint32_t parts)
+{
+    uint32_t failed = 0;
+    for (uint32_t i = 0; i < parts; i++) {
+        struct snap_job *done = result_await(&from, SNAP_WRITE);
+        ck_assert_ptr_null(done->buf); /* not kept any longer than needed */
+        ck_assert_int_eq(done->known, failed > 0);
+        failed += done->error != 0;
+        snap_job_destroy(done);
+    }
+    return failed;
+}
+
 /* Save a snapshot at index on `from`. Return: the size of its file. */
 static uint64_t save(raft_index index)
 {
-    struct snap_job job = {.kind = SNAP_SAVE, .meta = meta_of(index), .buf = state_make(index)};
-    snap_thread_put(from.thread, &job);
-    struct snap_job *done = result_await(&from, SNAP_SAVE);
+    parts_put(index, 4);
+    part_put(SNAP_END, index, NULL);
+    ck_assert_uint_eq(parts_await(4), 0);
+    struct snap_job *done = result_await(&from, SNAP_END);
     uint64_t bytes = done->meta.bytes;
     ck_assert_int_eq(done->error, 0);
     ck_assert_uint_gt(bytes, STATE_BYTES);
     ck_assert(done->digest[0] != 0 || done->digest[1] != 0);
-    ck_assert_ptr_null(done->buf); /* the state is not kept any longer than needed */
     ck_assert_uint_eq(done->meta.snap_id, index + 1000);
     snap_job_destroy(done);
     return bytes;
@@ -268,12 +301,49 @@ START_TEST(prune_spares_a_transfer_under_way)
 }
 END_TEST
 
+START_TEST(a_snapshot_given_up_leaves_no_file)
+{
+    struct raft_snap_meta metas[8];
+    char path[128];
+    parts_put(7, 3);
+    part_put(SNAP_ABORT, 7, NULL);
+    ck_assert_uint_eq(parts_await(3), 0);
+    (void)save(8); /* the one before is over by then */
+    ck_assert_int_eq(raft_snap_list(&from.fs, CLUSTER, metas, 8), 1);
+    (void)snprintf(path, sizeof(path), "%s/snap/%016x-%016x.tmp", from.dir, 3, 7);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    /* The same one again. */
+    (void)save(7);
+    ck_assert_int_eq(raft_snap_list(&from.fs, CLUSTER, metas, 8), 2);
+}
+END_TEST
+
+START_TEST(a_file_that_cannot_be_made_is_told_once)
+{
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/snap", from.dir);
+    FILE *in_the_way = fopen(path, "we");
+    ck_assert_ptr_nonnull(in_the_way);
+    (void)fclose(in_the_way);
+    parts_put(7, 3);
+    part_put(SNAP_END, 7, NULL);
+    ck_assert_uint_eq(parts_await(3), 3);
+    struct snap_job *done = result_await(&from, SNAP_END);
+    ck_assert_int_lt(done->error, 0);
+    ck_assert(done->known);
+    snap_job_destroy(done);
+    ck_assert_int_eq(remove(path), 0);
+    (void)save(7);
+}
+END_TEST
+
 START_TEST(stop_drops_what_waits)
 {
     for (raft_index i = 1; i <= 5; i++) {
-        struct snap_job job = {.kind = SNAP_SAVE, .meta = meta_of(i), .buf = state_make(i)};
-        snap_thread_put(from.thread, &job);
+        parts_put(i, 2);
+        part_put(SNAP_END, i, NULL);
     }
+    parts_put(6, 2);               /* one begun and never ended */
     snap_thread_stop(from.thread); /* the sanitizer sees what is not given back */
     from.thread = NULL;
 }
@@ -291,6 +361,8 @@ int main(void)
     tcase_add_test(t, what_is_not_there_is_an_error);
     tcase_add_test(t, prune_keeps_the_newest);
     tcase_add_test(t, prune_spares_a_transfer_under_way);
+    tcase_add_test(t, a_snapshot_given_up_leaves_no_file);
+    tcase_add_test(t, a_file_that_cannot_be_made_is_told_once);
     tcase_add_test(t, stop_drops_what_waits);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
