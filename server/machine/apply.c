@@ -130,11 +130,29 @@ static int apply_close(struct machine *m, struct machine_step *st)
     return 0;
 }
 
+/* Any session, that of the request itself too. */
+static int apply_end(struct machine *m, struct machine_step *st)
+{
+    struct session *s = sessions_find(m->state.sessions, st->q->session);
+    if (s == NULL) {
+        return COORD_EGONE;
+    }
+    if (s == st->session) {
+        st->session = NULL; /* nobody is there to whom the answer could be repeated */
+    }
+    st->res.revision = m->state.revision;
+    st->res.count = s->owned.count;
+    session_end(m, s);
+    return 0;
+}
+
 static int apply_write(struct machine *m, struct machine_step *st)
 {
     switch (st->q->op) {
     case COORD_OP_SESSION_CLOSE:
         return apply_close(m, st);
+    case COORD_OP_SESSION_END:
+        return apply_end(m, st);
     case COORD_OP_TXN:
         return machine_txn(m, st);
     default:

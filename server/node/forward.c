@@ -264,7 +264,7 @@ static bool take_entry(struct node *n, struct peer *p, const uint8_t *bytes, uin
         return true;
     }
     if (e.session != 0) {
-        node__sessions_heard(n, e.session);
+        node__sessions_heard(n, e.session, p->id);
     }
     return true;
 }

@@ -32,6 +32,7 @@
 #define NODE_ROUNDS_MAX      4u           /* read rounds under way: later reads share the next */
 #define NODE_OUT_BYTES       (256u << 10) /* output of a connection handed over at once */
 #define NODE_EXPIRE_SESSIONS 1024u        /* in one EXPIRE entry */
+#define NODE_SESSIONS_PAGE   1000u        /* of a SESSIONS: some 100 KiB */
 #define NODE_CHUNKS_MAX      64u          /* received snapshot chunks waiting for their turn */
 #define NODE_PASSES_MAX      4u           /* of the work in one node_run */
 #define NODE_OUTBOX_MAX      128u         /* notices to peers gathered between two runs */
@@ -181,6 +182,7 @@ struct activity {
     uint64_t heard; /* ns */
     uint64_t timeout;
     bool expiring; /* an EXPIRE with it is in the log */
+    raft_id via;   /* the member it was heard through; 0: not yet */
 };
 
 struct touch {
@@ -511,8 +513,8 @@ uint64_t node__touch_deadline(const struct node *n);
 void node__sessions_release(struct node *n);
 /* This member has become leader, or is none any more. */
 void node__sessions_regime(struct node *n);
-/* Leader: the session was active now. */
-void node__sessions_heard(struct node *n, uint64_t session);
+/* Leader: the session was active now, through that member. */
+void node__sessions_heard(struct node *n, uint64_t session, raft_id via);
 /* Leader: the clock jumped; everybody gets a full timeout. */
 void node__sessions_rearm(struct node *n);
 void node__sessions_run(struct node *n);
@@ -536,6 +538,11 @@ void node__reaper_run(struct node *n);
 uint64_t node__reaper_deadline(const struct node *n);
 /* What entries proposed now are stamped with; wall_ms: the clock of this machine. */
 uint64_t node__stamp_ms(struct node *n, uint64_t wall_ms);
+
+/* --- inspect.c ------------------------------------------------------------------------------ */
+
+/* Answer a SESSIONS from the state as it is. */
+void node__sessions_answer(struct node *n, struct request *r);
 
 /* --- peers.c -------------------------------------------------------------------------------- */
 

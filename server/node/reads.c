@@ -153,6 +153,10 @@ static void execute(struct node *n, struct request *r)
         node__answer(n, r, &res);
         return;
     }
+    if (r->q.op == COORD_OP_SESSIONS) {
+        node__sessions_answer(n, r);
+        return;
+    }
     int rv = machine_read(n->machine, &r->q, &res);
     uint64_t most = machine_limits(n->machine)->frame_bytes;
     if (rv == 0 && res.data.len > most) {
@@ -268,6 +272,7 @@ static void force(struct node *n, struct request *r)
     case COORD_OP_STAT:
     case COORD_OP_LIST:
     case COORD_OP_USAGE:
+    case COORD_OP_SESSIONS:
         if (r->conn->kept > n->o.conn_bytes_max) {
             node__answer_error(n, r, COORD_EBUSY,
                                "too many large reads are under way in front of a write");

@@ -195,7 +195,7 @@ static void run_leader(struct node *n)
 {
     struct touch *t = &n->touch;
     for (size_t i = 0; i < t->active_count; i++) {
-        node__sessions_heard(n, t->active[i]);
+        node__sessions_heard(n, t->active[i], n->o.raft.id);
     }
     gathered(t);
     if (!pings_due(n)) {
@@ -210,7 +210,8 @@ static void run_leader(struct node *n)
         r->placed = true;
         r->heard = true;
         r->placed_at = n->now;
-        node__sessions_heard(n, r->conn->session); /* also where gathering it found no memory */
+        /* Also where gathering it found no memory. */
+        node__sessions_heard(n, r->conn->session, n->o.raft.id);
         r->round = node__read_round(n);
         r->after = t->expire_index;
     }
@@ -327,7 +328,7 @@ void node__touch_receive(struct node *n, struct peer *p, const struct peer_touch
         return; /* it learns of the leader and sends again */
     }
     for (uint32_t i = 0; i < t->count && !SERVER_BUG(9); i++) {
-        node__sessions_heard(n, peer_touch_session(t, i));
+        node__sessions_heard(n, peer_touch_session(t, i), p->id);
     }
     /* The newest waits behind the one under way, so that a steady flow never starves. */
     struct touch_wait *w = p->waits[0].set ? &p->waits[1] : &p->waits[0];
