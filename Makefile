@@ -81,7 +81,7 @@ SERVER_PURE  += tests/mutants/server_mutant.c
 endif
 SERVER_SHELL := $(filter-out server/shell/main.c,$(wildcard server/shell/*.c))
 CLIENT_SRC   := $(wildcard client/core/*.c client/shell/*.c client/recipes/*.c)
-CLI_SRC      := $(filter-out client/cli/main.c,$(wildcard client/cli/*.c client/verify/*.c))
+CLI_SRC      := $(filter-out client/cli/main.c,$(wildcard client/cli/*.c client/bench/*.c client/verify/*.c))
 EXAMPLE_SRC  := $(wildcard client/examples/*.c)
 TESTLIB_SRC  := $(wildcard tests/lib/*.c tests/sim/disk*.c tests/service/oracle*.c)
 SIM_SRC      := $(wildcard tests/sim/*.c)
@@ -100,6 +100,10 @@ SERVICE_WRAP := clock_gettime getrandom epoll_create1 epoll_ctl epoll_wait timer
                 coord__record_close
 UNIT_SRC     := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
+# The load generators: what only computes (a unit test checks it), and what every one of them has.
+BENCH_PURE   := $(addprefix tests/bench/,bytes.c jute.c grpc.c coordmsg.c usage.c table.c) client/cli/histogram.c
+BENCH_SRC    := $(addprefix tests/bench/,main.c load.c run.c fanout.c attempt.c measure.c)
+TESTLIB_SRC  += $(filter tests/bench/%,$(BENCH_PURE))
 
 LIB_RAFT     := $(B)/libcoord-raft.a
 LIB_RAFT_SO  := $(B)/libcoord-raft.so
@@ -180,6 +184,15 @@ $(RAFT_WAL): $(call obj,$(wildcard raft/tools/*.c)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(BENCH_RAFT): $(call obj,$(wildcard raft/bench/*.c)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc -o $@ $^ $(LIBS_RAFT)
+# The load generators beside which coord is measured: one engine, a wire each. etcd's needs libnghttp2-dev.
+$(B)/bench/zkload: $(call obj,tests/bench/wire_zk.c $(BENCH_SRC) $(BENCH_PURE))
+$(B)/bench/coordload: $(call obj,tests/bench/wire_coord.c $(BENCH_SRC) $(BENCH_PURE))
+$(B)/bench/etcdload: $(call obj,tests/bench/wire_etcd.c $(BENCH_SRC) $(BENCH_PURE))
+$(B)/bench/peertable: $(call obj,tests/bench/peertable.c $(BENCH_PURE))
+$(B)/bench/etcdload: LIBS_BENCH = $(shell pkg-config --libs libnghttp2)
+$(B)/bench/%:
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_BENCH)
 $(SIM): $(call obj,$(SIM_SRC)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(SCRIPT): $(call obj,$(SCRIPT_SRC)) $(LIB_RAFT)
@@ -249,6 +262,11 @@ test: unit sim scripts script-sweep mc fuzz-replay integration  ## everything: u
 	@$(MAKE) -s VARIANT=asan fuzz-replay
 bench-raft: $(BENCH_RAFT)  ## measure the Raft library (D=directory for the log's part)
 	$(BENCH_RAFT) $(D)
+
+# Not part of any test, and nothing else needs what it needs (tests/bench/README.md).
+.PHONY: bench-peers
+bench-peers:  ## measure coord beside ZooKeeper and etcd (ARGS="--quick", "--install", ...), 12 minutes
+	@tests/bench/peers.sh $(ARGS)
 
 # --- upkeep ----------------------------------------------------------------------------------
 

@@ -248,6 +248,18 @@ struct coord_limits {
     uint64_t list_entries;
     uint64_t txn_operations; /* of one branch, and conditions */
     uint64_t subtree_nodes;  /* of a recursive delete or a rename */
+    uint64_t list_bytes;     /* of a page of a list, and of the results of a transaction */
+    uint64_t sessions;       /* open at once, in the ensemble */
+    uint64_t answers;        /* of a session, not acknowledged */
+    uint64_t answers_bytes;
+    uint64_t store_bytes;       /* the high-water mark */
+    uint64_t outstanding_bytes; /* of requests without an answer, per connection */
+    uint64_t connections;       /* of this member */
+    uint64_t connections_per_address;
+    uint64_t output_bytes;       /* sent to a connection and not read: beyond, it is closed */
+    uint64_t watch_output_bytes; /* likewise: beyond, watches get GAP instead of events */
+    uint64_t history_events;     /* changes that this member can replay to a watch */
+    uint64_t history_bytes;
 };
 
 /* What a node and all below it hold, and may hold at most (0: any): one array in this order. */

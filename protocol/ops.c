@@ -83,11 +83,28 @@ const struct coord_field coord__stat_fields[] = {
 };
 
 static const struct coord_field limits_fields[] = {
-    ROW(coord_limits, frame_bytes, U64, 0),    ROW(coord_limits, data_bytes, U64, 0),
-    ROW(coord_limits, outstanding, U64, 0),    ROW(coord_limits, watches, U64, 0),
-    ROW(coord_limits, session_min_ms, U64, 0), ROW(coord_limits, session_max_ms, U64, 0),
-    ROW(coord_limits, list_entries, U64, 0),   ROW(coord_limits, txn_operations, U64, 0),
-    ROW(coord_limits, subtree_nodes, U64, 0),  ROW_END,
+    ROW(coord_limits, frame_bytes, U64, 0),
+    ROW(coord_limits, data_bytes, U64, 0),
+    ROW(coord_limits, outstanding, U64, 0),
+    ROW(coord_limits, watches, U64, 0),
+    ROW(coord_limits, session_min_ms, U64, 0),
+    ROW(coord_limits, session_max_ms, U64, 0),
+    ROW(coord_limits, list_entries, U64, 0),
+    ROW(coord_limits, txn_operations, U64, 0),
+    ROW(coord_limits, subtree_nodes, U64, 0),
+    ROW(coord_limits, list_bytes, U64, 0),
+    ROW(coord_limits, sessions, U64, 0),
+    ROW(coord_limits, answers, U64, 0),
+    ROW(coord_limits, answers_bytes, U64, 0),
+    ROW(coord_limits, store_bytes, U64, 0),
+    ROW(coord_limits, outstanding_bytes, U64, 0),
+    ROW(coord_limits, connections, U64, 0),
+    ROW(coord_limits, connections_per_address, U64, 0),
+    ROW(coord_limits, output_bytes, U64, 0),
+    ROW(coord_limits, watch_output_bytes, U64, 0),
+    ROW(coord_limits, history_events, U64, 0),
+    ROW(coord_limits, history_bytes, U64, 0),
+    ROW_END,
 };
 
 static const struct coord_field usage_fields[] = {

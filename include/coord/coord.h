@@ -733,6 +733,39 @@ COORD_MUST_CHECK int coord_listen(struct coord *c, coord_state_cb cb, void *arg,
  * way: do not hold what the callback needs. An unknown number is ignored. */
 void coord_unlisten(struct coord *c, coord_listener_id listener);
 
+/* What the connected server told of its limits. Requests beyond them are refused, some by this library
+ * before they are sent: data, operations of a transaction, frames, watches. They may differ between
+ * servers where they are a server's own, and change while the connection lasts: then the answer to a
+ * request is what counts. 0: the server does not tell. */
+struct coord_server_limits {
+    uint64_t frame_bytes; /* of a message */
+    uint64_t data_bytes;  /* of one node; more: COORD_ETOOBIG */
+    uint64_t outstanding; /* requests without an answer, of a connection; the library waits */
+    uint64_t watches;     /* of a connection; more: COORD_ELIMIT */
+    uint64_t session_min_ms;
+    uint64_t session_max_ms;
+    uint64_t list_entries;   /* of a page */
+    uint64_t txn_operations; /* and conditions; more: COORD_ELIMIT */
+    uint64_t subtree_nodes;  /* of a recursive delete or a rename; more: COORD_ELIMIT */
+    uint64_t list_bytes;     /* of a page, and of a transaction's results; more: COORD_ETOOBIG */
+    uint64_t sessions;       /* of the ensemble; more: COORD_ELIMIT */
+    uint64_t answers;        /* of a session, not acknowledged yet; more: COORD_EBUSY */
+    uint64_t answers_bytes;
+    uint64_t store_bytes; /* high-water mark; beyond: COORD_ESTOREFULL for what grows the store */
+    uint64_t outstanding_bytes;
+    uint64_t connections; /* beyond these two, it closes connections at once */
+    uint64_t connections_per_address;
+    uint64_t output_bytes;       /* not read by a connection: it is closed */
+    uint64_t watch_output_bytes; /* likewise: its watches get COORD_WATCH_GAP */
+    uint64_t history_events;     /* that a watch which comes back can be told */
+    uint64_t history_bytes;
+};
+
+/* Errors: COORD_EINVAL (NULL), COORD_ECONNECT (not connected by now), COORD_EFORKED.
+ * Thread: the handle's; any when threaded. Return: 0 or negative; *ret_limits only on 0. */
+COORD_MUST_CHECK int coord_server_limits(const struct coord *c,
+                                         struct coord_server_limits *ret_limits);
+
 /* One line for people: which server is connected, or why none is. Writes at most bytes with the
  * NUL. Errors: none. Thread: the handle's; any when threaded. */
 void coord_describe(const struct coord *c, char *text, size_t bytes);

@@ -4,7 +4,7 @@
  *
  * The order of the checks of a request is part of the state machine: members of different versions
  * must decide alike. It is: entry, body, kind of operation, session, attachment, number, arguments,
- * and then what the tree says (write.c, txn.c).
+ * then what the tree says (write.c, txn.c), and at last whether the store may grow (limits.c).
  *
  * Invariants: those of machine.h. Memory running out stops the process (must), since the members that
  * had enough went on.
@@ -43,6 +43,7 @@ static void session_end(struct machine *m, struct session *s)
     }
     machine_session_changes(m, s);
     machine_must(store_delete_owned(m->state.store, &s->owned));
+    m->state.sessions_bytes -= machine_session_bytes(s);
     sessions_close(m->state.sessions, s);
 }
 
@@ -56,18 +57,19 @@ static int apply_open(struct machine *m, const struct entry *e, struct machine_o
         q.op != COORD_OP_SESSION_OPEN) {
         return COORD_EBADREQUEST;
     }
-    if (sessions_count(m->state.sessions) >= m->limits.sessions) {
+    if (sessions_count(m->state.sessions) >= m->state.limits.sessions) {
         return COORD_ELIMIT;
     }
     uint64_t timeout_ms = q.timeout_ms;
-    if (timeout_ms < m->limits.session_min_ms) {
-        timeout_ms = m->limits.session_min_ms;
+    if (timeout_ms < m->state.limits.session_min_ms) {
+        timeout_ms = m->state.limits.session_min_ms;
     }
-    if (timeout_ms > m->limits.session_max_ms) {
-        timeout_ms = m->limits.session_max_ms;
+    if (timeout_ms > m->state.limits.session_max_ms) {
+        timeout_ms = m->state.limits.session_max_ms;
     }
     struct session *s = NULL;
     machine_must(sessions_open(m->state.sessions, m->state.revision, e->body, timeout_ms, &s));
+    m->state.sessions_bytes += machine_session_bytes(s);
     o->session = s->id;
     o->attached_epoch = s->epoch;
     o->attached_timeout_ms = s->timeout_ms;
@@ -182,10 +184,12 @@ static int session_admit(struct machine *m, struct machine_step *st, const struc
     if (q->acked > s->acked) {
         machine_session_changes(m, s);
         s->acked = q->acked;
+        m->state.sessions_bytes -= machine_session_bytes(s);
         answers_drop(&s->answers, m->state.pool, q->acked);
+        m->state.sessions_bytes += machine_session_bytes(s);
     }
-    bool full =
-        s->answers.count >= m->limits.answers || s->answers.bytes >= m->limits.answers_bytes;
+    bool full = s->answers.count >= m->state.limits.answers ||
+                s->answers.bytes >= m->state.limits.answers_bytes;
     if (full && q->op != COORD_OP_SESSION_CLOSE) {
         return COORD_EBUSY;
     }
@@ -214,7 +218,9 @@ static void answer_keep(struct machine *m, struct session *s, uint64_t number, i
         body = (struct coord_bytes){m->body->data, m->body->len};
     }
     machine_session_changes(m, s);
+    m->state.sessions_bytes -= machine_session_bytes(s);
     machine_must(answers_put(&s->answers, m->state.pool, number, error, body));
+    m->state.sessions_bytes += machine_session_bytes(s);
 }
 
 /* Return: the error of the outcome. On 0 m->body is encoded. */
@@ -240,7 +246,11 @@ static int apply_request(struct machine *m, const struct entry *e, struct machin
             return answer_repeat(m, kept);
         }
     }
+    const uint64_t before = machine_tree_bytes(&m->state);
     int error = apply_write(m, &st);
+    if (error == 0) {
+        error = machine_growth_admit(&m->state, before);
+    }
     if (error != 0) {
         machine_must(store_rollback(m->state.store)); /* most have changed nothing */
     } else {
@@ -274,6 +284,8 @@ static int apply_entry(struct machine *m, const struct entry *e, struct machine_
         return apply_expire(m, e);
     case ENTRY_REAP:
         return machine_reap(m, e);
+    case ENTRY_LIMITS:
+        return machine_apply_limits(m, e);
     default:
         return COORD_EBADREQUEST; /* entry_decode lets no other kind through */
     }

@@ -86,7 +86,7 @@ static int read_list(struct machine *m, const struct coord_request *q, const str
     if ((q->flags & COORD_LIST_COUNT) != 0) {
         return 0;
     }
-    uint64_t limit = m->limits.list_entries;
+    uint64_t limit = m->state.limits.list_entries;
     if (q->limit != 0 && q->limit < limit) {
         limit = q->limit;
     }
@@ -103,7 +103,7 @@ static int read_list(struct machine *m, const struct coord_request *q, const str
             return rc;
         }
         bytes += entry_bytes(e);
-        if (bytes > m->limits.list_bytes) {
+        if (bytes > m->state.limits.list_bytes) {
             if (count == 0) {
                 return COORD_ETOOBIG;
             }

@@ -123,7 +123,7 @@ static uint32_t run(struct machine *m, const struct machine_step *txn,
         number++;
         if (rc == 0) {
             result_put(m, q.op, &st.res);
-            rc = m->results->len > m->limits.list_bytes ? COORD_ETOOBIG : 0;
+            rc = m->results->len > m->state.limits.list_bytes ? COORD_ETOOBIG : 0;
         }
         if (rc != 0) {
             *ret_error = rc;
@@ -151,7 +151,7 @@ static void results_of_failure(struct machine *m, const struct coord_items *ops,
 int machine_txn(struct machine *m, struct machine_step *st)
 {
     const struct coord_request *q = st->q;
-    const uint32_t most = m->limits.txn_operations;
+    const uint32_t most = m->state.limits.txn_operations;
     bool hold = false;
     if (q->ifs.count > most || q->thens.count > most || q->elses.count > most) {
         return COORD_ELIMIT;

@@ -59,6 +59,9 @@ static void apply_command(struct node *n, raft_index index, const struct coord_b
     if (!SERVER_BUG(4)) {
         publish(n, index, &o);
     }
+    if (buf->data[0] == ENTRY_LIMITS) {
+        node__limits_follow(n);
+    }
     if (r != NULL && o.attached_epoch == 0 && o.ended_count == 0) {
         answer(n, r, &o);
         if (SERVER_BUG(4)) {

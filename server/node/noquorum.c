@@ -101,8 +101,8 @@ static void sweep(struct node *n, struct conn *c)
 static void sweep_stuck(struct node *n)
 {
     uint64_t limit = STUCK_WINDOWS * node__window(n);
-    for (struct node_link *l = n->all.next; l != &n->all; l = l->next) {
-        struct conn *c = NODE_CONTAINER(l, struct conn, all);
+    for (struct node_link *l = n->busy.next; l != &n->busy; l = l->next) {
+        struct conn *c = NODE_CONTAINER(l, struct conn, busy);
         for (struct request *r = c->head; r != NULL; r = r->next) {
             uint64_t since = r->stage == REQUEST_SENT ? r->sent_at : r->arrived;
             if (n->now - since < limit) {
@@ -136,11 +136,8 @@ void node__noquorum_run(struct node *n)
         return;
     }
     if (n->no_quorum) {
-        for (struct node_link *l = n->all.next; l != &n->all; l = l->next) {
-            struct conn *c = NODE_CONTAINER(l, struct conn, all);
-            if (c->head != NULL) {
-                sweep(n, c);
-            }
+        for (struct node_link *l = n->busy.next; l != &n->busy; l = l->next) {
+            sweep(n, NODE_CONTAINER(l, struct conn, busy));
         }
     } else if (n->now >= n->sweep_at) {
         n->sweep_at = n->now + node__window(n) / 4;

@@ -40,6 +40,7 @@ static void regime(struct node *n, const struct raft_status *before)
     }
     node__touch_regime(n);
     node__reads_regime(n);
+    node__limits_regime(n);
 }
 
 void node__refresh(struct node *n)
@@ -112,6 +113,7 @@ static uint64_t deadline(const struct node *n)
     at = earliest(at, node__noquorum_deadline(n));
     at = earliest(at, node__touch_deadline(n));
     at = earliest(at, n->reads.blocked_at);
+    at = earliest(at, n->limits.check_at);
     if (n->st.leader != 0) {
         at = earliest(at, n->reads.retry_at);
         at = earliest(at, n->writes.probe_at);
@@ -141,6 +143,7 @@ static void pass(struct node *n)
     if (n->fault[0] == '\0') {
         node__touch_run(n); /* what has come counts before anybody is judged */
         node__sessions_run(n);
+        node__limits_run(n);
         node__writes_run(n);
         node__reaper_run(n);
         node__forward_timers(n);

@@ -165,7 +165,7 @@ static void head(struct run *r, enum entry_kind kind, size_t body_bytes)
 {
     struct entry e = {.kind = kind, .origin = 1, .cookie = r->revision};
     uint8_t how = fuzz_u8(&r->in);
-    e.session = kind == ENTRY_OPEN || kind == ENTRY_EXPIRE ? 0 : session(r);
+    e.session = kind == ENTRY_OPEN || kind == ENTRY_EXPIRE || kind == ENTRY_LIMITS ? 0 : session(r);
     struct machine_session s = {0};
     (void)machine_session_get(r->m, e.session, &s); /* none: epoch 0 */
     e.epoch = (how & 15) == 15 ? fuzz_near(&r->in, s.epoch) : s.epoch;
@@ -264,6 +264,16 @@ static void expire(struct run *r)
     head(r, ENTRY_EXPIRE, pairs * 16);
 }
 
+/* The limits of the run, one of them anything. */
+static void limits(struct run *r)
+{
+    uint32_t at = fuzz_u8(&r->in) % MACHINE_LIMITS_COUNT;
+    machine_limits_encode(machine_limits(r->m), r->entry + ENTRY_HEADER_BYTES);
+    uint64_t value = fuzz_near(&r->in, machine_limits_get(machine_limits(r->m), at));
+    memcpy(r->entry + ENTRY_HEADER_BYTES + (size_t)at * 8, &value, sizeof(value));
+    head(r, ENTRY_LIMITS, MACHINE_LIMITS_BYTES);
+}
+
 /* --- reading --------------------------------------------------------------------------------- */
 
 static void read_state(struct run *r)
@@ -308,6 +318,9 @@ static void command(struct run *r)
             machine_skip(r->m, next);
             machine_skip(r->twin, next);
         }
+    } else if (what == 15) {
+        limits(r);
+        apply(r);
     } else if (what == 9 && r->len > 0) {
         apply(r); /* the same again, as after a retry */
     } else {

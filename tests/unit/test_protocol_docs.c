@@ -393,7 +393,19 @@ START_TEST(example_hello)
                                        .session_max_ms = 60000,
                                        .list_entries = 10000,
                                        .txn_operations = 1024,
-                                       .subtree_nodes = 10000};
+                                       .subtree_nodes = 10000,
+                                       .list_bytes = 3 << 20,
+                                       .sessions = 200000,
+                                       .answers = 4096,
+                                       .answers_bytes = 8 << 20,
+                                       .store_bytes = UINT64_C(2) << 30,
+                                       .outstanding_bytes = 16 << 20,
+                                       .connections = 10000,
+                                       .connections_per_address = 10000,
+                                       .output_bytes = 16 << 20,
+                                       .watch_output_bytes = 8 << 20,
+                                       .history_events = 65536,
+                                       .history_bytes = 64 << 20};
     res.session_state = COORD_SESSION_NONE;
     result_equals("hello-reply", COORD_OP_HELLO, &res);
 }
