@@ -245,7 +245,9 @@ void check_history(struct world *w)
     }
     if (r.verdict == VERIFY_VIOLATION) {
         verify_explain(h, &r, &words);
-        world_fail(w, "X1: not linearizable at %s: %s", r.object, words.at);
+        (void)fprintf(stdout, "%s\n", words.at);
+        FILE *dbg = fopen("/tmp/simsvc.history", "w"); if (dbg) { fwrite(text, 1, len, dbg); fclose(dbg); }
+        world_fail(w, "X1: not linearizable at %s: %.300s", r.object, words.at);
     }
     w->undecided = r.undecided;
     verify_text_finish(&words);

@@ -26,6 +26,7 @@ struct claim {
     uint64_t token;
     uint64_t asked_at;
     uint64_t until; /* it is given up then, held or not */
+    bool void_;     /* its client has ended the session under it: it claims nothing any more */
 };
 
 struct owner {
@@ -69,6 +70,16 @@ static void mark_rivals(const struct claim *m)
     }
 }
 
+/* What the oracle hears of the end of a claim. */
+static void tell_end(struct claim *m)
+{
+    struct actor *a = m->actor;
+    struct world *w = a->w;
+    if (!m->void_) {
+        world_judge(w, oracle_lock_ended(w->oracle, a->client, path_of(m), w->now));
+    }
+}
+
 static void acquired(struct claim *m, int error, uint64_t token)
 {
     struct actor *a = m->actor;
@@ -78,7 +89,7 @@ static void acquired(struct claim *m, int error, uint64_t token)
     if (error != 0) {
         m->state = error == COORD_ECLOSED ? CLAIM_NONE : CLAIM_LOST; /* still to be released */
         if (!a->ended) {
-            world_judge(w, oracle_lock_ended(w->oracle, a->client, path_of(m), w->now));
+            tell_end(m);
         }
         return;
     }
@@ -95,7 +106,10 @@ static void acquired(struct claim *m, int error, uint64_t token)
         MARK(w, LOCK_WAITED);
     }
     a->lease_end = lease_end(a);
-    world_judge(w, oracle_lock_held(w->oracle, a->client, path_of(m), token, a->lease_end, w->now));
+    if (!m->void_) {
+        world_judge(w,
+                    oracle_lock_held(w->oracle, a->client, path_of(m), token, a->lease_end, w->now));
+    }
 }
 
 static void lost(struct claim *m, int error)
@@ -107,7 +121,7 @@ static void lost(struct claim *m, int error)
     m->state = error == COORD_ECLOSED ? CLAIM_NONE : CLAIM_LOST;
     if (!a->ended) {
         MARK(w, LOCK_LOST);
-        world_judge(w, oracle_lock_ended(w->oracle, a->client, path_of(m), w->now));
+        tell_end(m);
     }
 }
 
@@ -157,6 +171,7 @@ static void ask(struct claim *m)
     m->asked_at = w->now;
     m->until = w->now + 500 * SVC_MS + rng_exp(&a->rng, 3 * SVC_SEC);
     m->token = 0;
+    m->void_ = false;
     world_judge(w, oracle_lock_asked(w->oracle, a->client, path_of(m), w->now));
     if (m->election) {
         struct coord_election_options o;
@@ -184,11 +199,10 @@ static void give_up(struct claim *m)
 {
     struct actor *a = m->actor;
     struct world *w = a->w;
-    bool tell = m->state == CLAIM_HELD;
-    m->state = CLAIM_RELEASING;
-    if (tell) {
-        world_judge(w, oracle_lock_ended(w->oracle, a->client, path_of(m), w->now));
+    if (m->state == CLAIM_HELD) {
+        tell_end(m);
     }
+    m->state = CLAIM_RELEASING;
     int err = m->election ? coord_election_resign(m->elected, released, m)
                           : coord_lock_release(m->lock, released, m);
     if (err != 0) {
@@ -239,7 +253,11 @@ void owner_lease(struct actor *a)
         return;
     }
     uint64_t end = lease_end(a);
-    bool holds = a->owner->claims[0].state == CLAIM_HELD || a->owner->claims[1].state == CLAIM_HELD;
+    bool holds = false;
+    for (int i = 0; i < 2; i++) {
+        const struct claim *m = &a->owner->claims[i];
+        holds = holds || (m->state == CLAIM_HELD && !m->void_);
+    }
     if (holds && end > a->lease_end) {
         a->lease_end = end;
         world_judge(w, oracle_lock_until(w->oracle, a->client, end, w->now));
@@ -248,14 +266,25 @@ void owner_lease(struct actor *a)
 
 void owner_forget(struct actor *a)
 {
-    struct world *w = a->w;
     if (a->owner == NULL) {
         return;
     }
-    for (int i = 0; i < 2 && a->ended; i++) {
+    for (int i = 0; i < 2; i++) {
         struct claim *m = &a->owner->claims[i];
         if (m->state == CLAIM_HELD || m->state == CLAIM_ASKED) {
-            world_judge(w, oracle_lock_ended(w->oracle, a->client, path_of(m), w->now));
+            tell_end(m);
+            m->void_ = true;
+        }
+    }
+}
+
+void owner_void(struct actor *a)
+{
+    for (int i = 0; a->owner != NULL && i < 2; i++) {
+        struct claim *m = &a->owner->claims[i];
+        if (m->state != CLAIM_NONE) {
+            tell_end(m);
+            m->void_ = true;
         }
     }
 }
@@ -277,7 +306,7 @@ bool owner_idle(const struct actor *a)
 static bool sure(struct actor *a, int i)
 {
     const struct claim *m = &a->owner->claims[i];
-    if (m->state != CLAIM_HELD) {
+    if (m->state != CLAIM_HELD || m->void_) {
         return false;
     }
     world_enter_actor(a);

@@ -309,6 +309,7 @@ static void ask(struct actor *a)
         return;
     }
     if (chance(a, 8)) {
+        owner_void(a);
         err = coord_session_close(a->c, NULL, on_reply, a);
     } else if (chance(a, 5)) {
         err = coord_session_open(a->c, NULL, on_reply, a);

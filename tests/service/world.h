@@ -362,6 +362,8 @@ void work_forget(struct actor *a);
 /* Locks and elections. */
 void owner_init(struct actor *a);
 void owner_step(struct actor *a);
+/* Its client is about to end the session under what it owns. */
+void owner_void(struct actor *a);
 /* Its lease may be longer now. */
 void owner_lease(struct actor *a);
 /* The process is about to end; then it has ended, with all its memory. */
