@@ -71,7 +71,7 @@ static void draw_limits(struct knobs *k, struct rng *r)
         o->machine.list_bytes = PICK(r, 512, 4096);
         o->machine.txn_operations = PICK(r, 2, 8);
         o->machine.subtree_nodes = PICK(r, 4, 20);
-        o->machine.sessions = PICK(r, 6, 12, 1000);
+        o->machine.sessions = PICK(r, 9, 12, 1000);
     }
     if (rng_chance(r, 500)) {
         o->watch.history_events = PICK(r, 2, 8, 50, 300);

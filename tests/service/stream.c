@@ -343,8 +343,8 @@ void stream_made(struct world *w, struct stream *s)
 {
     struct member *m = &w->members[s->member];
     char source[64];
-    if (!s->client_end) {
-        return;
+    if (!s->client_end || s->connected || s->refused) {
+        return; /* gone meanwhile, or a second call for the same */
     }
     if (apart(s)) {
         world_later(w, CONNECT_LOST_NS, (struct ev){.kind = SE_CONNECT, .p = s});
