@@ -119,8 +119,8 @@ enum coord_when {
     COORD_WHEN_VALUE = 6,    /* the data is this (absent is not empty) */
     COORD_WHEN_CHILDREN = 7, /* it has so many children */
     COORD_WHEN_OWNER = 8,    /* an ephemeral of session `number`; 0: no ephemeral */
-    COORD_WHEN_HELD = 9 /* the first child of path, in order of names, was created at `number`: the
-                              lock at this path is still held by whom got this token */
+    COORD_WHEN_HELD = 9 /* the oldest child of path was created at `number`: the lock at this path
+                              is still held by whom got this token */
 };
 
 /* Branches of a transaction. */

@@ -95,7 +95,9 @@ static int apply_attach(struct machine *m, const struct entry *e, struct machine
     machine_session_changes(m, s);
     s->epoch = m->state.revision;
     if (SERVER_BUG(3)) {
+        m->state.sessions_bytes -= machine_session_bytes(s);
         answers_drop(&s->answers, m->state.pool, UINT64_MAX);
+        m->state.sessions_bytes += machine_session_bytes(s);
     }
     o->attached_epoch = s->epoch;
     o->attached_timeout_ms = s->timeout_ms;
