@@ -99,6 +99,7 @@ struct options {
     const char *op_text;
     uint64_t read_percent; /* of MIXED */
     bool linearizable;
+    bool blind; /* new nodes need not be refused when they exist, where that is cheaper */
     struct {
         char host[64];
         uint16_t port;

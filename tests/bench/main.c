@@ -2,7 +2,8 @@
 /*
  * main.c: options of the load generators, and the order of things: connect, prepare, run, leave.
  *
- *   WIREload --servers HOST:PORT,... --op set|create|get|mixed:PERCENT|fanout|attempt
+ *   WIREload --servers HOST:PORT,... --op set|create|fill|get|mixed:PERCENT|fanout|attempt
+ *            (fill: create, but unconditionally where a system can)
  *            [--level linearizable|local] [--conns N] [--outstanding N] [--value BYTES] [--keys N]
  *            [--secs S] [--warmup S] [--ops N] [--prefix TEXT] [--pids PID,...]
  *            [--watchers N --rounds N]  [--kill PID --limit-ms N --read]
@@ -108,13 +109,11 @@ static int parse_op(struct options *o, const char *text)
     static const struct {
         const char *name;
         enum load_op op;
-    } table[] = {{"set", LOAD_SET},
-                 {"create", LOAD_CREATE},
-                 {"get", LOAD_GET},
-                 {"fanout", LOAD_FANOUT},
-                 {"attempt", LOAD_ATTEMPT}};
+    } table[] = {{"set", LOAD_SET}, {"create", LOAD_CREATE}, {"fill", LOAD_CREATE},
+                 {"get", LOAD_GET}, {"fanout", LOAD_FANOUT}, {"attempt", LOAD_ATTEMPT}};
 
     o->op_text = text;
+    o->blind = strcmp(text, "fill") == 0;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         if (strcmp(text, table[i].name) == 0) {
             o->op = table[i].op;

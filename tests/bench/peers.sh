@@ -9,7 +9,8 @@
 #                             is left out, with a word
 #          --systems LIST     of coord,zookeeper,etcd (default: all)
 #          --cells REGEX      only the loads whose name matches
-#          --rounds N         visits to each system (3)        --secs S      of each load (2)
+#          --rounds N         visits to each system (3; 0: none, for --long alone)
+#          --secs S           of each load (2)
 #          --kills N          leaders killed in each visit (3) --limit-ms N  of an attempt then (200)
 #          --nodes N          of --long (1000000)              --out DIR     (build/peers)
 #
@@ -75,10 +76,10 @@ install_peers() {
 }
 
 build() {
-    local programs="$BUILD/bench/coordload $BUILD/bench/zkload $BUILD/bench/peertable"
+    local programs="$COORDD $COORDCTL $BUILD/bench/coordload $BUILD/bench/zkload $BUILD/bench/peertable"
     if pkg-config --exists libnghttp2 2>/dev/null; then programs="$programs $BUILD/bench/etcdload"; fi
     # shellcheck disable=SC2086
-    make -s VARIANT="$(basename "$BUILD")" "$BUILD/coordd" "$BUILD/coordctl" ${programs//$ROOT\//}
+    make -s VARIANT="$(basename "$BUILD")" ${programs//$ROOT\//}
 }
 
 generator() {
@@ -92,7 +93,7 @@ asked_for() { grep -qE -- "$cells" <<<"$1"; }
 
 # record CELL SHOW LINE: one line of results.
 record() {
-    echo "round=$round cell=$1 show=$2 $3" >>"$results"
+    echo "round=r$round cell=$1 show=$2 $3" >>"$results"
 }
 
 # measure CELL SHOW ARGS...: one load, unless it was not asked for.
@@ -142,6 +143,10 @@ loads() {
     measure mixed_90/10_local_64x16 $rate --op mixed:90 --level local --conns 64 --outstanding 16
     measure mixed_90/10_linearizable_64x16 $rate --op mixed:90 --level linearizable --conns 64 --outstanding 16
     measure last_of_1,000_watchers,_1,000_connections p50_us,max_us --op fanout --keys 1 --watchers 1000 --conns 1000 --rounds $fan_rounds
+    if [ "$SYSTEM" = etcd ]; then
+        # A create that may overwrite: no condition, which costs etcd much less.
+        measure put_of_new_keys_64x16 $rate --op fill --conns 64 --outstanding 16
+    fi
     if [ "$SYSTEM" != zookeeper ]; then
         measure last_of_1,000_watchers,_50_connections p50_us,max_us --op fanout --keys 1 --watchers 1000 --conns 50 --rounds $fan_rounds
     fi
@@ -179,7 +184,7 @@ memory_line() { echo "system=$SYSTEM rss_mb=$(middle_of_three rss_mb) disk_mb=$(
 many_nodes() {
     local line i
     begin_ensemble || return 0
-    if line=$(timeout 570 "$(generator)" --servers "$(addresses)" --pids "$(pids)" --op create --ops "$nodes" --prefix f \
+    if line=$(timeout 570 "$(generator)" --servers "$(addresses)" --pids "$(pids)" --op fill --ops "$nodes" --prefix f \
         --conns 64 --outstanding 16 --warmup 0 --secs 560) &&
         "$(generator)" --servers "$(addresses)" --op get --keys 1 --warmup 0 --secs 0.1 >/dev/null; then
         record "creating_$nodes_text" ops_s,server_cpu_100k "$line"
@@ -232,16 +237,18 @@ visit() {
 # The systems that can be measured, those asked for; a word on each other one.
 choose() {
     local s why
-    chosen=""
+    chosen="" left_out=""
     for s in $systems; do
         declare -F "${s}_why_not" >/dev/null || die "--systems: there is no '$s'"
         why=$("${s}_why_not")
         if [ -n "$why" ]; then
-            echo "leaving out $s: $why" >&2
+            left_out="${left_out}left out: $s: $why
+"
         else
             chosen="$chosen $s"
         fi
     done
+    printf %s "$left_out" >&2
     [ -n "$chosen" ] || die "nothing to measure"
 }
 
@@ -263,6 +270,11 @@ describe() {
         "warm-up $warm_zookeeper s (ZooKeeper), $warm_others s (others), 1,000 keys, values of 100 bytes unless named," \
         "$kills kills a visit, $limit_ms ms an attempt"
     for s in $chosen; do echo "$s: $("${s}_version")"; done
+    printf %s "$left_out"
+}
+
+json_texts() { # lines as an array of strings
+    sed 's/[\\"]/\\&/g; s/.*/  "&",/; $s/,$//'
 }
 
 if [ $install = 1 ]; then install_peers; fi
@@ -282,12 +294,19 @@ if [ $long = 1 ]; then
     for SYSTEM in $chosen; do many_nodes; done
 fi
 SYSTEM=
+about=$(describe)
 {
-    describe | sed 's/^/- /'
+    sed 's/^/- /' <<<"$about"
     echo
     "$BUILD/bench/peertable" <"$results"
 } >"$out/table.md"
-"$BUILD/bench/peertable" --json <"$results" >"$out/table.json"
+{
+    echo '{"about": ['
+    json_texts <<<"$about"
+    echo '], "cells":'
+    "$BUILD/bench/peertable" --json <"$results"
+    echo '}'
+} >"$out/table.json"
 cat "$out/table.md"
 echo "took $(($(date +%s) - started)) s; $failed failures; $out has table.md, table.json, results.txt"
 [ "$failed" = 0 ]

@@ -345,6 +345,25 @@ static bool print_json_measure(const struct table *t, FILE *out, size_t c, size_
     return n > 0;
 }
 
+/* The ratios of one cell to one other system, of those measures whose better side is known. */
+static void print_json_ratios(const struct table *t, FILE *out, size_t c, size_t other)
+{
+    const char *before = "";
+
+    for (size_t m = 0; m < t->measures_count; m++) {
+        for (size_t k = 0; k < sizeof measures / sizeof measures[0]; k++) {
+            double ours, theirs;
+            if (strcmp(t->measures[m], measures[k].name) != 0 || !median_of(t, c, 0, m, &ours) ||
+                !median_of(t, c, other, m, &theirs)) {
+                continue;
+            }
+            fprintf(out, "%s\"%s\":%.4g", before, measures[k].name,
+                    table_ratio(ours, theirs, measures[k].better));
+            before = ",";
+        }
+    }
+}
+
 void table_print_json(const struct table *t, FILE *out)
 {
     fprintf(out, "{");
@@ -358,6 +377,11 @@ void table_print_json(const struct table *t, FILE *out)
                     before = ",";
                 }
             }
+            fprintf(out, "}");
+        }
+        for (size_t s = 1; s < TABLE_SYSTEMS; s++) {
+            fprintf(out, ",\n \"times_better_than_%s\":{", systems[s]);
+            print_json_ratios(t, out, c, s);
             fprintf(out, "}");
         }
         fprintf(out, "}");

@@ -58,7 +58,8 @@ double table_ratio(double ours, double theirs, enum table_better better);
 void table_print(const struct table *t, FILE *out);
 /* What the generators used: seconds of CPU per 100,000 operations and share of one core. */
 void table_print_generators(const struct table *t, FILE *out);
-/* Everything: median, least, greatest and samples, as members of a JSON object {"cell": {"system": ...}}. */
+/* Everything: median, least, greatest and samples, and ratios, as members of a JSON object
+ * {"cell": {"system": {"measure": ...}, "times_better_than_SYSTEM": {...}}}. */
 void table_print_json(const struct table *t, FILE *out);
 
 #endif

@@ -53,7 +53,7 @@ static enum load_result result_of(const struct stream *st)
         /* An answer without the key is shorter than its value. */
         return (size_t)whole > st->shot->value_bytes ? RESULT_DONE : RESULT_FAILED;
     }
-    if (st->shot->kind == SHOT_CREATE) {
+    if (st->shot->kind == SHOT_CREATE && !st->lane->load->o.blind) {
         bool ok = grpc_field(st->got.data + GRPC_PREFIX_BYTES, (size_t)whole - GRPC_PREFIX_BYTES,
                              FIELD_TXN_SUCCEEDED, &count, &v);
         return !ok ? RESULT_FAILED : v == 1 ? RESULT_DONE : RESULT_EXISTS;
@@ -272,6 +272,10 @@ static const char *encode(struct stream *st, const struct shot *s)
         grpc_put(&st->sent, s->path, s->value, s->value_bytes);
         return "/etcdserverpb.KV/Put";
     case SHOT_CREATE:
+        if (st->lane->load->o.blind) {
+            grpc_put(&st->sent, s->path, s->value, s->value_bytes);
+            return "/etcdserverpb.KV/Put";
+        }
         grpc_create(&st->sent, s->path, s->value, s->value_bytes);
         return "/etcdserverpb.KV/Txn";
     case SHOT_GET:

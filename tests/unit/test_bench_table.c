@@ -137,13 +137,20 @@ START_TEST(json_has_everything)
 {
     add("cell=set system=coord ops_s=5");
     add("cell=set system=coord ops_s=1");
-    add("cell=set system=coord ops_s=3 p50_us=0.5");
+    add("cell=set system=coord ops_s=3 p50_us=0.5 secs=2");
+    add("cell=set system=etcd ops_s=1.5 p50_us=1 secs=2");
     char *text = printed(table_print_json);
     ck_assert_str_eq(
         text,
         "{\n\"set\":{\n \"coord\":{\"ops_s\":{\"median\":3,\"min\":1,\"max\":5,\"samples\":3},"
-        "\"p50_us\":{\"median\":0.5,\"min\":0.5,\"max\":0.5,\"samples\":1}},"
-        "\n \"zookeeper\":{},\n \"etcd\":{}}\n}\n");
+        "\"p50_us\":{\"median\":0.5,\"min\":0.5,\"max\":0.5,\"samples\":1},"
+        "\"secs\":{\"median\":2,\"min\":2,\"max\":2,\"samples\":1}},"
+        "\n \"zookeeper\":{},"
+        "\n \"etcd\":{\"ops_s\":{\"median\":1.5,\"min\":1.5,\"max\":1.5,\"samples\":1},"
+        "\"p50_us\":{\"median\":1,\"min\":1,\"max\":1,\"samples\":1},"
+        "\"secs\":{\"median\":2,\"min\":2,\"max\":2,\"samples\":1}},"
+        "\n \"times_better_than_zookeeper\":{},"
+        "\n \"times_better_than_etcd\":{\"ops_s\":2,\"p50_us\":2}}\n}\n");
     free(text);
 }
 END_TEST
