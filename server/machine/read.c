@@ -138,7 +138,7 @@ int machine_session_paths(struct machine *m, const struct coord_request *q,
         }
         *e = (struct coord_list_entry){.name = {kept, path_bytes}};
         bytes += entry_bytes(e);
-        if (bytes > m->limits.list_bytes) {
+        if (bytes > m->state.limits.list_bytes) {
             ret_res->more = true;
             count = i;
         }
