@@ -328,6 +328,10 @@ struct coord_status {
     uint64_t watches;
     uint64_t connections;
     uint64_t uptime_ms;
+    uint64_t store_bytes;       /* as the high-water mark counts */
+    uint64_t limits_differ;     /* limits in which the member's file is not what is in force */
+    uint64_t lease_rounds;      /* read rounds that a lease has spared this member */
+    bool lease;                 /* its file allows that */
     bool lab;                   /* the demonstration gate is open */
     struct coord_bytes version; /* of coordd */
     struct coord_bytes cluster;

@@ -170,6 +170,7 @@ struct reads {
     uint64_t done; /* rounds through this are confirmed and applied */
     raft_index done_index;
     bool wanted;
+    uint64_t leased;   /* rounds that the lease has spared */
     uint64_t retry_at; /* NODE_NEVER, or when to ask again after a round was lost */
     uint64_t fresh;    /* the state applied here held everything committed by then */
     bool fresh_known;

@@ -187,7 +187,9 @@ void node_snapshot_loaded(struct node *n, const struct raft_snapshot *meta, stru
 
 /* --- time -------------------------------------------------------------------------------------- */
 
-/* Do everything that is due. more: call again at once (a slice ended). */
+/* Do everything that is due. more: call again at once (a slice ended).
+ * now: read after everything the node was told of had come; with a lease, a read that came later than that
+ * might be answered from before it came. */
 void node_run(struct node *n, uint64_t now, uint64_t wall_ms, bool *ret_more);
 /* When node_run is due although nothing happened; UINT64_MAX never. */
 uint64_t node_deadline(const struct node *n);

@@ -7,6 +7,9 @@
  * is confirmed and its index applied. A round that is lost (no leader, leader new) is asked for again;
  * noquorum.c ends the waiting.
  *
+ * With a lease (option of raft) a leader's round is confirmed as it begins, without a message: what other
+ * members ask for takes a round of messages always.
+ *
  * Age. When a round began at time T and its index is applied, the state here holds everything that was
  * committed anywhere by T. The same is true of a write of this member that arrived at T and is applied:
  * every entry committed by T stands before it. `fresh` is the latest such T; now - fresh bounds the age.
@@ -71,6 +74,18 @@ static struct round *round_of(struct reads *rd, uint64_t id)
     return NULL;
 }
 
+/* Can the leader's lease stand for a round as of n->now? raft has been told of n->now by the tick of this
+ * run, so it decides alike. */
+static bool has_lease(const struct node *n)
+{
+    struct raft_status st;
+    if (n->o.raft.lease_drift_ppm == 0 || !node__is_leader(n)) {
+        return false;
+    }
+    raft_status(n->raft, &st);
+    return st.lease_until > n->now;
+}
+
 void node__reads_run(struct node *n)
 {
     struct reads *rd = &n->reads;
@@ -79,13 +94,15 @@ void node__reads_run(struct node *n)
     if ((!rd->wanted && !retry) || n->st.leader == 0 || free_one == NULL) {
         return;
     }
-    struct raft_event ev = {.type = RAFT_EV_READ, .cookie = rd->next};
+    bool lease = has_lease(n);
+    struct raft_event ev = {.type = RAFT_EV_READ, .cookie = rd->next, .value = lease ? 1 : 0};
     if (node__step(n, &ev, NULL) != 0) {
         rd->retry_at = n->now + n->o.raft.heartbeat / 8;
         return;
     }
     *free_one = (struct round){.id = rd->next, .started = n->now};
     rd->next++;
+    rd->leased += lease;
     rd->wanted = false;
     rd->retry_at = NODE_NEVER;
 }

@@ -41,7 +41,7 @@
 uint64_t shell_now(struct shell *s)
 {
     if (!s->now_known) {
-        s->now = clock_mono_ns();
+        s->now = clock_boot_ns();
         s->now_known = true;
         watch_begin(&s->mark);
     }
@@ -65,8 +65,9 @@ static void on_woken(evutil_socket_t fd, short what, void *arg)
 static void on_second(evutil_socket_t fd, short what, void *arg)
 {
     struct shell *s = arg;
-    uint64_t now = shell_now(s);
+    uint64_t now = clock_mono_ns();
     (void)fd, (void)what;
+    (void)shell_now(s); /* the turn begins */
     (void)conn_set_sweep(s->conns, now);
     (void)peer_set_sweep(s->peers, now);
     bridge_retry(s);
@@ -349,6 +350,7 @@ static void shell_turn(struct shell *s)
     (void)shell_now(s);
     conn_set_resume(s->conns);
     bridge_disk(s);
+    s->now = clock_boot_ns(); /* nothing that came is younger than this */
     node_run(s->node, s->now, clock_wall_ms(), &more);
     more = more || (s->repairing && !node_repairing(s->node)); /* told in the next turn */
     wal_thread_submit(s->wal);

@@ -89,6 +89,10 @@ void cluster_heal(struct cluster *cl);
 void cluster_pause(struct cluster *cl, raft_id id, uint64_t ns);
 /* Its wall clock differs from the others' by so much from now on. */
 void cluster_clock(struct cluster *cl, raft_id id, int64_t ahead_ms);
+/* From now on its clock runs slower than the others', by so much. */
+void cluster_slow_clock(struct cluster *cl, raft_id id, uint32_t percent);
+/* What a member's own clock shows. */
+uint64_t cluster_member_now(struct cluster *cl, raft_id id);
 /* Its disk completes nothing while stalled. */
 void cluster_stall_disk(struct cluster *cl, raft_id id, bool stalled);
 /* Iterations of a member's loop so far. */
