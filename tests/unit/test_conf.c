@@ -236,6 +236,25 @@ START_TEST(size_and_depth_are_bounded)
 }
 END_TEST
 
+static void further_limits_are_read(const struct conf *c)
+{
+    ck_assert_uint_eq(c->operations, 11);
+    ck_assert_uint_eq(c->subtree, 12);
+    ck_assert_uint_eq(c->list_entries, 13);
+    ck_assert_uint_eq(c->list_bytes, 64 * 1024);
+    ck_assert_uint_eq(c->store_bytes, UINT64_C(3) << 30);
+    ck_assert_uint_eq(c->answers, 14);
+    ck_assert_uint_eq(c->answers_bytes, 65 * 1024);
+    ck_assert_uint_eq(c->outstanding_bytes, 66 * 1024);
+    ck_assert_uint_eq(c->output_total_bytes, 4 * 1024 * 1024);
+    ck_assert_uint_eq(c->watch_output_bytes, 67 * 1024);
+    ck_assert_uint_eq(c->history_events, 15);
+    ck_assert_uint_eq(c->history_bytes, 68 * 1024);
+    ck_assert(c->lease);
+    ck_assert_uint_eq(c->clock_drift_ppm, 20);
+    ck_assert_uint_eq(conf_lease_ms(c), 1000);
+}
+
 START_TEST(good_file_is_read_whole)
 {
     static const char text[] =
@@ -290,21 +309,7 @@ START_TEST(good_file_is_read_whole)
     ck_assert_uint_eq(c.sessions, 4);
     ck_assert_uint_eq(c.watches, 3);
     ck_assert_uint_eq(c.output_bytes, 2 * 1024 * 1024);
-    ck_assert_uint_eq(c.operations, 11);
-    ck_assert_uint_eq(c.subtree, 12);
-    ck_assert_uint_eq(c.list_entries, 13);
-    ck_assert_uint_eq(c.list_bytes, 64 * 1024);
-    ck_assert_uint_eq(c.store_bytes, UINT64_C(3) << 30);
-    ck_assert_uint_eq(c.answers, 14);
-    ck_assert_uint_eq(c.answers_bytes, 65 * 1024);
-    ck_assert_uint_eq(c.outstanding_bytes, 66 * 1024);
-    ck_assert_uint_eq(c.output_total_bytes, 4 * 1024 * 1024);
-    ck_assert_uint_eq(c.watch_output_bytes, 67 * 1024);
-    ck_assert_uint_eq(c.history_events, 15);
-    ck_assert_uint_eq(c.history_bytes, 68 * 1024);
-    ck_assert(c.lease);
-    ck_assert_uint_eq(c.clock_drift_ppm, 20);
-    ck_assert_uint_eq(conf_lease_ms(&c), 1000);
+    further_limits_are_read(&c);
     ck_assert_int_eq(c.log_level, CONF_LOG_DEBUG);
     ck_assert_int_eq(c.log_format, CONF_LOG_JSON);
     ck_assert(c.lab);
