@@ -265,6 +265,8 @@ static int apply_entry(struct machine *m, const struct entry *e, struct machine_
         return apply_attach(m, e, o);
     case ENTRY_EXPIRE:
         return apply_expire(m, e);
+    case ENTRY_DIGEST:
+        return e->body_bytes == 0 ? 0 : COORD_EBADREQUEST; /* revision and time, no more */
     default:
         return COORD_EBADREQUEST; /* entry_decode lets no other kind through */
     }

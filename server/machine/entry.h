@@ -21,6 +21,7 @@
  *   OPEN          secret (16), then the frame body of SESSION_OPEN
  *   ATTACH        secret (16); session is attached anew, its epoch becomes this entry's revision
  *   EXPIRE        { session u64, epoch u64 } repeated: void for a session attached since
+ *   DIGEST        none: changes nothing; the members compare their states at its revision
  *
  * A frame is read from the socket into a buffer that has ENTRY_HEADER_BYTES of room in front, so that
  * the entry is made in place and the client's bytes are never copied again.
@@ -35,7 +36,13 @@
 #define ENTRY_VERSION      1
 #define ENTRY_HEADER_BYTES 48
 
-enum entry_kind { ENTRY_REQUEST = 1, ENTRY_OPEN = 2, ENTRY_ATTACH = 3, ENTRY_EXPIRE = 4 };
+enum entry_kind {
+    ENTRY_REQUEST = 1,
+    ENTRY_OPEN = 2,
+    ENTRY_ATTACH = 3,
+    ENTRY_EXPIRE = 4,
+    ENTRY_DIGEST = 7
+};
 
 struct entry {
     enum entry_kind kind;
