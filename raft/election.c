@@ -53,6 +53,7 @@ void raft__become_follower(struct raft *r, raft_term term, raft_id leader)
         r->vote = 0;
         r->grant_to = 0;
         r->verified = 0;
+        r->leader_seq = 0;
         r->ack_seq = r->beat_seq = 0;
         r->ack_sent = 0;
         r->ack_due = r->nack_due = 0;

@@ -211,6 +211,7 @@ struct raft {
     raft_id leader;
     raft_ns wait;           /* the election wait drawn last */
     raft_ns election_at;    /* when this member stands for election */
+    raft_seq leader_seq;    /* the newest number heard from the leader of this term */
     raft_ns contact;        /* when a leader was last heard, for stickiness */
     uint32_t sticky;        /* contact holds */
     uint32_t votes;         /* slots that granted */

@@ -27,7 +27,7 @@
  *   14  raft.c                       a disk that was full once stays full
  *   15  io.c                         no disk ever counts as stalled
  *   16  replication.c                an older term's entry is committed by counting
- *   17  follower.c, replication.c    a follower commits up to its own last entry
+ *   17  follower.c                   a follower commits up to its own last entry
  *   18  log.c                        the commit index may fall
  *   19  replication.c                a refused APPEND counts as a match
  *   20  replication.c, follower.c    an old refusal is believed, and what is repeated is cut first
@@ -71,6 +71,7 @@
  *   57  storage/snapshot_file.c      a snapshot gets its name before its data is synced
  *   58  snapshot.c                   a snapshot is installed though its entries came meanwhile
  *   59  replication.c                entries that were refused for want of room are sent again at once
+ *   60  raft.c                       an old copy of a leader's message counts as hearing from it
  */
 #ifndef RAFT_MUTANT_H
 #define RAFT_MUTANT_H

@@ -271,8 +271,13 @@ static int heard(struct raft *r, const struct raft_msg *m)
         r->ignored++;
         return 0;
     }
-    raft__hear_leader(r, m->from);
-    return 1;
+    if (m->seq > r->leader_seq || RAFT_BUG(60)) {
+        r->leader_seq = m->seq;
+        raft__hear_leader(r, m->from);
+        return 1;
+    }
+    /* A copy, or one that a newer one overtook: what it says holds, but not that the leader lives. */
+    return r->role == RAFT_FOLLOWER && r->leader == m->from;
 }
 
 /* Elections have rules of their own for terms. */

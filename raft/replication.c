@@ -281,6 +281,12 @@ static void send_entries(struct raft *r, struct raft__peer *p)
     }
 }
 
+/* Through where the peer can make use of a commit index: what it was sent, durable there or not. */
+static raft_index usable_commit(const struct raft__peer *p)
+{
+    return p->state == RAFT__REPLICATE ? p->next - 1 : p->match;
+}
+
 /* HEARTBEAT, numbered when an answer is wanted. Return: 1, or 0 when the round is full. */
 static int send_beat(struct raft *r, struct raft__peer *p, int numbered)
 {
@@ -289,8 +295,8 @@ static int send_beat(struct raft *r, struct raft__peer *p, int numbered)
         return 0;
     }
     s->msg.seq = numbered ? raft__next_seq(r) : 0;
-    s->msg.commit = RAFT_BUG(17) ? r->commit : raft__min(r->commit, p->match);
-    p->sent_commit = raft__max(p->sent_commit, s->msg.commit);
+    s->msg.commit = r->commit;
+    p->sent_commit = raft__max(p->sent_commit, raft__min(r->commit, usable_commit(p)));
     return 1;
 }
 
@@ -310,7 +316,7 @@ static void peer_round(struct raft *r, struct raft__peer *p)
     }
     if (p->beat_due) {
         p->beat_due = !send_beat(r, p, 1);
-    } else if (!p->appended && p->sent_commit < raft__min(r->commit, p->match)) {
+    } else if (!p->appended && p->sent_commit < raft__min(r->commit, usable_commit(p))) {
         (void)send_beat(r, p, 0); /* when the round is full the next regular beat tells it */
     }
 }

@@ -12,10 +12,7 @@
 #include "client/cli/output.h"
 #include "client/cli/run.h"
 
-#define ADDRESS_BYTES_MAX 280
-
-/* The next address of a list "a:1,b:2"; *rest moves on. Return: false at the end. */
-static bool next_address(const char **rest, char *address, size_t n)
+bool cli_next_address(const char **rest, char *address, size_t n)
 {
     while (**rest == ',' || **rest == ' ') {
         (*rest)++;
@@ -125,7 +122,7 @@ static int status_row(struct cli *cli, const char *address)
 
 static int status_all(struct cli *cli)
 {
-    char address[ADDRESS_BYTES_MAX];
+    char address[CLI_ADDRESS_BYTES_MAX];
     const char *rest = cli->options.servers;
     int answered = 0, rc = EXIT_DONE;
     struct coord *all = NULL;
@@ -140,7 +137,7 @@ static int status_all(struct cli *cli)
         printf("%-4s %-12s %6s %6s %10s %10s  %-9s  %s\n", "id", "role", "term", "leader", "commit",
                "applied", "reachable", "address");
     }
-    while (next_address(&rest, address, sizeof address)) {
+    while (cli_next_address(&rest, address, sizeof address)) {
         int one = status_row(cli, address);
         if (one == EXIT_USAGE) {
             return one;

@@ -242,8 +242,9 @@ struct raft_msg {
                             SNAPSHOT: its index. READ_REPLY: the read index. TIMEOUT_NOW: last.
                             PREVOTE_REPLY to RAFT_FLAG_ASK: of the newest configuration */
     raft_term log_term; /* term of the entry at index */
-    raft_index commit;  /* of the leader, at most what this peer is known to hold in HEARTBEAT */
-    raft_index hint;    /* rejecting APPEND_REPLY: where the logs may meet. Other APPEND_REPLY and
+    raft_index
+        commit; /* of the leader; the receiver goes no further than it agrees with the leader */
+    raft_index hint;     /* rejecting APPEND_REPLY: where the logs may meet. Other APPEND_REPLY and
                             HEARTBEAT_REPLY: agrees with the leader through here, durable or not.
                             READ_REPLY: the last entry of the leader */
     raft_term hint_term; /* rejecting APPEND_REPLY: the own term at hint */

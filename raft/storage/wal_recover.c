@@ -249,6 +249,9 @@ static int load_segment(struct wal_recovery *rec, const struct wal_file *file)
         raft__wal_say(&rec->why, "%s: %s", path, raft_store_strerror(rc));
         return rc;
     }
+    if (rec->files.bad_end > 0) {
+        w->unfit_through = max_u64(w->unfit_through, file->seq);
+    }
     rec->begin = (struct wal_scan){.data = rec->files.data,
                                    .bytes = file->header.bytes,
                                    .seq = file->seq,

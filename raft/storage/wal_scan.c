@@ -162,7 +162,9 @@ int raft__wal_scan_headless(const uint8_t *data, uint64_t bytes, uint64_t seq, i
             raft__record_decode(p, bytes - pos, salt, &r) == 0 || r.term >= r.index) {
             continue;
         }
-        lowest = r.index < lowest ? r.index : lowest;
+        /* The first batch of a segment stands at its beginning: another one has a predecessor here. */
+        uint64_t first = pos == SEGMENT_HEADER_BYTES || r.index == 0 ? r.index : r.index - 1;
+        lowest = first < lowest ? first : lowest;
         if (any || r.term >= lowest) {
             *ret_salt = salt;
             return 1;

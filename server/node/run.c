@@ -2,8 +2,9 @@
 /*
  * run.c: one iteration of a member. Events have taken note; here everything due is done, in passes:
  *
- *   what sessions need -> propose or forward writes -> begin a read round -> poll raft (persist, send)
- *   -> apply what is committed -> reads whose round is done -> connections that can go on
+ *   what sessions need -> propose or forward writes -> remove what is due -> begin a read round
+ *   -> poll raft (persist, send) -> apply what is committed -> reads whose round is done
+ *   -> connections that can go on
  *
  * A pass that made work for the next is followed by one, a few times; the rest waits for the next call.
  *
@@ -12,6 +13,7 @@
  *   2. Connections are flushed and freed at the end only.
  *   3. If nothing happens before node_deadline, calling node_run would do nothing.
  */
+#include "server/mutant.h"
 #include "server/node/internal.h"
 
 #define PROGRESS_NS (1000 * NODE_MS)
@@ -30,6 +32,7 @@ static void regime(struct node *n, const struct raft_status *before)
     if (was_leader || node__is_leader(n)) {
         node__writes_drop_foreign(n);
         node__sessions_regime(n);
+        node__reaper_regime(n);
         for (uint32_t i = 0; i < n->peers_count; i++) {
             n->peers[i].nonce = 0; /* streams of forwards belong to one term */
             n->peers[i].stream = 0;
@@ -37,6 +40,7 @@ static void regime(struct node *n, const struct raft_status *before)
     }
     node__touch_regime(n);
     node__reads_regime(n);
+    node__limits_regime(n);
 }
 
 void node__refresh(struct node *n)
@@ -70,7 +74,10 @@ static void after_pause(struct node *n)
     node__log(n, NODE_LOG_WARN, "the loop stood still: member=%u late_ms=%llu", n->o.raft.id,
               (unsigned long long)(late / NODE_MS));
     n->booted = n->now;
-    node__sessions_rearm(n);
+    if (!SERVER_BUG(21)) {
+        node__sessions_rearm(n);
+    }
+    node__reaper_calm(n);
 }
 
 static void progress_marks(struct node *n)
@@ -79,7 +86,7 @@ static void progress_marks(struct node *n)
         return;
     }
     if (watch_count(n->hub) > 0) {
-        watch_progress(n->hub, n->applied);
+        watch_progress(n->hub, SERVER_BUG(23) ? n->commit : n->applied);
     }
     n->progress_revision = n->applied;
     n->progress_at = n->now + PROGRESS_NS;
@@ -106,13 +113,15 @@ static uint64_t deadline(const struct node *n)
     at = earliest(at, node__noquorum_deadline(n));
     at = earliest(at, node__touch_deadline(n));
     at = earliest(at, n->reads.blocked_at);
+    at = earliest(at, n->limits.check_at);
     if (n->st.leader != 0) {
         at = earliest(at, n->reads.retry_at);
         at = earliest(at, n->writes.probe_at);
     }
-    if (node__is_leader(n) && n->st.leader_ready && !n->leaving) {
+    if (node__is_leader(n) && n->st.leader_ready && !n->leaving && !node__diverged(n)) {
         at = earliest(at, n->touch.scan_at);
     }
+    at = earliest(at, node__reaper_deadline(n));
     if (watch_count(n->hub) > 0 && n->progress_revision != n->applied) {
         at = earliest(at, n->progress_at);
     }
@@ -135,7 +144,9 @@ static void pass(struct node *n)
     if (n->fault[0] == '\0') {
         node__touch_run(n); /* what has come counts before anybody is judged */
         node__sessions_run(n);
+        node__limits_run(n);
         node__writes_run(n);
+        node__reaper_run(n);
         node__forward_timers(n);
         node__reads_run(n);
         node__poll(n, NULL);
@@ -148,7 +159,7 @@ static void pass(struct node *n)
 void node_run(struct node *n, uint64_t now, uint64_t wall_ms, bool *ret_more)
 {
     n->now = now > n->now ? now : n->now;
-    n->wall_ms = wall_ms;
+    n->wall_ms = node__stamp_ms(n, wall_ms);
     n->apply_entries = NODE_APPLY_ENTRIES;
     n->apply_bytes = NODE_APPLY_BYTES;
     n->sliced = false;

@@ -201,7 +201,9 @@ static int sockets_make(struct shell *s)
                               .frame_bytes_max = (uint32_t)s->conf->frame_bytes,
                               .connections_max = connections_max(s->conf),
                               .per_address_max = (uint32_t)s->conf->connections_per_address,
-                              .output_bytes_max = s->conf->output_bytes};
+                              .output_bytes_max = s->conf->output_bytes,
+                              .output_total_bytes_max = s->conf->output_total_bytes,
+                              .watch_output_bytes_max = s->conf->watch_output_bytes};
     struct peer_options po = {.base = s->base, .conf = s->conf};
     bridge_conn_host(s, &co.host);
     bridge_peer_host(s, &po.host);

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <string.h>
 #include <coord/error.h>
+#include "server/mutant.h"
 #include "server/store/store.h"
 #include "server/store/store_internal.h"
 #include "server/store/znode.h"
@@ -36,6 +37,9 @@ int store_create_under(struct store *s, struct znode *parent, const struct store
     }
     bool extra = a->ttl_ms > 0 || a->owned != NULL;
     int rc = extra && store_node_extra(s, node) == NULL ? COORD_ENOMEM : 0;
+    if (rc == 0 && a->ttl_ms > 0) {
+        node->extra->ttl_ms = a->ttl_ms;
+    }
     if (rc == 0) {
         rc = store_node_place(s, parent, node, kept);
     }
@@ -43,9 +47,6 @@ int store_create_under(struct store *s, struct znode *parent, const struct store
         pool_free(s->pool, node->data, node->data_bytes);
         store_node_free(s, node);
         return rc;
-    }
-    if (a->ttl_ms > 0) {
-        node->extra->ttl_ms = a->ttl_ms;
     }
     if (a->owned != NULL) {
         store_owned_link(a->owned, node);
@@ -143,6 +144,9 @@ int store_create(struct store *s, const struct store_create_args *a, struct znod
         return COORD_ENONODE;
     }
     uint64_t number = direct ? store_sequence(parent) : 0;
+    if (SERVER_BUG(13) && number > 0) {
+        number = parent->extra->children.count;
+    }
     if (store_sequence(parent) >= STORE_COUNTER_MAX) {
         return COORD_ELIMIT;
     }

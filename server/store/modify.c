@@ -70,6 +70,7 @@ int store_set(struct store *s, struct coord_bytes path, struct coord_bytes data,
     node->version++;
     node->modify_revision = s->revision;
     node->modified_ms = s->time_ms;
+    store_due_update(s, node);
     store_record_set(s, &former, node, kept, previous);
     *ret_node = node;
     return 0;

@@ -83,7 +83,8 @@ int store_node_place(struct store *s, struct znode *parent, struct znode *node,
                      struct coord_bytes path)
 {
     struct znode_extra *x = store_node_extra(s, parent);
-    if (x == NULL || slots_reserve(&s->index) != 0) {
+    bool ttl = node->kind == COORD_NODE_TTL;
+    if (x == NULL || slots_reserve(&s->index) != 0 || (ttl && store_due_expect(s) != 0)) {
         return COORD_ENOMEM;
     }
     int rc = children_insert(&x->children, s->pool, node);
@@ -94,17 +95,23 @@ int store_node_place(struct store *s, struct znode *parent, struct znode *node,
     slots_add(&s->index, slots_hash(path.data, path.len), node);
     s->nodes++;
     s->name_bytes += node->name_bytes;
+    s->due.ttl_nodes += ttl;
     store_usage_add(s, parent, 1, node->data_bytes);
+    store_due_update(s, parent);
+    store_due_update(s, node);
     return 0;
 }
 
 void store_node_displace(struct store *s, struct znode *node, struct coord_bytes path)
 {
+    store_due_forget(s, node);
+    s->due.ttl_nodes -= node->kind == COORD_NODE_TTL;
     children_remove(&node->parent->extra->children, s->pool, node);
     slots_remove(&s->index, slots_hash(path.data, path.len), node);
     s->nodes--;
     s->name_bytes -= node->name_bytes;
     store_usage_add(s, node->parent, -1, -(int64_t)node->data_bytes);
+    store_due_update(s, node->parent);
 }
 
 void store_usage_add(struct store *s, struct znode *from, int64_t nodes, int64_t bytes)

@@ -130,7 +130,7 @@ void store_record_delete(struct store *s, struct znode *node, struct coord_bytes
     data_bury(s, node->data, node->data_bytes);
     struct store_undo *u = undo_add(s, STORE_UNDO_DELETE, node);
     u->child_revision = node->parent->extra->child_revision;
-    u->owned = node->extra == NULL ? NULL : node->extra->owned;
+    u->owned = node->kind == COORD_NODE_EPHEMERAL ? node->extra->owned : NULL;
 }
 
 const struct coord_change *store_changes(const struct store *s, uint32_t *ret_count)
@@ -156,6 +156,7 @@ static void undo_create(struct store *s, const struct store_undo *u)
     x->sequence--;
     x->child_version--;
     x->child_revision = u->child_revision;
+    store_due_update(s, node->parent); /* without its first child it never had one */
     if (node->kind == COORD_NODE_EPHEMERAL) {
         store_owned_unlink(node);
     }
@@ -175,6 +176,7 @@ static void undo_set(struct store *s, const struct store_undo *u)
     node->version--;
     node->modify_revision = u->former.modify_revision;
     node->modified_ms = u->former.modified_ms;
+    store_due_update(s, node);
 }
 
 static int undo_delete(struct store *s, const struct store_undo *u)

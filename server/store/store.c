@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * store.c: the life of the store, and finding a node. What changes the tree stands in create.c, modify.c
- * and subtree.c, what came of it in record.c, walks in walk.c, putting back what was saved in restore.c.
+ * and subtree.c, what came of it in record.c, what is removed by itself in due.c, walks in walk.c, putting back what was saved in restore.c.
  *
  * A node is found by the hash of its whole path; a hit is verified by comparing the names of the node
  * and its ancestors with the path from its end. "/" is not in the index.
@@ -72,6 +72,7 @@ void store_destroy(struct store *s)
         at = parent;
     }
     slots_finish(&s->index);
+    store_due_finish(s);
     arena_finish(&s->paths);
     free(s->changes);
     free(s->dead);
@@ -86,6 +87,7 @@ void store_begin(struct store *s, uint64_t revision, uint64_t time_ms)
     s->revision = revision;
     s->time_ms = time_ms;
     store_record_reset(s);
+    store_due_shrink(s);
 }
 
 void store_guard_set(struct store *s, const struct store_guard *g)

@@ -117,6 +117,14 @@ int store_rollback(struct store *s);
 /* The changes since store_begin, in order. Valid until the next store_begin. */
 const struct coord_change *store_changes(const struct store *s, uint32_t *ret_count);
 
+/* --- owners ------------------------------------------------------------------------------------ */
+
+/* The nodes of this owner whose paths stand behind `after` (empty: all), the first `max` of them in path order;
+ * *ret_more: there are others. after need not be the path of a node. Valid until the next change. Cost: linear
+ * in what the owner has, times the logarithm of max. Return: how many. */
+uint32_t store_owned_page(const struct store_owned *owned, struct coord_bytes after,
+                          const struct znode **out, uint32_t max, bool *ret_more);
+
 /* --- subtrees ---------------------------------------------------------------------------------- */
 
 /* What a node and all below it hold, and may hold (0: any). */
@@ -132,6 +140,27 @@ void store_usage(const struct znode *node, struct store_usage *ret_usage);
  * is more. It goes with the node. Errors: COORD_ENOMEM. Return: 0 or negative. */
 int store_quota_set(struct store *s, struct znode *node, uint64_t nodes, uint64_t bytes);
 
+/* --- what is removed by itself -------------------------------------------------------------------- */
+
+/* When the first ttl node without children will not have been modified for its ttl (milliseconds, by the
+ * clock of store_begin); UINT64_MAX: there is none. Cost: constant. */
+uint64_t store_ttl_next(const struct store *s);
+
+/* Fill out with ttl nodes for which that time has come by time_ms, at most `max`, in no order; they are valid
+ * until the next change. Cost: linear in what is found. Return: how many. */
+uint32_t store_ttl_due(const struct store *s, uint64_t time_ms, const struct znode **out,
+                       uint32_t max);
+
+/* Containers that had children and have none: how many, and one after the other (after NULL: the first), those
+ * that have been so for longest first, except after a load. */
+uint64_t store_empty_count(const struct store *s);
+const struct znode *store_empty_next(const struct store *s, const struct znode *after);
+
+/* Delete the node at path if it was created at that revision and is due: a container that had children and has
+ * none, or a ttl node without children, unmodified for its ttl by the time of store_begin. Anything else is no
+ * error: nothing happens. Errors: COORD_ENOMEM. Return: 0 or negative. */
+int store_reap(struct store *s, struct coord_bytes path, uint64_t create_revision, bool *ret_gone);
+
 /* --- reading ----------------------------------------------------------------------------------- */
 
 /* Return: the node, or NULL. One hash probe. */
@@ -146,7 +175,7 @@ size_t store_path(const struct znode *node, char out[COORD_PATH_BYTES_MAX]);
 uint64_t store_nodes(const struct store *s);      /* "/" included */
 uint64_t store_data_bytes(const struct store *s); /* of all nodes */
 uint64_t store_name_bytes(const struct store *s); /* of all nodes */
-/* Bytes of the index from path to node; with pool_bytes that is all the store takes. */
+/* Bytes of the index from path to node, and of that of ttl nodes; with pool_bytes that is all the store takes. */
 uint64_t store_index_bytes(const struct store *s);
 
 /* --- walking, in path order --------------------------------------------------------------------- */

@@ -38,10 +38,28 @@ struct store_undo {
     struct store_former former; /* SET */
 };
 
+/* The index of what is removed by itself: due.c. */
+struct store_due {
+    struct znode **heap; /* ttl nodes without children, the earliest deadline first */
+    uint32_t heap_count;
+    uint32_t heap_cap;
+    uint32_t ttl_nodes;       /* of the tree */
+    struct store_owned empty; /* containers that had children; owner 0 */
+};
+
+/* What a walk met, to be compared with the index. */
+struct store_due_census {
+    uint64_t ttl_nodes;
+    uint64_t ttl_due;
+    uint64_t empty;
+    bool wrong;
+};
+
 struct store {
     struct pool *pool;
     struct slots index; /* hash of a path -> node; "/" is not in it */
     struct znode *root;
+    struct store_due due;
     uint64_t revision;
     uint64_t time_ms;
     uint64_t nodes;
@@ -118,6 +136,22 @@ int store_condition_check(const struct znode *node, const struct store_condition
 
 /* Would so much more under `parent` keep within the quotas there and above? Return: 0 or COORD_EQUOTA. */
 int store_quota_admit(const struct znode *parent, uint64_t nodes, uint64_t bytes);
+
+/* --- due.c ------------------------------------------------------------------------------------- */
+
+/* Room for one more ttl node in the tree. Return: 0 or COORD_ENOMEM. */
+int store_due_expect(struct store *s);
+/* Give back what has not been needed for long; nothing is to be taken back any more. */
+void store_due_shrink(struct store *s);
+void store_due_finish(struct store *s);
+/* The node stands in the tree, and its children, its time or its counters changed: put it into the index or
+ * out of it. Any kind. */
+void store_due_update(struct store *s, struct znode *node);
+/* It leaves the tree. Any kind. */
+void store_due_forget(struct store *s, struct znode *node);
+/* Count one node met by a walk; then compare. Return: NULL, or what is wrong. */
+void store_due_count(const struct store *s, const struct znode *node, struct store_due_census *c);
+const char *store_due_check(const struct store *s, const struct store_due_census *c);
 
 /* --- record.c ---------------------------------------------------------------------------------- */
 

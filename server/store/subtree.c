@@ -226,6 +226,7 @@ static int counters_move(struct store *s, const struct znode *was, struct znode 
     }
     x->sequence = was->extra->sequence;
     x->child_version = x->sequence * 2 - x->children.count;
+    store_due_update(s, node); /* it had children */
     return 0;
 }
 
@@ -237,7 +238,8 @@ static int move_listed(struct store *s, const struct listing *l, const struct co
         return COORD_ENOMEM;
     }
     for (uint32_t i = 0; i < l->count; i++) {
-        owned[i] = l->nodes[i]->extra == NULL ? NULL : l->nodes[i]->extra->owned;
+        bool ephemeral = l->nodes[i]->kind == COORD_NODE_EPHEMERAL;
+        owned[i] = ephemeral ? l->nodes[i]->extra->owned : NULL;
     }
     int rc = delete_listed(s, l);
     for (uint32_t i = 0; i < l->count && rc == 0; i++) {

@@ -44,7 +44,9 @@ void store_stat(const struct znode *node, struct coord_node_stat *ret_stat)
     if (x != NULL) {
         ret_stat->child_revision = x->child_revision;
         ret_stat->child_version = x->child_version;
-        ret_stat->owner = x->owned == NULL ? 0 : x->owned->owner;
+        if (node->kind == COORD_NODE_EPHEMERAL && x->owned != NULL) {
+            ret_stat->owner = x->owned->owner;
+        }
         ret_stat->ttl_ms = x->ttl_ms;
         ret_stat->children = x->children.count;
     }
@@ -88,7 +90,7 @@ uint64_t store_name_bytes(const struct store *s)
 
 uint64_t store_index_bytes(const struct store *s)
 {
-    return slots_bytes(&s->index);
+    return slots_bytes(&s->index) + (uint64_t)s->due.heap_cap * sizeof(s->due.heap[0]);
 }
 
 /* --- walking ----------------------------------------------------------------------------------- */
@@ -180,7 +182,8 @@ static const char *check_node(const struct store *s, const struct znode *node)
     if ((node->data == NULL) != (node->data_bytes == 0) || (node->absent && node->data != NULL)) {
         return "data and its length do not fit";
     }
-    if ((node->kind == COORD_NODE_EPHEMERAL) != (x != NULL && x->owned != NULL)) {
+    bool owned = x != NULL && node->kind <= COORD_NODE_EPHEMERAL && x->owned != NULL;
+    if (owned != (node->kind == COORD_NODE_EPHEMERAL)) {
         return "owned and ephemeral do not go together";
     }
     if ((node->kind == COORD_NODE_TTL) != (x != NULL && x->ttl_ms > 0)) {
@@ -236,6 +239,7 @@ static const char *sums_meet(struct sums *u, const struct znode *node, uint32_t 
 const char *store_check(const struct store *s)
 {
     static struct sums u; /* for tests: large, and one at a time */
+    struct store_due_census due = {0};
     struct store_walk w;
     uint64_t nodes = 0;
     uint64_t data_bytes = 0;
@@ -252,11 +256,15 @@ const char *store_check(const struct store *s)
         if (wrong != NULL) {
             return wrong;
         }
+        store_due_count(s, at, &due);
         nodes++;
         data_bytes += at->data_bytes;
         name_bytes += at->name_bytes;
     }
     wrong = sums_close(&u, 0);
+    if (wrong == NULL) {
+        wrong = store_due_check(s, &due);
+    }
     if (wrong != NULL) {
         return wrong;
     }

@@ -8,7 +8,8 @@
  * Invariants
  *   1. A node whose extra is NULL never had a child, has no owner, no ttl and no quota.
  *   2. data is NULL exactly when data_bytes is 0; absent tells absent from empty.
- *   3. Only kind EPHEMERAL has an owner, only kind TTL a ttl_ms; an ephemeral never has children.
+ *   3. Only kind EPHEMERAL has an owner, only kind TTL a ttl_ms; an ephemeral never has children. What stands
+ *      in the union, and in the links behind it, is told by the kind alone.
  *   4. sequence = creates of children, child_version = creates + deletes, hence
  *      children.count = 2 * sequence - child_version.
  *   5. below_nodes and below_bytes are the sums over all descendants.
@@ -37,7 +38,11 @@ struct znode_extra {
     uint64_t below_bytes;      /* of their data */
     struct znode_quota *quota; /* NULL: none */
     uint64_t ttl_ms;
-    struct store_owned *owned; /* the list this ephemeral is in */
+    union {
+        struct store_owned
+            *owned;      /* EPHEMERAL: its owner's list; CONTAINER: that of empty ones, or NULL */
+        uint64_t due_at; /* TTL: its place in the heap of deadlines plus 1; 0: not in it */
+    };
     struct znode *owned_prev;
     struct znode *owned_next;
 };

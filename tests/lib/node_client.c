@@ -17,6 +17,16 @@ struct cluster_client *client_connect(struct cluster *cl, raft_id member)
     return c;
 }
 
+void client_stall(struct cluster_client *c, bool stalled)
+{
+    bool drained = c->stalled && !stalled;
+    c->stalled = stalled;
+    if (drained && c->open) {
+        node_conn_drained(cluster_node(c->cl, c->member), c->conn, cluster_now(c->cl));
+        cluster_touch(c->cl, c->member);
+    }
+}
+
 void client_close(struct cluster_client *c)
 {
     if (c->open) {

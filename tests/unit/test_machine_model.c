@@ -3,7 +3,8 @@
  * Goal: the machine does what a far simpler one does. Method: random requests, attachments, closes and
  * expiries go to the machine and to a model (an array of nodes sorted by path, an array of sessions);
  * each answer, each change and regularly the whole tree are compared. Transactions are run on the model one
- * operation after the other, and a copy of it from before is taken when one fails. Now and then the machine is
+ * operation after the other, and a copy of it from before is taken when one fails. Candidates for removal are
+ * collected, compared with those of the model, and applied some steps later. Now and then the machine is
  * saved, loaded into a fresh one, and the run goes on with that.
  */
 #include <stdio.h>
@@ -690,6 +691,62 @@ static void step_session(struct fixture *f)
     compare_changes(f);
 }
 
+static bool model_due(const struct model_node *n, uint64_t time_ms)
+{
+    if (n->stat.kind == COORD_NODE_TTL) {
+        return n->stat.children == 0 && time_ms >= n->stat.modified_ms + n->stat.ttl_ms;
+    }
+    return n->stat.kind == COORD_NODE_CONTAINER && n->sequence > 0 && n->stat.children == 0;
+}
+
+/* A REAP entry, with the candidates there were before some other steps: what is due when it is applied goes. */
+static void step_reap(struct fixture *f)
+{
+    static uint8_t body[1 << 18];
+    static char due[NODES_MAX][PATH_MAX_];
+    static uint64_t created[NODES_MAX];
+    struct machine_reap_found found;
+    uint32_t count = 0;
+    if (rnd(2) == 0) {
+        f->time_ms += rnd(4000);
+    }
+    const struct machine_reap_ask ask = {.time_ms = f->time_ms + rnd(3000),
+                                         .since = UINT64_MAX,
+                                         .nodes_max = MACHINE_REAP_NODES_MAX,
+                                         .bytes_max = sizeof(body),
+                                         .out = body};
+    for (size_t i = 0; i < model.count; i++) {
+        if (model_due(&model.node[i], ask.time_ms)) {
+            memcpy(due[count], model.node[i].path, PATH_MAX_);
+            created[count++] = model.node[i].stat.create_revision;
+        }
+    }
+    machine_reap_collect(f->m, &ask, &found);
+    ck_assert_uint_eq(found.count, count);
+    for (uint64_t i = rnd(6); i > 0; i--) {
+        step_write(f);
+    }
+    step_begin(f);
+    ck_assert_int_eq(
+        fixture_apply(f, (struct entry){.kind = ENTRY_REAP}, NULL, 0, body, found.bytes), 0);
+    uint32_t gone = 0;
+    for (uint32_t i = 0; i < count; i++) { /* none of them is above another */
+        struct model_node *n = model_find(due[i]);
+        if (n != NULL && n->stat.create_revision == created[i] && model_due(n, model.time_ms)) {
+            model_remove(n);
+            gone++;
+        }
+    }
+    ck_assert_uint_eq(f->o.changes_count, gone);
+    for (uint32_t i = 0; i < gone; i++) {
+        char path[PATH_MAX_] = "";
+        ck_assert_uint_lt(f->o.changes[i].path.len, PATH_MAX_);
+        memcpy(path, f->o.changes[i].path.data, f->o.changes[i].path.len);
+        ck_assert_int_eq(f->o.changes[i].kind, COORD_CHANGE_DELETED);
+        ck_assert_ptr_null(model_find(path));
+    }
+}
+
 static void run(uint64_t seed, uint32_t steps)
 {
     struct fixture f;
@@ -702,6 +759,8 @@ static void run(uint64_t seed, uint32_t steps)
     for (uint32_t i = 0; i < steps; i++) {
         if (rnd(25) == 0) {
             step_session(&f);
+        } else if (rnd(40) == 0) {
+            step_reap(&f);
         } else if (rnd(6) == 0) {
             step_txn(&f);
         } else {

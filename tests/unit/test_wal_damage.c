@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define SEGMENT_BYTES 8192u
+#define FOUR_PAGES    16384u
 
 /* A log of a few batches over more than one segment. */
 struct made {
@@ -483,6 +484,55 @@ START_TEST(an_unreadable_range_is_repair)
 }
 END_TEST
 
+/* Entries behind the last one, a snapshot of them and compaction: up to three files' worth. */
+static void turn_over(struct raft_wal *w, raft_index last, int batches)
+{
+    static struct walkit_batch b;
+    static struct walkit_model m;
+    walkit_model_init(&m);
+    for (int i = 0; i < batches; i++) {
+        b.count = 0;
+        for (int k = 0; k < 10; k++) {
+            walkit_entry(&b, ++last, 50, 400);
+        }
+        walkit_snapmark(&b, last - 1, 50);
+        ck_assert_int_eq(walkit_write(w, &m, &b), 0);
+        raft_wal_compact(w, last - 1);
+    }
+    ck_assert_int_eq(raft_wal_idle(w), 0);
+}
+
+/* A sector that cannot be read stays so until it is written. Were the file used again, it would be taken for
+ * a part of the log that is lost, wherever the log ends before it. */
+START_TEST(an_unreadable_file_is_not_used_again)
+{
+    struct raft_wal_options o;
+    struct sim_disk *d = sim_disk_create(3);
+    struct raft_wal *w;
+    char why[256];
+    walkit_options(&o, sim_disk_fs(d), FOUR_PAGES, 1);
+    ck_assert_int_eq(raft_wal_open(&o, &w, why, sizeof why), 0);
+    turn_over(w, 0, 2);
+    raft_wal_close(w);
+    ck_assert_int_eq(sim_disk_bad_range(d, "wal/0000000000000001.seg", 4096 + 5000, 100), 0);
+    for (int life = 0; life < 20; life++) {
+        sim_disk_kill(d);
+        ck_assert_msg(raft_wal_open(&o, &w, why, sizeof why) == 0, "%s", why);
+        const struct raft_wal_state *s = raft_wal_state(w);
+        raft_index last = s->first + s->count - 1;
+        ck_assert_msg((s->health == RAFT_WAL_REPAIR) == (life == 0), "%d: %s", life, s->detail);
+        if (life == 0) {
+            ck_assert_int_eq(raft_wal_repaired(w), 0);
+        }
+        if (life >= _i) { /* told in this life of the process, or in an earlier one */
+            turn_over(w, last, 1 + life % 5);
+        }
+        raft_wal_close(w);
+    }
+    sim_disk_destroy(d);
+}
+END_TEST
+
 /* A write that the device claimed to have done and did not. */
 START_TEST(a_lost_write_is_noticed)
 {
@@ -669,6 +719,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, evidence_stays_until_repaired);
     tcase_add_test(tc, order_is_checked);
     tcase_add_test(tc, an_unreadable_range_is_repair);
+    tcase_add_loop_test(tc, an_unreadable_file_is_not_used_again, 0, 2);
     tcase_add_test(tc, a_lost_write_is_noticed);
     tcase_add_test(tc, rot_after_opening_is_noticed_by_reading);
     tcase_add_test(tc, a_commit_index_behind_rot_is_not_believed);

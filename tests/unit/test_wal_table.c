@@ -328,6 +328,16 @@ static void header_newest(struct log *l)
     header_of(l, l->newest);
 }
 
+/* Nothing is left of the newest segment but the SEAL, which says that there was something before it. */
+static void all_but_the_seal(struct log *l)
+{
+    static const uint8_t zeros[FILE_BYTES];
+    int seal = l->places[find_back(l, RECORD_SEAL, 0)].batch;
+    ck_assert_uint_eq(l->places[seal].seq, l->newest);
+    overwrite(l, l->newest, 0, zeros, l->places[seal].offset);
+    loses(l, find_in(l, l->newest, RECORD_BATCH, 0));
+}
+
 static void header_and_vote(struct log *l)
 {
     flip(l, find_back(l, RECORD_HARDSTATE, 0), 32);
@@ -629,6 +639,7 @@ static const struct row {
     {"header of the newest segment, sealed", SEALED, header_newest, REPAIR, HOLE},
     {"header of the newest segment, hard state behind", QUIET, header_newest, REPAIR, HOLE},
     {"header and last hard state of the newest segment", QUIET, header_and_vote, REPAIR, VOTE},
+    {"all of the newest segment but its SEAL", SEALED, all_but_the_seal, REPAIR, HOLE},
     {"first segment gone", SEALED, file_first, LOST, 0},
     {"middle segment gone", SEALED, file_middle, LOST, 0},
     {"newest segment gone", SEALED, file_newest, LOST, 0},
