@@ -45,7 +45,8 @@ static void apply_command(struct node *n, raft_index index, const struct coord_b
     struct machine_outcome o = {0};
     struct request *r = NULL;
     struct entry e;
-    if (entry_decode(buf->data, buf->len, &e) && e.origin == n->o.raft.id) {
+    bool valid = entry_decode(buf->data, buf->len, &e);
+    if (valid && e.origin == n->o.raft.id) {
         r = node__write_find(n, e.cookie);
     }
     if (r != NULL && r->conn->waiting > 0) {
@@ -56,6 +57,9 @@ static void apply_command(struct node *n, raft_index index, const struct coord_b
     }
     machine_apply(n->machine, index, buf->data, buf->len, &o);
     n->applied = index;
+    if (valid && e.kind == ENTRY_DIGEST) {
+        node__digest_applied(n, index);
+    }
     if (!SERVER_BUG(4)) {
         publish(n, index, &o);
     }
@@ -87,6 +91,7 @@ static void apply_one(struct node *n, raft_index index)
     }
     n->applied_term = meta->term;
     n->snaps.entries++;
+    n->digest.entries++;
     if (meta->type != RAFT_ENTRY_COMMAND || meta->bytes == 0) {
         /* One without a byte is no entry of the machine's, and no member proposes it. */
         machine_skip(n->machine, index);
