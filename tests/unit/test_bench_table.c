@@ -110,13 +110,19 @@ START_TEST(markdown_has_medians_and_ratios)
     add("cell=set_1x1 show=p50_us,ops_s system=coord ops_s=1234567.4 p50_us=100 other=3");
     add("cell=set_1x1 show=p50_us,ops_s system=etcd ops_s=100 p50_us=250");
     add("cell=idle show=rss_mb system=zookeeper rss_mb=75.25");
+    add("cell=kill show=first_ms system=coord first_ms=30");
+    add("cell=kill show=first_ms system=coord first_ms=10");
+    add("cell=kill show=first_ms system=coord first_ms=20");
+    add("cell=kill show=first_ms system=zookeeper first_ms=600");
     char *text = printed(table_print);
     ck_assert_str_eq(
         text, "| load | median of | coord | ZooKeeper | etcd | times better than ZooKeeper | "
               "than etcd |\n|---|---|---|---|---|---|---|\n"
               "| set 1x1 | operations/s | 1,234,567 | | 100 | | 12346 |\n"
               "| set 1x1 | p50, us | 100 | | 250 | | 2.5 |\n"
-              "| idle | MB of each member | | 75.2 | | | |\n");
+              "| idle | MB of each member | | 75.2 | | | |\n"
+              "| kill | ms | 20 | 600 | | 30 | |\n"
+              "| kill | ms, worst | 30 | 600 | | 20 | |\n");
     free(text);
 }
 END_TEST
