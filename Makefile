@@ -110,6 +110,7 @@ BENCH_RAFT := $(B)/bench_raft
 EXAMPLES := $(patsubst client/examples/%.c,$(B)/examples/%,$(EXAMPLE_SRC))
 HELPERS  := $(patsubst tests/integration/%.c,$(B)/integration/%,$(wildcard tests/integration/*.c))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+GENERATORS := $(addprefix $(B)/bench/,coordload zkload peertable)
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 REPLAYS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/replay/%,$(FUZZ_SRC))
 
@@ -205,7 +206,7 @@ SEED ?= 1
 N    ?= 200
 
 .PHONY: unit unit-build sim sim-build scripts script-build script-sweep mc mc-build bench-raft integration test format tidy clean install
-unit-build: $(UNITS)
+unit-build: $(UNITS) $(GENERATORS)
 sim-build: $(SIM)
 mc-build: $(MC)
 script-build: $(SCRIPT)
@@ -225,7 +226,7 @@ test-mutants: $(SCRIPT) $(if $(MEASURE),$(SIM) $(MUTANT_UNITS))  ## put known bu
 	@tests/mutants/run.sh $(if $(MEASURE),measure,scripts) $(B)
 mc: $(MC)  ## search small worlds exhaustively (tests/mc/README.md), about a minute
 	$(MC)
-integration: all $(HELPERS)  ## run the tests with real processes (T=name runs one)
+integration: all $(HELPERS) $(GENERATORS)  ## run the tests with real processes (T=name runs one)
 	@tests/integration/run.sh $(B) $(T)
 SECS ?= 60
 .PHONY: fuzz fuzz-build fuzz-keep fuzz-replay
