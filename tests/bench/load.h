@@ -119,7 +119,8 @@ struct load {
     struct shot *shots, *free_shots;
     uint8_t *value;
     int epoll;
-    uint64_t now_ns; /* when the bytes being handled were read */
+    struct bytes spare; /* what lanes read into, one after the other */
+    uint64_t now_ns;    /* when the bytes being handled were read */
     uint64_t random;
     uint64_t run_id, next_name;
     uint64_t under_way, open_lanes, ready_lanes, left_lanes, broken_lanes;
