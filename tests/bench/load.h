@@ -173,6 +173,7 @@ int run_attempt(struct load *ld);
 
 struct usage {
     double server_s, own_s; /* CPU seconds, user and system */
+    double machine_s;       /* of all that runs here */
     uint64_t at_ns;
 };
 

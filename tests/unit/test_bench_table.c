@@ -176,6 +176,18 @@ START_TEST(cpu_ticks_are_user_and_system)
 }
 END_TEST
 
+START_TEST(machine_ticks_are_all_but_idle)
+{
+    uint64_t ticks = 0;
+
+    ck_assert(usage_parse_machine("cpu  1 20 300 7777 8888 4000 50000 600000 9 9\ncpu0 1", &ticks));
+    ck_assert_uint_eq(ticks, 654321);
+    ck_assert(!usage_parse_machine("cpu0 1 2 3 4 5 6 7 8", &ticks));
+    ck_assert(!usage_parse_machine("cpu  1 2 3 4 5 6 7\n", &ticks));
+    ck_assert(!usage_parse_machine("", &ticks));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("bench_table");
@@ -190,6 +202,7 @@ int main(void)
     tcase_add_test(tc, generators_have_their_own_table);
     tcase_add_test(tc, json_has_everything);
     tcase_add_test(tc, cpu_ticks_are_user_and_system);
+    tcase_add_test(tc, machine_ticks_are_all_but_idle);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
