@@ -20,6 +20,7 @@ void node_options_init(struct node_options *o)
     o->conn_bytes_max = 16u << 20;
     o->snapshot_entries = 100000;
     o->snapshot_bytes = 256u << 20;
+    o->log_memory_bytes = 32u << 20;
     o->apply_slice_ns = NODE_MS;
 }
 
@@ -346,6 +347,7 @@ void node_destroy(struct node *n)
     node__sessions_release(n);
     node__touch_release(n);
     node__snapshots_release(n);
+    node__recall_release(n);
     node__payloads_release(&n->log);
     for (uint32_t i = 0; i < n->outbox_count; i++) {
         coord_buf_unref(n->outbox[i].buf);
