@@ -327,6 +327,7 @@ static void put_fields(struct writer *w, const struct coord_field *fields, uint3
         case COORD_FK_IFS:
         case COORD_FK_TXN_OPS:
         case COORD_FK_TXN_RESULTS:
+        case COORD_FK_SESSIONS:
             put_items(w, f, at);
             break;
         default:
@@ -365,6 +366,15 @@ int coord_if_encode(const struct coord_if *c, struct coord_buf **out)
     writer_begin(&w, out, (size_t)32 + c->path.len + c->data.len);
     put_array(&w, coord__fields_count(coord__if_fields));
     put_plains(&w, coord__if_fields, c);
+    return writer_end(&w);
+}
+
+int coord_session_encode(const struct coord_session_info *s, struct coord_buf **out)
+{
+    struct writer w;
+    writer_begin(&w, out, (size_t)64 + s->address.len);
+    put_array(&w, coord__fields_count(coord__session_fields));
+    put_plains(&w, coord__session_fields, s);
     return writer_end(&w);
 }
 

@@ -13,11 +13,18 @@
  * Invariant: entries are applied in the order of their index, each once; `applied` moves before anything
  * is answered, so that every receipt tells a revision that is in the state.
  */
+#include "server/mutant.h"
 #include "server/node/internal.h"
 
 static void publish(struct node *n, raft_index index, const struct machine_outcome *o)
 {
-    if (o->changes_count > 0) {
+    if (SERVER_BUG(30) && o->ended_count > 0) {
+        return;
+    }
+    for (uint32_t i = 0; SERVER_BUG(29) && i < o->changes_count; i++) {
+        watch_publish(n->hub, index, o->changes + i, 1);
+    }
+    if (o->changes_count > 0 && !SERVER_BUG(29)) {
         watch_publish(n->hub, index, o->changes, o->changes_count);
     }
 }
@@ -49,10 +56,21 @@ static void apply_command(struct node *n, raft_index index, const struct coord_b
     }
     machine_apply(n->machine, index, buf->data, buf->len, &o);
     n->applied = index;
-    publish(n, index, &o);
+    if (!SERVER_BUG(4)) {
+        publish(n, index, &o);
+    }
+    if (buf->data[0] == ENTRY_LIMITS) {
+        node__limits_follow(n);
+    }
     if (r != NULL && o.attached_epoch == 0 && o.ended_count == 0) {
         answer(n, r, &o);
+        if (SERVER_BUG(4)) {
+            publish(n, index, &o);
+        }
         return;
+    }
+    if (SERVER_BUG(4)) {
+        publish(n, index, &o);
     }
     node__sessions_applied(n, &o, r);
     if (r != NULL && r->stage == REQUEST_SENT) {

@@ -33,6 +33,7 @@
 #define NODE_ROUNDS_MAX      4u           /* read rounds under way: later reads share the next */
 #define NODE_OUT_BYTES       (256u << 10) /* output of a connection handed over at once */
 #define NODE_EXPIRE_SESSIONS 1024u        /* in one EXPIRE entry */
+#define NODE_SESSIONS_PAGE   1000u        /* of a SESSIONS: some 100 KiB */
 #define NODE_CHUNKS_MAX      64u          /* received snapshot chunks waiting for their turn */
 #define NODE_PASSES_MAX      4u           /* of the work in one node_run */
 #define NODE_OUTBOX_MAX      128u         /* notices to peers gathered between two runs */
@@ -94,6 +95,7 @@ struct conn {
     struct node_link ready;   /* something may have changed for its first request */
     struct node_link blocked; /* its first request waits for its condition */
     struct node_link flush;   /* has output, or is to be closed */
+    struct node_link busy;    /* has a request */
     bool greeted;             /* a HELLO succeeded */
     bool settling; /* a HELLO or SESSION_OPEN is in the log: which session is not known yet */
     bool lost;     /* its session ended: writes are refused until a SESSION_OPEN */
@@ -109,6 +111,7 @@ struct conn {
     uint64_t bytes;   /* of their frames */
     uint64_t kept;    /* bytes of answers that wait for their turn */
     bool full;        /* env->conn_full: its answers wait until node_conn_drained */
+    bool lagging;     /* events were left out: GAP comes before any further answer */
     struct coord_buf *out;
     const char *close_why; /* to be closed when its output is handed over */
 };
@@ -170,6 +173,7 @@ struct reads {
     uint64_t done; /* rounds through this are confirmed and applied */
     raft_index done_index;
     bool wanted;
+    uint64_t leased;   /* rounds that the lease has spared */
     uint64_t retry_at; /* NODE_NEVER, or when to ask again after a round was lost */
     uint64_t fresh;    /* the state applied here held everything committed by then */
     bool fresh_known;
@@ -182,6 +186,7 @@ struct activity {
     uint64_t heard; /* ns */
     uint64_t timeout;
     bool expiring; /* an EXPIRE with it is in the log */
+    raft_id via;   /* the member it was heard through; 0: not yet */
 };
 
 struct touch {
@@ -193,6 +198,10 @@ struct touch {
     uint64_t batch;
     uint64_t round; /* number of the last TOUCH */
     struct node_link pings;
+    bool fresh;         /* a PING may have come that is not placed yet */
+    bool hurry;         /* one of them has a request behind it */
+    uint64_t placed_at; /* PINGs were placed last */
+    uint64_t retry_at;  /* no placed PING is overdue before; NODE_NEVER: none is placed */
 
     /* leader */
     struct node_map sessions; /* of struct activity */
@@ -266,6 +275,13 @@ struct snapshots {
     uint32_t chunks_count;
 };
 
+struct limits {
+    struct machine_limits told; /* in the log, last */
+    raft_term term;             /* of the last look, as its leader */
+    raft_index changed;         /* no change of limits came later */
+    uint64_t check_at;          /* when the file is compared with what is in force */
+};
+
 struct node {
     struct node_options o;
     char cluster[256];
@@ -297,6 +313,7 @@ struct node {
     struct node_map session_conns; /* by session */
     struct node_link all;
     struct node_link ready;
+    struct node_link busy; /* connections with a request */
     struct node_link blocked;
     struct node_link flush;
     struct request *free_requests;
@@ -309,6 +326,7 @@ struct node {
     struct peer peers[RAFT_NODES_MAX];
     uint32_t peers_count;
     struct snapshots snaps;
+    struct limits limits;
 
     uint64_t progress_at; /* watches: next progress mark */
     uint64_t progress_revision;
@@ -391,6 +409,8 @@ void node__conns_run(struct node *n);
 void node__conns_flush(struct node *n);
 /* Frames for c's output: borrowed. */
 void node__conn_write(struct node *n, struct conn *c, struct coord_buf *frames);
+/* The same for events. Return: false, the frames were left out: it has read too little. */
+bool node__conn_event(struct node *n, struct conn *c, struct coord_buf *frames);
 /* Close after the output; why is static text. */
 void node__conn_close(struct node *n, struct conn *c, const char *why);
 /* An error frame with number 0, then close. */
@@ -500,8 +520,8 @@ uint64_t node__touch_deadline(const struct node *n);
 void node__sessions_release(struct node *n);
 /* This member has become leader, or is none any more. */
 void node__sessions_regime(struct node *n);
-/* Leader: the session was active now. */
-void node__sessions_heard(struct node *n, uint64_t session);
+/* Leader: the session was active now, through that member. */
+void node__sessions_heard(struct node *n, uint64_t session, raft_id via);
 /* Leader: the clock jumped; everybody gets a full timeout. */
 void node__sessions_rearm(struct node *n);
 void node__sessions_run(struct node *n);
@@ -525,6 +545,11 @@ void node__reaper_run(struct node *n);
 uint64_t node__reaper_deadline(const struct node *n);
 /* What entries proposed now are stamped with; wall_ms: the clock of this machine. */
 uint64_t node__stamp_ms(struct node *n, uint64_t wall_ms);
+
+/* --- inspect.c ------------------------------------------------------------------------------ */
+
+/* Answer a SESSIONS from the state as it is. */
+void node__sessions_answer(struct node *n, struct request *r);
 
 /* --- peers.c -------------------------------------------------------------------------------- */
 
@@ -569,6 +594,20 @@ uint64_t node__slice(const struct node *n, struct machine_saver *saver, int *ret
 
 /* Poll raft and carry out what it says; chunk: the SNAPSHOT message just stepped, or NULL. */
 void node__poll(struct node *n, const struct peer_raft *chunk);
+
+/* --- limits.c ------------------------------------------------------------------------------- */
+
+void node__limits_init(struct node *n);
+/* Another leader, or none. */
+void node__limits_regime(struct node *n);
+/* As leader: put this member's limits in force. As any: say that they are not, when it is time. */
+void node__limits_run(struct node *n);
+/* Those in force may have changed. */
+void node__limits_follow(struct node *n);
+/* What clients are told of limits; those of the host among them. */
+void node__limits_tell(const struct node *n, struct coord_limits *ret);
+/* In how many does the member's own file differ from what is in force? */
+uint32_t node__limits_differ(const struct node *n);
 
 /* --- noquorum.c ----------------------------------------------------------------------------- */
 

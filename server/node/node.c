@@ -15,7 +15,6 @@ void node_options_init(struct node_options *o)
     raft_options_init(&o->raft);
     machine_limits_init(&o->machine);
     watch_limits_init(&o->watch);
-    o->frame_bytes_max = 4u << 20;
     o->outstanding_max = 1024;
     o->conn_bytes_max = 16u << 20;
     o->snapshot_entries = 100000;
@@ -86,8 +85,10 @@ static int check_options(const struct node_options *o, char *why, size_t why_byt
         wrong = "members: between 1 and 15 are needed";
     } else if (o->cluster == NULL || strlen(o->cluster) > 255) {
         wrong = "cluster: a name of at most 255 bytes is needed";
-    } else if (o->outstanding_max == 0 || o->conn_bytes_max == 0 || o->frame_bytes_max == 0) {
+    } else if (o->outstanding_max == 0 || o->conn_bytes_max == 0) {
         wrong = "limits: none of them may be 0";
+    } else if (machine_limits_check(&o->machine) != NULL) {
+        wrong = machine_limits_check(&o->machine);
     } else if (o->snapshot_entries == 0 || o->snapshot_bytes == 0) {
         wrong = "snapshot: entries and bytes may not be 0";
     }
@@ -254,13 +255,11 @@ static int boot_all(struct node *n, const struct node_boot *boot, char *why, siz
 
 /* --- making --------------------------------------------------------------------------------- */
 
-static void sink(void *arg, uint64_t conn, struct coord_buf *frames)
+static bool sink(void *arg, uint64_t conn, struct coord_buf *frames)
 {
     struct node *n = arg;
     struct conn *c = node__map_get(&n->conns, conn);
-    if (c != NULL) {
-        node__conn_write(n, c, frames);
-    }
+    return c == NULL || node__conn_event(n, c, frames);
 }
 
 static int make_parts(struct node *n)
@@ -272,7 +271,10 @@ static int make_parts(struct node *n)
         free(block);
         return COORD_ENOMEM;
     }
-    n->machine = machine_create(&n->o.machine);
+    /* Not with the limits that this member wants: every member begins alike (limits.c). */
+    struct machine_limits standard;
+    machine_limits_init(&standard);
+    n->machine = machine_create(&standard);
     n->hub = watch_hub_create(&n->o.watch, sink, n);
     if (n->machine == NULL || n->hub == NULL) {
         return COORD_ENOMEM;
@@ -295,6 +297,7 @@ static void fill(struct node *n, const struct node_options *o, const struct node
     node__list_init(&n->all);
     node__list_init(&n->ready);
     node__list_init(&n->blocked);
+    node__list_init(&n->busy);
     node__list_init(&n->flush);
     node__reads_init(n);
     node__touch_init(n);
@@ -330,6 +333,7 @@ int node_create(const struct node_options *o, const struct node_env *env,
         return rv;
     }
     raft_status(n->raft, &n->st);
+    node__limits_init(n);
     node__sessions_regime(n);
     *ret_node = n;
     return 0;

@@ -83,6 +83,8 @@ static void stand_on(struct node *n, const struct raft_snapshot *meta)
     node__log(n, NODE_LOG_INFO, "snapshot installed: revision=%llu term=%llu bytes=%llu",
               (unsigned long long)meta->index, (unsigned long long)meta->term,
               (unsigned long long)meta->bytes);
+    node__limits_follow(n);
+    n->limits.changed = n->applied; /* perhaps there and back again */
     watch_reset(n->hub, meta->index);
     node__writes_doubt(n);
     node__sessions_reconcile(n);

@@ -39,6 +39,18 @@ static bool env_conn_full(void *ctx, uint64_t conn)
     return conn_set_full(s->conns, conn);
 }
 
+static bool env_conn_behind(void *ctx, uint64_t conn)
+{
+    struct shell *s = ctx;
+    return conn_set_behind(s->conns, conn);
+}
+
+static void env_frame_limit(void *ctx, uint32_t bytes)
+{
+    struct shell *s = ctx;
+    conn_set_frame_limit(s->conns, bytes);
+}
+
 static void env_peer_send(void *ctx, raft_id peer, struct coord_buf *const *parts, uint32_t count)
 {
     struct shell *s = ctx;
@@ -148,6 +160,8 @@ void bridge_env(struct shell *s, struct node_env *ret_env)
                                  .conn_close = env_conn_close,
                                  .conn_pause = env_conn_pause,
                                  .conn_full = env_conn_full,
+                                 .conn_behind = env_conn_behind,
+                                 .frame_limit = env_frame_limit,
                                  .peer_send = env_peer_send,
                                  .peer_send_chunk = env_peer_send_chunk,
                                  .peer_cut = env_peer_cut,

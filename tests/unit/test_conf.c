@@ -114,7 +114,7 @@ static const struct bad_case bad_cases[] = {
     {HEAD "limits: {request: 4MiB}\n",
      "f.yaml:6: limits.request: 4MiB does not fit into a frame of 4MiB"},
     {HEAD "limits: {output: 1MiB}\n",
-     "f.yaml:6: limits.output: 1MiB is less than one frame (4MiB)"},
+     "f.yaml:6: limits.output: 1MiB is too little for a frame of 4MiB"},
     /* members */
     {"id: 1\ndata_dir: /d\nmembers: []\n", "f.yaml:3: members: the list is empty"},
     {"id: 1\ndata_dir: /d\nmembers:\n  - 7\n", "f.yaml:4: members: a member is a mapping"},

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* usage.h: reading what Linux says of a process's CPU time. Pure; any thread. */
+#ifndef COORD_TESTS_BENCH_USAGE_H
+#define COORD_TESTS_BENCH_USAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* User and system ticks in the text of /proc/PID/stat. Return: whether it could be read. */
+bool usage_parse_stat(const char *text, uint64_t *ret_ticks);
+
+#endif
