@@ -19,7 +19,7 @@ void node_options_init(struct node_options *o)
     o->conn_bytes_max = 16u << 20;
     o->snapshot_entries = 100000;
     o->snapshot_bytes = 256u << 20;
-    o->log_memory_bytes = 32u << 20;
+    o->log_memory_bytes = 16u << 20;
     o->apply_slice_ns = NODE_MS;
 }
 

@@ -119,7 +119,7 @@ struct node_options {
     uint64_t conn_bytes_max;   /* default 16 MiB of requests under way per connection, likewise */
     uint64_t snapshot_entries; /* default 100,000 entries since the last one */
     uint64_t snapshot_bytes;   /* default 256 MiB of payload since the last one */
-    uint64_t log_memory_bytes; /* default 32 MiB of applied entries kept for followers that lag */
+    uint64_t log_memory_bytes; /* default 16 MiB of applied entries kept for followers that lag */
     uint64_t apply_slice_ns;   /* default 1 ms: then other work gets its turn */
     bool lab;                  /* the demonstration gate */
     /* The host's own limits, which the node only tells clients; 0: none told. */
