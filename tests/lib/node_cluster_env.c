@@ -352,7 +352,7 @@ static void env_log_read(void *ctx, raft_index first, uint32_t count, struct coo
     e->a = first;
     e->persist.count = count;
     e->payloads = bufs;
-    event_add(m->cl, e);
+    cluster__event_add(m->cl, e);
 }
 
 static void env_random(void *ctx, void *out, size_t len)
