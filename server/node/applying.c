@@ -124,6 +124,10 @@ void node__apply(struct node *n)
     struct raft_event ev = {.type = RAFT_EV_APPLIED, .index = n->applied};
     int rv = node__step(n, &ev, NULL);
     NODE_ASSERT(rv == 0 || rv == RAFT_EFAULTED);
+    if (n->env.log_read != NULL) {
+        raft_index on_disk = n->st.stable < n->applied ? n->st.stable : n->applied;
+        node__payloads_trim(&n->log, on_disk, n->o.log_memory_bytes);
+    }
     node__conns_ready_blocked(n);
     if (n->applied < n->commit) {
         n->again = true;

@@ -15,6 +15,7 @@
 #include "server/node/list.h"
 #include "server/node/map.h"
 #include "server/node/peer_wire.h"
+#include "server/node/recall.h"
 #include "server/machine/saver.h"
 
 #define NODE_NEVER UINT64_MAX
@@ -117,12 +118,14 @@ struct conn {
     const char *close_why; /* to be closed when its output is handed over */
 };
 
-/* Payloads of the log entries that may be asked for, by index. Slots outside [first, last] are NULL. */
+/* Payloads of the log entries that may be asked for, by index. Slots outside [kept, last] are NULL. */
 struct payloads {
     struct coord_buf **slots;
     uint64_t mask;
     raft_index first;
+    raft_index kept; /* those before it are on the disk only: first .. last + 1 */
     raft_index last;
+    uint64_t bytes; /* of memory, about */
 };
 
 /* A write waiting to be proposed: of a client here (peer 0; the request is found by its cookie, and void
@@ -334,6 +337,7 @@ struct node {
     uint32_t apply_entries; /* what is left of this run's slice */
     uint64_t apply_bytes;
     struct payloads log;
+    struct recalls recalls;
     struct kept_message outbox[NODE_OUTBOX_MAX]; /* to peers, sent by node_run; more are lost */
     uint32_t outbox_count;
 
@@ -411,8 +415,10 @@ void node__payloads_cut(struct payloads *p, raft_index index);
 void node__payloads_compact(struct payloads *p, raft_index index);
 /* Put at index, which is last + 1 or later. Takes over the caller's reference. */
 void node__payloads_put(struct payloads *p, raft_index index, struct coord_buf *b);
-/* Return: NULL for an entry without payload. Borrowed. */
+/* Return: NULL for an entry without payload, or with one that was given up. Borrowed. */
 struct coord_buf *node__payloads_get(const struct payloads *p, raft_index index);
+/* Give up the oldest ones, through index at most, until there are no more than bytes_max. */
+void node__payloads_trim(struct payloads *p, raft_index index, uint64_t bytes_max);
 
 /* --- conn.c: connections and their reply queues --------------------------------------------- */
 
@@ -584,6 +590,8 @@ void node__sessions_answer(struct node *n, struct request *r);
 void node__peer_send(struct node *n, raft_id peer, struct coord_buf *one);
 void node__peers_flush(struct node *n);
 void node__raft_send(struct node *n, const struct raft_send *s);
+/* Send an APPEND whose payloads are all here: in memory, or read again. */
+void node__append_send(struct node *n, const struct raft_msg *m);
 /* Step a received RAFT message. chunk: receives the bytes of a SNAPSHOT (borrowed from buf). */
 void node__raft_receive(struct node *n, struct peer *p, const struct coord_buf *buf,
                         struct peer_raft *ret_m);

@@ -23,6 +23,7 @@ void node_options_init(struct node_options *o)
     o->slice_bytes = NODE_SLICE_BYTES;
     o->digest_entries = 100000;
     o->digest_interval_ns = 10 * 1000 * NODE_MS;
+    o->log_memory_bytes = 16u << 20;
     o->apply_slice_ns = NODE_MS;
 }
 
@@ -356,6 +357,7 @@ void node_destroy(struct node *n)
     node__sessions_release(n);
     node__touch_release(n);
     node__snapshots_release(n);
+    node__recall_release(n);
     node__payloads_release(&n->log);
     for (uint32_t i = 0; i < n->outbox_count; i++) {
         coord_buf_unref(n->outbox[i].buf);
