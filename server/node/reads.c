@@ -169,6 +169,21 @@ static void execute(struct node *n, struct request *r)
     node__answer(n, r, &res);
 }
 
+/* Tell a watch that it missed something, as an event. Return: false when memory is out. */
+static bool gap_now(struct node *n, const struct request *r, uint64_t revision)
+{
+    const struct coord_event ev = {
+        .watch = r->q.watch, .revision = revision, .state = COORD_EVENT_GAP};
+    struct coord_buf *frame = NULL;
+    if (coord_event_encode(&ev, &frame) != 0) {
+        coord_buf_unref(frame);
+        return false;
+    }
+    node__conn_write(n, r->conn, frame);
+    coord_buf_unref(frame);
+    return true;
+}
+
 bool node__watch_try(struct node *n, struct request *r)
 {
     struct coord_result res;
@@ -181,6 +196,10 @@ bool node__watch_try(struct node *n, struct request *r)
     } else if (rv != 0) {
         node__answer_error(n, r, rv, NULL);
     } else {
+        if (res.gap && r->conn->head != r) {
+            /* The answer waits for its turn, and events would come before it: the gap must be told first. */
+            res.gap = !gap_now(n, r, res.revision);
+        }
         node__answer(n, r, &res);
     }
     return true;
