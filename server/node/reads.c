@@ -23,6 +23,7 @@
 #include "server/node/internal.h"
 
 #include <string.h>
+#include "server/mutant.h"
 
 void node__reads_init(struct node *n)
 {
@@ -129,7 +130,7 @@ void node__reads_finish(struct node *n)
             rd->done = round->id;
             rd->done_index = round->index;
         }
-        node__reads_fresh(n, round->started);
+        node__reads_fresh(n, SERVER_BUG(12) ? n->now : round->started);
         round->id = 0;
         round->confirmed = false;
         news = true;
@@ -223,7 +224,7 @@ static bool wait_or_refuse(struct node *n, struct request *r, uint64_t until)
 
 static bool try_session(struct node *n, struct request *r)
 {
-    if (n->applied < r->q.level_arg) {
+    if (n->applied < r->q.level_arg && !SERVER_BUG(11)) {
         return wait_or_refuse(n, r, r->arrived + node__window(n));
     }
     execute(n, r);
@@ -232,7 +233,7 @@ static bool try_session(struct node *n, struct request *r)
 
 static bool try_bounded(struct node *n, struct request *r)
 {
-    if (n->reads.fresh_known && node__age_ms(n) <= r->q.level_arg) {
+    if (n->reads.fresh_known && (node__age_ms(n) <= r->q.level_arg || SERVER_BUG(22))) {
         execute(n, r);
         return true;
     }
@@ -249,7 +250,7 @@ static bool try_bounded(struct node *n, struct request *r)
 bool node__read_try(struct node *n, struct request *r)
 {
     if (r->round != 0 && r->q.level != COORD_LEVEL_BOUNDED) {
-        if (n->reads.done < r->round) {
+        if (n->reads.done < r->round && !SERVER_BUG(1)) {
             return false; /* noquorum.c ends it when no round can be confirmed */
         }
         if (r->q.op == COORD_OP_WATCH) {
