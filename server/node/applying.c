@@ -21,10 +21,7 @@ static void publish(struct node *n, raft_index index, const struct machine_outco
     if (SERVER_BUG(30) && o->ended_count > 0) {
         return;
     }
-    for (uint32_t i = 0; SERVER_BUG(29) && i < o->changes_count; i++) {
-        watch_publish(n->hub, index, o->changes + i, 1);
-    }
-    if (o->changes_count > 0 && !SERVER_BUG(29)) {
+    if (o->changes_count > 0) {
         watch_publish(n->hub, index, o->changes, o->changes_count);
     }
 }
