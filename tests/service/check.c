@@ -245,7 +245,8 @@ void check_history(struct world *w)
     }
     if (r.verdict == VERIFY_VIOLATION) {
         verify_explain(h, &r, &words);
-        (void)fprintf(stdout, "%s\n", words.at); /* all of it: the verdict has room for a sentence */
+        (void)fprintf(stdout, "%s\n",
+                      words.at); /* all of it: the verdict has room for a sentence */
         world_fail(w, "X1: not linearizable at %s: %.300s", r.object, words.at);
     }
     w->undecided = r.undecided;

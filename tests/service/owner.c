@@ -107,8 +107,8 @@ static void acquired(struct claim *m, int error, uint64_t token)
     }
     a->lease_end = lease_end(a);
     if (!m->void_) {
-        world_judge(w,
-                    oracle_lock_held(w->oracle, a->client, path_of(m), token, a->lease_end, w->now));
+        world_judge(
+            w, oracle_lock_held(w->oracle, a->client, path_of(m), token, a->lease_end, w->now));
     }
 }
 
