@@ -12,7 +12,7 @@
 #include <string.h>
 #include "client/core/mem.h"
 
-/* Room behind a transaction for the line that says why it was not sent. */
+/* Room behind what may be beyond a limit for the line that says why it was not sent. */
 #define NOTE_BYTES 160u
 
 /* Copy *b to at and point it there. Return: behind the copy. */

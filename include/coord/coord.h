@@ -355,6 +355,20 @@ struct coord_subtree {
     uint64_t quota_bytes;
 };
 
+#define COORD_IDLE_UNKNOWN UINT64_MAX
+
+/* An open session, as an operator is told of it. What stands behind `ephemerals` is what the server that
+ * answers knows by itself: the leader knows most. */
+struct coord_session_entry {
+    uint64_t session;
+    uint64_t attached_revision; /* of its newest attachment */
+    uint64_t timeout_ms;
+    uint64_t ephemerals; /* nodes it owns */
+    uint32_t member;     /* it is attached to; 0: not known */
+    uint64_t idle_ms;    /* since the leader heard of it; COORD_IDLE_UNKNOWN: not known */
+    const char *address; /* of the client's connection; NULL: not known */
+};
+
 /* Which operations of a transaction were, or are to be, carried out. */
 enum coord_branch {
     COORD_NEITHER = 0, /* in a reply: it was not decided */
@@ -390,16 +404,17 @@ struct coord_reply {
 
     const char *path;  /* the path asked for; of CREATE: as created */
     uint64_t sequence; /* CREATE with COORD_SEQUENTIAL: the number given */
-    uint64_t revision; /* CREATE, SET, DELETE, INCREMENT, RENAME, TXN: of the change; SYNC: applied;
+    uint64_t
+        revision; /* CREATE, SET, DELETE, INCREMENT, RENAME, TXN, session_end: of the change; SYNC: applied;
                           else the receipt's */
-    bool exists;       /* EXISTS */
-    const void *data;  /* GET: NULL when the node has none; followed by a NUL that is not counted */
+    bool exists;      /* EXISTS */
+    const void *data; /* GET: NULL when the node has none; followed by a NUL that is not counted */
     size_t data_bytes;
     bool has_stat; /* CREATE, GET, SET, STAT, INCREMENT, RENAME, LIST (of the listed node) */
     struct coord_stat stat;
-    const struct coord_entry *entries; /* LIST */
+    const struct coord_entry *entries; /* LIST; session_show: paths of what it owns */
     size_t entries_count;
-    bool more;                                /* LIST: goes on after its last name */
+    bool more;                                /* LIST, sessions: goes on after its last name */
     const struct coord_server_status *status; /* STATUS */
     uint64_t count; /* DELETE: nodes that are gone; RENAME: that moved; LIST: children, or
                                      with COORD_RECURSIVE all nodes below, listed or not */
@@ -411,6 +426,8 @@ struct coord_reply {
                                      and `error` is its error. 0: none */
     const struct coord_txn_result *results; /* TXN: of each operation of the branch, in order */
     size_t results_count;
+    const struct coord_session_entry *sessions; /* sessions; session_show: the one */
+    size_t sessions_count;
 };
 
 /* Free a reply of a blocking call; NULL is accepted. Errors: none. Thread: any. */
@@ -426,8 +443,10 @@ enum coord_create_flags {
     COORD_EPHEMERAL = 1,  /* deleted with the session; cannot have children */
     COORD_SEQUENTIAL = 2, /* the parent's counter, at least ten digits, is put behind the path */
     COORD_PARENTS = 4,    /* missing parents are made, persistent */
-    COORD_CONTAINER = 8,  /* deleted by the service once its last child is gone */
-    COORD_TTL = 16        /* deleted when not modified for ttl_ms */
+    COORD_CONTAINER =
+        8, /* deleted by the service soon after its last child is gone; not before it had one */
+    COORD_TTL =
+        16 /* deleted by the service when not modified for ttl_ms and without children, within a second */
 };
 
 /* flags of LIST; COORD_RECURSIVE also of DELETE */
@@ -560,6 +579,25 @@ COORD_MUST_CHECK int coord_status(struct coord *c, const struct coord_call *call
 COORD_MUST_CHECK int coord_partition(struct coord *c, const uint32_t *members, uint32_t count,
                                      const struct coord_call *call, coord_reply_cb cb, void *arg);
 
+/* For operators: the open sessions with ids above `after`, a page in ascending order: reply->sessions, more,
+ * count (of all). call: consistency, limit (entries at most). For the next page give the last id as
+ * `after`. No secret is told. Reply errors: COORD_ETOOSTALE. Everything else as coord_create. */
+COORD_MUST_CHECK int coord_sessions(struct coord *c, uint64_t after, const struct coord_call *call,
+                                    coord_reply_cb cb, void *arg);
+
+/* One session, and a page of the paths of its ephemeral nodes: reply->sessions[0], entries (names are
+ * whole paths as the servers know them, whatever prefix the handle has), more, count. call: consistency,
+ * limit, after (a path). Reply errors: COORD_EGONE, COORD_ETOOSTALE. */
+COORD_MUST_CHECK int coord_session_show(struct coord *c, uint64_t session,
+                                        const struct coord_call *call, coord_reply_cb cb,
+                                        void *arg);
+
+/* End any session, as if its timeout had passed: it and all its ephemeral nodes are gone at one revision, and
+ * its client is told COORD_EXPIRED. reply->revision, count (of nodes). Reply errors: COORD_EGONE (there is no
+ * such session), COORD_EDENIED. Everything else as coord_create. */
+COORD_MUST_CHECK int coord_session_end(struct coord *c, uint64_t session,
+                                       const struct coord_call *call, coord_reply_cb cb, void *arg);
+
 /* The blocking forms. They wait at most for the request's timeout (and a little, for its end to be
  * told).
  *
@@ -605,6 +643,16 @@ COORD_MUST_CHECK int coord_status_sync(struct coord *c, const struct coord_call 
 COORD_MUST_CHECK int coord_partition_sync(struct coord *c, const uint32_t *members, uint32_t count,
                                           const struct coord_call *call,
                                           struct coord_reply **ret_reply);
+
+COORD_MUST_CHECK int coord_sessions_sync(struct coord *c, uint64_t after,
+                                         const struct coord_call *call,
+                                         struct coord_reply **ret_reply);
+COORD_MUST_CHECK int coord_session_show_sync(struct coord *c, uint64_t session,
+                                             const struct coord_call *call,
+                                             struct coord_reply **ret_reply);
+COORD_MUST_CHECK int coord_session_end_sync(struct coord *c, uint64_t session,
+                                            const struct coord_call *call,
+                                            struct coord_reply **ret_reply);
 
 /* What is known of a request by now: also after its callback told UNKNOWN, since the answer may
  * have come later. The handle remembers its last 4,096 completed requests; of older ones and of

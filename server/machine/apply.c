@@ -15,6 +15,7 @@
 #include <coord/error.h>
 #include "server/machine/bytes.h"
 #include "server/machine/machine_internal.h"
+#include "server/mutant.h"
 
 #define EXPIRE_PAIR 16u
 #define ENDED_FIRST 16u
@@ -37,6 +38,9 @@ static void ended_add(struct machine *m, uint64_t id)
 static void session_end(struct machine *m, struct session *s)
 {
     ended_add(m, s->id);
+    if (SERVER_BUG(10)) {
+        return;
+    }
     machine_session_changes(m, s);
     machine_must(store_delete_owned(m->state.store, &s->owned));
     m->state.sessions_bytes -= machine_session_bytes(s);
@@ -90,6 +94,11 @@ static int apply_attach(struct machine *m, const struct entry *e, struct machine
     }
     machine_session_changes(m, s);
     s->epoch = m->state.revision;
+    if (SERVER_BUG(3)) {
+        m->state.sessions_bytes -= machine_session_bytes(s);
+        answers_drop(&s->answers, m->state.pool, UINT64_MAX);
+        m->state.sessions_bytes += machine_session_bytes(s);
+    }
     o->attached_epoch = s->epoch;
     o->attached_timeout_ms = s->timeout_ms;
     return 0;
@@ -104,7 +113,7 @@ static int apply_expire(struct machine *m, const struct entry *e)
         uint64_t id = bytes_get_u64(e->body + at);
         uint64_t epoch = bytes_get_u64(e->body + at + 8);
         struct session *s = sessions_find(m->state.sessions, id);
-        if (s != NULL && s->epoch == epoch) {
+        if (s != NULL && (s->epoch == epoch || SERVER_BUG(20))) {
             session_end(m, s);
         }
     }
@@ -123,11 +132,29 @@ static int apply_close(struct machine *m, struct machine_step *st)
     return 0;
 }
 
+/* Any session, that of the request itself too. */
+static int apply_end(struct machine *m, struct machine_step *st)
+{
+    struct session *s = sessions_find(m->state.sessions, st->q->session);
+    if (s == NULL) {
+        return COORD_EGONE;
+    }
+    if (s == st->session) {
+        st->session = NULL; /* nobody is there to whom the answer could be repeated */
+    }
+    st->res.revision = m->state.revision;
+    st->res.count = s->owned.count;
+    session_end(m, s);
+    return 0;
+}
+
 static int apply_write(struct machine *m, struct machine_step *st)
 {
     switch (st->q->op) {
     case COORD_OP_SESSION_CLOSE:
         return apply_close(m, st);
+    case COORD_OP_SESSION_END:
+        return apply_end(m, st);
     case COORD_OP_TXN:
         return machine_txn(m, st);
     default:
@@ -161,9 +188,9 @@ static int session_admit(struct machine *m, struct machine_step *st, const struc
     struct session *s = sessions_find(m->state.sessions, st->entry->session);
     *ret_kept = NULL;
     if (s == NULL) {
-        return COORD_EEXPIRED;
+        return SERVER_BUG(7) ? 0 : COORD_EEXPIRED;
     }
-    if (s->epoch != st->entry->epoch) {
+    if (s->epoch != st->entry->epoch && !SERVER_BUG(16)) {
         return COORD_EMOVED;
     }
     const struct coord_request *q = st->q;
@@ -279,6 +306,8 @@ static int apply_entry(struct machine *m, const struct entry *e, struct machine_
         return machine_reap(m, e);
     case ENTRY_LIMITS:
         return machine_apply_limits(m, e);
+    case ENTRY_DIGEST:
+        return e->body_bytes == 0 ? 0 : COORD_EBADREQUEST; /* revision and time, no more */
     default:
         return COORD_EBADREQUEST; /* entry_decode lets no other kind through */
     }

@@ -142,6 +142,14 @@ bool machine_reap_empty(const struct machine *m);
 void machine_reap_collect(const struct machine *m, const struct machine_reap_ask *a,
                           struct machine_reap_found *ret_f);
 
+/* Answer a SESSIONS about one session that there is: the page of its ephemerals' paths into *ret_res (entries,
+ * more, count). Pointers in it are the machine's, valid until its next call.
+ * Return: 0 or negative COORD_E* (ENOMEM, ETOOBIG). */
+int machine_session_paths(struct machine *m, const struct coord_request *q,
+                          struct coord_result *ret_res);
+
+#define MACHINE_SESSION_PATHS_MAX 1000 /* of a page */
+
 struct machine_stats {
     uint64_t revision; /* applied */
     uint64_t time_ms;

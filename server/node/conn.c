@@ -53,12 +53,14 @@ void node__request_free(struct node *n, struct request *r)
     n->requests--;
 }
 
-static void push(struct conn *c, struct request *r)
+static void push(struct node *n, struct conn *c, struct request *r)
 {
     r->conn = c;
     if (c->tail == NULL) {
         c->head = r;
+        node__list_add(&n->busy, &c->busy);
     } else {
+        n->touch.hurry = true; /* what it waits behind may be a PING */
         c->tail->next = r;
     }
     c->tail = r;
@@ -74,6 +76,7 @@ static void pop(struct node *n, struct conn *c)
     c->head = r->next;
     if (c->head == NULL) {
         c->tail = NULL;
+        node__list_remove(&c->busy);
     }
     NODE_ASSERT(c->count > 0);
     c->count--;
@@ -452,7 +455,7 @@ static bool decode(struct node *n, struct conn *c, struct request *r)
     memset(&r->q, 0, sizeof(r->q));
     r->q.number = number;
     r->q.op = COORD_OP_STATUS; /* any: an error is encoded alike for all */
-    push(c, r);
+    push(n, c, r);
     node__answer_error(n, r, rv, "%s", why);
     if (!c->greeted && !c->settling) {
         node__conn_close(n, c, "malformed first request");
@@ -483,7 +486,7 @@ void node_conn_frame(struct node *n, uint64_t conn, struct coord_buf *buf, uint6
         return;
     }
     if (r->conn == NULL) {
-        push(c, r);
+        push(n, c, r);
         node__request_admit(n, r);
     }
     node__conn_ready(n, c);

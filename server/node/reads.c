@@ -26,6 +26,7 @@
 #include "server/node/internal.h"
 
 #include <string.h>
+#include "server/mutant.h"
 
 void node__reads_init(struct node *n)
 {
@@ -146,7 +147,7 @@ void node__reads_finish(struct node *n)
             rd->done = round->id;
             rd->done_index = round->index;
         }
-        node__reads_fresh(n, round->started);
+        node__reads_fresh(n, SERVER_BUG(12) ? n->now : round->started);
         round->id = 0;
         round->confirmed = false;
         news = true;
@@ -169,20 +170,32 @@ static void execute(struct node *n, struct request *r)
         node__answer(n, r, &res);
         return;
     }
-    int rv = machine_read(n->machine, &r->q, &res);
-    uint64_t most = machine_limits(n->machine)->frame_bytes;
-    if (rv == 0 && res.data.len > most) {
-        node__answer_error(n, r, COORD_ETOOBIG,
-                           "the data has %u bytes, from a time of higher limits; a frame has %llu",
-                           res.data.len, (unsigned long long)most);
+    if (r->q.op == COORD_OP_SESSIONS) {
+        node__sessions_answer(n, r);
         return;
     }
+    int rv = machine_read(n->machine, &r->q, &res);
     if (rv != 0 && res.text.data == NULL) {
         node__answer_error(n, r, rv, NULL);
         return;
     }
     res.error = rv;
     node__answer(n, r, &res);
+}
+
+/* Events of a watch may leave before the reply to its WATCH, which waits for the replies in front: then the
+ * gap has to be told in front of them, or they would look like all there was. */
+static void gap_tell(struct node *n, const struct request *r, uint64_t revision)
+{
+    const struct coord_event ev = {
+        .watch = r->q.watch, .revision = revision, .state = COORD_EVENT_GAP};
+    struct coord_buf *frame = NULL;
+    if (coord_event_encode(&ev, &frame) != 0) {
+        node__conn_close(n, r->conn, "out of memory");
+        return;
+    }
+    node__conn_write(n, r->conn, frame);
+    coord_buf_unref(frame);
 }
 
 bool node__watch_try(struct node *n, struct request *r)
@@ -197,6 +210,9 @@ bool node__watch_try(struct node *n, struct request *r)
     } else if (rv != 0) {
         node__answer_error(n, r, rv, NULL);
     } else {
+        if (res.gap && r->conn->head != r) {
+            gap_tell(n, r, res.revision);
+        }
         node__answer(n, r, &res);
     }
     return true;
@@ -229,7 +245,7 @@ static bool wait_or_refuse(struct node *n, struct request *r, uint64_t until)
 
 static bool try_session(struct node *n, struct request *r)
 {
-    if (n->applied < r->q.level_arg) {
+    if (n->applied < r->q.level_arg && !SERVER_BUG(11)) {
         return wait_or_refuse(n, r, r->arrived + node__window(n));
     }
     execute(n, r);
@@ -238,7 +254,7 @@ static bool try_session(struct node *n, struct request *r)
 
 static bool try_bounded(struct node *n, struct request *r)
 {
-    if (n->reads.fresh_known && node__age_ms(n) <= r->q.level_arg) {
+    if (n->reads.fresh_known && (node__age_ms(n) <= r->q.level_arg || SERVER_BUG(22))) {
         execute(n, r);
         return true;
     }
@@ -255,7 +271,7 @@ static bool try_bounded(struct node *n, struct request *r)
 bool node__read_try(struct node *n, struct request *r)
 {
     if (r->round != 0 && r->q.level != COORD_LEVEL_BOUNDED) {
-        if (n->reads.done < r->round) {
+        if (n->reads.done < r->round && !SERVER_BUG(1)) {
             return false; /* noquorum.c ends it when no round can be confirmed */
         }
         if (r->q.op == COORD_OP_WATCH) {
@@ -284,6 +300,7 @@ static void force(struct node *n, struct request *r)
     case COORD_OP_STAT:
     case COORD_OP_LIST:
     case COORD_OP_USAGE:
+    case COORD_OP_SESSIONS:
         if (r->conn->kept > n->o.conn_bytes_max) {
             node__answer_error(n, r, COORD_EBUSY,
                                "too many large reads are under way in front of a write");

@@ -16,6 +16,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "server/mutant.h"
 
 /* --- checks --------------------------------------------------------------------------------- */
 
@@ -143,6 +144,10 @@ static int check_member(const struct node *n, const struct coord_request *q, cha
                   (q->op == COORD_OP_HELLO && q->session == 0);
     if (n->fault[0] != '\0' && !always) {
         (void)snprintf(why, why_bytes, "this member has stopped after a fault: %s", n->fault);
+        return COORD_ESHUTDOWN;
+    }
+    if (node__diverged(n) && !always) {
+        (void)snprintf(why, why_bytes, "%s", node__stopped(n));
         return COORD_ESHUTDOWN;
     }
     if (n->leaving && !always) {
@@ -371,7 +376,7 @@ void node__receipt(const struct node *n, const struct request *r, struct coord_r
     *ret = (struct coord_receipt){.member = n->o.raft.id,
                                   .role = (uint32_t)n->st.role,
                                   .term = n->st.term,
-                                  .revision = n->applied,
+                                  .revision = SERVER_BUG(24) ? n->commit : n->applied,
                                   .age_ms = node__age_ms(n),
                                   .level = COORD_LEVEL_LINEARIZABLE};
     if (r != NULL && coord_op_kind(r->q.op) == COORD_KIND_READ) {

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <coord/error.h>
+#include "server/mutant.h"
 #include "server/watch/frame.h"
 #include "server/watch/history.h"
 #include "server/watch/registry.h"
@@ -225,6 +226,7 @@ static void group_tell(struct watch_hub *h, struct group *g, uint64_t revision,
         count = select_change(h, count, &changes[h->matches[at].change], g->flags);
     }
     assert(count == g->match_count);
+    count -= SERVER_BUG(29) && count > 1;
     g->match_first = NO_MATCH;
     g->match_count = 0;
     struct frame f;
@@ -300,7 +302,9 @@ void watch_catch_up(struct watch_hub *h, uint64_t conn, uint64_t revision)
 void watch_reset(struct watch_hub *h, uint64_t revision)
 {
     history_reset(&h->history, revision);
-    tell_all(h, revision, COORD_EVENT_GAP);
+    if (!SERVER_BUG(25)) {
+        tell_all(h, revision, COORD_EVENT_GAP);
+    }
 }
 
 /* --- registering ------------------------------------------------------------------------------- */
@@ -309,8 +313,8 @@ void watch_reset(struct watch_hub *h, uint64_t revision)
 static void replay(struct watch_hub *h, struct watch *w, uint64_t from)
 {
     const struct group *g = w->group;
-    uint32_t at = history_seek(&h->history, from);
-    while (at < h->history.count) {
+    uint32_t at = history_seek(&h->history, from - SERVER_BUG(6));
+    while (at + SERVER_BUG(5) < h->history.count) {
         struct coord_change c;
         uint64_t revision = history_at(&h->history, at, &c);
         uint32_t count = 0;

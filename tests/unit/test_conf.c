@@ -270,7 +270,7 @@ START_TEST(good_file_is_read_whole)
         "  - {id: 1, peer: \"far.example:11\", client: \"10.0.0.1:10\"}\n"
         "timing: {heartbeat: 100ms, election: 1s}\n"
         "sessions: {min: 3s, max: 2m}\n"
-        "snapshot: {entries: 500, bytes: 2GiB, keep: 3}\n"
+        "snapshot: {entries: 500, bytes: 2GiB, keep: 3, compare: 0}\n"
         "limits: {request: 512KiB, frame: 1MiB, connections: 7,\n"
         "  connections_per_address: 6, outstanding: 5, sessions: 4, watches: 3,\n"
         "  output: 2MiB, operations: 11, subtree: 12, list_entries: 13, list_bytes: 64KiB,\n"
@@ -301,6 +301,7 @@ START_TEST(good_file_is_read_whole)
     ck_assert_uint_eq(c.snapshot_entries, 500);
     ck_assert_uint_eq(c.snapshot_bytes, UINT64_C(2) << 30);
     ck_assert_uint_eq(c.snapshot_keep, 3);
+    ck_assert_uint_eq(c.compare_entries, 0);
     ck_assert_uint_eq(c.request_bytes, 512 * 1024);
     ck_assert_uint_eq(c.frame_bytes, 1024 * 1024);
     ck_assert_uint_eq(c.connections, 7);
@@ -330,6 +331,7 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_uint_eq(c.snapshot_entries, 100000);
     ck_assert_uint_eq(c.snapshot_bytes, 256 << 20);
     ck_assert_uint_eq(c.snapshot_keep, 2);
+    ck_assert_uint_eq(c.compare_entries, 100000);
     ck_assert_uint_eq(c.request_bytes, 1 << 20);
     ck_assert_uint_eq(c.frame_bytes, 4 << 20);
     ck_assert_uint_eq(c.connections, 10000);
