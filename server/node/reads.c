@@ -175,6 +175,13 @@ static void execute(struct node *n, struct request *r)
         return;
     }
     int rv = machine_read(n->machine, &r->q, &res);
+    const uint64_t most = machine_limits(n->machine)->frame_bytes;
+    if (rv == 0 && res.data.len > most) {
+        node__answer_error(n, r, COORD_ETOOBIG,
+                           "the data has %u bytes, from a time of higher limits; a frame has %llu",
+                           res.data.len, (unsigned long long)most);
+        return;
+    }
     if (rv != 0 && res.text.data == NULL) {
         node__answer_error(n, r, rv, NULL);
         return;
