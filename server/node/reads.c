@@ -175,7 +175,7 @@ static void execute(struct node *n, struct request *r)
         return;
     }
     int rv = machine_read(n->machine, &r->q, &res);
-    uint64_t most = machine_limits(n->machine)->frame_bytes;
+    const uint64_t most = machine_limits(n->machine)->frame_bytes;
     if (rv == 0 && res.data.len > most) {
         node__answer_error(n, r, COORD_ETOOBIG,
                            "the data has %u bytes, from a time of higher limits; a frame has %llu",
