@@ -101,7 +101,7 @@ SERVICE_WRAP := clock_gettime getrandom epoll_create1 epoll_ctl epoll_wait timer
 UNIT_SRC     := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
 # The load generators: what only computes (a unit test checks it), and what every one of them has.
-BENCH_PURE   := $(addprefix tests/bench/,bytes.c jute.c grpc.c coordmsg.c usage.c table.c) client/cli/histogram.c
+BENCH_PURE   := $(addprefix tests/bench/,bytes.c jute.c grpc.c coordmsg.c usage.c table.c) client/bench/histogram.c
 BENCH_SRC    := $(addprefix tests/bench/,main.c load.c run.c fanout.c attempt.c measure.c)
 TESTLIB_SRC  += $(filter tests/bench/%,$(BENCH_PURE))
 
@@ -126,6 +126,7 @@ BENCH_RAFT := $(B)/bench_raft
 EXAMPLES := $(patsubst client/examples/%.c,$(B)/examples/%,$(EXAMPLE_SRC))
 HELPERS  := $(patsubst tests/integration/%.c,$(B)/integration/%,$(wildcard tests/integration/*.c))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+GENERATORS := $(addprefix $(B)/bench/,coordload zkload peertable)
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 REPLAYS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/replay/%,$(FUZZ_SRC))
 
@@ -223,7 +224,7 @@ SEED ?= 1
 N    ?= 200
 
 .PHONY: unit unit-build sim sim-build sim-service scripts script-build script-sweep mc mc-build bench-raft integration test format tidy clean install
-unit-build: $(UNITS)
+unit-build: $(UNITS) $(GENERATORS)
 sim-build: $(SIM)
 mc-build: $(MC)
 script-build: $(SCRIPT)
@@ -245,7 +246,7 @@ test-mutants: $(SCRIPT) $(if $(MEASURE),$(SIM) $(MUTANT_UNITS))  ## put known bu
 	@tests/mutants/run.sh $(if $(MEASURE),measure,scripts) $(B)
 mc: $(MC)  ## search small worlds exhaustively (tests/mc/README.md), about a minute
 	$(MC)
-integration: all $(HELPERS)  ## run the tests with real processes (T=name runs one)
+integration: all $(HELPERS) $(GENERATORS)  ## run the tests with real processes (T=name runs one)
 	@tests/integration/run.sh $(B) $(T)
 SECS ?= 60
 .PHONY: fuzz fuzz-build fuzz-keep fuzz-replay

@@ -21,7 +21,7 @@
 #ifndef COORD_TESTS_BENCH_LOAD_H
 #define COORD_TESTS_BENCH_LOAD_H
 
-#include "client/cli/histogram.h"
+#include "client/bench/histogram.h"
 #include "tests/bench/bytes.h"
 
 #define LOAD_SERVERS_MAX 8
@@ -119,7 +119,8 @@ struct load {
     struct shot *shots, *free_shots;
     uint8_t *value;
     int epoll;
-    uint64_t now_ns; /* when the bytes being handled were read */
+    struct bytes spare; /* what lanes read into, one after the other */
+    uint64_t now_ns;    /* when the bytes being handled were read */
     uint64_t random;
     uint64_t run_id, next_name;
     uint64_t under_way, open_lanes, ready_lanes, left_lanes, broken_lanes;
@@ -172,6 +173,7 @@ int run_attempt(struct load *ld);
 
 struct usage {
     double server_s, own_s; /* CPU seconds, user and system */
+    double machine_s;       /* of all that runs here */
     uint64_t at_ns;
 };
 

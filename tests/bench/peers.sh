@@ -270,7 +270,16 @@ describe() {
         "warm-up $warm_zookeeper s (ZooKeeper), $warm_others s (others), 1,000 keys, values of 100 bytes unless named," \
         "$kills kills a visit, $limit_ms ms an attempt"
     for s in $chosen; do echo "$s: $("${s}_version")"; done
+    others_meanwhile
     printf %s "$left_out"
+}
+
+# What else ran here while each system was measured: figures of systems are comparable when these are alike.
+others_meanwhile() {
+    tr ' ' '\n' <"$results" | awk -F= '
+        $1 == "system" { s = $2; next }
+        $1 == "others_cores" { sum[s] += $2; n[s]++ }
+        END { for (s in n) printf "other programs used, while %s was measured: %.2f cores on average\n", s, sum[s] / n[s] }' | sort
 }
 
 json_texts() { # lines as an array of strings
