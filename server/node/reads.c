@@ -174,7 +174,8 @@ static void execute(struct node *n, struct request *r)
         node__sessions_answer(n, r);
         return;
     }
-    int rv = machine_read(n->machine, &r->q, &res);
+    int rv = node__system_owns(&r->q) ? node__system_read(n, &r->q, &res)
+                                      : machine_read(n->machine, &r->q, &res);
     if (rv != 0 && res.text.data == NULL) {
         node__answer_error(n, r, rv, NULL);
         return;
