@@ -243,6 +243,9 @@ struct store_restore_args {
  * checked them and the order. Errors: COORD_ENOMEM. Return: 0 or negative. */
 int store_restore(struct store *s, const struct store_restore_args *a, struct znode **ret_node);
 
+/* That was the last one: now nodes can be found. */
+void store_restore_end(struct store *s);
+
 /* The sequence counter of a node: creates below it so far. */
 uint64_t store_sequence(const struct znode *node);
 

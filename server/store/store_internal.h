@@ -55,6 +55,14 @@ struct store_due_census {
     bool wrong;
 };
 
+/* A node that is still to go into the index. */
+struct store_late {
+    struct znode *node; /* NULL: none */
+    uint32_t hash;
+};
+
+#define STORE_LATE_MAX 16u /* about as many misses as a processor has under way */
+
 struct store {
     struct pool *pool;
     struct slots index; /* hash of a path -> node; "/" is not in it */
@@ -77,7 +85,9 @@ struct store {
     struct coord_bytes *touched; /* paths whose quotas changed */
     uint32_t touched_count;
     uint32_t touched_cap;
-    struct arena paths;              /* of the changes, and scratch of one operation */
+    struct arena paths;                     /* of the changes, and scratch of one operation */
+    struct store_late late[STORE_LATE_MAX]; /* while restoring: a ring */
+    uint32_t late_next;
     const struct store_guard *guard; /* NULL: none */
 };
 
@@ -115,6 +125,10 @@ struct znode_extra *store_node_extra(struct store *s, struct znode *node);
  * Return: 0 or COORD_ENOMEM. */
 int store_node_place(struct store *s, struct znode *parent, struct znode *node,
                      struct coord_bytes path);
+/* The same for a node behind all children of its parent; it goes into the index a few calls later, at
+ * store_restore_end at the latest. */
+int store_node_place_last(struct store *s, struct znode *parent, struct znode *node,
+                          struct coord_bytes path);
 /* Take it out again; it keeps its parent. */
 void store_node_displace(struct store *s, struct znode *node, struct coord_bytes path);
 
