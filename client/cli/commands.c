@@ -15,8 +15,9 @@ const struct command cli_commands[] = {
      "  -e, --ephemeral    gone when this command ends (use `lock` to hold one)\n"
      "  -s, --sequential   the parent's counter is put behind PATH\n"
      "  -p, --parents      missing parents are made\n"
-     "  --container        removed once its last child is gone\n"
-     "  --ttl DURATION     removed when not modified for so long\n"
+     "  --container        removed soon after its last child is gone\n"
+     "  --ttl DURATION     removed within a second when not modified for so long and without "
+     "children\n"
      "  DATA               the value; `-` reads it from standard input; none: no value\n\n"
      "  coordctl create -p /app/db \"host=10.0.0.7\"\n",
      cmd_create},
@@ -135,6 +136,22 @@ const struct command cli_commands[] = {
      "  -w, --watch        again every second\n\n"
      "  coordctl -s 10.0.0.1:7410,10.0.0.2:7410 status\n",
      cmd_status},
+    {"sessions", "sessions [ls] [--limit N] [--after ID] | sessions show ID | sessions end ID",
+     "who is connected to the ensemble, what a session owns, and its end",
+     "  ls                 a row for each open session: when the leader last heard of it, and "
+     "through\n"
+     "                     which member\n"
+     "  --limit N          at most so many; --after ID only those above this one\n"
+     "  show ID            the same of one, with its client's address and all its ephemeral nodes\n"
+     "  end ID             end it, as if its timeout had passed: its ephemeral nodes are gone, "
+     "locks\n"
+     "                     and leaderships among them, and its client is told that it has expired\n"
+     "ID is a decimal number, or 0x and the digits that logs show. With --consistency local the\n"
+     "server that is connected tells what it knows itself.\n\n"
+     "  coordctl sessions\n  coordctl -o json sessions show 12034\n  coordctl sessions end 12034\n",
+     cmd_sessions},
+    {"limits", "limits", "what each server named by -s told of its limits",
+     "  coordctl limits\n  coordctl -o json limits\n", cmd_limits},
     {"sync", "sync", "wait until the server has applied all that is committed; print the revision",
      "  coordctl sync\n", cmd_sync},
     {"partition", "partition GROUP / GROUP... | partition heal",

@@ -94,6 +94,7 @@ struct coord__watch {
     bool progress;
     int error;
     uint64_t revision; /* events up to it were given out */
+    uint64_t gap; /* revision of a gap that was told by an event since it was asked for; 0 none */
     uint64_t retry_at; /* ns: ask again; 0: not */
 
     coord_watch_cb cb;
@@ -202,6 +203,8 @@ enum coord_state coord__core_state(const struct coord__core *k, uint64_t now);
 uint64_t coord__core_lease_end(const struct coord__core *k);
 uint64_t coord__core_session(const struct coord__core *k);
 uint64_t coord__core_session_timeout_ms(const struct coord__core *k);
+/* What the server told that is connected now; NULL: none is. */
+const struct coord_limits *coord__core_limits(const struct coord__core *k);
 /* Why no server is connected; "" when one is or nothing went wrong yet. */
 const char *coord__core_why(const struct coord__core *k);
 /* Is the link's hello answered? Then its member and server. */

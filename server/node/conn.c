@@ -12,7 +12,9 @@
  *   2. Events are written when they are published, so they stand before every reply written later (W8).
  *   3. A request leaves the queue answered, or the connection is gone.
  *   4. A connection is freed by node_conn_closed or at the end of node_run, never inside a pass.
- *   5. A client that does not read makes us keep no more than what env->conn_full allows, one answer
+ *   5. Once an event was left out because the client does not read, nothing is answered before its
+ *      watches were told GAP (W8 again).
+ *   6. A client that does not read makes us keep no more than what env->conn_full allows, one answer
  *      and conn_bytes_max of answers: reads behind that are not carried out before there is room.
  */
 #include "server/node/internal.h"
@@ -126,7 +128,7 @@ void node__answer(struct node *n, struct request *r, struct coord_result *res)
     settle(n, r);
     node__receipt(n, r, &r->receipt);
     r->error = res->error;
-    if (c->head == r && c->close_why == NULL) {
+    if (c->head == r && c->close_why == NULL && !c->lagging) {
         res->number = r->q.number;
         res->receipt = r->receipt;
         r->written = true;
@@ -212,9 +214,19 @@ static bool full(struct node *n, struct conn *c)
     return c->full;
 }
 
+/* It has read what it had: watches that missed something hear so before anything else is answered. */
+static void catch_up(struct node *n, struct conn *c)
+{
+    if (c->lagging && !c->full && c->close_why == NULL) {
+        c->lagging = false;
+        watch_catch_up(n->hub, c->id, n->applied);
+    }
+}
+
 void node__conn_advance(struct node *n, struct conn *c)
 {
     node__list_remove(&c->blocked);
+    catch_up(n, c);
     while (c->head != NULL && c->close_why == NULL && !full(n, c)) {
         struct request *r = c->head;
         if (r->stage == REQUEST_WAITING && !node__request_try(n, r)) {
@@ -279,6 +291,25 @@ void node__conn_write(struct node *n, struct conn *c, struct coord_buf *frames)
         return;
     }
     wrote(n, c, coord_buf_append(&c->out, frames->data, frames->len));
+}
+
+bool node__conn_event(struct node *n, struct conn *c, struct coord_buf *frames)
+{
+    if (c->close_why != NULL) {
+        return true; /* nothing reaches it any more */
+    }
+    if (c->out != NULL && c->out->len >= NODE_OUT_BYTES) {
+        n->env.conn_send(n->env.ctx, c->id, c->out);
+        coord_buf_unref(c->out);
+        c->out = NULL;
+    }
+    if (n->env.conn_behind != NULL && n->env.conn_behind(n->env.ctx, c->id)) {
+        c->full = true;
+        c->lagging = true;
+        return false;
+    }
+    node__conn_write(n, c, frames);
+    return true;
 }
 
 void node__conn_close(struct node *n, struct conn *c, const char *why)

@@ -16,6 +16,7 @@
 #include "server/node/internal.h"
 
 #include <string.h>
+#include "server/mutant.h"
 
 #define STUCK_WINDOWS 4u
 
@@ -64,7 +65,7 @@ static bool needs_quorum(const struct node *n, const struct request *r)
 
 static void refuse(struct node *n, struct request *r, int waiting_error)
 {
-    int error = r->stage == REQUEST_SENT ? COORD_EINDOUBT : waiting_error;
+    int error = r->stage == REQUEST_SENT && !SERVER_BUG(19) ? COORD_EINDOUBT : waiting_error;
     if (n->fault[0] != '\0' && error == COORD_ENOQUORUM) {
         node__answer_error(n, r, COORD_ESHUTDOWN, "this member has stopped after a fault: %s",
                            n->fault);

@@ -30,6 +30,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "server/mutant.h"
 
 #define ACTIVE_MIN 64u
 
@@ -194,7 +195,7 @@ static void run_leader(struct node *n)
 {
     struct touch *t = &n->touch;
     for (size_t i = 0; i < t->active_count; i++) {
-        node__sessions_heard(n, t->active[i]);
+        node__sessions_heard(n, t->active[i], n->o.raft.id);
     }
     gathered(t);
     if (!pings_due(n)) {
@@ -209,7 +210,8 @@ static void run_leader(struct node *n)
         r->placed = true;
         r->heard = true;
         r->placed_at = n->now;
-        node__sessions_heard(n, r->conn->session); /* also where gathering it found no memory */
+        /* Also where gathering it found no memory. */
+        node__sessions_heard(n, r->conn->session, n->o.raft.id);
         r->round = node__read_round(n);
         r->after = t->expire_index;
     }
@@ -304,7 +306,8 @@ bool node__ping_try(struct node *n, struct request *r)
         node__answer_error(n, r, COORD_EEXPIRED, NULL);
         return true;
     }
-    if (!r->placed || !r->heard || n->reads.done < r->round || n->applied < r->after) {
+    if (!r->placed || !r->heard || (n->reads.done < r->round && !SERVER_BUG(18)) ||
+        n->applied < r->after) {
         return false;
     }
     if (!machine_session_get(n->machine, r->conn->session, &s)) {
@@ -324,8 +327,8 @@ void node__touch_receive(struct node *n, struct peer *p, const struct peer_touch
     if (!node__is_leader(n) || t->term != n->st.term) {
         return; /* it learns of the leader and sends again */
     }
-    for (uint32_t i = 0; i < t->count; i++) {
-        node__sessions_heard(n, peer_touch_session(t, i));
+    for (uint32_t i = 0; i < t->count && !SERVER_BUG(9); i++) {
+        node__sessions_heard(n, peer_touch_session(t, i), p->id);
     }
     /* The newest waits behind the one under way, so that a steady flow never starves. */
     struct touch_wait *w = p->waits[0].set ? &p->waits[1] : &p->waits[0];

@@ -111,6 +111,7 @@ static const char *line_judge(struct oracle *o, const struct lock *l, uint64_t c
 {
     const struct oracle_node *top = oracle__node(&o->tree, l->path);
     const struct oracle_node *front = NULL;
+    const struct oracle_node *own = NULL;
     uint32_t first;
     uint32_t end;
     if (top == NULL || token == 0 || token > o->newest) {
@@ -121,23 +122,25 @@ static const char *line_judge(struct oracle *o, const struct lock *l, uint64_t c
     for (uint32_t i = first; i < end; i++) {
         const struct oracle_node *n = o->tree.sorted[i];
         const struct oracle_version *made = oracle__version(n, token);
+        const struct oracle_version *now = oracle__now(n);
         if (n->parent != top) {
             continue;
         }
-        if (made != NULL && made->stat.create_revision == token) {
-            if (front == NULL) {
-                return NULL;
-            }
-            return oracle__fail(o, "K4: client %llu holds %.*s by %.*s, in front is %.*s",
-                                ULL(client), ORACLE_PATH(l->path), ORACLE_PATH(n->path),
-                                ORACLE_PATH(front->path));
-        }
-        if (front == NULL && oracle__now(n) != NULL) {
-            front = n;
+        own = made != NULL && made->stat.create_revision == token ? n : own;
+        if (now != NULL && now->stat.create_revision < token) {
+            front = n; /* the order of the numbers is that of the making */
         }
     }
-    return oracle__fail(o, "K1: client %llu holds %.*s with token %llu, which no node has",
-                        ULL(client), ORACLE_PATH(l->path), ULL(token));
+    if (own == NULL) {
+        return oracle__fail(o, "K1: client %llu holds %.*s with token %llu, which no node has",
+                            ULL(client), ORACLE_PATH(l->path), ULL(token));
+    }
+    if (front != NULL) {
+        return oracle__fail(o, "K4: client %llu holds %.*s by %.*s, in front is %.*s", ULL(client),
+                            ORACLE_PATH(l->path), ORACLE_PATH(own->path),
+                            ORACLE_PATH(front->path));
+    }
+    return NULL;
 }
 
 const char *oracle_lock_held(struct oracle *o, uint64_t client, const char *lock, uint64_t token,

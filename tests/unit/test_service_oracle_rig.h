@@ -20,7 +20,7 @@ struct rig {
     struct oracle_applied a; /* the last one, as the oracle heard it */
     uint64_t session;
     uint64_t epoch;
-    enum coord_op last_op; /* under the last number */
+    enum coord_op last_op; /* decided under the last number, 0 none was */
 };
 
 static inline void rig_open(struct rig *r)
@@ -96,9 +96,9 @@ static inline const char *rig_answer(struct rig *r, uint64_t call, const struct 
 static inline const char *rig_write(struct rig *r, struct coord_request q)
 {
     q.number = q.number == 0 ? ++r->number : q.number;
-    r->last_op = q.op;
     uint64_t call = rig_call(r, &q);
     const char *said = rig_apply(r, &q);
+    r->last_op = r->f.o.error == COORD_EBADREQUEST ? 0 : q.op;
     return said != NULL ? said : rig_answer(r, call, NULL);
 }
 
