@@ -294,6 +294,7 @@ results=$out/results.txt
 : >"$results"
 load_before=$(cut -d' ' -f1-3 /proc/loadavg)
 nodes_text=${nodes}_nodes
+round=1
 started=$(date +%s)
 for round in $(seq "$rounds"); do
     for SYSTEM in $(rotate $(((round - 1) % 3)) $chosen); do visit; done
