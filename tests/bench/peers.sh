@@ -293,7 +293,7 @@ mkdir -p "$out"
 results=$out/results.txt
 : >"$results"
 load_before=$(cut -d' ' -f1-3 /proc/loadavg)
-nodes_text=${nodes}_nodes
+nodes_text=$(sed ':a; s/\B[0-9]\{3\}\>/,&/; ta' <<<"$nodes")_nodes
 round=1
 started=$(date +%s)
 for round in $(seq "$rounds"); do
