@@ -10,7 +10,7 @@
 #include "client/bench/clock.h"
 #include "client/bench/fan.h"
 #include "client/bench/cpu.h"
-#include "client/bench/histogram.h"
+#include "client/cli/histogram.h"
 #include "client/bench/load.h"
 #include "client/bench/pace.h"
 #include "client/bench/report.h"

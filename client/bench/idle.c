@@ -10,7 +10,7 @@
 #include <string.h>
 #include "client/bench/clock.h"
 #include "client/bench/cpu.h"
-#include "client/bench/histogram.h"
+#include "client/cli/histogram.h"
 #include "client/bench/idle.h"
 #include "client/bench/member.h"
 #include "client/bench/pace.h"

@@ -15,6 +15,7 @@
 #include "server/node/list.h"
 #include "server/node/map.h"
 #include "server/node/peer_wire.h"
+#include "server/node/recall.h"
 #include "server/machine/saver.h"
 
 #define NODE_NEVER UINT64_MAX
@@ -38,8 +39,10 @@
 #define NODE_OUTBOX_MAX      128u         /* notices to peers gathered between two runs */
 #define NODE_LOG_BURST       20u          /* connection faults logged per second */
 
+#define NODE_DIGESTS_KEPT 4u /* reports of each member about its state */
+
 /* Copying the state in slices (saving.c). 200 us of work: docs/performance.md. */
-#define NODE_SLICE_RECORDS    512u                 /* nodes and sessions in a slice ... */
+#define NODE_SLICE_RECORDS    384u                 /* nodes and sessions in a slice ... */
 #define NODE_SLICE_BYTES      (128u << 10)         /* ... or so many bytes */
 #define NODE_SLICE_PAUSE      NODE_MS              /* between two slices */
 #define NODE_SLICE_IMAGES     (UINT64_C(16) << 20) /* kept aside: longer slices, no pause */
@@ -115,12 +118,14 @@ struct conn {
     const char *close_why; /* to be closed when its output is handed over */
 };
 
-/* Payloads of the log entries that may be asked for, by index. Slots outside [first, last] are NULL. */
+/* Payloads of the log entries that may be asked for, by index. Slots outside [kept, last] are NULL. */
 struct payloads {
     struct coord_buf **slots;
     uint64_t mask;
     raft_index first;
+    raft_index kept; /* those before it are on the disk only: first .. last + 1 */
     raft_index last;
+    uint64_t bytes; /* of memory, about */
 };
 
 /* A write waiting to be proposed: of a client here (peer 0; the request is found by its cookie, and void
@@ -228,6 +233,35 @@ struct touch_wait {
     raft_index index;
 };
 
+/* What a member said about its state at a revision; index 0: nothing. */
+struct digest_report {
+    raft_index index;
+    uint64_t value;
+};
+
+/* The last few of one member, in the order in which they came. */
+struct digest_reports {
+    struct digest_report ring[NODE_DIGESTS_KEPT];
+    uint32_t next;
+};
+
+struct digest {
+    struct machine_saver *saver; /* hashing the state at index; NULL: none */
+    raft_index index;
+    uint64_t slice_at;
+    uint64_t entries; /* applied since the last DIGEST entry */
+    uint64_t due_at;  /* the leader asks again not before */
+    raft_index proposed;
+    raft_term proposed_term;
+    struct digest_reports own;
+    raft_index agreed;   /* the newest revision at which a majority said the same as this member */
+    raft_index hopeless; /* the newest at which no majority can agree */
+    raft_index named_index; /* at which these peers (bits) were named as different */
+    uint64_t named;
+    char diverged[NODE_FAULT_BYTES]; /* "" while there is no reason to believe it */
+    uint64_t transfer_at;
+};
+
 struct peer {
     raft_id id;
     bool link_up;
@@ -238,6 +272,7 @@ struct peer {
     uint64_t next;
     uint64_t again_at;
     struct touch_wait waits[2]; /* the one under way, and the newest behind it */
+    struct digest_reports digests;
 };
 
 /* A message to a peer that an event gave rise to, or one from a peer that waits for node_run. */
@@ -302,6 +337,7 @@ struct node {
     uint32_t apply_entries; /* what is left of this run's slice */
     uint64_t apply_bytes;
     struct payloads log;
+    struct recalls recalls;
     struct kept_message outbox[NODE_OUTBOX_MAX]; /* to peers, sent by node_run; more are lost */
     uint32_t outbox_count;
 
@@ -322,6 +358,7 @@ struct node {
     struct peer peers[RAFT_NODES_MAX];
     uint32_t peers_count;
     struct snapshots snaps;
+    struct digest digest;
     struct limits limits;
 
     uint64_t progress_at; /* watches: next progress mark */
@@ -378,8 +415,10 @@ void node__payloads_cut(struct payloads *p, raft_index index);
 void node__payloads_compact(struct payloads *p, raft_index index);
 /* Put at index, which is last + 1 or later. Takes over the caller's reference. */
 void node__payloads_put(struct payloads *p, raft_index index, struct coord_buf *b);
-/* Return: NULL for an entry without payload. Borrowed. */
+/* Return: NULL for an entry without payload, or with one that was given up. Borrowed. */
 struct coord_buf *node__payloads_get(const struct payloads *p, raft_index index);
+/* Give up the oldest ones, through index at most, until there are no more than bytes_max. */
+void node__payloads_trim(struct payloads *p, raft_index index, uint64_t bytes_max);
 
 /* --- conn.c: connections and their reply queues --------------------------------------------- */
 
@@ -551,6 +590,8 @@ void node__sessions_answer(struct node *n, struct request *r);
 void node__peer_send(struct node *n, raft_id peer, struct coord_buf *one);
 void node__peers_flush(struct node *n);
 void node__raft_send(struct node *n, const struct raft_send *s);
+/* Send an APPEND whose payloads are all here: in memory, or read again. */
+void node__append_send(struct node *n, const struct raft_msg *m);
 /* Step a received RAFT message. chunk: receives the bytes of a SNAPSHOT (borrowed from buf). */
 void node__raft_receive(struct node *n, struct peer *p, const struct coord_buf *buf,
                         struct peer_raft *ret_m);
@@ -581,6 +622,24 @@ void node__saving_abandon(struct node *n, const char *why);
 void node__saving_release(struct node *n);
 /* One slice of a saver. *ret_rc: machine_saver_step's. Return: when the next is due. */
 uint64_t node__slice(const struct node *n, struct machine_saver *saver, int *ret_rc);
+
+/* --- digest.c -------------------------------------------------------------------------------- */
+
+/* Why this member serves nobody: a fault, or a wrong state. NULL: it serves. */
+const char *node__stopped(const struct node *n);
+/* Its state is known to be wrong; its log is not. */
+bool node__diverged(const struct node *n);
+/* A DIGEST entry was applied just now. */
+void node__digest_applied(struct node *n, raft_index index);
+void node__digest_receive(struct node *n, struct peer *p, const struct peer_notice *m);
+void node__digest_link_up(struct node *n, raft_id peer);
+/* Ask for a comparison when it is time; a slice of the one under way. */
+void node__digest_run(struct node *n);
+uint64_t node__digest_deadline(const struct node *n);
+/* Another state is about to be loaded, or the member ends. */
+void node__digest_drop(struct node *n);
+/* It was loaded. */
+void node__digest_replaced(struct node *n);
 
 /* --- poll.c: raft's actions ------------------------------------------------------------------ */
 

@@ -226,6 +226,7 @@ static void group_tell(struct watch_hub *h, struct group *g, uint64_t revision,
         count = select_change(h, count, &changes[h->matches[at].change], g->flags);
     }
     assert(count == g->match_count);
+    count -= SERVER_BUG(29) && count > 1;
     g->match_first = NO_MATCH;
     g->match_count = 0;
     struct frame f;

@@ -16,16 +16,54 @@ struct coord_bytes bytes_of(const char *s)
 
 /* --- delivery --------------------------------------------------------------------------------- */
 
+/* A stalled disk completes nothing; what it has to do waits. Return: does this? */
+static bool hold(struct member *m, struct world_event *e)
+{
+    struct world_event **p = &m->held;
+    if (!m->stalled) {
+        return false;
+    }
+    while (*p != NULL) {
+        p = &(*p)->next;
+    }
+    e->next = NULL;
+    *p = e;
+    return true;
+}
+
+/* Entries that are asked for again; some that the log has lost meanwhile are an error. */
+static void deliver_read(struct member *m, struct world_event *e)
+{
+    const struct disk *d = &m->disk;
+    int error = 0;
+    if (hold(m, e)) {
+        return;
+    }
+    for (uint32_t i = 0; i < e->persist.count && error == 0; i++) {
+        struct coord_buf *to = e->payloads[i];
+        uint64_t at = e->a + i - d->first;
+        if (e->a + i < d->first || at >= d->count) {
+            error = RAFT_ENOSPACE; /* any */
+        } else if (to != NULL) {
+            const struct coord_buf *from = d->entries[at].payload;
+            if (from == NULL || from->len != to->cap) {
+                broken("an entry on disk is not what was asked for");
+            }
+            memcpy(to->data, from->data, from->len);
+            to->len = from->len;
+        }
+    }
+    m->reads++;
+    struct coord_buf **bufs = e->payloads;
+    e->payloads = NULL;
+    cluster__event_free(e);
+    node_log_read(m->node, bufs, error, cluster__member_now(m));
+}
+
 static void deliver_persist(struct member *m, struct world_event *e)
 {
     uint64_t seq = e->persist.io_seq;
-    if (m->stalled) {
-        struct world_event **p = &m->held;
-        while (*p != NULL) {
-            p = &(*p)->next;
-        }
-        e->next = NULL;
-        *p = e;
+    if (hold(m, e)) {
         return;
     }
     cluster__disk_write(&m->disk, e);
@@ -82,6 +120,9 @@ static void deliver(struct cluster *cl, struct world_event *e)
         break;
     case EV_LOADED:
         deliver_loaded(m, e);
+        return;
+    case EV_READ:
+        deliver_read(m, e);
         return;
     }
     cluster__event_free(e);
@@ -560,4 +601,9 @@ uint32_t cluster_partition_count(struct cluster *cl, raft_id id)
 uint32_t cluster_snapshots(struct cluster *cl, raft_id id)
 {
     return member_of(cl, id)->disk.saved;
+}
+
+uint32_t cluster_log_reads(struct cluster *cl, raft_id id)
+{
+    return member_of(cl, id)->reads;
 }

@@ -50,6 +50,7 @@ struct cluster_options {
     uint32_t duplicate_percent;
     uint32_t reorder_percent; /* delayed by up to 10 x net_ns more */
     uint64_t seed;
+    bool no_log_read;         /* the host cannot read entries again: they stay in memory */
     struct node_options node; /* members, cluster and raft.id are filled in */
     /* Called at each boot, for members whose files differ; may be NULL. */
     void (*tune)(raft_id id, struct node_options *o);
@@ -105,6 +106,9 @@ uint64_t cluster_messages(const struct cluster *cl);
 uint32_t cluster_partition_count(struct cluster *cl, raft_id id);
 /* The oldest entry on its disk, and how many snapshots it has saved. */
 uint32_t cluster_snapshots(struct cluster *cl, raft_id id);
+
+/* How often a member asked for entries of its log again, and was answered. */
+uint32_t cluster_log_reads(struct cluster *cl, raft_id id);
 
 /* --- clients --------------------------------------------------------------------------------- */
 

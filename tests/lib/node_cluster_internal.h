@@ -14,7 +14,7 @@
 #define LOG_LINES_MAX  4096
 #define SNAPSHOTS_KEPT 2
 
-enum event_kind { EV_MESSAGE = 1, EV_PERSIST, EV_WRITTEN, EV_SAVED, EV_STORED, EV_LOADED };
+enum event_kind { EV_MESSAGE = 1, EV_PERSIST, EV_WRITTEN, EV_SAVED, EV_STORED, EV_LOADED, EV_READ };
 
 struct world_event {
     struct world_event *next;
@@ -73,6 +73,7 @@ struct member {
     uint64_t slow_lost;
     struct disk disk;
     uint32_t cut_asked;
+    uint32_t reads; /* of the log, answered */
     uint64_t runs;
     char *lines[LOG_LINES_MAX];
     uint32_t lines_count;
