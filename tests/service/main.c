@@ -34,9 +34,10 @@ static int parse_number(const char *text, uint64_t *ret_value)
 
 static int usage(void)
 {
-    (void)fprintf(stderr,
-                  "usage: sim-service [--seed N] [--count K] [--jobs J] [--seeds FILE] [--keep FILE]\n"
-                  "                   [--with FAULT,...] [--without FAULT,...] [--verbose] [--trace]\n");
+    (void)fprintf(
+        stderr,
+        "usage: sim-service [--seed N] [--count K] [--jobs J] [--seeds FILE] [--keep FILE]\n"
+        "                   [--with FAULT,...] [--without FAULT,...] [--verbose] [--trace]\n");
     return 2;
 }
 

@@ -16,10 +16,10 @@
 #include "server/shell/snap_thread.h"
 #include "tests/sim/util.h"
 
-#define BATCH_BYTES    (1u << 20)
-#define IDLE_NS        (20 * SVC_MS)
-#define CAPACITY_BYTES (96u << 20) /* too little for the ballast, too much to be used up */
-#define SNAP_STATE_TYPE 1 /* as in server/shell/snap_thread.c */
+#define BATCH_BYTES     (1u << 20)
+#define IDLE_NS         (20 * SVC_MS)
+#define CAPACITY_BYTES  (96u << 20) /* too little for the ballast, too much to be used up */
+#define SNAP_STATE_TYPE 1           /* as in server/shell/snap_thread.c */
 
 void media_init(struct media *d, uint64_t seed)
 {
@@ -408,8 +408,8 @@ static int job_chunk(struct media *d, struct media_job *job)
         d->reader = NULL;
     }
     if (d->reader == NULL) {
-        int rc = raft_snap_open(&d->boot.fs, d->boot.cluster_id, msg->log_term, msg->index,
-                                &d->reader);
+        int rc =
+            raft_snap_open(&d->boot.fs, d->boot.cluster_id, msg->log_term, msg->index, &d->reader);
         if (rc < 0) {
             d->reader = NULL;
             return rc;
@@ -422,8 +422,8 @@ static int job_chunk(struct media *d, struct media_job *job)
         abort();
     }
     memcpy(job->buf->data, job->header->data, job->header->len);
-    int64_t n = raft_snap_pread(d->reader, job->buf->data + job->header->len, msg->count,
-                                msg->offset);
+    int64_t n =
+        raft_snap_pread(d->reader, job->buf->data + job->header->len, msg->count, msg->offset);
     if (n != (int64_t)msg->count) {
         return n < 0 ? (int)n : RAFT_STORE_ENOENT;
     }

@@ -275,8 +275,8 @@ void member_boot(struct member *m)
     if (b->state != NULL) {
         MARK(w, BOOT_FROM_SNAPSHOT);
     }
-    world_judge(w, oracle_member_state(w->oracle, m->id, b->state != NULL ? b->snapshot.index : 0, 0,
-                                       w->now));
+    JUDGE(w, oracle_member_state(w->oracle, m->id, b->state != NULL ? b->snapshot.index : 0, 0,
+                                 w->now));
     int rv = node_create(&o, &env, b, member_now(m), wall_ms(m), &m->node, why, sizeof(why));
     if (rv == 0) {
         boot_release_entries(&m->media.boot);
@@ -295,8 +295,8 @@ static void cut_in_write(struct member *m)
 {
     struct media *d = &m->media;
     if (d->busy && d->work.count > 0) {
-        sim_disk_stop_at(d->disk, sim_disk_counts(d->disk)->changes + 1 +
-                                      rng_below(&m->w->rng_disk, 3));
+        sim_disk_stop_at(d->disk,
+                         sim_disk_counts(d->disk)->changes + 1 + rng_below(&m->w->rng_disk, 3));
         (void)raft_wal_write(d->boot.wal, d->work.ops, d->work.count); /* fails */
         MARK(m->w, CUT_IN_WRITE);
     }
@@ -324,7 +324,7 @@ void member_end(struct member *m, enum member_end how)
         MARK(w, KILLED);
         sim_disk_kill(m->media.disk);
     }
-    world_judge(w, oracle_member_ended(w->oracle, m->id, w->now));
+    JUDGE(w, oracle_member_ended(w->oracle, m->id, w->now));
     stream_member_died(m, how == END_KILL || how == END_LEFT);
     for (raft_id id = 1; id <= w->k.members; id++) {
         if (id != m->id && (how == END_KILL || how == END_LEFT)) {
@@ -443,11 +443,10 @@ void member_run(struct member *m, const struct ev *e)
     }
     if (m->leaving && node_drained(m->node)) {
         m->leaving = false;
-        world_later(w, 0,
-                    (struct ev){.kind = SE_LEFT,
-                                .node = (uint8_t)m->id,
-                                .boot = m->boot,
-                                .a = 200 * SVC_MS});
+        world_later(
+            w, 0,
+            (struct ev){
+                .kind = SE_LEFT, .node = (uint8_t)m->id, .boot = m->boot, .a = 200 * SVC_MS});
     }
     set_timer(m);
 }
@@ -462,6 +461,5 @@ void member_pause(struct member *m, uint64_t ns)
         MARK(m->w, PAUSED_LEADER);
     }
     m->paused_until = until;
-    world_at(m->w, until,
-             (struct ev){.kind = SE_RESUME, .node = (uint8_t)m->id, .boot = m->boot});
+    world_at(m->w, until, (struct ev){.kind = SE_RESUME, .node = (uint8_t)m->id, .boot = m->boot});
 }

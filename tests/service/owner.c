@@ -76,7 +76,7 @@ static void tell_end(struct claim *m)
     struct actor *a = m->actor;
     struct world *w = a->w;
     if (!m->void_) {
-        world_judge(w, oracle_lock_ended(w->oracle, a->client, path_of(m), w->now));
+        JUDGE(w, oracle_lock_ended(w->oracle, a->client, path_of(m), w->now));
     }
 }
 
@@ -84,8 +84,8 @@ static void acquired(struct claim *m, int error, uint64_t token)
 {
     struct actor *a = m->actor;
     struct world *w = a->w;
-    world_trace(w, TR_OWNER, 'c', a->index, m->election ? 11 : 1, (uint64_t)(int64_t)error, token, 0,
-                NULL);
+    world_trace(w, TR_OWNER, 'c', a->index, m->election ? 11 : 1, (uint64_t)(int64_t)error, token,
+                0, NULL);
     if (error != 0) {
         m->state = error == COORD_ECLOSED ? CLAIM_NONE : CLAIM_LOST; /* still to be released */
         if (!a->ended) {
@@ -107,8 +107,7 @@ static void acquired(struct claim *m, int error, uint64_t token)
     }
     a->lease_end = lease_end(a);
     if (!m->void_) {
-        world_judge(w,
-                    oracle_lock_held(w->oracle, a->client, path_of(m), token, a->lease_end, w->now));
+        JUDGE(w, oracle_lock_held(w->oracle, a->client, path_of(m), token, a->lease_end, w->now));
     }
 }
 
@@ -116,8 +115,8 @@ static void lost(struct claim *m, int error)
 {
     struct actor *a = m->actor;
     struct world *w = a->w;
-    world_trace(w, TR_OWNER, 'c', a->index, m->election ? 12 : 2, (uint64_t)(int64_t)error, m->token, 0,
-                NULL);
+    world_trace(w, TR_OWNER, 'c', a->index, m->election ? 12 : 2, (uint64_t)(int64_t)error,
+                m->token, 0, NULL);
     m->state = error == COORD_ECLOSED ? CLAIM_NONE : CLAIM_LOST;
     if (!a->ended) {
         MARK(w, LOCK_LOST);
@@ -172,7 +171,7 @@ static void ask(struct claim *m)
     m->until = w->now + 500 * SVC_MS + rng_exp(&a->rng, 3 * SVC_SEC);
     m->token = 0;
     m->void_ = false;
-    world_judge(w, oracle_lock_asked(w->oracle, a->client, path_of(m), w->now));
+    JUDGE(w, oracle_lock_asked(w->oracle, a->client, path_of(m), w->now));
     if (m->election) {
         struct coord_election_options o;
         coord_election_options_init(&o);
@@ -191,7 +190,7 @@ static void ask(struct claim *m)
     }
     if (err != 0) {
         m->state = CLAIM_NONE;
-        world_judge(w, oracle_lock_ended(w->oracle, a->client, path_of(m), w->now));
+        JUDGE(w, oracle_lock_ended(w->oracle, a->client, path_of(m), w->now));
     }
 }
 
@@ -260,7 +259,7 @@ void owner_lease(struct actor *a)
     }
     if (holds && end > a->lease_end) {
         a->lease_end = end;
-        world_judge(w, oracle_lock_until(w->oracle, a->client, end, w->now));
+        JUDGE(w, oracle_lock_until(w->oracle, a->client, end, w->now));
     }
 }
 
@@ -297,8 +296,8 @@ void owner_finish(struct actor *a)
 
 bool owner_idle(const struct actor *a)
 {
-    return a->owner == NULL || (a->owner->claims[0].state == CLAIM_NONE &&
-                                a->owner->claims[1].state == CLAIM_NONE);
+    return a->owner == NULL ||
+           (a->owner->claims[0].state == CLAIM_NONE && a->owner->claims[1].state == CLAIM_NONE);
 }
 
 /* --- the rule ------------------------------------------------------------------------------------ */
@@ -330,10 +329,10 @@ void owner_check(struct world *w)
                 continue;
             }
             if (holder != NULL) {
-                world_fail(w, "K2: clients %u (token %llu) and %u (token %llu) are both sure to own %s",
-                           holder->index, (unsigned long long)holder->owner->claims[i].token,
-                           a->index, (unsigned long long)a->owner->claims[i].token,
-                           path_of(&a->owner->claims[i]));
+                world_fail(
+                    w, "K2: clients %u (token %llu) and %u (token %llu) are both sure to own %s",
+                    holder->index, (unsigned long long)holder->owner->claims[i].token, a->index,
+                    (unsigned long long)a->owner->claims[i].token, path_of(&a->owner->claims[i]));
                 return;
             }
             holder = a;

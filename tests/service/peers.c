@@ -26,9 +26,9 @@ static void deliver_later(struct world *w, raft_id from, raft_id to, struct coor
     if (rng_chance(&w->rng_net, w->k.reorder_permille)) {
         delay += rng_exp(&w->rng_net, 10 * (w->k.latency_ns + w->k.jitter_ns));
     }
-    world_later(w, delay,
-                (struct ev){
-                    .kind = SE_MESSAGE, .node = (uint8_t)to, .peer = (uint8_t)from, .p = own});
+    world_later(
+        w, delay,
+        (struct ev){.kind = SE_MESSAGE, .node = (uint8_t)to, .peer = (uint8_t)from, .p = own});
 }
 
 static struct coord_buf *copy_of(const struct coord_buf *b)
@@ -43,8 +43,8 @@ static struct coord_buf *copy_of(const struct coord_buf *b)
 void peers_send(struct member *m, raft_id to, struct coord_buf *whole)
 {
     struct world *w = m->w;
-    bool lost = w->cut[m->id][to] || !w->link_up[m->id][to] ||
-                rng_chance(&w->rng_net, w->k.loss_permille);
+    bool lost =
+        w->cut[m->id][to] || !w->link_up[m->id][to] || rng_chance(&w->rng_net, w->k.loss_permille);
     w->messages++;
     world_trace(w, TR_MESSAGE, 'n', m->id, to, whole->len, lost, 0, NULL);
     if (lost) {

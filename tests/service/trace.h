@@ -14,25 +14,25 @@
 #define TRACE_WORDS_KEPT 88
 
 /* X(name, text, words in front of the numbers) */
-#define SVC_TRACE(X)                                                        \
-    X(BOOT, "BOOT", "term", "snapshot", "first", "count")                   \
-    X(END, "END", "how", "", "", "")                                        \
-    X(LOG, "log", "", "", "", "")                                           \
-    X(APPLY, "apply", "revision", "error", "changes", "ended")              \
-    X(STATE, "STATE", "revision", "", "", "")                               \
-    X(MESSAGE, "message", "to", "bytes", "fate", "")                        \
-    X(WRITE, "write", "ops", "result", "io_seq", "")                        \
-    X(SNAP, "snapshot", "job", "index", "result", "")                       \
-    X(LINK, "link", "peer", "up", "", "")                                   \
-    X(FAULT, "FAULT", "x", "y", "", "")                                     \
-    X(PHASE, "PHASE", "phase", "", "", "")                                  \
-    X(CONNECT, "connect", "stream", "member", "result", "")                 \
-    X(CLOSED, "closed", "stream", "member", "error", "")                    \
-    X(OPEN, "OPEN", "life", "", "", "")                                     \
-    X(CALL, "call", "id", "op", "level", "")                                \
-    X(REPLY, "reply", "id", "error", "outcome", "revision")                 \
-    X(CSTATE, "STATE", "state", "session", "", "")                          \
-    X(WATCH, "watch", "watch", "state", "revision", "changes")              \
+#define SVC_TRACE(X)                                           \
+    X(BOOT, "BOOT", "term", "snapshot", "first", "count")      \
+    X(END, "END", "how", "", "", "")                           \
+    X(LOG, "log", "", "", "", "")                              \
+    X(APPLY, "apply", "revision", "error", "changes", "ended") \
+    X(STATE, "STATE", "revision", "", "", "")                  \
+    X(MESSAGE, "message", "to", "bytes", "fate", "")           \
+    X(WRITE, "write", "ops", "result", "io_seq", "")           \
+    X(SNAP, "snapshot", "job", "index", "result", "")          \
+    X(LINK, "link", "peer", "up", "", "")                      \
+    X(FAULT, "FAULT", "x", "y", "", "")                        \
+    X(PHASE, "PHASE", "phase", "", "", "")                     \
+    X(CONNECT, "connect", "stream", "member", "result", "")    \
+    X(CLOSED, "closed", "stream", "member", "error", "")       \
+    X(OPEN, "OPEN", "life", "", "", "")                        \
+    X(CALL, "call", "id", "op", "level", "")                   \
+    X(REPLY, "reply", "id", "error", "outcome", "revision")    \
+    X(CSTATE, "STATE", "state", "session", "", "")             \
+    X(WATCH, "watch", "watch", "state", "revision", "changes") \
     X(OWNER, "owner", "what", "error", "token", "")
 
 enum trace_kind {
@@ -45,7 +45,7 @@ enum trace_kind {
 struct trace_rec {
     uint64_t at;
     uint8_t kind;
-    char who;     /* 'n' member, 'c' client, 'w' world */
+    char who; /* 'n' member, 'c' client, 'w' world */
     uint8_t which;
     uint64_t v[4];
     char words[TRACE_WORDS_KEPT]; /* cut; all of them are in the hash */

@@ -59,8 +59,8 @@ struct actor *world_actor(void)
 uint64_t clk_local(const struct clk *c, uint64_t now)
 {
     int64_t passed = (int64_t)(now - c->since);
-    return c->base + (uint64_t)(passed + passed / 1000000 * c->ppm +
-                                passed % 1000000 * c->ppm / 1000000);
+    return c->base +
+           (uint64_t)(passed + passed / 1000000 * c->ppm + passed % 1000000 * c->ppm / 1000000);
 }
 
 uint64_t clk_world(const struct clk *c, uint64_t local, uint64_t now)
@@ -98,8 +98,14 @@ void world_fail(struct world *w, const char *format, ...)
     va_end(args);
 }
 
-void world_judge(struct world *w, const char *verdict)
+void world_judging(struct world *w)
 {
+    w->judging = true;
+}
+
+void world_judged(struct world *w, const char *verdict)
+{
+    w->judging = false;
     if (verdict != NULL) {
         world_fail(w, "%s", verdict);
     }
@@ -108,7 +114,8 @@ void world_judge(struct world *w, const char *verdict)
 void world_trace(struct world *w, enum trace_kind kind, char who, uint32_t which, uint64_t a,
                  uint64_t b, uint64_t c, uint64_t d, const char *words)
 {
-    struct trace_rec rec = {.at = w->now, .kind = (uint8_t)kind, .who = who, .which = (uint8_t)which};
+    struct trace_rec rec = {
+        .at = w->now, .kind = (uint8_t)kind, .who = who, .which = (uint8_t)which};
     rec.v[0] = a;
     rec.v[1] = b;
     rec.v[2] = c;

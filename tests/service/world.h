@@ -31,30 +31,30 @@
 #include "tests/sim/evq.h"
 #include "tests/sim/rng.h"
 
-#define WORLD_STEPS_MAX  3000000u
-#define WORLD_STREAMS    4096u /* connections of one seed */
-#define WORLD_START_NS   (1000 * SVC_SEC)
+#define WORLD_STEPS_MAX    3000000u
+#define WORLD_STREAMS      4096u /* connections of one seed */
+#define WORLD_START_NS     (1000 * SVC_SEC)
 #define MEMBER_STREAMS_MAX 1024
-#define ACTOR_WATCHES    4
-#define ACTOR_OPS_MAX    16
-#define SVC_CLUSTER_NAME "sim"
+#define ACTOR_WATCHES      4
+#define ACTOR_OPS_MAX      16
+#define SVC_CLUSTER_NAME   "sim"
 
 enum svc_event {
-    SE_RUN = 1,    /* a member looks around. a: 1 the timer; b: generation of the timer */
-    SE_MESSAGE,    /* p: struct coord_buf from peer */
-    SE_LINK,       /* a: 1 up, 0 down; peer */
-    SE_WRITTEN,    /* the disk carried out a batch */
-    SE_IDLE,       /* the disk has nothing to do; a: batches so far */
-    SE_SNAP,       /* the snapshot worker is done with its job */
-    SE_BOOT,       /* start the process */
-    SE_RESUME,     /* a paused process goes on */
-    SE_LEFT,       /* a member that leaves must be done */
-    SE_STREAM,     /* p: struct stream; a: direction; bytes or an end arrive */
-    SE_CONNECT,    /* p: struct stream; a connection is made or refused */
-    SE_CLIENT,     /* client `peer` looks around */
+    SE_RUN = 1,      /* a member looks around. a: 1 the timer; b: generation of the timer */
+    SE_MESSAGE,      /* p: struct coord_buf from peer */
+    SE_LINK,         /* a: 1 up, 0 down; peer */
+    SE_WRITTEN,      /* the disk carried out a batch */
+    SE_IDLE,         /* the disk has nothing to do; a: batches so far */
+    SE_SNAP,         /* the snapshot worker is done with its job */
+    SE_BOOT,         /* start the process */
+    SE_RESUME,       /* a paused process goes on */
+    SE_LEFT,         /* a member that leaves must be done */
+    SE_STREAM,       /* p: struct stream; a: direction; bytes or an end arrive */
+    SE_CONNECT,      /* p: struct stream; a connection is made or refused */
+    SE_CLIENT,       /* client `peer` looks around */
     SE_CLIENT_TIMER, /* a: generation */
-    SE_THINK,      /* client `peer` may ask for something; a: its life */
-    SE_CLIENT_OPEN, /* client `peer` begins a life */
+    SE_THINK,        /* client `peer` may ask for something; a: its life */
+    SE_CLIENT_OPEN,  /* client `peer` begins a life */
     SE_CLIENT_RESUME,
     SE_NEMESIS,
     SE_UNDO, /* a: slot of the fault that ends */
@@ -170,7 +170,7 @@ struct member {
     bool again;     /* the node was told something at the end of a turn */
     struct stream *streams[MEMBER_STREAMS_MAX]; /* with an end here */
     uint32_t streams_count;
-    raft_term led;  /* the last term it was seen to lead */
+    raft_term led; /* the last term it was seen to lead */
 };
 
 void member_init(struct world *w, raft_id id);
@@ -230,7 +230,8 @@ struct half {
     uint32_t head;
     uint32_t len;
     uint32_t cap;
-    bool ended; /* nothing comes any more */
+    bool closed; /* its end is on the way */
+    bool ended;  /* nothing comes any more */
 };
 
 enum { UP = 0, DOWN = 1 }; /* to the member, to the client */
@@ -241,12 +242,12 @@ struct stream {
     struct actor *actor;
     raft_id member;
     uint32_t boot;
-    bool connected;   /* the client was told */
-    bool refused;     /* likewise */
-    bool client_end;  /* the client has its end open */
-    bool member_end;  /* the member knows it */
-    bool silent;      /* the client's machine is gone without a word */
-    int error;        /* errno that the client finds; 0 none */
+    bool connected;  /* the client was told */
+    bool refused;    /* likewise */
+    bool client_end; /* the client has its end open */
+    bool member_end; /* the member knows it */
+    bool silent;     /* the client's machine is gone without a word */
+    int error;       /* errno that the client finds; 0 none */
     struct half half[2];
     struct frame_reader reader;
     bool paused;
@@ -411,6 +412,7 @@ struct world {
     struct marks *marks;
     enum phase phase;
     bool failed;
+    bool judging; /* the oracle runs */
     char why[1024];
 
     struct member members[SVC_MEMBERS_MAX + 1]; /* from 1 */
@@ -437,8 +439,8 @@ struct world {
     uint64_t healed_at;
     uint64_t phase_at;
     uint64_t converged_ns;
-    uint32_t probes;    /* rounds of them */
-    uint32_t undecided; /* parts of the recording */
+    uint32_t probes;        /* rounds of them */
+    uint32_t undecided;     /* parts of the recording */
     uint64_t hooks_applied; /* the highest index anybody applied */
     uint64_t ops;
     uint64_t replies;
@@ -453,8 +455,11 @@ struct world {
 
 /* The first broken rule. Return: none. */
 void world_fail(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* What the oracle said, if anything. */
-void world_judge(struct world *w, const char *verdict);
+/* Ask the oracle, and take what it says. The oracle uses functions of the protocol that are hooked: while it
+ * judges, the hooks only do what they stand for. */
+#define JUDGE(w, call) (world_judging(w), world_judged((w), (call)))
+void world_judging(struct world *w);
+void world_judged(struct world *w, const char *verdict);
 void world_later(struct world *w, uint64_t delay, struct ev e);
 void world_at(struct world *w, uint64_t at, struct ev e);
 void world_trace(struct world *w, enum trace_kind kind, char who, uint32_t which, uint64_t a,
