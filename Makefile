@@ -41,8 +41,8 @@ OPT_lto     := -O2 -g -flto=auto
 OPT_debug   := -O0 -g3
 OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
-# Known bugs that can be switched on one at a time: raft/mutant.h.
-OPT_mutants := -O2 -g -DRAFT_MUTANTS
+# Known bugs that can be switched on one at a time: raft/mutant.h, server/mutant.h.
+OPT_mutants := -O2 -g -DRAFT_MUTANTS -DSERVER_MUTANTS
 OPT_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT := $(OPT_$(VARIANT))
 ifeq ($(strip $(OPT)),)
@@ -76,9 +76,12 @@ endif
 PROTOCOL_SRC := $(wildcard protocol/*.c)
 # Everything of the server but main.c, so that tests can link it.
 SERVER_PURE  := $(wildcard server/store/*.c server/session/*.c server/machine/*.c server/watch/*.c server/node/*.c)
+ifeq ($(VARIANT),mutants)
+SERVER_PURE  += tests/mutants/server_mutant.c
+endif
 SERVER_SHELL := $(filter-out server/shell/main.c,$(wildcard server/shell/*.c))
 CLIENT_SRC   := $(wildcard client/core/*.c client/shell/*.c client/recipes/*.c)
-CLI_SRC      := $(filter-out client/cli/main.c,$(wildcard client/cli/*.c client/verify/*.c))
+CLI_SRC      := $(filter-out client/cli/main.c,$(wildcard client/cli/*.c client/bench/*.c client/verify/*.c))
 EXAMPLE_SRC  := $(wildcard client/examples/*.c)
 TESTLIB_SRC  := $(wildcard tests/lib/*.c tests/sim/disk*.c tests/service/oracle*.c)
 SIM_SRC      := $(wildcard tests/sim/*.c)
@@ -97,6 +100,10 @@ SERVICE_WRAP := clock_gettime getrandom epoll_create1 epoll_ctl epoll_wait timer
                 coord__record_close
 UNIT_SRC     := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
+# The load generators: what only computes (a unit test checks it), and what every one of them has.
+BENCH_PURE   := $(addprefix tests/bench/,bytes.c jute.c grpc.c coordmsg.c usage.c table.c) client/bench/histogram.c
+BENCH_SRC    := $(addprefix tests/bench/,main.c load.c run.c fanout.c attempt.c measure.c)
+TESTLIB_SRC  += $(filter tests/bench/%,$(BENCH_PURE))
 
 LIB_RAFT     := $(B)/libcoord-raft.a
 LIB_RAFT_SO  := $(B)/libcoord-raft.so
@@ -119,6 +126,7 @@ BENCH_RAFT := $(B)/bench_raft
 EXAMPLES := $(patsubst client/examples/%.c,$(B)/examples/%,$(EXAMPLE_SRC))
 HELPERS  := $(patsubst tests/integration/%.c,$(B)/integration/%,$(wildcard tests/integration/*.c))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+GENERATORS := $(addprefix $(B)/bench/,coordload zkload peertable)
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 REPLAYS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/replay/%,$(FUZZ_SRC))
 
@@ -177,6 +185,15 @@ $(RAFT_WAL): $(call obj,$(wildcard raft/tools/*.c)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(BENCH_RAFT): $(call obj,$(wildcard raft/bench/*.c)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc -o $@ $^ $(LIBS_RAFT)
+# The load generators beside which coord is measured: one engine, a wire each. etcd's needs libnghttp2-dev.
+$(B)/bench/zkload: $(call obj,tests/bench/wire_zk.c $(BENCH_SRC) $(BENCH_PURE))
+$(B)/bench/coordload: $(call obj,tests/bench/wire_coord.c $(BENCH_SRC) $(BENCH_PURE))
+$(B)/bench/etcdload: $(call obj,tests/bench/wire_etcd.c $(BENCH_SRC) $(BENCH_PURE))
+$(B)/bench/peertable: $(call obj,tests/bench/peertable.c $(BENCH_PURE))
+$(B)/bench/etcdload: LIBS_BENCH = $(shell pkg-config --libs libnghttp2)
+$(B)/bench/%:
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_BENCH)
 $(SIM): $(call obj,$(SIM_SRC)) $(LIB_RAFT)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_RAFT)
 $(SCRIPT): $(call obj,$(SCRIPT_SRC)) $(LIB_RAFT)
@@ -207,7 +224,7 @@ SEED ?= 1
 N    ?= 200
 
 .PHONY: unit unit-build sim sim-build sim-service scripts script-build script-sweep mc mc-build bench-raft integration test format tidy clean install
-unit-build: $(UNITS)
+unit-build: $(UNITS) $(GENERATORS)
 sim-build: $(SIM)
 mc-build: $(MC)
 script-build: $(SCRIPT)
@@ -229,7 +246,7 @@ test-mutants: $(SCRIPT) $(if $(MEASURE),$(SIM) $(MUTANT_UNITS))  ## put known bu
 	@tests/mutants/run.sh $(if $(MEASURE),measure,scripts) $(B)
 mc: $(MC)  ## search small worlds exhaustively (tests/mc/README.md), about a minute
 	$(MC)
-integration: all $(HELPERS)  ## run the tests with real processes (T=name runs one)
+integration: all $(HELPERS) $(GENERATORS)  ## run the tests with real processes (T=name runs one)
 	@tests/integration/run.sh $(B) $(T)
 SECS ?= 60
 .PHONY: fuzz fuzz-build fuzz-keep fuzz-replay
@@ -246,6 +263,11 @@ test: unit sim scripts script-sweep mc fuzz-replay integration  ## everything: u
 	@$(MAKE) -s VARIANT=asan fuzz-replay
 bench-raft: $(BENCH_RAFT)  ## measure the Raft library (D=directory for the log's part)
 	$(BENCH_RAFT) $(D)
+
+# Not part of any test, and nothing else needs what it needs (tests/bench/README.md).
+.PHONY: bench-peers
+bench-peers:  ## measure coord beside ZooKeeper and etcd (ARGS="--quick", "--install", ...), 12 minutes
+	@tests/bench/peers.sh $(ARGS)
 
 # --- upkeep ----------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@
  *   IFS           array of [kind, path, number, data]
  *   TXN_OPS       array of [operation, arguments...]
  *   TXN_RESULTS   array of [operation, error, results...]
+ *   SESSIONS      array of arrays of the rows of struct coord_session_info
  *
  * Thread: any; only constant data.
  */
@@ -47,7 +48,8 @@ enum coord_field_kind {
     COORD_FK_ENTRIES,
     COORD_FK_IFS,
     COORD_FK_TXN_OPS,
-    COORD_FK_TXN_RESULTS
+    COORD_FK_TXN_RESULTS,
+    COORD_FK_SESSIONS
 };
 
 struct coord_field {
@@ -86,6 +88,7 @@ extern const struct coord_field coord__change_fields[];    /* struct coord_chang
 extern const struct coord_field coord__value_field[];      /* struct coord_change: value */
 extern const struct coord_field coord__previous_field[];   /* struct coord_change: previous */
 extern const struct coord_field coord__if_fields[];        /* struct coord_if */
+extern const struct coord_field coord__session_fields[];   /* struct coord_session_info */
 
 /* The arguments that an operation has inside a transaction: all but the level, which stands last.
  * The operation is one that may stand in a transaction. Thread: any. */

@@ -212,6 +212,12 @@ const char *coord__cursor_bool(struct coord_cursor *c, bool *ret_value)
 
 const char *coord__cursor_array(struct coord_cursor *c, uint32_t *ret_count)
 {
+    assert(c->p <= c->end);
+    /* The common case first: fewer than 16 items, each of which is a byte at least. */
+    if (c->p < c->end && (*c->p & 0xf0u) == 0x90 && (*c->p & 0x0f) < c->end - c->p) {
+        *ret_count = *c->p++ & 0x0fu;
+        return NULL;
+    }
     struct coord_item item;
     const char *wrong = coord__cursor_header(c, &item);
     if (wrong != NULL) {
@@ -230,6 +236,15 @@ const char *coord__cursor_array(struct coord_cursor *c, uint32_t *ret_count)
 static const char *read_bytes(struct coord_cursor *c, enum coord_item_type type, bool optional,
                               const char *expected, struct coord_bytes *ret_bytes)
 {
+    assert(c->p <= c->end);
+    /* The common case first: fewer than 256 bytes behind a length of one byte. */
+    uint8_t eight = type == COORD_ITEM_STR ? 0xd9 : 0xc4;
+    if (c->end - c->p >= 2 && c->p[0] == eight && c->p[1] <= c->end - c->p - 2) {
+        ret_bytes->data = c->p + 2;
+        ret_bytes->len = c->p[1];
+        c->p += 2 + (size_t)ret_bytes->len;
+        return NULL;
+    }
     struct coord_item item;
     const char *wrong = coord__cursor_header(c, &item);
     if (wrong != NULL) {

@@ -27,23 +27,57 @@
 #include "protocol/codec.h"
 #include "protocol/cursor.h"
 
-/* Where the bytes go. The first failure sticks: what is written after it is dropped, so that only
- * the end of a message has to look. */
+/* Where the bytes go: [at, end) is the room that is left in *out, whose length is set at the end. The
+ * first failure sticks: what is written after it is dropped, so that only the end of a message has to look. */
 struct writer {
     struct coord_buf **out;
     bool was_null;
     uint32_t start; /* *out's length before the message */
     int error;
+    uint8_t *at;
+    uint8_t *end;
     msgpack_packer pk;
 };
+
+/* *out has its room, or w->error is set: find out where to write. */
+static void writer_place(struct writer *w)
+{
+    struct coord_buf *b = *w->out;
+    w->at = w->error == 0 ? b->data + b->len : NULL;
+    w->end = w->error == 0 ? b->data + b->cap : NULL;
+}
+
+/* The guess was too small: more room for len bytes. Return: 0 or negative. */
+static int writer_grow(struct writer *w, size_t len)
+{
+    if (w->error != 0) {
+        return -1;
+    }
+    (*w->out)->len = (uint32_t)(w->at - (*w->out)->data);
+    w->error = coord__buf_reserve(w->out, len);
+    writer_place(w);
+    return w->error;
+}
 
 static int writer_write(void *data, const char *bytes, size_t len)
 {
     struct writer *w = data;
-    if (w->error == 0) {
-        w->error = coord_buf_append(w->out, bytes, len);
+    if (len > (size_t)(w->end - w->at) && writer_grow(w, len) < 0) {
+        return -1;
     }
-    return w->error == 0 ? 0 : -1;
+    if (len > 0) {
+        memcpy(w->at, bytes, len);
+        w->at += len;
+    }
+    return 0;
+}
+
+/* A value that is one byte. */
+static void writer_byte(struct writer *w, uint8_t byte)
+{
+    if (w->at < w->end || writer_grow(w, 1) == 0) {
+        *w->at++ = byte;
+    }
 }
 
 /* hint_bytes: a guess at the size; being right avoids moving the buffer. */
@@ -54,13 +88,16 @@ static void writer_begin(struct writer *w, struct coord_buf **out, size_t hint_b
     w->was_null = *out == NULL;
     w->start = *out != NULL ? (*out)->len : 0;
     w->error = coord__buf_reserve(out, hint_bytes);
+    writer_place(w);
     msgpack_packer_init(&w->pk, w, writer_write);
 }
 
 static int writer_end(struct writer *w)
 {
     if (w->error == 0) {
+        (*w->out)->len = (uint32_t)(w->at - (*w->out)->data);
         assert((*w->out)->len > w->start);
+        assert((*w->out)->len <= (*w->out)->cap);
         return 0;
     }
     if (w->was_null) {
@@ -83,7 +120,7 @@ static int frame_end(struct writer *w)
 {
     if (w->error == 0) {
         uint8_t *at = (*w->out)->data + w->start;
-        uint32_t body = (*w->out)->len - w->start - COORD_FRAME_HEADER_BYTES;
+        uint32_t body = (uint32_t)(w->at - at) - COORD_FRAME_HEADER_BYTES;
         assert(body > 0);
         at[0] = (uint8_t)(body >> 24);
         at[1] = (uint8_t)(body >> 16);
@@ -97,14 +134,39 @@ static int frame_end(struct writer *w)
 
 /* The results of msgpack_pack_* are those of writer_write, whose failure sticks in w. */
 
+/* Counts and numbers are most of what is written, and most are one byte: without the way through the
+ * packer. */
+
 static void put_array(struct writer *w, size_t count)
 {
-    (void)msgpack_pack_array(&w->pk, count);
+    if (count < 16) {
+        writer_byte(w, (uint8_t)(0x90u | count));
+    } else {
+        (void)msgpack_pack_array(&w->pk, count);
+    }
+}
+
+/* 0xcc to 0xcf: big-endian, of the fewest bytes that hold it. */
+static void put_uint_long(struct writer *w, uint64_t value)
+{
+    uint32_t log2 = value <= UINT8_MAX ? 0 : value <= UINT16_MAX ? 1 : value <= UINT32_MAX ? 2 : 3;
+    uint32_t bytes = 1u << log2;
+    uint8_t out[9];
+    out[0] = (uint8_t)(0xccu + log2);
+    for (uint32_t i = bytes; i > 0; i--) {
+        out[i] = (uint8_t)value;
+        value >>= 8;
+    }
+    (void)writer_write(w, (const char *)out, 1 + bytes); /* a failure sticks in w */
 }
 
 static void put_uint(struct writer *w, uint64_t value)
 {
-    (void)msgpack_pack_uint64(&w->pk, value);
+    if (value < 128) {
+        writer_byte(w, (uint8_t)value);
+    } else {
+        put_uint_long(w, value);
+    }
 }
 
 static void put_bool(struct writer *w, bool value)
@@ -280,6 +342,7 @@ static void put_fields(struct writer *w, const struct coord_field *fields, uint3
         case COORD_FK_IFS:
         case COORD_FK_TXN_OPS:
         case COORD_FK_TXN_RESULTS:
+        case COORD_FK_SESSIONS:
             put_items(w, f, at);
             break;
         default:
@@ -318,6 +381,15 @@ int coord_if_encode(const struct coord_if *c, struct coord_buf **out)
     writer_begin(&w, out, (size_t)32 + c->path.len + c->data.len);
     put_array(&w, coord__fields_count(coord__if_fields));
     put_plains(&w, coord__if_fields, c);
+    return writer_end(&w);
+}
+
+int coord_session_encode(const struct coord_session_info *s, struct coord_buf **out)
+{
+    struct writer w;
+    writer_begin(&w, out, (size_t)64 + s->address.len);
+    put_array(&w, coord__fields_count(coord__session_fields));
+    put_plains(&w, coord__session_fields, s);
     return writer_end(&w);
 }
 

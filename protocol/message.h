@@ -59,7 +59,10 @@ enum coord_op_kind {
     X(RENAME, 18, WRITE, 0, (A_PATH A_TO A_CONDITION), (R_STAT R_COUNT))                     \
     X(TXN, 19, WRITE, 0, (A_IF A_THEN A_ELSE), (R_BRANCH R_FAILED R_REVISION R_RESULTS))     \
     X(QUOTA, 20, WRITE, 0, (A_PATH A_QUOTA), (R_USAGE))                                      \
-    X(USAGE, 21, READ, 0, (A_PATH A_LEVEL), (R_USAGE))
+    X(USAGE, 21, READ, 0, (A_PATH A_LEVEL), (R_USAGE))                                       \
+    X(SESSIONS, 22, READ, 0, (A_SESSION A_SESSIONS_FLAGS A_AFTER A_LIMIT A_LEVEL),           \
+      (R_SESSIONS R_ENTRIES R_MORE R_COUNT))                                                 \
+    X(SESSION_END, 23, WRITE, 0, (A_SESSION), (R_REVISION R_COUNT))
 
 /* ops.c gives each A_ and R_ name its field rows and so makes the codec's tables out of the lists
  * above: there is no second place that knows the order. */
@@ -101,6 +104,10 @@ enum coord_list_flag {
     COORD_LIST_COUNT = 8      /* no entries, only how many there are */
 };
 
+/* SESSIONS: session `session` alone, and the paths of its ephemerals after `after`. Without it: the sessions
+ * with ids above `session`. */
+enum coord_sessions_flag { COORD_SESSIONS_ONE = 1 };
+
 /* What a transaction may ask of a node before it decides between its branches. All but ABSENT fail when
  * there is no such node. */
 enum coord_when {
@@ -112,8 +119,8 @@ enum coord_when {
     COORD_WHEN_VALUE = 6,    /* the data is this (absent is not empty) */
     COORD_WHEN_CHILDREN = 7, /* it has so many children */
     COORD_WHEN_OWNER = 8,    /* an ephemeral of session `number`; 0: no ephemeral */
-    COORD_WHEN_HELD = 9 /* the first child of path, in order of names, was created at `number`: the
-                              lock at this path is still held by whom got this token */
+    COORD_WHEN_HELD = 9 /* the oldest child of path was created at `number`: the lock at this path
+                              is still held by whom got this token */
 };
 
 /* Branches of a transaction. */
@@ -173,13 +180,14 @@ struct coord_request {
 
     uint64_t version;          /* A_VERSION: of the protocol */
     struct coord_bytes client; /* A_CLIENT: name and version of the library, for the log */
-    uint64_t session;          /* A_SESSION: to resume; 0 none */
+    uint64_t session; /* A_SESSION: HELLO: to resume, 0 none. SESSIONS, SESSION_END: which */
     struct coord_bytes secret; /* A_SECRET: COORD_SECRET_BYTES, or absent */
     uint64_t revision;   /* A_REVISION: HELLO: highest seen. WATCH: events after it; 0: from now */
     uint64_t timeout_ms; /* A_TIMEOUT */
-    struct coord_bytes path;  /* A_PATH */
-    struct coord_bytes data;  /* A_DATA */
-    uint32_t flags;           /* A_CREATE_FLAGS, A_DELETE_FLAGS, A_LIST_FLAGS, A_WATCH_FLAGS */
+    struct coord_bytes path; /* A_PATH */
+    struct coord_bytes data; /* A_DATA */
+    uint32_t
+        flags; /* A_CREATE_FLAGS, A_DELETE_FLAGS, A_LIST_FLAGS, A_WATCH_FLAGS, A_SESSIONS_FLAGS */
     uint64_t ttl_ms;          /* A_TTL */
     int64_t expect_version;   /* A_CONDITION, first: COORD_VERSION_ANY or a version */
     uint64_t expect_modified; /* A_CONDITION, second: modify_revision; 0 any */
@@ -248,6 +256,18 @@ struct coord_limits {
     uint64_t list_entries;
     uint64_t txn_operations; /* of one branch, and conditions */
     uint64_t subtree_nodes;  /* of a recursive delete or a rename */
+    uint64_t list_bytes;     /* of a page of a list, and of the results of a transaction */
+    uint64_t sessions;       /* open at once, in the ensemble */
+    uint64_t answers;        /* of a session, not acknowledged */
+    uint64_t answers_bytes;
+    uint64_t store_bytes;       /* the high-water mark */
+    uint64_t outstanding_bytes; /* of requests without an answer, per connection */
+    uint64_t connections;       /* of this member */
+    uint64_t connections_per_address;
+    uint64_t output_bytes;       /* sent to a connection and not read: beyond, it is closed */
+    uint64_t watch_output_bytes; /* likewise: beyond, watches get GAP instead of events */
+    uint64_t history_events;     /* changes that this member can replay to a watch */
+    uint64_t history_bytes;
 };
 
 /* What a node and all below it hold, and may hold at most (0: any): one array in this order. */
@@ -256,6 +276,21 @@ struct coord_usage {
     uint64_t bytes; /* of data */
     uint64_t quota_nodes;
     uint64_t quota_bytes;
+};
+
+#define COORD_IDLE_UNKNOWN UINT64_MAX
+
+/* An open session, as the operator is told of it: one array in this order. What stands behind `ephemerals` is
+ * not replicated: it is what the member that answers knows by itself. */
+struct coord_session_info {
+    uint64_t session;
+    uint64_t epoch; /* revision of its newest attachment */
+    uint64_t timeout_ms;
+    uint64_t ephemerals; /* nodes it owns */
+    uint32_t member;     /* it is attached to; 0 not known: the leader knows, once it heard of it */
+    uint64_t idle_ms; /* since the leader heard of it; COORD_IDLE_UNKNOWN: this is not the leader */
+    struct coord_bytes
+        address; /* of its connection; absent when that is not to the member that answers */
 };
 
 struct coord_list_entry {
@@ -293,6 +328,10 @@ struct coord_status {
     uint64_t watches;
     uint64_t connections;
     uint64_t uptime_ms;
+    uint64_t store_bytes;       /* as the high-water mark counts */
+    uint64_t limits_differ;     /* limits in which the member's file is not what is in force */
+    uint64_t lease_rounds;      /* read rounds that a lease has spared this member */
+    bool lease;                 /* its file allows that */
     bool lab;                   /* the demonstration gate is open */
     struct coord_bytes version; /* of coordd */
     struct coord_bytes cluster;
@@ -347,7 +386,8 @@ struct coord_result {
         failed; /* R_FAILED: the operation of it that failed, from 1, so that nothing was applied; 0 none */
     struct coord_items
         results; /* R_RESULTS: of each operation of the branch, coord_txn_result_next */
-    struct coord_usage usage; /* R_USAGE */
+    struct coord_usage usage;    /* R_USAGE */
+    struct coord_items sessions; /* R_SESSIONS: struct coord_session_info, coord_session_next */
 };
 
 enum coord_session_state {
@@ -436,8 +476,12 @@ int coord_txn_op_encode(const struct coord_request *q, struct coord_buf **out);
 int coord_txn_result_encode(enum coord_op op, const struct coord_result *res,
                             struct coord_buf **out);
 
+/* The sessions of an answer are written alike, one item after the other. */
+int coord_session_encode(const struct coord_session_info *s, struct coord_buf **out);
+
 /* Walk the raw of a decoded struct coord_items, as below; ret_op: whose result it is. */
 int coord_if_next(struct coord_bytes *cursor, struct coord_if *ret_c);
+int coord_session_next(struct coord_bytes *cursor, struct coord_session_info *ret_s);
 int coord_txn_op_next(struct coord_bytes *cursor, struct coord_request *ret_q);
 int coord_txn_result_next(struct coord_bytes *cursor, enum coord_op *ret_op,
                           struct coord_result *ret_res);

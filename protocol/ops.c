@@ -33,8 +33,9 @@ _Static_assert(sizeof(enum coord_txn_branch) == sizeof(uint32_t), "enum width");
     (COORD_F_EPHEMERAL | COORD_F_SEQUENTIAL | COORD_F_PARENTS | COORD_F_CONTAINER | COORD_F_TTL)
 #define ALL_LIST_FLAGS \
     (COORD_LIST_STATS | COORD_LIST_DATA | COORD_LIST_RECURSIVE | COORD_LIST_COUNT)
-#define ALL_WATCH_FLAGS  (COORD_WATCH_VALUE | COORD_WATCH_PREVIOUS | COORD_WATCH_ONCE)
-#define ALL_CHANGE_KINDS (COORD_CHANGE_CREATED | COORD_CHANGE_CHANGED | COORD_CHANGE_DELETED)
+#define ALL_SESSIONS_FLAGS COORD_SESSIONS_ONE
+#define ALL_WATCH_FLAGS    (COORD_WATCH_VALUE | COORD_WATCH_PREVIOUS | COORD_WATCH_ONCE)
+#define ALL_CHANGE_KINDS   (COORD_CHANGE_CREATED | COORD_CHANGE_CHANGED | COORD_CHANGE_DELETED)
 #define ALL_LEVELS                                                                            \
     (1u << COORD_LEVEL_LINEARIZABLE | 1u << COORD_LEVEL_SESSION | 1u << COORD_LEVEL_BOUNDED | \
      1u << COORD_LEVEL_LOCAL)
@@ -83,11 +84,28 @@ const struct coord_field coord__stat_fields[] = {
 };
 
 static const struct coord_field limits_fields[] = {
-    ROW(coord_limits, frame_bytes, U64, 0),    ROW(coord_limits, data_bytes, U64, 0),
-    ROW(coord_limits, outstanding, U64, 0),    ROW(coord_limits, watches, U64, 0),
-    ROW(coord_limits, session_min_ms, U64, 0), ROW(coord_limits, session_max_ms, U64, 0),
-    ROW(coord_limits, list_entries, U64, 0),   ROW(coord_limits, txn_operations, U64, 0),
-    ROW(coord_limits, subtree_nodes, U64, 0),  ROW_END,
+    ROW(coord_limits, frame_bytes, U64, 0),
+    ROW(coord_limits, data_bytes, U64, 0),
+    ROW(coord_limits, outstanding, U64, 0),
+    ROW(coord_limits, watches, U64, 0),
+    ROW(coord_limits, session_min_ms, U64, 0),
+    ROW(coord_limits, session_max_ms, U64, 0),
+    ROW(coord_limits, list_entries, U64, 0),
+    ROW(coord_limits, txn_operations, U64, 0),
+    ROW(coord_limits, subtree_nodes, U64, 0),
+    ROW(coord_limits, list_bytes, U64, 0),
+    ROW(coord_limits, sessions, U64, 0),
+    ROW(coord_limits, answers, U64, 0),
+    ROW(coord_limits, answers_bytes, U64, 0),
+    ROW(coord_limits, store_bytes, U64, 0),
+    ROW(coord_limits, outstanding_bytes, U64, 0),
+    ROW(coord_limits, connections, U64, 0),
+    ROW(coord_limits, connections_per_address, U64, 0),
+    ROW(coord_limits, output_bytes, U64, 0),
+    ROW(coord_limits, watch_output_bytes, U64, 0),
+    ROW(coord_limits, history_events, U64, 0),
+    ROW(coord_limits, history_bytes, U64, 0),
+    ROW_END,
 };
 
 static const struct coord_field usage_fields[] = {
@@ -125,6 +143,10 @@ static const struct coord_field status_fields[] = {
     ROW(coord_status, watches, U64, 0),
     ROW(coord_status, connections, U64, 0),
     ROW(coord_status, uptime_ms, U64, 0),
+    ROW(coord_status, store_bytes, U64, 0),
+    ROW(coord_status, limits_differ, U64, 0),
+    ROW(coord_status, lease_rounds, U64, 0),
+    ROW(coord_status, lease, BOOL, 0),
     ROW(coord_status, lab, BOOL, 0),
     ROW(coord_status, version, STR, 0),
     ROW(coord_status, cluster, STR, 0),
@@ -188,22 +210,30 @@ const struct coord_field coord__if_fields[] = {
     ROW_END,
 };
 
+const struct coord_field coord__session_fields[] = {
+    ROW(coord_session_info, session, U64, 0),     ROW(coord_session_info, epoch, U64, 0),
+    ROW(coord_session_info, timeout_ms, U64, 0),  ROW(coord_session_info, ephemerals, U64, 0),
+    ROW(coord_session_info, member, U32, 0),      ROW(coord_session_info, idle_ms, U64, 0),
+    ROW(coord_session_info, address, STR_OPT, 0), ROW_END,
+};
+
 /* --- arguments and results, as named in COORD_OPS ---------------------------------------------- */
 
 #define A_NONE
-#define A_VERSION      ROW(coord_request, version, U64, 0),
-#define A_CLIENT       ROW(coord_request, client, STR_OPT, 0),
-#define A_SESSION      ROW(coord_request, session, U64, 0),
-#define A_SECRET       ROW(coord_request, secret, SECRET, 0),
-#define A_REVISION     ROW(coord_request, revision, U64, 0),
-#define A_TIMEOUT      ROW(coord_request, timeout_ms, U64, 0),
-#define A_PATH         ROW(coord_request, path, STR, 0),
-#define A_DATA         ROW(coord_request, data, BIN_OPT, 0),
-#define A_CREATE_FLAGS ROW(coord_request, flags, BITS, ALL_CREATE_FLAGS),
-#define A_LIST_FLAGS   ROW(coord_request, flags, BITS, ALL_LIST_FLAGS),
-#define A_WATCH_FLAGS  ROW(coord_request, flags, BITS, ALL_WATCH_FLAGS),
-#define A_DELETE_FLAGS ROW(coord_request, flags, BITS, COORD_DELETE_RECURSIVE),
-#define A_TTL          ROW(coord_request, ttl_ms, U64, 0),
+#define A_VERSION        ROW(coord_request, version, U64, 0),
+#define A_CLIENT         ROW(coord_request, client, STR_OPT, 0),
+#define A_SESSION        ROW(coord_request, session, U64, 0),
+#define A_SECRET         ROW(coord_request, secret, SECRET, 0),
+#define A_REVISION       ROW(coord_request, revision, U64, 0),
+#define A_TIMEOUT        ROW(coord_request, timeout_ms, U64, 0),
+#define A_PATH           ROW(coord_request, path, STR, 0),
+#define A_DATA           ROW(coord_request, data, BIN_OPT, 0),
+#define A_CREATE_FLAGS   ROW(coord_request, flags, BITS, ALL_CREATE_FLAGS),
+#define A_LIST_FLAGS     ROW(coord_request, flags, BITS, ALL_LIST_FLAGS),
+#define A_SESSIONS_FLAGS ROW(coord_request, flags, BITS, ALL_SESSIONS_FLAGS),
+#define A_WATCH_FLAGS    ROW(coord_request, flags, BITS, ALL_WATCH_FLAGS),
+#define A_DELETE_FLAGS   ROW(coord_request, flags, BITS, COORD_DELETE_RECURSIVE),
+#define A_TTL            ROW(coord_request, ttl_ms, U64, 0),
 #define A_CONDITION                                                                          \
     ROW(coord_request, expect_version, INT, 0), ROW(coord_request, expect_modified, U64, 0), \
         ROW(coord_request, expect_created, U64, 0),
@@ -243,12 +273,13 @@ const struct coord_field coord__if_fields[] = {
 #define R_ENTRIES       ROW_LIST("entries", coord_result, entries_raw, entries_count, ENTRIES, 0, NULL),
 #define R_STATUS        ROW_STRUCT(coord_result, status, status_fields),
 
-#define R_COUNT   ROW(coord_result, count, U64, 0),
-#define R_VALUE   ROW(coord_result, value, DELTA, 0),
-#define R_BRANCH  ROW(coord_result, branch, ENUM, COORD_TXN_THEN),
-#define R_FAILED  ROW(coord_result, failed, U64, 0),
-#define R_RESULTS ROW_ITEMS("results", coord_result, results, TXN_RESULTS),
-#define R_USAGE   ROW_STRUCT(coord_result, usage, usage_fields),
+#define R_COUNT    ROW(coord_result, count, U64, 0),
+#define R_VALUE    ROW(coord_result, value, DELTA, 0),
+#define R_BRANCH   ROW(coord_result, branch, ENUM, COORD_TXN_THEN),
+#define R_FAILED   ROW(coord_result, failed, U64, 0),
+#define R_RESULTS  ROW_ITEMS("results", coord_result, results, TXN_RESULTS),
+#define R_USAGE    ROW_STRUCT(coord_result, usage, usage_fields),
+#define R_SESSIONS ROW_ITEMS("sessions", coord_result, sessions, SESSIONS),
 
 #define NAME_HELLO         "hello"
 #define NAME_PING          "ping"
@@ -271,6 +302,8 @@ const struct coord_field coord__if_fields[] = {
 #define NAME_TXN           "txn"
 #define NAME_QUOTA         "quota"
 #define NAME_USAGE         "usage"
+#define NAME_SESSIONS      "sessions"
+#define NAME_SESSION_END   "session_end"
 
 /* --- the table --------------------------------------------------------------------------------- */
 

@@ -105,6 +105,15 @@ static const char *character_rule(const uint8_t *p, size_t left, size_t *ret_byt
     return NULL;
 }
 
+/* Behind the printable ASCII that begins at `at`: what most names are made of. */
+static size_t plain_end(const uint8_t *p, size_t at, size_t len)
+{
+    while (at < len && p[at] >= 0x20 && p[at] < 0x7f && p[at] != '/') {
+        at++;
+    }
+    return at;
+}
+
 int coord_path_check(const char *path, size_t len, char *why, size_t why_bytes)
 {
     const uint8_t *p = (const uint8_t *)path;
@@ -124,6 +133,7 @@ int coord_path_check(const char *path, size_t len, char *why, size_t why_bytes)
     size_t at = 1;
     while (at <= len) {
         size_t bytes = 1;
+        at = plain_end(p, at, len);
         bool ends = at == len || p[at] == '/';
         const char *rule =
             ends ? component_rule(p + begin, at - begin) : character_rule(p + at, len - at, &bytes);

@@ -295,6 +295,7 @@ int coord__take_fields(struct coord_decoder *d, const char *part, const struct c
         case COORD_FK_IFS:
         case COORD_FK_TXN_OPS:
         case COORD_FK_TXN_RESULTS:
+        case COORD_FK_SESSIONS:
             r = take_items(d, f, at);
             break;
         default:

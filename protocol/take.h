@@ -50,8 +50,8 @@ int coord__take_inner(struct coord_decoder *d, const struct coord_field *fields,
 /* An array of exactly these rows into the struct at base. */
 int coord__take_struct(struct coord_decoder *d, const struct coord_field *fields, void *base);
 
-/* Check a list and remember where its items lie. list: one of ENTRIES, IFS, TXN_OPS, TXN_RESULTS; END for
- * the changes of an event. */
+/* Check a list and remember where its items lie. list: one of ENTRIES, IFS, TXN_OPS, TXN_RESULTS,
+ * SESSIONS; END for the changes of an event. */
 int coord__take_raw_list(struct coord_decoder *d, enum coord_field_kind list, uint32_t *ret_count,
                          struct coord_bytes *ret_raw);
 

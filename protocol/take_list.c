@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * take_list.c: lists whose items are structs of their own: entries of a list, changes of an event, and the
- * conditions, operations and results of a transaction. Decoding a message reads each item once and remembers
+ * take_list.c: lists whose items are structs of their own: entries of a list, changes of an event, sessions,
+ * and the conditions, operations and results of a transaction. Decoding a message reads each item once and remembers
  * where the list lies; the walkers then read it again, item by item, without a way to fail.
  *
  * Thread: any.
@@ -83,6 +83,12 @@ static int take_if(struct coord_decoder *d, struct coord_if *c)
         return coord__refuse(d, "there is no such condition");
     }
     return r;
+}
+
+static int take_session(struct coord_decoder *d, struct coord_session_info *s)
+{
+    memset(s, 0, sizeof(*s));
+    return coord__take_struct(d, coord__session_fields, s);
 }
 
 /* The number of an operation that may stand in a transaction. */
@@ -178,6 +184,7 @@ static int take_item(struct coord_decoder *d, enum coord_field_kind list)
         struct coord_list_entry entry;
         struct coord_change change;
         struct coord_if condition;
+        struct coord_session_info session;
         struct coord_request op;
         struct coord_result result;
     } item;
@@ -187,6 +194,8 @@ static int take_item(struct coord_decoder *d, enum coord_field_kind list)
         return take_entry(d, &item.entry);
     case COORD_FK_IFS:
         return take_if(d, &item.condition);
+    case COORD_FK_SESSIONS:
+        return take_session(d, &item.session);
     case COORD_FK_TXN_OPS:
         return take_txn_op(d, &item.op);
     case COORD_FK_TXN_RESULTS:
@@ -273,6 +282,21 @@ int coord_if_next(struct coord_bytes *cursor, struct coord_if *ret_c)
     int r = walk_end(&d, take_if(&d, &c), cursor);
     if (r == 1) {
         *ret_c = c;
+    }
+    return r;
+}
+
+int coord_session_next(struct coord_bytes *cursor, struct coord_session_info *ret_s)
+{
+    struct coord_decoder d;
+    struct coord_session_info s;
+    if (cursor->len == 0) {
+        return 0;
+    }
+    walk_begin(&d, cursor);
+    int r = walk_end(&d, take_session(&d, &s), cursor);
+    if (r == 1) {
+        *ret_s = s;
     }
     return r;
 }

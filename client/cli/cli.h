@@ -69,6 +69,10 @@ int cli_fail_asking(const struct cli *cli, struct coord *c, const char *what, in
  * Return: 0 or an exit code; *ret_c is the caller's on 0. */
 int cli_open(struct cli *cli, struct coord **ret_c);
 
+#define CLI_ADDRESS_BYTES_MAX 280
+/* The next address of a list "a:1,b:2"; *rest moves on. Return: false at the end. */
+bool cli_next_address(const char **rest, char *address, size_t n);
+
 /* End the session, if one was opened, so that nothing waits for its timeout; then close. */
 void cli_close(struct coord *c);
 

@@ -12,10 +12,7 @@
 #include "client/cli/output.h"
 #include "client/cli/run.h"
 
-#define ADDRESS_BYTES_MAX 280
-
-/* The next address of a list "a:1,b:2"; *rest moves on. Return: false at the end. */
-static bool next_address(const char **rest, char *address, size_t n)
+bool cli_next_address(const char **rest, char *address, size_t n)
 {
     while (**rest == ',' || **rest == ' ') {
         (*rest)++;
@@ -65,6 +62,10 @@ static void row_json(const char *address, const struct coord_server_status *s)
     json_number(&j, "watches", s->watches);
     json_number(&j, "connections", s->connections);
     json_number(&j, "uptime_ms", s->uptime_ms);
+    json_number(&j, "store_bytes", s->store_bytes);
+    json_number(&j, "limits_differ", s->limits_differ);
+    json_bool(&j, "lease", s->lease);
+    json_number(&j, "lease_rounds", s->lease_rounds);
     json_bool(&j, "lab", s->lab);
     json_text(&j, "cluster", s->cluster);
     json_text(&j, "version", s->version);
@@ -87,6 +88,9 @@ static void row_table(const char *address, const struct coord_server_status *s)
     if (s->no_quorum_ms != 0) {
         printf("  NO QUORUM for %s (%" PRIu32 " needed)",
                output_age(s->no_quorum_ms, age, sizeof age), s->needed);
+    }
+    if (s->limits_differ != 0) {
+        printf("  limits differ from the leader's: %" PRIu64, s->limits_differ);
     }
     if (s->fault != NULL) {
         printf(s->role == COORD_ROLE_FAULTED ? "  FAULT: %s" : "  %s", s->fault);
@@ -125,7 +129,7 @@ static int status_row(struct cli *cli, const char *address)
 
 static int status_all(struct cli *cli)
 {
-    char address[ADDRESS_BYTES_MAX];
+    char address[CLI_ADDRESS_BYTES_MAX];
     const char *rest = cli->options.servers;
     int answered = 0, rc = EXIT_DONE;
     struct coord *all = NULL;
@@ -140,7 +144,7 @@ static int status_all(struct cli *cli)
         printf("%-4s %-12s %6s %6s %10s %10s  %-9s  %s\n", "id", "role", "term", "leader", "commit",
                "applied", "reachable", "address");
     }
-    while (next_address(&rest, address, sizeof address)) {
+    while (cli_next_address(&rest, address, sizeof address)) {
         int one = status_row(cli, address);
         if (one == EXIT_USAGE) {
             return one;

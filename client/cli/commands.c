@@ -15,8 +15,9 @@ const struct command cli_commands[] = {
      "  -e, --ephemeral    gone when this command ends (use `lock` to hold one)\n"
      "  -s, --sequential   the parent's counter is put behind PATH\n"
      "  -p, --parents      missing parents are made\n"
-     "  --container        removed once its last child is gone\n"
-     "  --ttl DURATION     removed when not modified for so long\n"
+     "  --container        removed soon after its last child is gone\n"
+     "  --ttl DURATION     removed within a second when not modified for so long and without "
+     "children\n"
      "  DATA               the value; `-` reads it from standard input; none: no value\n\n"
      "  coordctl create -p /app/db \"host=10.0.0.7\"\n",
      cmd_create},
@@ -135,6 +136,22 @@ const struct command cli_commands[] = {
      "  -w, --watch        again every second\n\n"
      "  coordctl -s 10.0.0.1:7410,10.0.0.2:7410 status\n",
      cmd_status},
+    {"sessions", "sessions [ls] [--limit N] [--after ID] | sessions show ID | sessions end ID",
+     "who is connected to the ensemble, what a session owns, and its end",
+     "  ls                 a row for each open session: when the leader last heard of it, and "
+     "through\n"
+     "                     which member\n"
+     "  --limit N          at most so many; --after ID only those above this one\n"
+     "  show ID            the same of one, with its client's address and all its ephemeral nodes\n"
+     "  end ID             end it, as if its timeout had passed: its ephemeral nodes are gone, "
+     "locks\n"
+     "                     and leaderships among them, and its client is told that it has expired\n"
+     "ID is a decimal number, or 0x and the digits that logs show. With --consistency local the\n"
+     "server that is connected tells what it knows itself.\n\n"
+     "  coordctl sessions\n  coordctl -o json sessions show 12034\n  coordctl sessions end 12034\n",
+     cmd_sessions},
+    {"limits", "limits", "what each server named by -s told of its limits",
+     "  coordctl limits\n  coordctl -o json limits\n", cmd_limits},
     {"sync", "sync", "wait until the server has applied all that is committed; print the revision",
      "  coordctl sync\n", cmd_sync},
     {"partition", "partition GROUP / GROUP... | partition heal",
@@ -143,19 +160,39 @@ const struct command cli_commands[] = {
      "  coordctl partition 1 / 2,3\n  coordctl partition heal\n",
      cmd_partition},
     {"bench",
-     "bench [--op set|create|get|mixed:90] [--conns N] [--outstanding N] [--value BYTES]\n"
-     "             [--keys N] [--secs N] [--warmup N] [--ops N] [--rate N]",
+     "bench [--op OP[:WEIGHT],...] [--conns N] [--outstanding N] [--value BYTES[-MAX]] [--keys N]\n"
+     "             [--dist uniform|seq|zipf|hot] [--secs N] [--warmup N] [--ops N] [--rate N] "
+     "[--wire]\n"
+     "             [--series] | --watchers N | --sessions N",
      "load the servers and tell throughput and latency",
-     "  --op OP            mixed:P does P % reads (default set)\n"
+     "  --op OP,...        set create delete get exists stat list increment txn rename sync lock\n"
+     "                     session (open and close) ping (--wire); OP:WEIGHT,... mixes them;\n"
+     "                     mixed:P is P % get and the rest set (default set)\n"
      "  --conns N          connections, spread over the servers (default 16)\n"
      "  --outstanding N    requests under way on each (default 1)\n"
-     "  --value BYTES      of each value (default 100)\n"
+     "  --value BYTES      of each value, or MIN-MAX (default 100)\n"
      "  --keys N           nodes used, below /bench (default 1000)\n"
+     "  --dist D           which of them: uniform (default), seq, zipf[:99] (hundredths), "
+     "hot[:90]\n"
+     "                     (percent of the requests to one node)\n"
      "  --secs N           measured time (default 10); --warmup N before that (default 1)\n"
      "  --ops N            end after N operations instead\n"
      "  --rate N           open loop at N operations a second: latency counts from when each was "
-     "due\n\n"
-     "  coordctl bench --op set --conns 64 --outstanding 16\n",
+     "due\n"
+     "  --wire             lean connections instead of the library: the servers are the limit, "
+     "not\n"
+     "                     this program; nothing is tried again\n"
+     "  --watchers N       N watchers on --conns connections, one writer: when the first and the\n"
+     "                     last of them are told\n"
+     "  --sessions N       N sessions, each on a connection, that only stay alive: what it costs\n"
+     "  --session-timeout DURATION  of all sessions (default 10s)\n"
+     "  --sources N        connect from N addresses 127.0.1.1 ...\n"
+     "  --series           tell the operations of each 100 ms too\n"
+     "  --seed N           the same requests again; --no-prepare: the nodes are there\n\n"
+     "CPU is told of servers on this machine. JSON: latencies in microseconds, series_100ms.\n\n"
+     "  coordctl bench --op set --conns 64 --outstanding 16\n"
+     "  coordctl bench --op get:9,set:1 --dist zipf --rate 20000 --wire\n"
+     "  coordctl bench --watchers 1000 --conns 50\n",
      cmd_bench},
     {"verify", "verify [--path PATH] [--empty] [--skew 10ms] [--budget N] FILE|-...",
      "judge recorded histories: was every answer one that a linearizable store can give?",

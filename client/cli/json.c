@@ -37,8 +37,13 @@ void json_signed(struct json *j, const char *key, int64_t n)
 
 void json_real(struct json *j, const char *key, double x)
 {
+    json_decimal(j, key, x, 1);
+}
+
+void json_decimal(struct json *j, const char *key, double x, int digits)
+{
     put_key(j, key, "");
-    fprintf(j->out, "%.1f", x);
+    fprintf(j->out, "%.*f", digits, x);
 }
 
 void json_bool(struct json *j, const char *key, bool b)

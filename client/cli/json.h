@@ -19,7 +19,8 @@ struct json json_begin(FILE *out);
 void json_end(struct json *j); /* ends the line as well */
 void json_number(struct json *j, const char *key, uint64_t n);
 void json_signed(struct json *j, const char *key, int64_t n);
-void json_real(struct json *j, const char *key, double x);
+void json_real(struct json *j, const char *key, double x); /* one digit behind the point */
+void json_decimal(struct json *j, const char *key, double x, int digits);
 void json_bool(struct json *j, const char *key, bool b);
 void json_text(struct json *j, const char *key, const char *text);
 /* Bytes: a string when they are UTF-8, else under KEY_base64; null when bytes is NULL. */

@@ -140,6 +140,7 @@ int cli_exit_code(int error)
     case COORD_OK:
         return EXIT_DONE;
     case COORD_ENONODE:
+    case COORD_EGONE:
         return EXIT_NO_NODE;
     case COORD_ECONDITION:
     case COORD_EEXISTS:

@@ -121,6 +121,37 @@ static bool entries_of(const struct coord_result *res, struct coord__arena *a,
     return true;
 }
 
+static bool sessions_of(const struct coord_result *res, struct coord__arena *a,
+                        struct coord_reply *reply)
+{
+    struct coord_bytes cursor = res->sessions.raw;
+    struct coord_session_info from;
+    if (res->sessions.count == 0) {
+        return true;
+    }
+    struct coord_session_entry *to = coord__arena_alloc(a, res->sessions.count * sizeof(*to));
+    if (to == NULL) {
+        return false;
+    }
+    size_t count = 0;
+    while (count < res->sessions.count && coord_session_next(&cursor, &from) == 1) {
+        struct coord_session_entry *s = &to[count++];
+        s->session = from.session;
+        s->attached_revision = from.epoch;
+        s->timeout_ms = from.timeout_ms;
+        s->ephemerals = from.ephemerals;
+        s->member = from.member;
+        s->idle_ms = from.idle_ms;
+        s->address = from.address.data == NULL ? NULL : text_of(a, from.address);
+        if (from.address.data != NULL && s->address == NULL) {
+            return false;
+        }
+    }
+    reply->sessions = to;
+    reply->sessions_count = count;
+    return true;
+}
+
 static bool members_of(const struct coord_status *from, struct coord__arena *a,
                        struct coord_server_status *to)
 {
@@ -162,6 +193,10 @@ static bool status_of(const struct coord_status *from, struct coord__arena *a,
     to->watches = from->watches;
     to->connections = from->connections;
     to->uptime_ms = from->uptime_ms;
+    to->store_bytes = from->store_bytes;
+    to->limits_differ = from->limits_differ;
+    to->lease_rounds = from->lease_rounds;
+    to->lease = from->lease;
     to->lab = from->lab;
     to->version = text_of(a, from->version);
     to->cluster = text_of(a, from->cluster);
@@ -312,6 +347,7 @@ static bool result_of(const struct coord__out *out, struct coord__arena *a,
         break;
     case COORD_OP_DELETE:
     case COORD_OP_SYNC:
+    case COORD_OP_SESSION_END:
         reply->revision = res->revision;
         reply->count = res->count;
         return true;
@@ -321,6 +357,10 @@ static bool result_of(const struct coord__out *out, struct coord__arena *a,
         return true;
     case COORD_OP_TXN:
         return txn_of(out, a, reply);
+    case COORD_OP_SESSIONS:
+        reply->more = res->more;
+        reply->count = res->count;
+        return sessions_of(res, a, reply) && entries_of(res, a, reply);
     case COORD_OP_EXISTS:
         reply->exists = res->exists;
         return true;

@@ -357,6 +357,11 @@ uint64_t coord__core_session(const struct coord__core *k)
     return k->session.id;
 }
 
+const struct coord_limits *coord__core_limits(const struct coord__core *k)
+{
+    return k->link.state == COORD__LINK_READY ? &k->limits : NULL;
+}
+
 uint64_t coord__core_session_timeout_ms(const struct coord__core *k)
 {
     return k->session.id == 0 ? 0 : k->session.timeout_ns / COORD__NS_PER_MS;

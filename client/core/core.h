@@ -203,6 +203,8 @@ enum coord_state coord__core_state(const struct coord__core *k, uint64_t now);
 uint64_t coord__core_lease_end(const struct coord__core *k);
 uint64_t coord__core_session(const struct coord__core *k);
 uint64_t coord__core_session_timeout_ms(const struct coord__core *k);
+/* What the server told that is connected now; NULL: none is. */
+const struct coord_limits *coord__core_limits(const struct coord__core *k);
 /* Why no server is connected; "" when one is or nothing went wrong yet. */
 const char *coord__core_why(const struct coord__core *k);
 /* Is the link's hello answered? Then its member and server. */

@@ -12,7 +12,7 @@
 #include <string.h>
 #include "client/core/mem.h"
 
-/* Room behind a transaction for the line that says why it was not sent. */
+/* Room behind what may be beyond a limit for the line that says why it was not sent. */
 #define NOTE_BYTES 160u
 
 /* Copy *b to at and point it there. Return: behind the copy. */
@@ -30,7 +30,7 @@ static uint8_t *take_bytes(struct coord_bytes *b, uint8_t *at)
 
 struct coord__request *coord__request_create(enum coord__role role, const struct coord_request *q)
 {
-    size_t note = q->op == COORD_OP_TXN ? NOTE_BYTES : 0;
+    size_t note = q->op == COORD_OP_TXN || q->data.len > 0 ? NOTE_BYTES : 0;
     size_t bytes = (size_t)q->path.len + 1 + q->data.len + q->after.len + q->client.len +
                    q->secret.len + q->to.len + q->ifs.raw.len + q->thens.raw.len +
                    q->elses.raw.len + note;
@@ -102,27 +102,64 @@ bool coord__request_owns(const struct coord__request *r)
     }
 }
 
-int coord__request_check(struct coord__request *r, const struct coord_limits *limits)
+static int too_many(struct coord__request *r, uint32_t count, const char *what, uint64_t most)
 {
-    const struct {
-        const char *what;
-        uint32_t count;
-    } lists[] = {{"conditions", r->q.ifs.count},
-                 {"operations in its then", r->q.thens.count},
-                 {"operations in its else", r->q.elses.count}};
-    if (r->q.op != COORD_OP_TXN) {
+    if (count <= most) {
         return 0;
     }
-    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-        if (lists[i].count > limits->txn_operations) {
-            (void)snprintf(r->note, r->note_bytes,
-                           "a limit is reached: the transaction has %" PRIu32
-                           " %s, the server takes %" PRIu64,
-                           lists[i].count, lists[i].what, limits->txn_operations);
-            return COORD_ELIMIT;
-        }
+    (void)snprintf(r->note, r->note_bytes,
+                   "a limit is reached: the transaction has %" PRIu32
+                   " %s, the server takes %" PRIu64,
+                   count, what, most);
+    return COORD_ELIMIT;
+}
+
+static int too_big(struct coord__request *r, uint32_t bytes, uint64_t most)
+{
+    if (bytes <= most || most == 0) {
+        return 0;
     }
-    return 0;
+    (void)snprintf(r->note, r->note_bytes,
+                   "a limit is reached: the data has %" PRIu32 " bytes, at most %" PRIu64
+                   " are allowed",
+                   bytes, most);
+    return COORD_ETOOBIG;
+}
+
+static int branch_too_big(struct coord__request *r, const struct coord_items *ops, uint64_t most)
+{
+    struct coord_bytes cursor = ops->raw;
+    struct coord_request q;
+    int err = 0;
+    if (ops->raw.len <= most) {
+        return 0; /* then none of them is */
+    }
+    while (err == 0 && coord_txn_op_next(&cursor, &q) == 1) {
+        err = too_big(r, q.data.len, most);
+    }
+    return err;
+}
+
+int coord__request_check(struct coord__request *r, const struct coord_limits *limits)
+{
+    if (r->first_sent != 0) {
+        return 0; /* it may have been applied under other limits: the servers know */
+    }
+    if (r->q.op != COORD_OP_TXN) {
+        return too_big(r, r->q.data.len, limits->data_bytes);
+    }
+    const uint64_t most = limits->txn_operations;
+    int err = too_many(r, r->q.ifs.count, "conditions", most);
+    if (err == 0) {
+        err = too_many(r, r->q.thens.count, "operations in its then", most);
+    }
+    if (err == 0) {
+        err = too_many(r, r->q.elses.count, "operations in its else", most);
+    }
+    if (err == 0) {
+        err = branch_too_big(r, &r->q.thens, limits->data_bytes);
+    }
+    return err != 0 ? err : branch_too_big(r, &r->q.elses, limits->data_bytes);
 }
 
 int coord__request_verdict(struct coord__request *r, const struct coord_result *res)

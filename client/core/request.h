@@ -84,7 +84,7 @@ bool coord__request_needs_session(const struct coord__request *r);
 /* Is it of no use without a session: does it open one, or make an ephemeral node? */
 bool coord__request_owns(const struct coord__request *r);
 
-/* Is it within the limits of the server it is to be sent to? Return: 0, or COORD_ELIMIT with the words
+/* Is it within the limits of the server it is to be sent to? Return: 0, or COORD_ELIMIT or COORD_ETOOBIG with the words
  * in r->note. */
 int coord__request_check(struct coord__request *r, const struct coord_limits *limits);
 

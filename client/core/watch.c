@@ -102,7 +102,8 @@ int coord__core_watch(struct coord__core *k, struct coord__watch *w, uint64_t no
     if (k->closed) {
         return COORD_ECLOSED;
     }
-    if (k->watches_count >= COORD_WATCHES_MAX) {
+    bool told = k->link.state == COORD__LINK_READY && k->limits.watches > 0;
+    if (k->watches_count >= COORD_WATCHES_MAX || (told && k->watches_count >= k->limits.watches)) {
         return COORD_ELIMIT;
     }
     w->id = k->last_watch + 1;

@@ -192,9 +192,10 @@ int coord__make_quota(struct coord *c, const char *path, uint64_t nodes, uint64_
     return coord__make_path(c, path, ret_s);
 }
 
-static int set_level(const struct coord *c, const struct coord_call *call,
+int coord__set_level(const struct coord *c, const struct coord_call *how,
                      struct coord__submission *s)
 {
+    const struct coord_call *call = call_of(how);
     bool own = call->consistency != COORD_DEFAULT;
     enum coord_consistency level = own ? call->consistency : c->consistency;
     if (level < COORD_LINEARIZABLE || level > COORD_LOCAL) {
@@ -207,6 +208,21 @@ static int set_level(const struct coord *c, const struct coord_call *call,
     return 0;
 }
 
+int coord__set_page(const struct coord_call *call, struct coord_request *q)
+{
+    const struct coord_call *how = call_of(call);
+    size_t after = how->after != NULL ? strlen(how->after) : 0;
+    if (after > COORD_PATH_MAX) {
+        return COORD_EINVAL;
+    }
+    q->limit = how->limit;
+    if (after > 0) {
+        q->after.data = (const uint8_t *)how->after;
+        q->after.len = (uint32_t)after;
+    }
+    return 0;
+}
+
 int coord__make_read(struct coord *c, enum coord_op op, const char *path,
                      const struct coord_call *call, struct coord__submission *ret_s)
 {
@@ -214,22 +230,16 @@ int coord__make_read(struct coord *c, enum coord_op op, const char *path,
     coord__make_plain(op, ret_s);
     int err = coord__make_path(c, path, ret_s);
     if (err == 0) {
-        err = set_level(c, how, ret_s);
+        err = coord__set_level(c, how, ret_s);
     }
     if (err < 0 || op != COORD_OP_LIST) {
         return err;
     }
-    size_t after = how->after != NULL ? strlen(how->after) : 0;
-    if ((how->flags & ~(uint32_t)ALL_LIST_FLAGS) != 0 || after > COORD_PATH_MAX) {
+    if ((how->flags & ~(uint32_t)ALL_LIST_FLAGS) != 0) {
         return COORD_EINVAL;
     }
     ret_s->q.flags = how->flags;
-    ret_s->q.limit = how->limit;
-    if (after > 0) {
-        ret_s->q.after.data = (const uint8_t *)how->after;
-        ret_s->q.after.len = (uint32_t)after;
-    }
-    return 0;
+    return coord__set_page(call, &ret_s->q);
 }
 
 int coord__make_partition(const uint32_t *members, uint32_t count, struct coord__submission *ret_s)

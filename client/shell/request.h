@@ -43,6 +43,10 @@ int coord__make_path(struct coord *c, const char *path, struct coord__submission
 int coord__set_create(const struct coord_call *call, struct coord_request *q);
 int coord__set_conditions(const struct coord_call *call, struct coord_request *q);
 int coord__set_delete(const struct coord_call *call, struct coord_request *q);
+/* The level of a read; after and limit of a list. Return: 0 or COORD_EINVAL. */
+int coord__set_level(const struct coord *c, const struct coord_call *how,
+                     struct coord__submission *s);
+int coord__set_page(const struct coord_call *call, struct coord_request *q);
 /* Errors: COORD_EINVAL, COORD_ETOOBIG. */
 int coord__set_data(const void *data, size_t data_bytes, struct coord_bytes *ret_data);
 /* path behind the first prefix_bytes of out, which hold the prefix. Errors: COORD_EINVAL,

@@ -71,6 +71,50 @@ uint64_t coord_session_timeout_ms(const struct coord *c)
     return ms;
 }
 
+/* One struct is on the wire, the other promised to applications: they may part ways. */
+static void limits_of(const struct coord_limits *from, struct coord_server_limits *to)
+{
+    *to = (struct coord_server_limits){
+        .frame_bytes = from->frame_bytes,
+        .data_bytes = from->data_bytes,
+        .outstanding = from->outstanding,
+        .watches = from->watches,
+        .session_min_ms = from->session_min_ms,
+        .session_max_ms = from->session_max_ms,
+        .list_entries = from->list_entries,
+        .txn_operations = from->txn_operations,
+        .subtree_nodes = from->subtree_nodes,
+        .list_bytes = from->list_bytes,
+        .sessions = from->sessions,
+        .answers = from->answers,
+        .answers_bytes = from->answers_bytes,
+        .store_bytes = from->store_bytes,
+        .outstanding_bytes = from->outstanding_bytes,
+        .connections = from->connections,
+        .connections_per_address = from->connections_per_address,
+        .output_bytes = from->output_bytes,
+        .watch_output_bytes = from->watch_output_bytes,
+        .history_events = from->history_events,
+        .history_bytes = from->history_bytes,
+    };
+}
+
+int coord_server_limits(const struct coord *c, struct coord_server_limits *ret_limits)
+{
+    int err = ret_limits == NULL ? COORD_EINVAL : coord__handle_enter(c);
+    if (err < 0) {
+        return err;
+    }
+    const struct coord_limits *l = coord__core_limits(c->core);
+    if (l == NULL) {
+        err = COORD_ECONNECT;
+    } else {
+        limits_of(l, ret_limits);
+    }
+    coord__handle_leave(c);
+    return err;
+}
+
 uint64_t coord_lease_remaining_ms(const struct coord *c)
 {
     if (coord__handle_enter(c) < 0) {

@@ -334,7 +334,11 @@ struct coord_server_status {
     uint64_t watches;
     uint64_t connections;
     uint64_t uptime_ms;
-    bool lab; /* coord_partition is allowed */
+    uint64_t store_bytes;   /* what the high-water mark is about (coord_server_limits) */
+    uint64_t limits_differ; /* limits in which its file is not what is in force: the leader's is */
+    uint64_t lease_rounds;  /* quorum rounds of reads that the leader's lease has spared */
+    bool lease;             /* its file allows the lease */
+    bool lab;               /* coord_partition is allowed */
     const char *version;
     const char *cluster;
     const char *fault; /* why it is FAULTED, or takes part without a vote while its log is repaired;
@@ -349,6 +353,20 @@ struct coord_subtree {
     uint64_t bytes; /* of their data */
     uint64_t quota_nodes;
     uint64_t quota_bytes;
+};
+
+#define COORD_IDLE_UNKNOWN UINT64_MAX
+
+/* An open session, as an operator is told of it. What stands behind `ephemerals` is what the server that
+ * answers knows by itself: the leader knows most. */
+struct coord_session_entry {
+    uint64_t session;
+    uint64_t attached_revision; /* of its newest attachment */
+    uint64_t timeout_ms;
+    uint64_t ephemerals; /* nodes it owns */
+    uint32_t member;     /* it is attached to; 0: not known */
+    uint64_t idle_ms;    /* since the leader heard of it; COORD_IDLE_UNKNOWN: not known */
+    const char *address; /* of the client's connection; NULL: not known */
 };
 
 /* Which operations of a transaction were, or are to be, carried out. */
@@ -386,16 +404,17 @@ struct coord_reply {
 
     const char *path;  /* the path asked for; of CREATE: as created */
     uint64_t sequence; /* CREATE with COORD_SEQUENTIAL: the number given */
-    uint64_t revision; /* CREATE, SET, DELETE, INCREMENT, RENAME, TXN: of the change; SYNC: applied;
+    uint64_t
+        revision; /* CREATE, SET, DELETE, INCREMENT, RENAME, TXN, session_end: of the change; SYNC: applied;
                           else the receipt's */
-    bool exists;       /* EXISTS */
-    const void *data;  /* GET: NULL when the node has none; followed by a NUL that is not counted */
+    bool exists;      /* EXISTS */
+    const void *data; /* GET: NULL when the node has none; followed by a NUL that is not counted */
     size_t data_bytes;
     bool has_stat; /* CREATE, GET, SET, STAT, INCREMENT, RENAME, LIST (of the listed node) */
     struct coord_stat stat;
-    const struct coord_entry *entries; /* LIST */
+    const struct coord_entry *entries; /* LIST; session_show: paths of what it owns */
     size_t entries_count;
-    bool more;                                /* LIST: goes on after its last name */
+    bool more;                                /* LIST, sessions: goes on after its last name */
     const struct coord_server_status *status; /* STATUS */
     uint64_t count; /* DELETE: nodes that are gone; RENAME: that moved; LIST: children, or
                                      with COORD_RECURSIVE all nodes below, listed or not */
@@ -407,6 +426,8 @@ struct coord_reply {
                                      and `error` is its error. 0: none */
     const struct coord_txn_result *results; /* TXN: of each operation of the branch, in order */
     size_t results_count;
+    const struct coord_session_entry *sessions; /* sessions; session_show: the one */
+    size_t sessions_count;
 };
 
 /* Free a reply of a blocking call; NULL is accepted. Errors: none. Thread: any. */
@@ -422,8 +443,10 @@ enum coord_create_flags {
     COORD_EPHEMERAL = 1,  /* deleted with the session; cannot have children */
     COORD_SEQUENTIAL = 2, /* the parent's counter, at least ten digits, is put behind the path */
     COORD_PARENTS = 4,    /* missing parents are made, persistent */
-    COORD_CONTAINER = 8,  /* deleted by the service once its last child is gone */
-    COORD_TTL = 16        /* deleted when not modified for ttl_ms */
+    COORD_CONTAINER =
+        8, /* deleted by the service soon after its last child is gone; not before it had one */
+    COORD_TTL =
+        16 /* deleted by the service when not modified for ttl_ms and without children, within a second */
 };
 
 /* flags of LIST; COORD_RECURSIVE also of DELETE */
@@ -556,6 +579,25 @@ COORD_MUST_CHECK int coord_status(struct coord *c, const struct coord_call *call
 COORD_MUST_CHECK int coord_partition(struct coord *c, const uint32_t *members, uint32_t count,
                                      const struct coord_call *call, coord_reply_cb cb, void *arg);
 
+/* For operators: the open sessions with ids above `after`, a page in ascending order: reply->sessions, more,
+ * count (of all). call: consistency, limit (entries at most). For the next page give the last id as
+ * `after`. No secret is told. Reply errors: COORD_ETOOSTALE. Everything else as coord_create. */
+COORD_MUST_CHECK int coord_sessions(struct coord *c, uint64_t after, const struct coord_call *call,
+                                    coord_reply_cb cb, void *arg);
+
+/* One session, and a page of the paths of its ephemeral nodes: reply->sessions[0], entries (names are
+ * whole paths as the servers know them, whatever prefix the handle has), more, count. call: consistency,
+ * limit, after (a path). Reply errors: COORD_EGONE, COORD_ETOOSTALE. */
+COORD_MUST_CHECK int coord_session_show(struct coord *c, uint64_t session,
+                                        const struct coord_call *call, coord_reply_cb cb,
+                                        void *arg);
+
+/* End any session, as if its timeout had passed: it and all its ephemeral nodes are gone at one revision, and
+ * its client is told COORD_EXPIRED. reply->revision, count (of nodes). Reply errors: COORD_EGONE (there is no
+ * such session), COORD_EDENIED. Everything else as coord_create. */
+COORD_MUST_CHECK int coord_session_end(struct coord *c, uint64_t session,
+                                       const struct coord_call *call, coord_reply_cb cb, void *arg);
+
 /* The blocking forms. They wait at most for the request's timeout (and a little, for its end to be
  * told).
  *
@@ -601,6 +643,16 @@ COORD_MUST_CHECK int coord_status_sync(struct coord *c, const struct coord_call 
 COORD_MUST_CHECK int coord_partition_sync(struct coord *c, const uint32_t *members, uint32_t count,
                                           const struct coord_call *call,
                                           struct coord_reply **ret_reply);
+
+COORD_MUST_CHECK int coord_sessions_sync(struct coord *c, uint64_t after,
+                                         const struct coord_call *call,
+                                         struct coord_reply **ret_reply);
+COORD_MUST_CHECK int coord_session_show_sync(struct coord *c, uint64_t session,
+                                             const struct coord_call *call,
+                                             struct coord_reply **ret_reply);
+COORD_MUST_CHECK int coord_session_end_sync(struct coord *c, uint64_t session,
+                                            const struct coord_call *call,
+                                            struct coord_reply **ret_reply);
 
 /* What is known of a request by now: also after its callback told UNKNOWN, since the answer may
  * have come later. The handle remembers its last 4,096 completed requests; of older ones and of
@@ -732,6 +784,39 @@ COORD_MUST_CHECK int coord_listen(struct coord *c, coord_state_cb cb, void *arg,
 /* No call comes after this. From another thread than the handle's it waits for one that is under
  * way: do not hold what the callback needs. An unknown number is ignored. */
 void coord_unlisten(struct coord *c, coord_listener_id listener);
+
+/* What the connected server told of its limits. Requests beyond them are refused, some by this library
+ * before they are sent: data, operations of a transaction, frames, watches. They may differ between
+ * servers where they are a server's own, and change while the connection lasts: then the answer to a
+ * request is what counts. 0: the server does not tell. */
+struct coord_server_limits {
+    uint64_t frame_bytes; /* of a message */
+    uint64_t data_bytes;  /* of one node; more: COORD_ETOOBIG */
+    uint64_t outstanding; /* requests without an answer, of a connection; the library waits */
+    uint64_t watches;     /* of a connection; more: COORD_ELIMIT */
+    uint64_t session_min_ms;
+    uint64_t session_max_ms;
+    uint64_t list_entries;   /* of a page */
+    uint64_t txn_operations; /* and conditions; more: COORD_ELIMIT */
+    uint64_t subtree_nodes;  /* of a recursive delete or a rename; more: COORD_ELIMIT */
+    uint64_t list_bytes;     /* of a page, and of a transaction's results; more: COORD_ETOOBIG */
+    uint64_t sessions;       /* of the ensemble; more: COORD_ELIMIT */
+    uint64_t answers;        /* of a session, not acknowledged yet; more: COORD_EBUSY */
+    uint64_t answers_bytes;
+    uint64_t store_bytes; /* high-water mark; beyond: COORD_ESTOREFULL for what grows the store */
+    uint64_t outstanding_bytes;
+    uint64_t connections; /* beyond these two, it closes connections at once */
+    uint64_t connections_per_address;
+    uint64_t output_bytes;       /* not read by a connection: it is closed */
+    uint64_t watch_output_bytes; /* likewise: its watches get COORD_WATCH_GAP */
+    uint64_t history_events;     /* that a watch which comes back can be told */
+    uint64_t history_bytes;
+};
+
+/* Errors: COORD_EINVAL (NULL), COORD_ECONNECT (not connected by now), COORD_EFORKED.
+ * Thread: the handle's; any when threaded. Return: 0 or negative; *ret_limits only on 0. */
+COORD_MUST_CHECK int coord_server_limits(const struct coord *c,
+                                         struct coord_server_limits *ret_limits);
 
 /* One line for people: which server is connected, or why none is. Writes at most bytes with the
  * NUL. Errors: none. Thread: the handle's; any when threaded. */

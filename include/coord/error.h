@@ -46,6 +46,8 @@ enum coord_error_class { COORD_NOT_APPLIED = 1, COORD_FAILED = 2, COORD_UNKNOWN 
     X(EINSIDE, 24, FAILED, "a node cannot be moved below itself")                          \
     X(ENOTNUMBER, 25, FAILED, "the data is no decimal number, or the sum is out of range") \
     X(EABORTED, 26, NOT_APPLIED, "another operation of the transaction failed")            \
+    X(ESTOREFULL, 27, FAILED, "the store is at its high-water mark and must not grow")     \
+    X(EGONE, 28, FAILED, "there is no such session")                                       \
     X(EINVAL, 64, NOT_APPLIED, "an argument is not valid")                                 \
     X(ENOMEM, 65, NOT_APPLIED, "out of memory")                                            \
     X(ETIMEOUT, 66, UNKNOWN, "no answer within the time allowed")                          \

@@ -204,7 +204,7 @@ struct raft_wal_op {
  * in between or a write would exceed 1 MiB). On return everything is durable.
  * Ownership: ops and data stay the caller's. Errors: RAFT_STORE_EFAILED; refused with nothing written,
  * not final: ETOOBIG, -EINVAL (an entry leaves a gap), and -ENOSPC or the like when no segment was
- * ready and none could be made (raft_wal_failed tells); any other is final.
+ * ready and none could be made (raft_wal_failed tells), or -EBUSY (raft_wal_prep); any other is final.
  * Thread: the WAL's. Return: 0 or negative. */
 int raft_wal_write(struct raft_wal *wal, const struct raft_wal_op *ops, uint32_t count);
 
@@ -225,6 +225,33 @@ int raft_wal_repaired(struct raft_wal *wal);
  * Thread:    the WAL's.
  * Return:    0, 1 when there is more to do in the next idle moment, or negative. */
 int raft_wal_idle(struct raft_wal *wal);
+
+/* Making segments ready on another thread, so that the one that writes the log never fills a file:
+ *
+ *     the WAL's thread               any other
+ *     raft_wal_prep        ----->    raft_wal_prep_run
+ *     raft_wal_prep_end    <-----
+ *
+ * One at a time. Between prep and prep_end a raft_wal_write that needs another segment than those that
+ * are ready is refused with -EBUSY and without effect, and raft_wal_idle prepares none.
+ * A host that never calls these has its segments made in raft_wal_idle. */
+struct raft_wal_prep;
+
+/* Is another segment to be made ready? Then *ret_prep is what prep_run is to do.
+ * Ownership: *ret_prep is the WAL's. Errors: RAFT_STORE_EFAILED, -ENOMEM. Thread: the WAL's.
+ * Return:    1 and *ret_prep is set; 0 when none is wanted, or one is under way; or negative. */
+int raft_wal_prep(struct raft_wal *wal, struct raft_wal_prep **ret_prep);
+
+/* Do it: blocks while the file is filled and synced.
+ * Ownership: none. Errors: told by raft_wal_prep_end. Return: none.
+ * Thread:    any; the WAL's file system is used beside the WAL's thread. */
+void raft_wal_prep_run(struct raft_wal_prep *prep);
+
+/* raft_wal_prep_run has returned: the segment may be used. To be called before raft_wal_close, too.
+ * Ownership: prep is gone.
+ * Errors:    -ENOSPC and others, never final: there is no segment more than before.
+ * Thread:    the WAL's. Return: 0 or negative. */
+int raft_wal_prep_end(struct raft_wal *wal);
 
 /* Entries <= index will not be asked for again; their segments may go, in raft_wal_idle.
  * The SNAPMARK that allows it must have been written: beyond that nothing goes.

@@ -123,6 +123,7 @@ int raft_wal_open(const struct raft_wal_options *o, struct raft_wal **ret_wal, c
         raft_wal_close(rec.w);
         return rc;
     }
+    rec.w->resumed = 1;
     *ret_wal = rec.w;
     return 0;
 }
@@ -142,6 +143,9 @@ void raft_wal_close(struct raft_wal *wal)
     }
     for (uint32_t i = 0; i < wal->ready_count; i++) {
         (void)wal->fs->close(wal->fs->ctx, wal->ready[i].fd); /* likewise */
+    }
+    if (wal->prep.out && wal->prep.rc == 0 && wal->prep.fd >= 0) {
+        (void)wal->fs->close(wal->fs->ctx, wal->prep.fd); /* a spare for the next start */
     }
     raft__wal_log_finish(&wal->log);
     free(wal->segments);
@@ -311,6 +315,9 @@ static int seal(struct raft_wal *w)
     }
     MUST(!w->dirty);
     if (raft__wal_batch_room(w) < RECORD_HEADER_BYTES) { /* the segment is full to the END */
+        if (w->ready_count == 0 && w->prep.out) {
+            return 0; /* in the next idle moment */
+        }
         if (w->ready_count == 0) {
             int rc = raft__wal_make_ready(w, w->o.segment_bytes);
             if (rc != 0) {

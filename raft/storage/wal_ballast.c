@@ -14,7 +14,7 @@
 #include "raft/storage/wal_impl.h"
 
 #define BALLAST_PATH  "ballast"
-#define BALLAST_PIECE (4u << 20)
+#define BALLAST_PIECE (1u << 20)
 #define BALLAST_PART  4u /* of what is free it takes this part at most */
 
 /* Make the open file longer. Return: 1 when there is more to do. */

@@ -19,6 +19,8 @@
 
 #define WAL_BATCH_BYTES_MAX   (1u << 20) /* one write; a larger entry goes alone */
 #define WAL_BATCH_RECORDS_MAX 4096u      /* bounds the two arrays a batch is assembled in */
+#define WAL_FILL_BYTES        (2u << 20) /* of a new segment, between two syncs */
+#define WAL_SPARE_MAX         32u /* ready segments above those asked for: they are descriptors */
 
 /* A batch with nothing but a SNAPMARK. */
 #define WAL_EMPTIED_BYTES (RECORD_BATCH_BYTES + RECORD_HEADER_BYTES + RECORD_SNAPMARK_BODY)
@@ -89,6 +91,17 @@ struct wal_ready {
     int fd;
 };
 
+/* One that is being made ready, by whatever thread while `out`. */
+struct raft_wal_prep {
+    const struct raft_fs *fs;
+    int out;
+    int rc;
+    int fd;
+    uint64_t seq;
+    uint64_t bytes;
+    uint64_t from; /* the file that is to be renamed; 0 none, or no longer */
+};
+
 /* One record of a batch being assembled: padding of the record before, header, small body. */
 struct wal_slot {
     uint8_t pad[8];
@@ -138,6 +151,7 @@ struct raft_wal {
     struct wal_ready *ready; /* in order of seq, all above every segment */
     uint32_t ready_count;
     uint32_t ready_room;
+    struct raft_wal_prep prep;
     uint64_t *orphans; /* seq of files that are of no use any more */
     uint32_t orphans_count;
     uint32_t orphans_room;
@@ -145,6 +159,7 @@ struct raft_wal {
         unfit_through; /* files through this seq are not used again: they were part of a damaged
                                log, or the disk could not read one */
     uint64_t next_seq; /* above every file */
+    int resumed; /* opened: where the log goes on is on disk, so what it gave up may be changed */
 
     /* Writing. The last of segments is written while active. */
     int active;
@@ -191,7 +206,8 @@ void *raft__wal_grow(void *p, uint32_t count, uint32_t *room, size_t size);
 /* wal_files.c                                                                                   */
 
 /* Make one more segment ready, at least bytes long, from a released file or a new one.
- * Errors: negative errno, never final; nothing is left behind that recovery minds. */
+ * Errors: negative errno, never final; -EBUSY while another thread prepares one. Nothing is left behind
+ * that recovery minds. */
 int raft__wal_make_ready(struct raft_wal *w, uint64_t bytes);
 
 /* Open and complete the file seq, known to be of no use as it is, as a ready segment. */

@@ -4,7 +4,7 @@
  *
  * The order of the checks of a request is part of the state machine: members of different versions
  * must decide alike. It is: entry, body, kind of operation, session, attachment, number, arguments,
- * and then what the tree says (write.c, txn.c).
+ * then what the tree says (write.c, txn.c), and at last whether the store may grow (limits.c).
  *
  * Invariants: those of machine.h. Memory running out stops the process (must), since the members that
  * had enough went on.
@@ -15,6 +15,7 @@
 #include <coord/error.h>
 #include "server/machine/bytes.h"
 #include "server/machine/machine_internal.h"
+#include "server/mutant.h"
 
 #define EXPIRE_PAIR 16u
 #define ENDED_FIRST 16u
@@ -37,8 +38,12 @@ static void ended_add(struct machine *m, uint64_t id)
 static void session_end(struct machine *m, struct session *s)
 {
     ended_add(m, s->id);
+    if (SERVER_BUG(10)) {
+        return;
+    }
     machine_session_changes(m, s);
     machine_must(store_delete_owned(m->state.store, &s->owned));
+    m->state.sessions_bytes -= machine_session_bytes(s);
     sessions_close(m->state.sessions, s);
 }
 
@@ -52,18 +57,19 @@ static int apply_open(struct machine *m, const struct entry *e, struct machine_o
         q.op != COORD_OP_SESSION_OPEN) {
         return COORD_EBADREQUEST;
     }
-    if (sessions_count(m->state.sessions) >= m->limits.sessions) {
+    if (sessions_count(m->state.sessions) >= m->state.limits.sessions) {
         return COORD_ELIMIT;
     }
     uint64_t timeout_ms = q.timeout_ms;
-    if (timeout_ms < m->limits.session_min_ms) {
-        timeout_ms = m->limits.session_min_ms;
+    if (timeout_ms < m->state.limits.session_min_ms) {
+        timeout_ms = m->state.limits.session_min_ms;
     }
-    if (timeout_ms > m->limits.session_max_ms) {
-        timeout_ms = m->limits.session_max_ms;
+    if (timeout_ms > m->state.limits.session_max_ms) {
+        timeout_ms = m->state.limits.session_max_ms;
     }
     struct session *s = NULL;
     machine_must(sessions_open(m->state.sessions, m->state.revision, e->body, timeout_ms, &s));
+    m->state.sessions_bytes += machine_session_bytes(s);
     o->session = s->id;
     o->attached_epoch = s->epoch;
     o->attached_timeout_ms = s->timeout_ms;
@@ -88,6 +94,11 @@ static int apply_attach(struct machine *m, const struct entry *e, struct machine
     }
     machine_session_changes(m, s);
     s->epoch = m->state.revision;
+    if (SERVER_BUG(3)) {
+        m->state.sessions_bytes -= machine_session_bytes(s);
+        answers_drop(&s->answers, m->state.pool, UINT64_MAX);
+        m->state.sessions_bytes += machine_session_bytes(s);
+    }
     o->attached_epoch = s->epoch;
     o->attached_timeout_ms = s->timeout_ms;
     return 0;
@@ -102,7 +113,7 @@ static int apply_expire(struct machine *m, const struct entry *e)
         uint64_t id = bytes_get_u64(e->body + at);
         uint64_t epoch = bytes_get_u64(e->body + at + 8);
         struct session *s = sessions_find(m->state.sessions, id);
-        if (s != NULL && s->epoch == epoch) {
+        if (s != NULL && (s->epoch == epoch || SERVER_BUG(20))) {
             session_end(m, s);
         }
     }
@@ -121,11 +132,29 @@ static int apply_close(struct machine *m, struct machine_step *st)
     return 0;
 }
 
+/* Any session, that of the request itself too. */
+static int apply_end(struct machine *m, struct machine_step *st)
+{
+    struct session *s = sessions_find(m->state.sessions, st->q->session);
+    if (s == NULL) {
+        return COORD_EGONE;
+    }
+    if (s == st->session) {
+        st->session = NULL; /* nobody is there to whom the answer could be repeated */
+    }
+    st->res.revision = m->state.revision;
+    st->res.count = s->owned.count;
+    session_end(m, s);
+    return 0;
+}
+
 static int apply_write(struct machine *m, struct machine_step *st)
 {
     switch (st->q->op) {
     case COORD_OP_SESSION_CLOSE:
         return apply_close(m, st);
+    case COORD_OP_SESSION_END:
+        return apply_end(m, st);
     case COORD_OP_TXN:
         return machine_txn(m, st);
     default:
@@ -159,9 +188,9 @@ static int session_admit(struct machine *m, struct machine_step *st, const struc
     struct session *s = sessions_find(m->state.sessions, st->entry->session);
     *ret_kept = NULL;
     if (s == NULL) {
-        return COORD_EEXPIRED;
+        return SERVER_BUG(7) ? 0 : COORD_EEXPIRED;
     }
-    if (s->epoch != st->entry->epoch) {
+    if (s->epoch != st->entry->epoch && !SERVER_BUG(16)) {
         return COORD_EMOVED;
     }
     const struct coord_request *q = st->q;
@@ -175,10 +204,12 @@ static int session_admit(struct machine *m, struct machine_step *st, const struc
     if (q->acked > s->acked) {
         machine_session_changes(m, s);
         s->acked = q->acked;
+        m->state.sessions_bytes -= machine_session_bytes(s);
         answers_drop(&s->answers, m->state.pool, q->acked);
+        m->state.sessions_bytes += machine_session_bytes(s);
     }
-    bool full =
-        s->answers.count >= m->limits.answers || s->answers.bytes >= m->limits.answers_bytes;
+    bool full = s->answers.count >= m->state.limits.answers ||
+                s->answers.bytes >= m->state.limits.answers_bytes;
     if (full && q->op != COORD_OP_SESSION_CLOSE) {
         return COORD_EBUSY;
     }
@@ -207,7 +238,9 @@ static void answer_keep(struct machine *m, struct session *s, uint64_t number, i
         body = (struct coord_bytes){m->body->data, m->body->len};
     }
     machine_session_changes(m, s);
+    m->state.sessions_bytes -= machine_session_bytes(s);
     machine_must(answers_put(&s->answers, m->state.pool, number, error, body));
+    m->state.sessions_bytes += machine_session_bytes(s);
 }
 
 /* Return: the error of the outcome. On 0 m->body is encoded. */
@@ -233,7 +266,11 @@ static int apply_request(struct machine *m, const struct entry *e, struct machin
             return answer_repeat(m, kept);
         }
     }
+    const uint64_t before = machine_tree_bytes(&m->state);
     int error = apply_write(m, &st);
+    if (error == 0) {
+        error = machine_growth_admit(&m->state, before);
+    }
     if (error != 0) {
         machine_must(store_rollback(m->state.store)); /* most have changed nothing */
     } else {
@@ -267,6 +304,10 @@ static int apply_entry(struct machine *m, const struct entry *e, struct machine_
         return apply_expire(m, e);
     case ENTRY_REAP:
         return machine_reap(m, e);
+    case ENTRY_LIMITS:
+        return machine_apply_limits(m, e);
+    case ENTRY_DIGEST:
+        return e->body_bytes == 0 ? 0 : COORD_EBADREQUEST; /* revision and time, no more */
     default:
         return COORD_EBADREQUEST; /* entry_decode lets no other kind through */
     }

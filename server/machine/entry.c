@@ -23,10 +23,14 @@
 
 _Static_assert(AT_ZERO2 + 4 == ENTRY_HEADER_BYTES, "the table of entry.h");
 
+static bool kind_known(unsigned kind)
+{
+    return kind >= ENTRY_REQUEST && kind <= ENTRY_DIGEST;
+}
+
 void entry_header_encode(const struct entry *e, uint8_t out[ENTRY_HEADER_BYTES])
 {
-    assert(e->kind >= ENTRY_REQUEST);
-    assert(e->kind <= ENTRY_REAP);
+    assert(kind_known(e->kind));
     memset(out, 0, ENTRY_HEADER_BYTES);
     out[AT_KIND] = (uint8_t)e->kind;
     out[AT_VERSION] = ENTRY_VERSION;
@@ -45,7 +49,7 @@ void entry_stamp(uint8_t *bytes, uint64_t time_ms)
 
 bool entry_decode(const uint8_t *bytes, size_t len, struct entry *ret_e)
 {
-    if (len < ENTRY_HEADER_BYTES || bytes[AT_KIND] < ENTRY_REQUEST || bytes[AT_KIND] > ENTRY_REAP ||
+    if (len < ENTRY_HEADER_BYTES || !kind_known(bytes[AT_KIND]) ||
         bytes[AT_VERSION] != ENTRY_VERSION) {
         return false;
     }

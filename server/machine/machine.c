@@ -11,33 +11,6 @@
 #include <coord/error.h>
 #include "server/machine/machine_internal.h"
 
-#define DATA_BYTES     (1024u * 1024u)
-#define SESSION_MIN_MS 2000u
-#define SESSION_MAX_MS 60000u
-#define SESSIONS       200000u
-#define ANSWERS        4096u
-#define ANSWERS_BYTES  (8u * 1024u * 1024u)
-#define LIST_ENTRIES   10000u
-#define TXN_OPERATIONS 1024u
-#define SUBTREE_NODES  10000u
-#define LIST_BYTES     (3u * 1024u * 1024u)
-
-void machine_limits_init(struct machine_limits *l)
-{
-    *l = (struct machine_limits){
-        .data_bytes = DATA_BYTES,
-        .session_min_ms = SESSION_MIN_MS,
-        .session_max_ms = SESSION_MAX_MS,
-        .sessions = SESSIONS,
-        .answers = ANSWERS,
-        .answers_bytes = ANSWERS_BYTES,
-        .txn_operations = TXN_OPERATIONS,
-        .subtree_nodes = SUBTREE_NODES,
-        .list_entries = LIST_ENTRIES,
-        .list_bytes = LIST_BYTES,
-    };
-}
-
 int machine_state_init(struct machine_state *ret_st)
 {
     memset(ret_st, 0, sizeof(*ret_st));
@@ -67,12 +40,12 @@ struct machine *machine_create(const struct machine_limits *l)
     if (m == NULL) {
         return NULL;
     }
-    m->limits = *l;
     arena_init(&m->read_paths);
     if (machine_state_init(&m->state) != 0) {
         free(m);
         return NULL;
     }
+    m->state.limits = *l;
     return m;
 }
 
@@ -129,6 +102,7 @@ void machine_stats(const struct machine *m, struct machine_stats *ret_s)
         .nodes = store_nodes(m->state.store),
         .data_bytes = store_data_bytes(m->state.store),
         .sessions = sessions_count(m->state.sessions),
+        .store_bytes = machine_tree_bytes(&m->state) + m->state.sessions_bytes,
     };
 }
 

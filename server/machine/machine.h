@@ -29,7 +29,8 @@
 
 struct machine;
 
-/* They take part in what apply decides: the same on every member. */
+/* They take part in what apply decides, so they are part of the state: a fresh one has those of
+ * machine_create, and only a LIMITS entry (limits.c) changes them. Bounds: machine_limits_check. */
 struct machine_limits {
     uint32_t data_bytes;     /* default 1 MiB */
     uint64_t session_min_ms; /* default 2,000 */
@@ -41,12 +42,32 @@ struct machine_limits {
     uint32_t subtree_nodes;  /* default 10,000 nodes of a recursive delete or a rename */
     uint32_t list_entries;   /* default 10,000 */
     uint32_t list_bytes;     /* default 3 MiB: a page of a list ends before it exceeds this */
+    uint32_t frame_bytes;    /* default 4 MiB: a message of a client, or to one */
+    uint64_t store_bytes;    /* default 2 GiB: the high-water mark, of machine_stats' store_bytes */
 };
 
-void machine_limits_init(struct machine_limits *l);
+/* Each by its number: the name that configuration files and log lines have for it, and its value. The
+ * order is that of the table in limits.c, in a LIMITS entry and in a saved state too. */
+#define MACHINE_LIMITS_COUNT 12u
+#define MACHINE_LIMITS_BYTES (MACHINE_LIMITS_COUNT * 8u)
+const char *machine_limits_name(uint32_t i);
+uint64_t machine_limits_get(const struct machine_limits *l, uint32_t i);
 
-/* Return: NULL when memory is out. */
+void machine_limits_init(struct machine_limits *l);
+/* Could a machine work with them? Return: NULL, or the name of the first field that is out of range or
+ * contradicts another. */
+const char *machine_limits_check(const struct machine_limits *l);
+bool machine_limits_equal(const struct machine_limits *a, const struct machine_limits *b);
+/* To bytes and back: MACHINE_LIMITS_COUNT numbers, little-endian. Return: false when they are not limits
+ * that machine_limits_check lets pass; *ret_l is untouched then. */
+void machine_limits_encode(const struct machine_limits *l, uint8_t out[MACHINE_LIMITS_BYTES]);
+bool machine_limits_decode(const uint8_t *bytes, size_t len, struct machine_limits *ret_l);
+
+/* l: of a state without a history, that is the defaults but in tests: every member must begin alike.
+ * Return: NULL when memory is out. */
 struct machine *machine_create(const struct machine_limits *l);
+/* Those in force. Borrowed; they change with machine_apply and machine_load. */
+const struct machine_limits *machine_limits(const struct machine *m);
 void machine_destroy(struct machine *m);
 
 /* What one entry did. Pointers are the machine's, valid until its next call. */
@@ -121,12 +142,21 @@ bool machine_reap_empty(const struct machine *m);
 void machine_reap_collect(const struct machine *m, const struct machine_reap_ask *a,
                           struct machine_reap_found *ret_f);
 
+/* Answer a SESSIONS about one session that there is: the page of its ephemerals' paths into *ret_res (entries,
+ * more, count). Pointers in it are the machine's, valid until its next call.
+ * Return: 0 or negative COORD_E* (ENOMEM, ETOOBIG). */
+int machine_session_paths(struct machine *m, const struct coord_request *q,
+                          struct coord_result *ret_res);
+
+#define MACHINE_SESSION_PATHS_MAX 1000 /* of a page */
+
 struct machine_stats {
     uint64_t revision; /* applied */
     uint64_t time_ms;
     uint64_t nodes; /* "/" included */
     uint64_t data_bytes;
     uint64_t sessions;
+    uint64_t store_bytes; /* what the high-water mark is about; counted as limits.c says */
 };
 void machine_stats(const struct machine *m, struct machine_stats *ret_s);
 

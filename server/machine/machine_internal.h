@@ -14,18 +14,18 @@
 #include "server/store/arena.h"
 #include "server/store/store.h"
 
-/* All that is replicated. Nothing outside of it may decide what apply does, but the limits, which are
- * the same on every member. */
+/* All that is replicated. Nothing outside of it may decide what apply does. */
 struct machine_state {
+    struct machine_limits limits;
     struct pool *pool;
     struct store *store;
     struct sessions *sessions;
     uint64_t revision;
     uint64_t time_ms;
+    uint64_t sessions_bytes; /* sum of machine_session_bytes; follows from sessions */
 };
 
 struct machine {
-    struct machine_limits limits;
     struct machine_state state;
 
     struct machine_saver *savers[MACHINE_SAVERS_MAX];
@@ -80,6 +80,14 @@ int machine_txn(struct machine *m, struct machine_step *st);
 
 /* reap.c: a REAP entry. Return: 0, or COORD_EBADREQUEST when its body is malformed. */
 int machine_reap(struct machine *m, const struct entry *e);
+/* limits.c: Return: 0, or COORD_EBADREQUEST when the body is none. */
+int machine_apply_limits(struct machine *m, const struct entry *e);
+/* The bytes of the tree, and what a session adds to them, as the high-water mark counts. */
+uint64_t machine_tree_bytes(const struct machine_state *st);
+uint64_t machine_session_bytes(const struct session *s);
+/* The tree had `before` bytes when the request came: may it leave what it made of it?
+ * Return: 0 or COORD_ESTOREFULL. */
+int machine_growth_admit(const struct machine_state *st, uint64_t before);
 
 /* An empty state. Return: 0 or COORD_ENOMEM, with *ret_st zeroed. */
 int machine_state_init(struct machine_state *ret_st);

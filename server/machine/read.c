@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * read.c: answers reads from the state as it is. At which revision that is allowed is decided by the
+ * read.c: answers reads from the state as it is, and says what a session owns. At which revision that is allowed is decided by the
  * node; nothing here changes the state.
  */
 #include <assert.h>
@@ -86,7 +86,7 @@ static int read_list(struct machine *m, const struct coord_request *q, const str
     if ((q->flags & COORD_LIST_COUNT) != 0) {
         return 0;
     }
-    uint64_t limit = m->limits.list_entries;
+    uint64_t limit = m->state.limits.list_entries;
     if (q->limit != 0 && q->limit < limit) {
         limit = q->limit;
     }
@@ -103,7 +103,7 @@ static int read_list(struct machine *m, const struct coord_request *q, const str
             return rc;
         }
         bytes += entry_bytes(e);
-        if (bytes > m->limits.list_bytes) {
+        if (bytes > m->state.limits.list_bytes) {
             if (count == 0) {
                 return COORD_ETOOBIG;
             }
@@ -115,6 +115,38 @@ static int read_list(struct machine *m, const struct coord_request *q, const str
     res->entries = m->entries;
     res->entries_count = count;
     return 0;
+}
+
+int machine_session_paths(struct machine *m, const struct coord_request *q,
+                          struct coord_result *ret_res)
+{
+    const struct znode *page[MACHINE_SESSION_PATHS_MAX];
+    const struct session *s = sessions_find(m->state.sessions, q->session);
+    uint32_t max = MACHINE_SESSION_PATHS_MAX;
+    assert(s != NULL);
+    arena_reset(&m->read_paths);
+    max = q->limit != 0 && q->limit < max ? (uint32_t)q->limit : max;
+    uint32_t count = store_owned_page(&s->owned, q->after, page, max, &ret_res->more);
+    uint64_t bytes = LIST_HEAD_BYTES;
+    for (uint32_t i = 0; i < count; i++) {
+        char path[COORD_PATH_BYTES_MAX];
+        uint32_t path_bytes = (uint32_t)store_path(page[i], path);
+        struct coord_list_entry *e = entry_at(m, i);
+        uint8_t *kept = arena_copy(&m->read_paths, path, path_bytes);
+        if (e == NULL || kept == NULL) {
+            return COORD_ENOMEM;
+        }
+        *e = (struct coord_list_entry){.name = {kept, path_bytes}};
+        bytes += entry_bytes(e);
+        if (bytes > m->state.limits.list_bytes) {
+            ret_res->more = true;
+            count = i;
+        }
+    }
+    ret_res->entries = m->entries;
+    ret_res->entries_count = count;
+    ret_res->count = s->owned.count;
+    return count == 0 && ret_res->more ? COORD_ETOOBIG : 0;
 }
 
 static int read_node(struct machine *m, const struct coord_request *q, const struct znode *node,

@@ -15,6 +15,8 @@
  *    32   8  time_ms
  *    40   8  sessions  how many
  *    48   8  nodes     how many, "/" included
+ *   the limits in force: MACHINE_LIMITS_BYTES as in a LIMITS entry (limits.c). Version 1 has none, which
+ *   stands for the defaults
  *   a session, each
  *     0   8  id
  *     8   8  epoch
@@ -62,7 +64,10 @@ uint64_t snapshot_put_head(const struct machine_sink *sink, const struct machine
     bytes_put_u64(head + 40, sessions_count(st->sessions));
     bytes_put_u64(head + 48, store_nodes(st->store));
     sink->put(sink->arg, head, sizeof(head));
-    return sizeof(head);
+    uint8_t limits[MACHINE_LIMITS_BYTES];
+    machine_limits_encode(&st->limits, limits);
+    sink->put(sink->arg, limits, sizeof(limits));
+    return sizeof(head) + sizeof(limits);
 }
 
 uint64_t snapshot_session_bytes(const struct session *s)

@@ -74,7 +74,7 @@ static int apply_create(struct machine *m, struct machine_step *st)
     if (rc != 0) {
         return rc;
     }
-    if (q->data.len > m->limits.data_bytes) {
+    if (q->data.len > m->state.limits.data_bytes) {
         return COORD_ETOOBIG;
     }
     if (a.kind == COORD_NODE_EPHEMERAL) {
@@ -108,7 +108,7 @@ static int apply_set(struct machine *m, struct machine_step *st)
     if (rc != 0) {
         return rc;
     }
-    if (q->data.len > m->limits.data_bytes) {
+    if (q->data.len > m->state.limits.data_bytes) {
         return COORD_ETOOBIG;
     }
     struct store_condition cond = condition_of(q);
@@ -132,7 +132,7 @@ static int apply_delete(struct machine *m, struct machine_step *st)
         struct store_condition cond = condition_of(q);
         st->res.count = 1;
         if ((q->flags & COORD_DELETE_RECURSIVE) != 0) {
-            rc = store_delete_subtree(m->state.store, q->path, &cond, m->limits.subtree_nodes,
+            rc = store_delete_subtree(m->state.store, q->path, &cond, m->state.limits.subtree_nodes,
                                       &st->res.count);
         } else {
             rc = store_delete(m->state.store, q->path, &cond);
@@ -230,8 +230,10 @@ static int apply_rename(struct machine *m, struct machine_step *st)
     if (rc != 0) {
         return rc;
     }
-    const struct store_rename_args a = {
-        .from = q->path, .to = q->to, .cond = condition_of(q), .limit = m->limits.subtree_nodes};
+    const struct store_rename_args a = {.from = q->path,
+                                        .to = q->to,
+                                        .cond = condition_of(q),
+                                        .limit = m->state.limits.subtree_nodes};
     struct znode *node = NULL;
     rc = store_rename(m->state.store, &a, &node, &st->res.count);
     machine_must(rc);

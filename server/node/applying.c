@@ -13,10 +13,14 @@
  * Invariant: entries are applied in the order of their index, each once; `applied` moves before anything
  * is answered, so that every receipt tells a revision that is in the state.
  */
+#include "server/mutant.h"
 #include "server/node/internal.h"
 
 static void publish(struct node *n, raft_index index, const struct machine_outcome *o)
 {
+    if (SERVER_BUG(30) && o->ended_count > 0) {
+        return;
+    }
     if (o->changes_count > 0) {
         watch_publish(n->hub, index, o->changes, o->changes_count);
     }
@@ -38,7 +42,8 @@ static void apply_command(struct node *n, raft_index index, const struct coord_b
     struct machine_outcome o = {0};
     struct request *r = NULL;
     struct entry e;
-    if (entry_decode(buf->data, buf->len, &e) && e.origin == n->o.raft.id) {
+    bool valid = entry_decode(buf->data, buf->len, &e);
+    if (valid && e.origin == n->o.raft.id) {
         r = node__write_find(n, e.cookie);
     }
     if (r != NULL && r->conn->waiting > 0) {
@@ -49,10 +54,24 @@ static void apply_command(struct node *n, raft_index index, const struct coord_b
     }
     machine_apply(n->machine, index, buf->data, buf->len, &o);
     n->applied = index;
-    publish(n, index, &o);
+    if (valid && e.kind == ENTRY_DIGEST) {
+        node__digest_applied(n, index);
+    }
+    if (!SERVER_BUG(4)) {
+        publish(n, index, &o);
+    }
+    if (buf->data[0] == ENTRY_LIMITS) {
+        node__limits_follow(n);
+    }
     if (r != NULL && o.attached_epoch == 0 && o.ended_count == 0) {
         answer(n, r, &o);
+        if (SERVER_BUG(4)) {
+            publish(n, index, &o);
+        }
         return;
+    }
+    if (SERVER_BUG(4)) {
+        publish(n, index, &o);
     }
     node__sessions_applied(n, &o, r);
     if (r != NULL && r->stage == REQUEST_SENT) {
@@ -69,6 +88,7 @@ static void apply_one(struct node *n, raft_index index)
     }
     n->applied_term = meta->term;
     n->snaps.entries++;
+    n->digest.entries++;
     if (meta->type != RAFT_ENTRY_COMMAND || meta->bytes == 0) {
         /* One without a byte is no entry of the machine's, and no member proposes it. */
         machine_skip(n->machine, index);
@@ -101,6 +121,10 @@ void node__apply(struct node *n)
     struct raft_event ev = {.type = RAFT_EV_APPLIED, .index = n->applied};
     int rv = node__step(n, &ev, NULL);
     NODE_ASSERT(rv == 0 || rv == RAFT_EFAULTED);
+    if (n->env.log_read != NULL) {
+        raft_index on_disk = n->st.stable < n->applied ? n->st.stable : n->applied;
+        node__payloads_trim(&n->log, on_disk, n->o.log_memory_bytes);
+    }
     node__conns_ready_blocked(n);
     if (n->applied < n->commit) {
         n->again = true;

@@ -12,7 +12,9 @@
  *   2. Events are written when they are published, so they stand before every reply written later (W8).
  *   3. A request leaves the queue answered, or the connection is gone.
  *   4. A connection is freed by node_conn_closed or at the end of node_run, never inside a pass.
- *   5. A client that does not read makes us keep no more than what env->conn_full allows, one answer
+ *   5. Once an event was left out because the client does not read, nothing is answered before its
+ *      watches were told GAP (W8 again).
+ *   6. A client that does not read makes us keep no more than what env->conn_full allows, one answer
  *      and conn_bytes_max of answers: reads behind that are not carried out before there is room.
  */
 #include "server/node/internal.h"
@@ -51,12 +53,14 @@ void node__request_free(struct node *n, struct request *r)
     n->requests--;
 }
 
-static void push(struct conn *c, struct request *r)
+static void push(struct node *n, struct conn *c, struct request *r)
 {
     r->conn = c;
     if (c->tail == NULL) {
         c->head = r;
+        node__list_add(&n->busy, &c->busy);
     } else {
+        n->touch.hurry = true; /* what it waits behind may be a PING */
         c->tail->next = r;
     }
     c->tail = r;
@@ -72,6 +76,7 @@ static void pop(struct node *n, struct conn *c)
     c->head = r->next;
     if (c->head == NULL) {
         c->tail = NULL;
+        node__list_remove(&c->busy);
     }
     NODE_ASSERT(c->count > 0);
     c->count--;
@@ -123,7 +128,7 @@ void node__answer(struct node *n, struct request *r, struct coord_result *res)
     settle(n, r);
     node__receipt(n, r, &r->receipt);
     r->error = res->error;
-    if (c->head == r && c->close_why == NULL) {
+    if (c->head == r && c->close_why == NULL && !c->lagging) {
         res->number = r->q.number;
         res->receipt = r->receipt;
         r->written = true;
@@ -209,9 +214,19 @@ static bool full(struct node *n, struct conn *c)
     return c->full;
 }
 
+/* It has read what it had: watches that missed something hear so before anything else is answered. */
+static void catch_up(struct node *n, struct conn *c)
+{
+    if (c->lagging && !c->full && c->close_why == NULL) {
+        c->lagging = false;
+        watch_catch_up(n->hub, c->id, n->applied);
+    }
+}
+
 void node__conn_advance(struct node *n, struct conn *c)
 {
     node__list_remove(&c->blocked);
+    catch_up(n, c);
     while (c->head != NULL && c->close_why == NULL && !full(n, c)) {
         struct request *r = c->head;
         if (r->stage == REQUEST_WAITING && !node__request_try(n, r)) {
@@ -276,6 +291,25 @@ void node__conn_write(struct node *n, struct conn *c, struct coord_buf *frames)
         return;
     }
     wrote(n, c, coord_buf_append(&c->out, frames->data, frames->len));
+}
+
+bool node__conn_event(struct node *n, struct conn *c, struct coord_buf *frames)
+{
+    if (c->close_why != NULL) {
+        return true; /* nothing reaches it any more */
+    }
+    if (c->out != NULL && c->out->len >= NODE_OUT_BYTES) {
+        n->env.conn_send(n->env.ctx, c->id, c->out);
+        coord_buf_unref(c->out);
+        c->out = NULL;
+    }
+    if (n->env.conn_behind != NULL && n->env.conn_behind(n->env.ctx, c->id)) {
+        c->full = true;
+        c->lagging = true;
+        return false;
+    }
+    node__conn_write(n, c, frames);
+    return true;
 }
 
 void node__conn_close(struct node *n, struct conn *c, const char *why)
@@ -421,7 +455,7 @@ static bool decode(struct node *n, struct conn *c, struct request *r)
     memset(&r->q, 0, sizeof(r->q));
     r->q.number = number;
     r->q.op = COORD_OP_STATUS; /* any: an error is encoded alike for all */
-    push(c, r);
+    push(n, c, r);
     node__answer_error(n, r, rv, "%s", why);
     if (!c->greeted && !c->settling) {
         node__conn_close(n, c, "malformed first request");
@@ -452,7 +486,7 @@ void node_conn_frame(struct node *n, uint64_t conn, struct coord_buf *buf, uint6
         return;
     }
     if (r->conn == NULL) {
-        push(c, r);
+        push(n, c, r);
         node__request_admit(n, r);
     }
     node__conn_ready(n, c);

@@ -15,6 +15,7 @@
 #include "server/node/list.h"
 #include "server/node/map.h"
 #include "server/node/peer_wire.h"
+#include "server/node/recall.h"
 #include "server/machine/saver.h"
 
 #define NODE_NEVER UINT64_MAX
@@ -32,13 +33,16 @@
 #define NODE_ROUNDS_MAX      4u           /* read rounds under way: later reads share the next */
 #define NODE_OUT_BYTES       (256u << 10) /* output of a connection handed over at once */
 #define NODE_EXPIRE_SESSIONS 1024u        /* in one EXPIRE entry */
+#define NODE_SESSIONS_PAGE   1000u        /* of a SESSIONS: some 100 KiB */
 #define NODE_CHUNKS_MAX      64u          /* received snapshot chunks waiting for their turn */
 #define NODE_PASSES_MAX      4u           /* of the work in one node_run */
 #define NODE_OUTBOX_MAX      128u         /* notices to peers gathered between two runs */
 #define NODE_LOG_BURST       20u          /* connection faults logged per second */
 
+#define NODE_DIGESTS_KEPT 4u /* reports of each member about its state */
+
 /* Copying the state in slices (saving.c). 200 us of work: docs/performance.md. */
-#define NODE_SLICE_RECORDS    512u                 /* nodes and sessions in a slice ... */
+#define NODE_SLICE_RECORDS    384u                 /* nodes and sessions in a slice ... */
 #define NODE_SLICE_BYTES      (128u << 10)         /* ... or so many bytes */
 #define NODE_SLICE_PAUSE      NODE_MS              /* between two slices */
 #define NODE_SLICE_IMAGES     (UINT64_C(16) << 20) /* kept aside: longer slices, no pause */
@@ -93,6 +97,7 @@ struct conn {
     struct node_link ready;   /* something may have changed for its first request */
     struct node_link blocked; /* its first request waits for its condition */
     struct node_link flush;   /* has output, or is to be closed */
+    struct node_link busy;    /* has a request */
     bool greeted;             /* a HELLO succeeded */
     bool settling; /* a HELLO or SESSION_OPEN is in the log: which session is not known yet */
     bool lost;     /* its session ended: writes are refused until a SESSION_OPEN */
@@ -108,16 +113,19 @@ struct conn {
     uint64_t bytes;   /* of their frames */
     uint64_t kept;    /* bytes of answers that wait for their turn */
     bool full;        /* env->conn_full: its answers wait until node_conn_drained */
+    bool lagging;     /* events were left out: GAP comes before any further answer */
     struct coord_buf *out;
     const char *close_why; /* to be closed when its output is handed over */
 };
 
-/* Payloads of the log entries that may be asked for, by index. Slots outside [first, last] are NULL. */
+/* Payloads of the log entries that may be asked for, by index. Slots outside [kept, last] are NULL. */
 struct payloads {
     struct coord_buf **slots;
     uint64_t mask;
     raft_index first;
+    raft_index kept; /* those before it are on the disk only: first .. last + 1 */
     raft_index last;
+    uint64_t bytes; /* of memory, about */
 };
 
 /* A write waiting to be proposed: of a client here (peer 0; the request is found by its cookie, and void
@@ -167,6 +175,7 @@ struct reads {
     uint64_t done; /* rounds through this are confirmed and applied */
     raft_index done_index;
     bool wanted;
+    uint64_t leased;   /* rounds that the lease has spared */
     uint64_t retry_at; /* NODE_NEVER, or when to ask again after a round was lost */
     uint64_t fresh;    /* the state applied here held everything committed by then */
     bool fresh_known;
@@ -179,6 +188,7 @@ struct activity {
     uint64_t heard; /* ns */
     uint64_t timeout;
     bool expiring; /* an EXPIRE with it is in the log */
+    raft_id via;   /* the member it was heard through; 0: not yet */
 };
 
 struct touch {
@@ -190,6 +200,10 @@ struct touch {
     uint64_t batch;
     uint64_t round; /* number of the last TOUCH */
     struct node_link pings;
+    bool fresh;         /* a PING may have come that is not placed yet */
+    bool hurry;         /* one of them has a request behind it */
+    uint64_t placed_at; /* PINGs were placed last */
+    uint64_t retry_at;  /* no placed PING is overdue before; NODE_NEVER: none is placed */
 
     /* leader */
     struct node_map sessions; /* of struct activity */
@@ -219,6 +233,35 @@ struct touch_wait {
     raft_index index;
 };
 
+/* What a member said about its state at a revision; index 0: nothing. */
+struct digest_report {
+    raft_index index;
+    uint64_t value;
+};
+
+/* The last few of one member, in the order in which they came. */
+struct digest_reports {
+    struct digest_report ring[NODE_DIGESTS_KEPT];
+    uint32_t next;
+};
+
+struct digest {
+    struct machine_saver *saver; /* hashing the state at index; NULL: none */
+    raft_index index;
+    uint64_t slice_at;
+    uint64_t entries; /* applied since the last DIGEST entry */
+    uint64_t due_at;  /* the leader asks again not before */
+    raft_index proposed;
+    raft_term proposed_term;
+    struct digest_reports own;
+    raft_index agreed;   /* the newest revision at which a majority said the same as this member */
+    raft_index hopeless; /* the newest at which no majority can agree */
+    raft_index named_index; /* at which these peers (bits) were named as different */
+    uint64_t named;
+    char diverged[NODE_FAULT_BYTES]; /* "" while there is no reason to believe it */
+    uint64_t transfer_at;
+};
+
 struct peer {
     raft_id id;
     bool link_up;
@@ -229,6 +272,7 @@ struct peer {
     uint64_t next;
     uint64_t again_at;
     struct touch_wait waits[2]; /* the one under way, and the newest behind it */
+    struct digest_reports digests;
 };
 
 /* A message to a peer that an event gave rise to, or one from a peer that waits for node_run. */
@@ -263,6 +307,13 @@ struct snapshots {
     uint32_t chunks_count;
 };
 
+struct limits {
+    struct machine_limits told; /* in the log, last */
+    raft_term term;             /* of the last look, as its leader */
+    raft_index changed;         /* no change of limits came later */
+    uint64_t check_at;          /* when the file is compared with what is in force */
+};
+
 struct node {
     struct node_options o;
     char cluster[256];
@@ -286,6 +337,7 @@ struct node {
     uint32_t apply_entries; /* what is left of this run's slice */
     uint64_t apply_bytes;
     struct payloads log;
+    struct recalls recalls;
     struct kept_message outbox[NODE_OUTBOX_MAX]; /* to peers, sent by node_run; more are lost */
     uint32_t outbox_count;
 
@@ -293,6 +345,7 @@ struct node {
     struct node_map session_conns; /* by session */
     struct node_link all;
     struct node_link ready;
+    struct node_link busy; /* connections with a request */
     struct node_link blocked;
     struct node_link flush;
     struct request *free_requests;
@@ -305,6 +358,8 @@ struct node {
     struct peer peers[RAFT_NODES_MAX];
     uint32_t peers_count;
     struct snapshots snaps;
+    struct digest digest;
+    struct limits limits;
 
     uint64_t progress_at; /* watches: next progress mark */
     uint64_t progress_revision;
@@ -360,8 +415,10 @@ void node__payloads_cut(struct payloads *p, raft_index index);
 void node__payloads_compact(struct payloads *p, raft_index index);
 /* Put at index, which is last + 1 or later. Takes over the caller's reference. */
 void node__payloads_put(struct payloads *p, raft_index index, struct coord_buf *b);
-/* Return: NULL for an entry without payload. Borrowed. */
+/* Return: NULL for an entry without payload, or with one that was given up. Borrowed. */
 struct coord_buf *node__payloads_get(const struct payloads *p, raft_index index);
+/* Give up the oldest ones, through index at most, until there are no more than bytes_max. */
+void node__payloads_trim(struct payloads *p, raft_index index, uint64_t bytes_max);
 
 /* --- conn.c: connections and their reply queues --------------------------------------------- */
 
@@ -385,6 +442,8 @@ void node__conns_run(struct node *n);
 void node__conns_flush(struct node *n);
 /* Frames for c's output: borrowed. */
 void node__conn_write(struct node *n, struct conn *c, struct coord_buf *frames);
+/* The same for events. Return: false, the frames were left out: it has read too little. */
+bool node__conn_event(struct node *n, struct conn *c, struct coord_buf *frames);
 /* Close after the output; why is static text. */
 void node__conn_close(struct node *n, struct conn *c, const char *why);
 /* An error frame with number 0, then close. */
@@ -494,8 +553,8 @@ uint64_t node__touch_deadline(const struct node *n);
 void node__sessions_release(struct node *n);
 /* This member has become leader, or is none any more. */
 void node__sessions_regime(struct node *n);
-/* Leader: the session was active now. */
-void node__sessions_heard(struct node *n, uint64_t session);
+/* Leader: the session was active now, through that member. */
+void node__sessions_heard(struct node *n, uint64_t session, raft_id via);
 /* Leader: the clock jumped; everybody gets a full timeout. */
 void node__sessions_rearm(struct node *n);
 void node__sessions_run(struct node *n);
@@ -520,12 +579,19 @@ uint64_t node__reaper_deadline(const struct node *n);
 /* What entries proposed now are stamped with; wall_ms: the clock of this machine. */
 uint64_t node__stamp_ms(struct node *n, uint64_t wall_ms);
 
+/* --- inspect.c ------------------------------------------------------------------------------ */
+
+/* Answer a SESSIONS from the state as it is. */
+void node__sessions_answer(struct node *n, struct request *r);
+
 /* --- peers.c -------------------------------------------------------------------------------- */
 
 /* Queue a message of one part until the end of node_run. Borrowed. */
 void node__peer_send(struct node *n, raft_id peer, struct coord_buf *one);
 void node__peers_flush(struct node *n);
 void node__raft_send(struct node *n, const struct raft_send *s);
+/* Send an APPEND whose payloads are all here: in memory, or read again. */
+void node__append_send(struct node *n, const struct raft_msg *m);
 /* Step a received RAFT message. chunk: receives the bytes of a SNAPSHOT (borrowed from buf). */
 void node__raft_receive(struct node *n, struct peer *p, const struct coord_buf *buf,
                         struct peer_raft *ret_m);
@@ -557,10 +623,42 @@ void node__saving_release(struct node *n);
 /* One slice of a saver. *ret_rc: machine_saver_step's. Return: when the next is due. */
 uint64_t node__slice(const struct node *n, struct machine_saver *saver, int *ret_rc);
 
+/* --- digest.c -------------------------------------------------------------------------------- */
+
+/* Why this member serves nobody: a fault, or a wrong state. NULL: it serves. */
+const char *node__stopped(const struct node *n);
+/* Its state is known to be wrong; its log is not. */
+bool node__diverged(const struct node *n);
+/* A DIGEST entry was applied just now. */
+void node__digest_applied(struct node *n, raft_index index);
+void node__digest_receive(struct node *n, struct peer *p, const struct peer_notice *m);
+void node__digest_link_up(struct node *n, raft_id peer);
+/* Ask for a comparison when it is time; a slice of the one under way. */
+void node__digest_run(struct node *n);
+uint64_t node__digest_deadline(const struct node *n);
+/* Another state is about to be loaded, or the member ends. */
+void node__digest_drop(struct node *n);
+/* It was loaded. */
+void node__digest_replaced(struct node *n);
+
 /* --- poll.c: raft's actions ------------------------------------------------------------------ */
 
 /* Poll raft and carry out what it says; chunk: the SNAPSHOT message just stepped, or NULL. */
 void node__poll(struct node *n, const struct peer_raft *chunk);
+
+/* --- limits.c ------------------------------------------------------------------------------- */
+
+void node__limits_init(struct node *n);
+/* Another leader, or none. */
+void node__limits_regime(struct node *n);
+/* As leader: put this member's limits in force. As any: say that they are not, when it is time. */
+void node__limits_run(struct node *n);
+/* Those in force may have changed. */
+void node__limits_follow(struct node *n);
+/* What clients are told of limits; those of the host among them. */
+void node__limits_tell(const struct node *n, struct coord_limits *ret);
+/* In how many does the member's own file differ from what is in force? */
+uint32_t node__limits_differ(const struct node *n);
 
 /* --- noquorum.c ----------------------------------------------------------------------------- */
 

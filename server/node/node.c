@@ -15,11 +15,15 @@ void node_options_init(struct node_options *o)
     raft_options_init(&o->raft);
     machine_limits_init(&o->machine);
     watch_limits_init(&o->watch);
-    o->frame_bytes_max = 4u << 20;
     o->outstanding_max = 1024;
     o->conn_bytes_max = 16u << 20;
     o->snapshot_entries = 100000;
     o->snapshot_bytes = 256u << 20;
+    o->slice_records = NODE_SLICE_RECORDS;
+    o->slice_bytes = NODE_SLICE_BYTES;
+    o->digest_entries = 100000;
+    o->digest_interval_ns = 10 * 1000 * NODE_MS;
+    o->log_memory_bytes = 16u << 20;
     o->apply_slice_ns = NODE_MS;
 }
 
@@ -85,10 +89,14 @@ static int check_options(const struct node_options *o, char *why, size_t why_byt
         wrong = "members: between 1 and 15 are needed";
     } else if (o->cluster == NULL || strlen(o->cluster) > 255) {
         wrong = "cluster: a name of at most 255 bytes is needed";
-    } else if (o->outstanding_max == 0 || o->conn_bytes_max == 0 || o->frame_bytes_max == 0) {
+    } else if (o->outstanding_max == 0 || o->conn_bytes_max == 0) {
         wrong = "limits: none of them may be 0";
+    } else if (machine_limits_check(&o->machine) != NULL) {
+        wrong = machine_limits_check(&o->machine);
     } else if (o->snapshot_entries == 0 || o->snapshot_bytes == 0) {
         wrong = "snapshot: entries and bytes may not be 0";
+    } else if (o->slice_records == 0 || o->slice_bytes == 0) {
+        wrong = "snapshot: a slice may not be empty";
     }
     for (uint32_t i = 0; wrong == NULL && i < o->members_count; i++) {
         self = self || o->members[i].id == o->raft.id;
@@ -148,42 +156,50 @@ static int boot_snapshot(struct node *n, const struct node_boot *boot, char *why
     return boot_step(n, &ev, NULL, "snapshot", why, why_bytes);
 }
 
-/* The configurations among the boot entries. Return: how many, or -1 when one is not well formed. */
-static int boot_configs(const struct node_boot *boot, struct raft_config_at *configs, int max)
+/* Are the payloads those that the log describes? *ret_configs: how many of them are configurations. */
+static bool boot_payloads(const struct node_boot *boot, uint32_t *ret_configs)
 {
-    int count = 0;
+    uint32_t configs = 0;
     for (uint32_t i = 0; i < boot->count; i++) {
         const struct coord_buf *b = boot->payloads[i];
         if (boot->metas[i].bytes != (b == NULL ? 0 : b->len)) {
-            return -1;
+            return false;
         }
+        configs += boot->metas[i].type == RAFT_ENTRY_CONFIG ? 1 : 0;
+    }
+    *ret_configs = configs;
+    return true;
+}
+
+/* Read the configurations among the boot entries: configs has room for all. Return: false when one is not
+ * well formed. */
+static bool boot_configs(const struct node_boot *boot, struct raft_config_at *configs)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < boot->count; i++) {
+        const struct coord_buf *b = boot->payloads[i];
         if (boot->metas[i].type != RAFT_ENTRY_CONFIG) {
             continue;
         }
-        if (b == NULL || count == max ||
-            peer_config_decode(b->data, b->len, &configs[count].config) != b->len) {
-            return -1;
+        if (b == NULL || peer_config_decode(b->data, b->len, &configs[count].config) != b->len) {
+            return false;
         }
         configs[count++].index = boot->first + i;
     }
-    return count;
+    return true;
 }
 
-static int boot_entries(struct node *n, const struct node_boot *boot, char *why, size_t why_bytes)
+static int boot_log(struct node *n, const struct node_boot *boot,
+                    const struct raft_config_at *configs, uint32_t configs_count, char *why,
+                    size_t why_bytes)
 {
-    struct raft_config_at configs[RAFT_CONFIGS_MAX];
     struct raft_accept accept = {0, 0, 0, 0};
-    int configs_count = boot_configs(boot, configs, RAFT_CONFIGS_MAX);
-    if (configs_count < 0) {
-        (void)snprintf(why, why_bytes, "log: an entry is not well formed");
-        return COORD_EPROTO;
-    }
     struct raft_event ev = {.type = RAFT_EV_BOOT_ENTRIES,
                             .first = boot->first,
                             .entries = boot->metas,
                             .count = boot->count,
                             .configs = configs,
-                            .configs_count = (uint32_t)configs_count};
+                            .configs_count = configs_count};
     int rv = boot_step(n, &ev, &accept, "log", why, why_bytes);
     if (rv != 0) {
         return rv;
@@ -193,6 +209,26 @@ static int boot_entries(struct node *n, const struct node_boot *boot, char *why,
                            coord_buf_ref(boot->payloads[accept.skip + i]));
     }
     return 0;
+}
+
+/* The log may hold any number of configurations; the core keeps the newest. */
+static int boot_entries(struct node *n, const struct node_boot *boot, char *why, size_t why_bytes)
+{
+    uint32_t count = 0;
+    bool ok = boot_payloads(boot, &count);
+    struct raft_config_at *configs = count == 0 ? NULL : calloc(count, sizeof(configs[0]));
+    if (count > 0 && configs == NULL) {
+        (void)snprintf(why, why_bytes, "%s", coord_strerror(COORD_ENOMEM));
+        return COORD_ENOMEM;
+    }
+    int rv = COORD_EPROTO;
+    if (ok && boot_configs(boot, configs)) {
+        rv = boot_log(n, boot, configs, count, why, why_bytes);
+    } else {
+        (void)snprintf(why, why_bytes, "log: an entry is not well formed");
+    }
+    free(configs);
+    return rv;
 }
 
 static int boot_all(struct node *n, const struct node_boot *boot, char *why, size_t why_bytes)
@@ -225,13 +261,11 @@ static int boot_all(struct node *n, const struct node_boot *boot, char *why, siz
 
 /* --- making --------------------------------------------------------------------------------- */
 
-static void sink(void *arg, uint64_t conn, struct coord_buf *frames)
+static bool sink(void *arg, uint64_t conn, struct coord_buf *frames)
 {
     struct node *n = arg;
     struct conn *c = node__map_get(&n->conns, conn);
-    if (c != NULL) {
-        node__conn_write(n, c, frames);
-    }
+    return c == NULL || node__conn_event(n, c, frames);
 }
 
 static int make_parts(struct node *n)
@@ -243,7 +277,10 @@ static int make_parts(struct node *n)
         free(block);
         return COORD_ENOMEM;
     }
-    n->machine = machine_create(&n->o.machine);
+    /* Not with the limits that this member wants: every member begins alike (limits.c). */
+    struct machine_limits standard;
+    machine_limits_init(&standard);
+    n->machine = machine_create(&standard);
     n->hub = watch_hub_create(&n->o.watch, sink, n);
     if (n->machine == NULL || n->hub == NULL) {
         return COORD_ENOMEM;
@@ -266,6 +303,7 @@ static void fill(struct node *n, const struct node_options *o, const struct node
     node__list_init(&n->all);
     node__list_init(&n->ready);
     node__list_init(&n->blocked);
+    node__list_init(&n->busy);
     node__list_init(&n->flush);
     node__reads_init(n);
     node__touch_init(n);
@@ -301,6 +339,7 @@ int node_create(const struct node_options *o, const struct node_env *env,
         return rv;
     }
     raft_status(n->raft, &n->st);
+    node__limits_init(n);
     node__sessions_regime(n);
     *ret_node = n;
     return 0;
@@ -318,6 +357,7 @@ void node_destroy(struct node *n)
     node__sessions_release(n);
     node__touch_release(n);
     node__snapshots_release(n);
+    node__recall_release(n);
     node__payloads_release(&n->log);
     for (uint32_t i = 0; i < n->outbox_count; i++) {
         coord_buf_unref(n->outbox[i].buf);

@@ -66,6 +66,10 @@ struct node_env {
      * told by node_conn_drained, or by node_conn_closed. NULL: never. */
     bool (*conn_full)(void *ctx, uint64_t conn);
 
+    /* Likewise: so much that even events are to be left out, and their watches told GAP later? NULL:
+     * never. */
+    bool (*conn_behind)(void *ctx, uint64_t conn);
+
     /* Send one message made of parts, in order, or drop it when the link is down or full. */
     void (*peer_send)(void *ctx, raft_id peer, struct coord_buf *const *parts, uint32_t count);
     /* Send header, then msg->count bytes at msg->offset of the snapshot file of msg's (term, index). */
@@ -78,6 +82,10 @@ struct node_env {
      * NULL for an entry without one). SNAPMARK: the file exists already. Answer: node_io_done. */
     void (*persist)(void *ctx, const struct raft_persist *p, const struct raft_entry *metas,
                     struct coord_buf *const *payloads);
+    /* Read again what persist wrote: fill bufs[i] (as many bytes as its cap, NULL: none) with the payload of
+     * first + i. One at a time. The host has bufs, an array from the heap, until it answers with
+     * node_log_read, or frees all of it at its end. NULL: all payloads stay in memory. */
+    void (*log_read)(void *ctx, raft_index first, uint32_t count, struct coord_buf **bufs);
     /* Write the next part of the snapshot file that is being made. bytes: of a CHUNK, else NULL. */
     void (*snapshot_write)(void *ctx, enum node_snapshot_part part,
                            const struct raft_snapshot *meta, struct coord_buf *bytes);
@@ -87,6 +95,8 @@ struct node_env {
     /* All chunks are stored: verify the file and read it. Answer: node_snapshot_loaded. */
     void (*snapshot_load)(void *ctx, const struct raft_snapshot *meta);
 
+    /* Frames of clients may be this long from now on (node_conn_frame). NULL: nobody asks. */
+    void (*frame_limit)(void *ctx, uint32_t bytes);
     /* Bytes from the system's cryptographic source. */
     void (*random)(void *ctx, void *out, size_t len);
     void (*log)(void *ctx, enum node_log_level level, const char *text);
@@ -100,18 +110,27 @@ struct node_member {
 
 struct node_options {
     struct raft_options raft;
-    struct machine_limits machine;
+    struct machine_limits machine; /* wanted; in force are those of the state (limits.c) */
     struct watch_limits watch;
     const char *cluster; /* name, copied */
     uint32_t members_count;
     struct node_member members[RAFT_NODES_MAX];
-    uint32_t frame_bytes_max;  /* default 4 MiB */
-    uint32_t outstanding_max;  /* default 1,024 requests per connection; more: reading pauses */
-    uint64_t conn_bytes_max;   /* default 16 MiB of requests under way per connection, likewise */
-    uint64_t snapshot_entries; /* default 100,000 entries since the last one */
-    uint64_t snapshot_bytes;   /* default 256 MiB of payload since the last one */
-    uint64_t apply_slice_ns;   /* default 1 ms: then other work gets its turn */
-    bool lab;                  /* the demonstration gate */
+    uint32_t outstanding_max;    /* default 1,024 requests per connection; more: reading pauses */
+    uint64_t conn_bytes_max;     /* default 16 MiB of requests under way per connection, likewise */
+    uint64_t snapshot_entries;   /* default 100,000 entries since the last one */
+    uint64_t snapshot_bytes;     /* default 256 MiB of payload since the last one */
+    uint32_t slice_records;      /* default 384: of the state copied or hashed in one run ... */
+    uint32_t slice_bytes;        /* default 128 KiB: ... or so many bytes (saving.c) */
+    uint64_t digest_entries;     /* default 100,000: the members' states are compared; 0 never */
+    uint64_t digest_interval_ns; /* default 10 s: at most so often */
+    uint64_t log_memory_bytes;   /* default 16 MiB of applied entries kept for followers that lag */
+    uint64_t apply_slice_ns;     /* default 1 ms: then other work gets its turn */
+    bool lab;                    /* the demonstration gate */
+    /* The host's own limits, which the node only tells clients; 0: none told. */
+    uint64_t connections_max;
+    uint64_t connections_per_address_max;
+    uint64_t output_bytes_max;
+    uint64_t watch_output_bytes_max;
 };
 void node_options_init(struct node_options *o);
 
@@ -145,7 +164,7 @@ void node_destroy(struct node *n);
 /* source: for log lines, e.g. "127.0.0.1:53210"; copied. */
 void node_conn_open(struct node *n, uint64_t conn, const char *source, uint64_t now);
 /* One frame: buf->data + ENTRY_HEADER_BYTES holds its body (without the 4 bytes of length), the room in
- * front is free for the entry header. The shell has checked the length against frame_bytes_max. The node
+ * front is free for the entry header. The shell has checked the length against env->frame_limit. The node
  * takes over the caller's reference. */
 void node_conn_frame(struct node *n, uint64_t conn, struct coord_buf *buf, uint64_t now);
 /* The stream cannot be read any further (bad length): told to the client, then closed. */
@@ -165,6 +184,8 @@ void node_peer_frame(struct node *n, raft_id peer, struct coord_buf *buf, uint64
 void node_io_done(struct node *n, uint64_t io_seq, uint64_t now);
 void node_io_failed(struct node *n, const char *why,
                     uint64_t now); /* final: the member is FAULTED */
+/* What env->log_read asked for, and its array; error negative: it could not be read. */
+void node_log_read(struct node *n, struct coord_buf **bufs, int error, uint64_t now);
 void node_disk_room(struct node *n, bool room, uint64_t now);
 /* One chunk: on its way into the file, or (negative) the file cannot be written. */
 void node_snapshot_written(struct node *n, int error, uint64_t now);
@@ -177,7 +198,9 @@ void node_snapshot_loaded(struct node *n, const struct raft_snapshot *meta, stru
 
 /* --- time -------------------------------------------------------------------------------------- */
 
-/* Do everything that is due. more: call again at once (a slice ended). */
+/* Do everything that is due. more: call again at once (a slice ended).
+ * now: read after everything the node was told of had come; with a lease, a read that came later than that
+ * might be answered from before it came. */
 void node_run(struct node *n, uint64_t now, uint64_t wall_ms, bool *ret_more);
 /* When node_run is due although nothing happened; UINT64_MAX never. */
 uint64_t node_deadline(const struct node *n);

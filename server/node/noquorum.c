@@ -16,6 +16,7 @@
 #include "server/node/internal.h"
 
 #include <string.h>
+#include "server/mutant.h"
 
 #define STUCK_WINDOWS 4u
 
@@ -64,7 +65,7 @@ static bool needs_quorum(const struct node *n, const struct request *r)
 
 static void refuse(struct node *n, struct request *r, int waiting_error)
 {
-    int error = r->stage == REQUEST_SENT ? COORD_EINDOUBT : waiting_error;
+    int error = r->stage == REQUEST_SENT && !SERVER_BUG(19) ? COORD_EINDOUBT : waiting_error;
     if (n->fault[0] != '\0' && error == COORD_ENOQUORUM) {
         node__answer_error(n, r, COORD_ESHUTDOWN, "this member has stopped after a fault: %s",
                            n->fault);
@@ -100,8 +101,8 @@ static void sweep(struct node *n, struct conn *c)
 static void sweep_stuck(struct node *n)
 {
     uint64_t limit = STUCK_WINDOWS * node__window(n);
-    for (struct node_link *l = n->all.next; l != &n->all; l = l->next) {
-        struct conn *c = NODE_CONTAINER(l, struct conn, all);
+    for (struct node_link *l = n->busy.next; l != &n->busy; l = l->next) {
+        struct conn *c = NODE_CONTAINER(l, struct conn, busy);
         for (struct request *r = c->head; r != NULL; r = r->next) {
             uint64_t since = r->stage == REQUEST_SENT ? r->sent_at : r->arrived;
             if (n->now - since < limit) {
@@ -135,11 +136,8 @@ void node__noquorum_run(struct node *n)
         return;
     }
     if (n->no_quorum) {
-        for (struct node_link *l = n->all.next; l != &n->all; l = l->next) {
-            struct conn *c = NODE_CONTAINER(l, struct conn, all);
-            if (c->head != NULL) {
-                sweep(n, c);
-            }
+        for (struct node_link *l = n->busy.next; l != &n->busy; l = l->next) {
+            sweep(n, NODE_CONTAINER(l, struct conn, busy));
         }
     } else if (n->now >= n->sweep_at) {
         n->sweep_at = n->now + node__window(n) / 4;

@@ -7,6 +7,9 @@
  * is confirmed and its index applied. A round that is lost (no leader, leader new) is asked for again;
  * noquorum.c ends the waiting.
  *
+ * With a lease (option of raft) a leader's round is confirmed as it begins, without a message: what other
+ * members ask for takes a round of messages always.
+ *
  * Age. When a round began at time T and its index is applied, the state here holds everything that was
  * committed anywhere by T. The same is true of a write of this member that arrived at T and is applied:
  * every entry committed by T stands before it. `fresh` is the latest such T; now - fresh bounds the age.
@@ -23,6 +26,7 @@
 #include "server/node/internal.h"
 
 #include <string.h>
+#include "server/mutant.h"
 
 void node__reads_init(struct node *n)
 {
@@ -70,6 +74,18 @@ static struct round *round_of(struct reads *rd, uint64_t id)
     return NULL;
 }
 
+/* Can the leader's lease stand for a round as of n->now? raft has been told of n->now by the tick of this
+ * run, so it decides alike. */
+static bool has_lease(const struct node *n)
+{
+    struct raft_status st;
+    if (n->o.raft.lease_drift_ppm == 0 || !node__is_leader(n)) {
+        return false;
+    }
+    raft_status(n->raft, &st);
+    return st.lease_until > n->now;
+}
+
 void node__reads_run(struct node *n)
 {
     struct reads *rd = &n->reads;
@@ -78,13 +94,15 @@ void node__reads_run(struct node *n)
     if ((!rd->wanted && !retry) || n->st.leader == 0 || free_one == NULL) {
         return;
     }
-    struct raft_event ev = {.type = RAFT_EV_READ, .cookie = rd->next};
+    bool lease = has_lease(n);
+    struct raft_event ev = {.type = RAFT_EV_READ, .cookie = rd->next, .value = lease ? 1 : 0};
     if (node__step(n, &ev, NULL) != 0) {
         rd->retry_at = n->now + n->o.raft.heartbeat / 8;
         return;
     }
     *free_one = (struct round){.id = rd->next, .started = n->now};
     rd->next++;
+    rd->leased += lease;
     rd->wanted = false;
     rd->retry_at = NODE_NEVER;
 }
@@ -129,7 +147,7 @@ void node__reads_finish(struct node *n)
             rd->done = round->id;
             rd->done_index = round->index;
         }
-        node__reads_fresh(n, round->started);
+        node__reads_fresh(n, SERVER_BUG(12) ? n->now : round->started);
         round->id = 0;
         round->confirmed = false;
         news = true;
@@ -150,6 +168,10 @@ static void execute(struct node *n, struct request *r)
     if (r->q.op == COORD_OP_SYNC) {
         res.revision = n->applied;
         node__answer(n, r, &res);
+        return;
+    }
+    if (r->q.op == COORD_OP_SESSIONS) {
+        node__sessions_answer(n, r);
         return;
     }
     int rv = machine_read(n->machine, &r->q, &res);
@@ -223,7 +245,7 @@ static bool wait_or_refuse(struct node *n, struct request *r, uint64_t until)
 
 static bool try_session(struct node *n, struct request *r)
 {
-    if (n->applied < r->q.level_arg) {
+    if (n->applied < r->q.level_arg && !SERVER_BUG(11)) {
         return wait_or_refuse(n, r, r->arrived + node__window(n));
     }
     execute(n, r);
@@ -232,7 +254,7 @@ static bool try_session(struct node *n, struct request *r)
 
 static bool try_bounded(struct node *n, struct request *r)
 {
-    if (n->reads.fresh_known && node__age_ms(n) <= r->q.level_arg) {
+    if (n->reads.fresh_known && (node__age_ms(n) <= r->q.level_arg || SERVER_BUG(22))) {
         execute(n, r);
         return true;
     }
@@ -249,7 +271,7 @@ static bool try_bounded(struct node *n, struct request *r)
 bool node__read_try(struct node *n, struct request *r)
 {
     if (r->round != 0 && r->q.level != COORD_LEVEL_BOUNDED) {
-        if (n->reads.done < r->round) {
+        if (n->reads.done < r->round && !SERVER_BUG(1)) {
             return false; /* noquorum.c ends it when no round can be confirmed */
         }
         if (r->q.op == COORD_OP_WATCH) {
@@ -278,6 +300,7 @@ static void force(struct node *n, struct request *r)
     case COORD_OP_STAT:
     case COORD_OP_LIST:
     case COORD_OP_USAGE:
+    case COORD_OP_SESSIONS:
         if (r->conn->kept > n->o.conn_bytes_max) {
             node__answer_error(n, r, COORD_EBUSY,
                                "too many large reads are under way in front of a write");

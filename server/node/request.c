@@ -5,7 +5,8 @@
  *
  * Invariants
  *   1. Nothing reaches the log that the state machine would refuse for its form: paths, sizes and
- *      sessions are checked here first (and by the machine again).
+ *      sessions are checked here first (and by the machine again). Except sizes, of a session older than
+ *      the last change of limits: a write that was applied before and is repeated gets its answer.
  *   2. A write of a connection whose session is being settled waits for that (HELD): only then the
  *      epoch of its entry is known.
  *   3. After its session ended a connection's writes are refused until it opens a new one: a write that
@@ -15,6 +16,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "server/mutant.h"
 
 /* --- checks --------------------------------------------------------------------------------- */
 
@@ -50,9 +52,9 @@ static int check_operation(const struct node *n, const struct coord_request *q, 
     if (rv == 0 && q->op == COORD_OP_RENAME) {
         rv = coord_path_check((const char *)q->to.data, q->to.len, why, why_bytes);
     }
-    if (rv == 0 && q->data.len > n->o.machine.data_bytes) {
+    if (rv == 0 && q->data.len > machine_limits(n->machine)->data_bytes) {
         (void)snprintf(why, why_bytes, "the data has %u bytes, at most %u are allowed", q->data.len,
-                       n->o.machine.data_bytes);
+                       machine_limits(n->machine)->data_bytes);
         rv = COORD_ETOOBIG;
     }
     return rv;
@@ -97,7 +99,7 @@ static int check_branch(const struct node *n, const char *list, const struct coo
 static int check_txn(const struct node *n, const struct coord_request *q, char *why,
                      size_t why_bytes)
 {
-    const uint32_t most = n->o.machine.txn_operations;
+    const uint32_t most = machine_limits(n->machine)->txn_operations;
     if (q->ifs.count > most || q->thens.count > most || q->elses.count > most) {
         (void)snprintf(why, why_bytes,
                        "the transaction has %u conditions, %u and %u operations, at most %u of "
@@ -115,11 +117,23 @@ static int check_txn(const struct node *n, const struct coord_request *q, char *
     return rv;
 }
 
+/* Limits may have been lowered since the session sent this for the first time: then the machine, which
+ * knows what it answered, must see it. */
+static bool may_be_older(const struct node *n, const struct request *r)
+{
+    const struct conn *c = r->conn;
+    return coord_op_kind(r->q.op) == COORD_KIND_WRITE &&
+           (c->settling || (c->session != 0 && c->session <= n->limits.changed));
+}
+
 /* Return: 0, or an error with its text in why. */
 static int check_form(const struct node *n, const struct request *r, char *why, size_t why_bytes)
 {
     int rv = check_operation(n, &r->q, why, why_bytes);
-    return rv == 0 && r->q.op == COORD_OP_TXN ? check_txn(n, &r->q, why, why_bytes) : rv;
+    if (rv == 0 && r->q.op == COORD_OP_TXN) {
+        rv = check_txn(n, &r->q, why, why_bytes);
+    }
+    return (rv == COORD_ETOOBIG || rv == COORD_ELIMIT) && may_be_older(n, r) ? 0 : rv;
 }
 
 /* May this member serve the request at all? */
@@ -130,6 +144,10 @@ static int check_member(const struct node *n, const struct coord_request *q, cha
                   (q->op == COORD_OP_HELLO && q->session == 0);
     if (n->fault[0] != '\0' && !always) {
         (void)snprintf(why, why_bytes, "this member has stopped after a fault: %s", n->fault);
+        return COORD_ESHUTDOWN;
+    }
+    if (node__diverged(n) && !always) {
+        (void)snprintf(why, why_bytes, "%s", node__stopped(n));
         return COORD_ESHUTDOWN;
     }
     if (n->leaving && !always) {
@@ -190,15 +208,7 @@ void node__hello_result(const struct node *n, enum coord_session_state state, ui
     ret->version = COORD_PROTOCOL_VERSION;
     ret->member = n->o.raft.id;
     ret->cluster = (struct coord_bytes){(const uint8_t *)n->cluster, (uint32_t)strlen(n->cluster)};
-    ret->limits = (struct coord_limits){.frame_bytes = n->o.frame_bytes_max,
-                                        .data_bytes = n->o.machine.data_bytes,
-                                        .outstanding = n->o.outstanding_max,
-                                        .watches = n->o.watch.per_connection,
-                                        .session_min_ms = n->o.machine.session_min_ms,
-                                        .session_max_ms = n->o.machine.session_max_ms,
-                                        .list_entries = n->o.machine.list_entries,
-                                        .txn_operations = n->o.machine.txn_operations,
-                                        .subtree_nodes = n->o.machine.subtree_nodes};
+    node__limits_tell(n, &ret->limits);
     ret->session_state = (uint32_t)state;
     ret->session = session;
 }
@@ -366,7 +376,7 @@ void node__receipt(const struct node *n, const struct request *r, struct coord_r
     *ret = (struct coord_receipt){.member = n->o.raft.id,
                                   .role = (uint32_t)n->st.role,
                                   .term = n->st.term,
-                                  .revision = n->applied,
+                                  .revision = SERVER_BUG(24) ? n->commit : n->applied,
                                   .age_ms = node__age_ms(n),
                                   .level = COORD_LEVEL_LINEARIZABLE};
     if (r != NULL && coord_op_kind(r->q.op) == COORD_KIND_READ) {

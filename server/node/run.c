@@ -13,6 +13,7 @@
  *   2. Connections are flushed and freed at the end only.
  *   3. If nothing happens before node_deadline, calling node_run would do nothing.
  */
+#include "server/mutant.h"
 #include "server/node/internal.h"
 
 #define PROGRESS_NS (1000 * NODE_MS)
@@ -39,6 +40,7 @@ static void regime(struct node *n, const struct raft_status *before)
     }
     node__touch_regime(n);
     node__reads_regime(n);
+    node__limits_regime(n);
 }
 
 void node__refresh(struct node *n)
@@ -72,7 +74,9 @@ static void after_pause(struct node *n)
     node__log(n, NODE_LOG_WARN, "the loop stood still: member=%u late_ms=%llu", n->o.raft.id,
               (unsigned long long)(late / NODE_MS));
     n->booted = n->now;
-    node__sessions_rearm(n);
+    if (!SERVER_BUG(21)) {
+        node__sessions_rearm(n);
+    }
     node__reaper_calm(n);
 }
 
@@ -82,7 +86,7 @@ static void progress_marks(struct node *n)
         return;
     }
     if (watch_count(n->hub) > 0) {
-        watch_progress(n->hub, n->applied);
+        watch_progress(n->hub, SERVER_BUG(23) ? n->commit : n->applied);
     }
     n->progress_revision = n->applied;
     n->progress_at = n->now + PROGRESS_NS;
@@ -109,11 +113,12 @@ static uint64_t deadline(const struct node *n)
     at = earliest(at, node__noquorum_deadline(n));
     at = earliest(at, node__touch_deadline(n));
     at = earliest(at, n->reads.blocked_at);
+    at = earliest(at, n->limits.check_at);
     if (n->st.leader != 0) {
         at = earliest(at, n->reads.retry_at);
         at = earliest(at, n->writes.probe_at);
     }
-    if (node__is_leader(n) && n->st.leader_ready && !n->leaving) {
+    if (node__is_leader(n) && n->st.leader_ready && !n->leaving && !node__diverged(n)) {
         at = earliest(at, n->touch.scan_at);
     }
     at = earliest(at, node__reaper_deadline(n));
@@ -122,6 +127,7 @@ static uint64_t deadline(const struct node *n)
     }
     at = earliest(at, node__leave_deadline(n));
     at = earliest(at, node__saving_deadline(n));
+    at = earliest(at, node__digest_deadline(n));
     return at;
 }
 
@@ -138,11 +144,13 @@ static void pass(struct node *n)
     if (n->fault[0] == '\0') {
         node__touch_run(n); /* what has come counts before anybody is judged */
         node__sessions_run(n);
+        node__limits_run(n);
         node__writes_run(n);
         node__reaper_run(n);
         node__forward_timers(n);
         node__reads_run(n);
         node__poll(n, NULL);
+        node__recall_run(n);
         node__apply(n);
         node__reads_finish(n);
     }
@@ -168,6 +176,7 @@ void node_run(struct node *n, uint64_t now, uint64_t wall_ms, bool *ret_more)
         passes++;
     } while (n->again && passes < NODE_PASSES_MAX);
     node__saving_run(n);
+    node__digest_run(n);
     node__leave_run(n);
     node__peers_flush(n);
     node__conns_flush(n);

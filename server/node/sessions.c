@@ -22,6 +22,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "server/mutant.h"
 
 #define SCAN_MIN (20 * NODE_MS) /* scans are at least this far apart */
 
@@ -45,7 +46,7 @@ void node__sessions_release(struct node *n)
 }
 
 /* Begin, or begin again, to wait for session's activity. */
-static void watch_session(struct node *n, uint64_t session, uint64_t timeout_ms)
+static void watch_session(struct node *n, uint64_t session, uint64_t timeout_ms, raft_id via)
 {
     struct touch *t = &n->touch;
     struct activity *a = node__map_get(&t->sessions, session);
@@ -57,7 +58,7 @@ static void watch_session(struct node *n, uint64_t session, uint64_t timeout_ms)
         }
     }
     *a = (struct activity){
-        .session = session, .heard = n->now, .timeout = timeout_ms * NODE_MS, .expiring = false};
+        .session = session, .heard = n->now, .timeout = timeout_ms * NODE_MS, .via = via};
     if (n->now + a->timeout < t->scan_at) {
         t->scan_at = n->now + a->timeout;
     }
@@ -72,16 +73,17 @@ void node__sessions_regime(struct node *n)
         return;
     }
     while (machine_session_next(n->machine, after, &s)) {
-        watch_session(n, s.id, s.timeout_ms);
+        watch_session(n, s.id, SERVER_BUG(8) ? s.timeout_ms / 2 : s.timeout_ms, 0);
         after = s.id;
     }
 }
 
-void node__sessions_heard(struct node *n, uint64_t session)
+void node__sessions_heard(struct node *n, uint64_t session, raft_id via)
 {
     struct activity *a = node__map_get(&n->touch.sessions, session);
     if (a != NULL && !a->expiring) {
         a->heard = n->now;
+        a->via = via;
     }
 }
 
@@ -157,7 +159,8 @@ void node__sessions_run(struct node *n)
 {
     static const size_t body_bytes = (size_t)NODE_EXPIRE_SESSIONS * 16;
     struct touch *t = &n->touch;
-    if (!node__is_leader(n) || !n->st.leader_ready || n->now < t->scan_at || n->leaving) {
+    if (!node__is_leader(n) || !n->st.leader_ready || n->now < t->scan_at || n->leaving ||
+        node__diverged(n)) {
         return;
     }
     uint8_t *body = malloc(body_bytes);
@@ -221,6 +224,11 @@ static void session_ended(struct node *n, uint64_t session)
 
 void node__sessions_applied(struct node *n, const struct machine_outcome *o, struct request *r)
 {
+    if (o->op == COORD_OP_SESSION_END && o->ended_count > 0 && r != NULL) {
+        node__log(n, NODE_LOG_INFO, "session ended on request: session=%016llx conn=%llu source=%s",
+                  (unsigned long long)o->ended[0], (unsigned long long)r->conn->id,
+                  r->conn->source);
+    }
     for (uint32_t i = 0; i < o->ended_count; i++) {
         session_ended(n, o->ended[i]);
     }
@@ -232,7 +240,7 @@ void node__sessions_applied(struct node *n, const struct machine_outcome *o, str
         move_away(n, older);
     }
     if (node__is_leader(n)) {
-        watch_session(n, o->session, o->attached_timeout_ms);
+        watch_session(n, o->session, o->attached_timeout_ms, o->origin);
     }
 }
 

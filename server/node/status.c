@@ -95,10 +95,15 @@ void node__status_answer(struct node *n, struct request *r)
     s->watches = watch_count(n->hub);
     s->connections = n->conns.count;
     s->uptime_ms = (n->now - n->created) / NODE_MS;
+    s->store_bytes = stats.store_bytes;
+    s->limits_differ = node__limits_differ(n);
+    s->lease_rounds = n->reads.leased;
+    s->lease = n->o.raft.lease_drift_ppm > 0;
     s->lab = n->o.lab;
     s->version = text_of(COORD_VERSION);
     s->cluster = text_of(n->cluster);
-    s->fault = n->fault[0] != '\0' ? text_of(n->fault) : (struct coord_bytes){NULL, 0};
+    const char *stopped = node__stopped(n);
+    s->fault = stopped != NULL ? text_of(stopped) : (struct coord_bytes){NULL, 0};
     if (s->fault.data == NULL && n->st.repairing) {
         s->fault = text_of("repairing: its log lost acknowledged entries; it does not vote until "
                            "the leader has replaced them");

@@ -3,9 +3,14 @@
  * touch.c: how activity of sessions reaches the leader, and PING.
  *
  * Every request is activity of its connection's session. The leader notes that of its own connections at
- * once; a follower gathers sessions and sends them in a TOUCH: at once when a PING waits for it, else
- * every two heartbeats at most. Writes need no TOUCH (the leader sees their session), and no activity
- * ever costs a log entry.
+ * once; a follower gathers sessions and sends them in a TOUCH: for the PINGs that wait, else every two
+ * heartbeats at most. Writes need no TOUCH (the leader sees their session), and no activity ever costs a log
+ * entry.
+ *
+ * A PING after a pause is placed at once; then those of the next quarter of a heartbeat are gathered and placed
+ * together, with one round for all. So many idle sessions cost what receiving and answering their PINGs costs: a
+ * round among the members for each would be most of it. The delay is small beside any session's timeout, which
+ * counts from when the client sent its PING, and a request that waits behind a PING ends it.
  *
  * PING (testing.md E2, E4) is answered only when the leader has the activity, was confirmed as leader by
  * a quorum round begun after that, and this member has applied everything up to that round and up to the
@@ -25,12 +30,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "server/mutant.h"
 
 #define ACTIVE_MIN 64u
 
 void node__touch_init(struct node *n)
 {
     n->touch.batch = 1;
+    n->touch.retry_at = NODE_NEVER;
     node__list_init(&n->touch.pings);
 }
 
@@ -77,12 +84,27 @@ void node__touch_conn(struct node *n, struct conn *c)
     gather(n, c);
 }
 
+static uint64_t gather_delay(const struct node *n)
+{
+    return n->o.raft.heartbeat / 4;
+}
+
+/* Are there PINGs to look at now? */
+static bool pings_due(const struct node *n)
+{
+    const struct touch *t = &n->touch;
+    return n->now >= t->retry_at ||
+           (t->fresh && (t->hurry || n->now >= t->placed_at + gather_delay(n)));
+}
+
 void node__touch_ping(struct node *n, struct request *r)
 {
     r->placed = false;
     r->heard = false;
     node__list_add(&n->touch.pings, &r->ping);
-    n->again = true;
+    n->touch.fresh = true;
+    n->touch.hurry = n->touch.hurry || r->next != NULL;
+    n->again = n->again || pings_due(n);
 }
 
 static uint64_t touch_delay(const struct node *n)
@@ -100,15 +122,28 @@ static uint64_t touch_retry(const struct node *n)
 /* Which waiting PINGs have to go out (again)? Return: how many. */
 static uint32_t unplaced(struct node *n)
 {
+    struct touch *t = &n->touch;
     uint32_t count = 0;
-    for (struct node_link *l = n->touch.pings.next; l != &n->touch.pings; l = l->next) {
+    t->retry_at = NODE_NEVER;
+    for (struct node_link *l = t->pings.next; l != &t->pings; l = l->next) {
         struct request *r = NODE_CONTAINER(l, struct request, ping);
         if (r->placed && !r->heard && n->now - r->placed_at >= touch_retry(n)) {
             r->placed = false;
         }
-        count += !r->placed && r->conn->session != 0;
+        if (r->placed && !r->heard && r->placed_at + touch_retry(n) < t->retry_at) {
+            t->retry_at = r->placed_at + touch_retry(n);
+        }
+        count += !r->placed && r->conn->session != 0; /* else it is told again when it has one */
     }
     return count;
+}
+
+/* All PINGs that can be are placed. */
+static void placed(struct node *n)
+{
+    n->touch.fresh = false;
+    n->touch.hurry = false;
+    n->touch.placed_at = n->now;
 }
 
 /* A TOUCH goes out: it carries the session of every PING without an answer, those of earlier ones that are
@@ -126,29 +161,47 @@ static void gather_pings(struct node *n)
 static void place_pings(struct node *n)
 {
     struct touch *t = &n->touch;
+    bool left = false;
     for (struct node_link *l = t->pings.next; l != &t->pings; l = l->next) {
         struct request *r = NODE_CONTAINER(l, struct request, ping);
         if (r->heard) {
             continue;
         }
         if (r->conn->touch_batch != t->batch) {
-            r->placed = false; /* it found no room */
+            r->placed = false; /* it found no room, or has no session yet */
+            left = left || r->conn->session != 0;
         } else if (!r->placed) {
             r->placed = true;
             r->round = 0;
             r->touch = t->round;
             r->placed_at = n->now;
+            if (n->now + touch_retry(n) < t->retry_at) {
+                t->retry_at = n->now + touch_retry(n);
+            }
         }
     }
+    placed(n);
+    t->fresh = left;
+}
+
+/* They cannot be placed now: a little later again. */
+static void put_off(struct node *n)
+{
+    n->touch.placed_at = n->now;
+    n->touch.hurry = false;
 }
 
 static void run_leader(struct node *n)
 {
     struct touch *t = &n->touch;
     for (size_t i = 0; i < t->active_count; i++) {
-        node__sessions_heard(n, t->active[i]);
+        node__sessions_heard(n, t->active[i], n->o.raft.id);
     }
     gathered(t);
+    if (!pings_due(n)) {
+        return;
+    }
+    t->retry_at = NODE_NEVER; /* nothing of a leader's own gets lost */
     for (struct node_link *l = t->pings.next; l != &t->pings; l = l->next) {
         struct request *r = NODE_CONTAINER(l, struct request, ping);
         if (r->placed || r->conn->session == 0) {
@@ -157,18 +210,28 @@ static void run_leader(struct node *n)
         r->placed = true;
         r->heard = true;
         r->placed_at = n->now;
-        node__sessions_heard(n, r->conn->session); /* also where gathering it found no memory */
+        /* Also where gathering it found no memory. */
+        node__sessions_heard(n, r->conn->session, n->o.raft.id);
         r->round = node__read_round(n);
         r->after = t->expire_index;
     }
+    placed(n);
 }
 
 static void run_follower(struct node *n)
 {
     struct touch *t = &n->touch;
-    uint32_t pings = unplaced(n);
+    uint32_t pings = 0;
+    if (pings_due(n)) {
+        pings = unplaced(n);
+        t->fresh = pings > 0;
+    }
     bool due = t->active_count > 0 && n->now - t->active_since >= touch_delay(n);
-    if ((pings == 0 && !due) || node__peer(n, n->st.leader) == NULL) {
+    if (pings == 0 && !due) {
+        return;
+    }
+    if (node__peer(n, n->st.leader) == NULL) {
+        put_off(n);
         return;
     }
     gather_pings(n);
@@ -178,7 +241,8 @@ static void run_follower(struct node *n)
                            .count = (uint32_t)t->active_count};
     struct coord_buf *b = peer_touch_encode(&m, t->active);
     if (b == NULL) {
-        return; /* the next run tries again */
+        put_off(n);
+        return;
     }
     node__peer_send(n, n->st.leader, b);
     coord_buf_unref(b);
@@ -204,6 +268,9 @@ void node__touch_regime(struct node *n)
         r->round = 0;
         n->again = true;
     }
+    n->touch.fresh = n->touch.fresh || !node__list_empty(&n->touch.pings);
+    n->touch.hurry = n->touch.hurry || n->touch.fresh;
+    n->touch.retry_at = NODE_NEVER;
     for (uint32_t i = 0; i < n->peers_count; i++) {
         memset(n->peers[i].waits, 0, sizeof(n->peers[i].waits));
     }
@@ -219,13 +286,11 @@ uint64_t node__touch_deadline(const struct node *n)
     if (t->active_count > 0) {
         at = t->active_since + touch_delay(n);
     }
-    for (const struct node_link *l = t->pings.next; l != &t->pings; l = l->next) {
-        const struct request *r = NODE_CONTAINER(l, struct request, ping);
-        if (r->placed && !r->heard && r->placed_at + touch_retry(n) < at) {
-            at = r->placed_at + touch_retry(n);
-        }
+    if (t->fresh) {
+        uint64_t gathered_at = t->hurry ? n->now : t->placed_at + gather_delay(n);
+        at = gathered_at < at ? gathered_at : at;
     }
-    return at;
+    return t->retry_at < at ? t->retry_at : at;
 }
 
 /* --- PING ----------------------------------------------------------------------------------- */
@@ -241,7 +306,8 @@ bool node__ping_try(struct node *n, struct request *r)
         node__answer_error(n, r, COORD_EEXPIRED, NULL);
         return true;
     }
-    if (!r->placed || !r->heard || n->reads.done < r->round || n->applied < r->after) {
+    if (!r->placed || !r->heard || (n->reads.done < r->round && !SERVER_BUG(18)) ||
+        n->applied < r->after) {
         return false;
     }
     if (!machine_session_get(n->machine, r->conn->session, &s)) {
@@ -261,8 +327,8 @@ void node__touch_receive(struct node *n, struct peer *p, const struct peer_touch
     if (!node__is_leader(n) || t->term != n->st.term) {
         return; /* it learns of the leader and sends again */
     }
-    for (uint32_t i = 0; i < t->count; i++) {
-        node__sessions_heard(n, peer_touch_session(t, i));
+    for (uint32_t i = 0; i < t->count && !SERVER_BUG(9); i++) {
+        node__sessions_heard(n, peer_touch_session(t, i), p->id);
     }
     /* The newest waits behind the one under way, so that a steady flow never starves. */
     struct touch_wait *w = p->waits[0].set ? &p->waits[1] : &p->waits[0];

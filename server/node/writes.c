@@ -22,6 +22,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "server/mutant.h"
 
 #define QUEUE_MIN   64u
 #define PENDING_MIN 64u
@@ -466,7 +467,7 @@ void node__writes_doubt(struct node *n)
 void node__writes_unsure(struct node *n)
 {
     struct writes *w = &n->writes;
-    requeue(n, true);
+    requeue(n, !SERVER_BUG(28));
     w->stream_start = 0; /* what is sent again gets a stream of its own */
     for (uint64_t cookie = w->base; cookie < w->next && w->sent_count > 0; cookie++) {
         struct request *r = node__write_find(n, cookie);

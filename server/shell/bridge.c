@@ -39,6 +39,18 @@ static bool env_conn_full(void *ctx, uint64_t conn)
     return conn_set_full(s->conns, conn);
 }
 
+static bool env_conn_behind(void *ctx, uint64_t conn)
+{
+    struct shell *s = ctx;
+    return conn_set_behind(s->conns, conn);
+}
+
+static void env_frame_limit(void *ctx, uint32_t bytes)
+{
+    struct shell *s = ctx;
+    conn_set_frame_limit(s->conns, bytes);
+}
+
 static void env_peer_send(void *ctx, raft_id peer, struct coord_buf *const *parts, uint32_t count)
 {
     struct shell *s = ctx;
@@ -110,6 +122,12 @@ static void env_snapshot_load(void *ctx, const struct raft_snapshot *meta)
     snap_thread_put(s->snaps, &job);
 }
 
+static void env_log_read(void *ctx, raft_index first, uint32_t count, struct coord_buf **bufs)
+{
+    struct shell *s = ctx;
+    wal_thread_read(s->wal, first, count, bufs);
+}
+
 static void env_random(void *ctx, void *out, size_t len)
 {
     (void)ctx;
@@ -142,6 +160,8 @@ void bridge_env(struct shell *s, struct node_env *ret_env)
                                  .conn_close = env_conn_close,
                                  .conn_pause = env_conn_pause,
                                  .conn_full = env_conn_full,
+                                 .conn_behind = env_conn_behind,
+                                 .frame_limit = env_frame_limit,
                                  .peer_send = env_peer_send,
                                  .peer_send_chunk = env_peer_send_chunk,
                                  .peer_cut = env_peer_cut,
@@ -149,6 +169,7 @@ void bridge_env(struct shell *s, struct node_env *ret_env)
                                  .snapshot_write = env_snapshot_write,
                                  .snapshot_store = env_snapshot_store,
                                  .snapshot_load = env_snapshot_load,
+                                 .log_read = env_log_read,
                                  .random = env_random,
                                  .log = env_log};
 }
@@ -323,6 +344,10 @@ void bridge_disk(struct shell *s)
     if (durable > s->durable) {
         s->durable = durable;
         node_io_done(s->node, durable, shell_now(s));
+    }
+    struct wal_read read;
+    if (wal_thread_read_take(s->wal, &read)) {
+        node_log_read(s->node, read.bufs, read.error, shell_now(s));
     }
     if (!s->failed && wal_thread_failed(s->wal, &why)) {
         s->failed = true;

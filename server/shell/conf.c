@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conf.c: reads the YAML file of a member with libyaml's event interface, key by key, into a struct
- * conf. A table names every key, its type and its range; what several keys say together is left to
+ * conf. A table (conf_rules.c) names every key, its type and its range; what several keys say together is left to
  * conf_check.c, the text of single values to conf_value.c. Any thread.
  *
  * The file is a mapping whose values are scalars, or sections (mappings of scalars), or `members` (a
@@ -27,71 +27,14 @@
 #include <unistd.h>
 #include <xxhash.h>
 #include <yaml.h>
+#include "server/shell/clock.h"
 #include "server/shell/conf_read.h"
+#include "server/shell/conf_rules.h"
 #include "server/shell/conf_value.h"
 
 #define CONF_SCALAR_BYTES_MAX 4096
-#define MS                    UINT64_C(1000000)
-#define KIB                   UINT64_C(1024)
-#define MIB                   (KIB * 1024)
-#define GIB                   (MIB * 1024)
 
-enum conf_type {
-    CONF_NUMBER,
-    CONF_DURATION,
-    CONF_SIZE,
-    CONF_BOOL,
-    CONF_ID,
-    CONF_NAME,
-    CONF_PATH,
-    CONF_LEVEL,
-    CONF_FORMAT
-};
-
-struct conf_key_rule {
-    const char *section; /* "" for the top */
-    const char *name;
-    enum conf_type type;
-    size_t offset; /* in struct conf */
-    uint64_t min;
-    uint64_t max;
-};
-
-#define AT(field) offsetof(struct conf, field)
-
-/* Why these bounds: below a millisecond the loop's timers do not reach; 8 MiB of frame keep an entry
- * well inside a segment of the log; the upper ends of counts only catch slips of the hand. */
-static const struct conf_key_rule rules[CONF_KEY_MEMBERS] = {
-    [CONF_KEY_ID] = {"", "id", CONF_ID, AT(id), 1, UINT32_MAX},
-    [CONF_KEY_DATA_DIR] = {"", "data_dir", CONF_PATH, AT(data_dir), 0, 0},
-    [CONF_KEY_CLUSTER] = {"", "cluster", CONF_NAME, AT(cluster), 0, 0},
-    [CONF_KEY_LAB] = {"", "lab", CONF_BOOL, AT(lab), 0, 0},
-    [CONF_KEY_INSECURE] = {"", "insecure", CONF_BOOL, AT(insecure), 0, 0},
-    [CONF_KEY_HEARTBEAT] = {"timing", "heartbeat", CONF_DURATION, AT(heartbeat_ns), MS, 10000 * MS},
-    [CONF_KEY_ELECTION] = {"timing", "election", CONF_DURATION, AT(election_ns), 10 * MS,
-                           60000 * MS},
-    [CONF_KEY_SESSION_MIN] = {"sessions", "min", CONF_DURATION, AT(session_min_ns), 100 * MS,
-                              86400000 * MS},
-    [CONF_KEY_SESSION_MAX] = {"sessions", "max", CONF_DURATION, AT(session_max_ns), 100 * MS,
-                              86400000 * MS},
-    [CONF_KEY_SNAPSHOT_ENTRIES] = {"snapshot", "entries", CONF_NUMBER, AT(snapshot_entries), 100,
-                                   4000000},
-    [CONF_KEY_SNAPSHOT_BYTES] = {"snapshot", "bytes", CONF_SIZE, AT(snapshot_bytes), MIB, 64 * GIB},
-    [CONF_KEY_SNAPSHOT_KEEP] = {"snapshot", "keep", CONF_NUMBER, AT(snapshot_keep), 1, 100},
-    [CONF_KEY_REQUEST] = {"limits", "request", CONF_SIZE, AT(request_bytes), KIB, 4 * MIB},
-    [CONF_KEY_FRAME] = {"limits", "frame", CONF_SIZE, AT(frame_bytes), 128 * KIB, 8 * MIB},
-    [CONF_KEY_CONNECTIONS] = {"limits", "connections", CONF_NUMBER, AT(connections), 1, 1000000},
-    [CONF_KEY_PER_ADDRESS] = {"limits", "connections_per_address", CONF_NUMBER,
-                              AT(connections_per_address), 1, 1000000},
-    [CONF_KEY_OUTSTANDING] = {"limits", "outstanding", CONF_NUMBER, AT(outstanding), 1, 1000000},
-    [CONF_KEY_SESSIONS] = {"limits", "sessions", CONF_NUMBER, AT(sessions), 1, 10000000},
-    [CONF_KEY_WATCHES] = {"limits", "watches", CONF_NUMBER, AT(watches), 1, 10000000},
-    [CONF_KEY_OUTPUT] = {"limits", "output", CONF_SIZE, AT(output_bytes), 128 * KIB, GIB},
-    [CONF_KEY_LOG_LEVEL] = {"log", "level", CONF_LEVEL, AT(log_level), 0, 0},
-    [CONF_KEY_LOG_FORMAT] = {"log", "format", CONF_FORMAT, AT(log_format), 0, 0},
-};
-
-static const char *const sections[] = {"timing", "sessions", "snapshot", "limits", "log"};
+static const char *const sections[] = {"timing", "sessions", "reads", "snapshot", "limits", "log"};
 static const char *const member_keys[CONF_MEMBER_KEY_COUNT] = {"id", "peer", "client", "http"};
 
 /* One event of the file, copied out of libyaml. */
@@ -125,28 +68,6 @@ int conf_fail(const struct conf_report *r, unsigned line, const char *key, const
         }
     }
     return -1;
-}
-
-void conf_init(struct conf *ret_c)
-{
-    *ret_c = (struct conf){.heartbeat_ns = 50 * MS,
-                           .election_ns = 500 * MS,
-                           .session_min_ns = 2000 * MS,
-                           .session_max_ns = 60000 * MS,
-                           .snapshot_entries = 100000,
-                           .snapshot_bytes = 256 * MIB,
-                           .snapshot_keep = 2,
-                           .request_bytes = MIB,
-                           .frame_bytes = 4 * MIB,
-                           .connections = 10000,
-                           .connections_per_address = 10000,
-                           .outstanding = 1024,
-                           .sessions = 200000,
-                           .watches = 10000,
-                           .output_bytes = 16 * MIB,
-                           .log_level = CONF_LOG_INFO,
-                           .log_format = CONF_LOG_TEXT,
-                           .cluster = "coord"};
 }
 
 /* --- events ------------------------------------------------------------------------------------ */
@@ -244,27 +165,20 @@ static int range_check(const struct conf_key_rule *k, uint64_t n, char why[CONF_
     }
     char low[32];
     char high[32];
-    if (k->type == CONF_DURATION) {
-        conf_value_format_duration(k->min, low, sizeof(low));
-        conf_value_format_duration(k->max, high, sizeof(high));
-    } else if (k->type == CONF_SIZE) {
-        conf_value_format_size(k->min, low, sizeof(low));
-        conf_value_format_size(k->max, high, sizeof(high));
-    } else {
-        (void)snprintf(low, sizeof(low), "%" PRIu64, k->min);
-        (void)snprintf(high, sizeof(high), "%" PRIu64, k->max);
-    }
+    conf_rule_format(k, k->min, low, sizeof(low));
+    conf_rule_format(k, k->max, high, sizeof(high));
     (void)snprintf(why, CONF_WHY_BYTES, "is not between %s and %s", low, high);
     return -1;
 }
 
-/* NUMBER, DURATION, SIZE and ID. */
+/* NUMBER, DURATION, SIZE, PPM and ID. */
 static int quantity_set(const struct conf_key_rule *k, const char *text, void *field,
                         char why[CONF_WHY_BYTES])
 {
     uint64_t n = 0;
     int rc = k->type == CONF_DURATION ? conf_value_duration(text, &n, why)
              : k->type == CONF_SIZE   ? conf_value_size(text, &n, why)
+             : k->type == CONF_PPM    ? conf_value_ppm(text, &n, why)
                                       : conf_value_number(text, &n, why);
     if (rc < 0) {
         return -1;
@@ -339,6 +253,7 @@ static int value_set(struct conf *c, const struct conf_key_rule *k, const char *
     case CONF_NUMBER:
     case CONF_DURATION:
     case CONF_SIZE:
+    case CONF_PPM:
     case CONF_ID:
         return quantity_set(k, text, field, why);
     case CONF_BOOL:
@@ -394,7 +309,7 @@ static int key_read(struct conf_reader *r, const char *section)
     unsigned line = r->token.line;
     key_path(section, r->token.text, path, sizeof(path));
     for (int i = 0; i < CONF_KEY_MEMBERS; i++) {
-        const struct conf_key_rule *k = &rules[i];
+        const struct conf_key_rule *k = &conf_rules[i];
         if (strcmp(k->section, section) != 0 || strcmp(k->name, r->token.text) != 0) {
             continue;
         }
@@ -597,6 +512,8 @@ int conf_parse(const char *file, const char *text, size_t len, struct conf *ret_
     }
     r->report = report;
     conf_init(&r->conf);
+    r->conf.list_bytes = 0; /* from here on: not given */
+    r->conf.watch_output_bytes = 0;
     yaml_parser_set_input_string(&r->parser, (const unsigned char *)text, len);
     int rc = file_read(r);
     if (rc == 0) {
@@ -701,6 +618,11 @@ uint64_t conf_members_hash(const struct conf *c)
         }
     }
     return XXH3_64bits(bytes, n);
+}
+
+uint32_t conf_lease_ms(const struct conf *c)
+{
+    return c->lease ? (uint32_t)(c->election_ns / CLOCK_NS_PER_MS) : 0;
 }
 
 void conf_address_format(const struct conf_address *a, char *out, size_t out_bytes)

@@ -57,18 +57,34 @@ struct conf {
     uint64_t session_min_ns; /* election_ns <= session_min_ns <= session_max_ns */
     uint64_t session_max_ns;
 
+    bool lease; /* a leader answers reads by its lease */
+    uint64_t clock_drift_ppm;
+
     uint64_t snapshot_entries;
     uint64_t snapshot_bytes;
-    uint64_t snapshot_keep; /* at least 1 */
+    uint64_t snapshot_keep;   /* at least 1 */
+    uint64_t compare_entries; /* members compare their states; 0 never */
 
     uint64_t request_bytes; /* at most frame_bytes - CONF_FRAME_SLACK_BYTES */
     uint64_t frame_bytes;
+    uint64_t operations; /* of a transaction: conditions, and operations of a branch */
+    uint64_t subtree;    /* nodes of a recursive delete or a rename */
+    uint64_t list_entries;
+    uint64_t list_bytes; /* at most as request_bytes; if not given, three quarters of frame_bytes */
+    uint64_t store_bytes; /* high-water mark; at least request_bytes */
+    uint64_t sessions;
+    uint64_t answers; /* kept of a session; at least outstanding */
+    uint64_t answers_bytes;
     uint64_t connections;
     uint64_t connections_per_address;
-    uint64_t outstanding;
-    uint64_t sessions;
-    uint64_t watches;
-    uint64_t output_bytes; /* at least frame_bytes */
+    uint64_t outstanding; /* requests of a connection */
+    uint64_t outstanding_bytes;
+    uint64_t output_bytes;       /* at least frame_bytes */
+    uint64_t output_total_bytes; /* of all connections; at least output_bytes */
+    uint64_t watches;            /* of a connection */
+    uint64_t watch_output_bytes; /* at most output_bytes; if not given, half of it */
+    uint64_t history_events;
+    uint64_t history_bytes;
 
     enum conf_log_level log_level;
     enum conf_log_format log_format;
@@ -102,6 +118,9 @@ const struct conf_member *conf_self(const struct conf *c);
 uint64_t conf_cluster_id(const struct conf *c);
 /* A number of the set of member ids, so that two members can compare what they were told. */
 uint64_t conf_members_hash(const struct conf *c);
+
+/* What all members must have alike for leases: 0 without, else the election timeout in ms. */
+uint32_t conf_lease_ms(const struct conf *c);
 
 /* "host:port" as one would write it in the file. out_bytes >= CONF_HOST_BYTES_MAX + 10. */
 void conf_address_format(const struct conf_address *a, char *out, size_t out_bytes);

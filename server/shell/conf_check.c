@@ -11,7 +11,9 @@
 #include "server/shell/conf_read.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
+#include "server/shell/conf_rules.h"
 #include "server/shell/conf_value.h"
 
 #define CONF_TEXT_BYTES (CONF_HOST_BYTES_MAX + 16)
@@ -58,24 +60,73 @@ static int timing_check(const struct conf *c, const struct conf_lines *lines,
     return 0;
 }
 
+void conf_derive(struct conf *c)
+{
+    if (c->list_bytes == 0) {
+        c->list_bytes = c->frame_bytes / 4 * 3;
+    }
+    if (c->watch_output_bytes == 0) {
+        c->watch_output_bytes = c->output_bytes / 2;
+    }
+}
+
+/* One value that must not exceed another. The error is about whichever of the two the file has: about
+ * `small` if both, as "limits.small: 4MiB <why> 4MiB<tail>". */
+struct relation {
+    enum conf_key small;
+    enum conf_key large;
+    uint64_t slack; /* that large must have more */
+    const char *why;
+    const char *tail;
+};
+
+static const struct relation relations[] = {
+    {CONF_KEY_REQUEST, CONF_KEY_FRAME, CONF_FRAME_SLACK_BYTES, "does not fit into a frame of",
+     ", which also holds 64KiB of other things"},
+    {CONF_KEY_LIST_BYTES, CONF_KEY_FRAME, CONF_FRAME_SLACK_BYTES, "does not fit into a frame of",
+     ", which also holds 64KiB of other things"},
+    {CONF_KEY_REQUEST, CONF_KEY_STORE, 0, "does not fit into a store of", ""},
+    {CONF_KEY_OUTSTANDING, CONF_KEY_ANSWERS, 0, "writes of a session would be more than answers,",
+     ", and be refused"},
+    {CONF_KEY_FRAME, CONF_KEY_OUTPUT, 0, "is more than output, that of a connection,", ""},
+    {CONF_KEY_OUTPUT, CONF_KEY_OUTPUT_TOTAL, 0, "is more than output_total, that of all,", ""},
+    {CONF_KEY_WATCH_OUTPUT, CONF_KEY_OUTPUT, 0, "is more than output,", ""},
+};
+
+static uint64_t value_of(const struct conf *c, enum conf_key key)
+{
+    return *(const uint64_t *)(const void *)((const char *)c + conf_rules[key].offset);
+}
+
+static int relation_check(const struct conf *c, const struct relation *rel,
+                          const struct conf_lines *lines, const struct conf_report *r)
+{
+    const struct conf_key_rule *small = &conf_rules[rel->small];
+    const struct conf_key_rule *large = &conf_rules[rel->large];
+    char a[32];
+    char b[32];
+    char key[64];
+    if (value_of(c, rel->small) + rel->slack <= value_of(c, rel->large)) {
+        return 0;
+    }
+    bool own = lines->key[rel->small] != 0;
+    conf_rule_format(small, value_of(c, rel->small), a, sizeof(a));
+    conf_rule_format(large, value_of(c, rel->large), b, sizeof(b));
+    (void)snprintf(key, sizeof(key), "%s.%s", small->section, own ? small->name : large->name);
+    if (own) {
+        return conf_fail(r, lines->key[rel->small], key, "%s %s %s%s", a, rel->why, b, rel->tail);
+    }
+    return conf_fail(r, lines->key[rel->large], key, "%s is too little for a %s of %s", b,
+                     small->name, a);
+}
+
 static int sizes_check(const struct conf *c, const struct conf_lines *lines,
                        const struct conf_report *r)
 {
-    char a[32];
-    char b[32];
-    conf_value_format_size(c->frame_bytes, b, sizeof(b));
-    if (c->request_bytes > c->frame_bytes - CONF_FRAME_SLACK_BYTES) {
-        bool own = lines->key[CONF_KEY_REQUEST] != 0;
-        conf_value_format_size(c->request_bytes, a, sizeof(a));
-        return conf_fail(
-            r, lines->key[own ? CONF_KEY_REQUEST : CONF_KEY_FRAME], "limits.request",
-            "%s does not fit into a frame of %s, which also holds 64KiB of other things", a, b);
-    }
-    if (c->output_bytes < c->frame_bytes) {
-        bool own = lines->key[CONF_KEY_OUTPUT] != 0;
-        conf_value_format_size(c->output_bytes, a, sizeof(a));
-        return conf_fail(r, lines->key[own ? CONF_KEY_OUTPUT : CONF_KEY_FRAME], "limits.output",
-                         "%s is less than one frame (%s)", a, b);
+    for (size_t i = 0; i < sizeof(relations) / sizeof(relations[0]); i++) {
+        if (relation_check(c, &relations[i], lines, r) < 0) {
+            return -1;
+        }
     }
     return 0;
 }
@@ -181,6 +232,7 @@ static void members_sort(struct conf *c)
 
 int conf_check(struct conf *c, const struct conf_lines *lines, const struct conf_report *r)
 {
+    conf_derive(c);
     if (required_check(lines, r) < 0 || timing_check(c, lines, r) < 0 ||
         sizes_check(c, lines, r) < 0 || members_check(c, lines, r) < 0 ||
         security_check(c, lines, r) < 0) {

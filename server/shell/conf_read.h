@@ -18,17 +18,32 @@ enum conf_key {
     CONF_KEY_ELECTION,
     CONF_KEY_SESSION_MIN,
     CONF_KEY_SESSION_MAX,
+    CONF_KEY_LEASE,
+    CONF_KEY_DRIFT,
     CONF_KEY_SNAPSHOT_ENTRIES,
     CONF_KEY_SNAPSHOT_BYTES,
     CONF_KEY_SNAPSHOT_KEEP,
+    CONF_KEY_COMPARE,
     CONF_KEY_REQUEST,
     CONF_KEY_FRAME,
+    CONF_KEY_OPERATIONS,
+    CONF_KEY_SUBTREE,
+    CONF_KEY_LIST_ENTRIES,
+    CONF_KEY_LIST_BYTES,
+    CONF_KEY_STORE,
+    CONF_KEY_SESSIONS,
+    CONF_KEY_ANSWERS,
+    CONF_KEY_ANSWERS_BYTES,
     CONF_KEY_CONNECTIONS,
     CONF_KEY_PER_ADDRESS,
     CONF_KEY_OUTSTANDING,
-    CONF_KEY_SESSIONS,
-    CONF_KEY_WATCHES,
+    CONF_KEY_OUTSTANDING_BYTES,
     CONF_KEY_OUTPUT,
+    CONF_KEY_OUTPUT_TOTAL,
+    CONF_KEY_WATCHES,
+    CONF_KEY_WATCH_OUTPUT,
+    CONF_KEY_HISTORY_EVENTS,
+    CONF_KEY_HISTORY_BYTES,
     CONF_KEY_LOG_LEVEL,
     CONF_KEY_LOG_FORMAT,
     CONF_KEY_MEMBERS, /* a list: read apart */
@@ -59,6 +74,9 @@ struct conf_report {
 /* Write "file:line: key: why" and return -1. Line 0 is written as 1: the file as a whole. */
 __attribute__((format(printf, 4, 5))) int conf_fail(const struct conf_report *r, unsigned line,
                                                     const char *key, const char *format, ...);
+
+/* Set what follows from other keys and is not set: 0. */
+void conf_derive(struct conf *c);
 
 /* Check what several keys say together; members are sorted by id on success.
  * Return: 0, or -1 after conf_fail. */

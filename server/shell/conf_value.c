@@ -22,6 +22,8 @@ static const struct conf_unit duration_units[] = {
 static const struct conf_unit size_units[] = {
     {"GiB", UINT64_C(1) << 30}, {"MiB", UINT64_C(1) << 20}, {"KiB", UINT64_C(1) << 10}, {"B", 1}};
 
+static const struct conf_unit ppm_units[] = {{"ppm", 1}};
+
 #define CONF_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Read leading digits. Return: how many, 0 for none, -1 when the number exceeds 64 bits. */
@@ -100,6 +102,12 @@ int conf_value_size(const char *text, uint64_t *ret_bytes, char why[CONF_WHY_BYT
 {
     return unit_read(text, size_units, CONF_COUNT(size_units),
                      "a size such as 512B, 64KiB, 1MiB or 2GiB", ret_bytes, why);
+}
+
+int conf_value_ppm(const char *text, uint64_t *ret_ppm, char why[CONF_WHY_BYTES])
+{
+    return unit_read(text, ppm_units, CONF_COUNT(ppm_units), "a part such as 1000ppm", ret_ppm,
+                     why);
 }
 
 int conf_value_bool(const char *text, bool *ret_b, char why[CONF_WHY_BYTES])

@@ -20,6 +20,8 @@ int conf_value_number(const char *text, uint64_t *ret_n, char why[CONF_WHY_BYTES
 int conf_value_duration(const char *text, uint64_t *ret_ns, char why[CONF_WHY_BYTES]);
 /* Digits and one of B, KiB, MiB, GiB. */
 int conf_value_size(const char *text, uint64_t *ret_bytes, char why[CONF_WHY_BYTES]);
+/* Digits and ppm: parts per million. */
+int conf_value_ppm(const char *text, uint64_t *ret_ppm, char why[CONF_WHY_BYTES]);
 /* true or false. */
 int conf_value_bool(const char *text, bool *ret_b, char why[CONF_WHY_BYTES]);
 /* host:port, 1.2.3.4:port or [v6]:port; port 1 .. 65535. Not a wildcard: others connect to it. */

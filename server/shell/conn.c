@@ -101,7 +101,13 @@ static int inbox_push(struct conn_inbox *in, struct coord_buf *buf)
 static bool conn_is_full(const struct conn *c)
 {
     return c->out.bytes >= CONN_QUEUE_HIGH ||
-           (c->out.bytes > 0 && c->set->queued_bytes >= CONN_TOTAL_HIGH);
+           (c->out.bytes > 0 && c->set->queued_bytes >= c->set->o.output_total_bytes_max);
+}
+
+/* Was it behind, and is there still more than half of what it may leave? */
+static bool conn_lags(const struct conn *c)
+{
+    return c->behind && c->out.bytes > c->set->o.watch_output_bytes_max / 2;
 }
 
 static bool conn_may_deliver(const struct conn *c)
@@ -316,8 +322,9 @@ static void conn_flush(struct conn *c)
         conn_fail(c, strerror(-rc));
         return;
     }
-    if (c->full && c->state == CONN_OPEN && !conn_is_full(c)) {
+    if (c->full && c->state == CONN_OPEN && !conn_is_full(c) && !conn_lags(c)) {
         c->full = false;
+        c->behind = false;
         s->told = true;
         s->o.host.drained(s->o.host.ctx, c->id);
     }
@@ -346,7 +353,10 @@ void conn_set_send(struct conn_set *s, uint64_t conn, struct coord_buf *frames)
         c->turn = s->turn;
         c->backlog_bytes = c->out.bytes;
     }
-    if (c->backlog_bytes + frames->len > s->o.output_bytes_max || outq_buf(&c->out, frames) < 0) {
+    /* With nothing left unsent any frame is taken: the ensemble's limit on frames may exceed this
+     * member's on output. */
+    bool over = c->backlog_bytes > 0 && c->backlog_bytes + frames->len > s->o.output_bytes_max;
+    if (over || outq_buf(&c->out, frames) < 0) {
         c->overflow = true;
     } else {
         s->queued_bytes += frames->len;
@@ -394,6 +404,31 @@ bool conn_set_full(struct conn_set *s, uint64_t conn)
     }
     c->full = true;
     return true;
+}
+
+bool conn_set_behind(struct conn_set *s, uint64_t conn)
+{
+    struct conn *c = conn_find(s, conn);
+    if (c == NULL || c->state != CONN_OPEN || c->overflow) {
+        return false; /* what is sent to it goes nowhere */
+    }
+    bool all_full = s->queued_bytes >= s->o.output_total_bytes_max && c->out.bytes > 0;
+    if (c->out.bytes < s->o.watch_output_bytes_max && !all_full) {
+        return false;
+    }
+    c->full = true;
+    c->behind = true;
+    return true;
+}
+
+void conn_set_frame_limit(struct conn_set *s, uint32_t bytes)
+{
+    s->o.frame_bytes_max = bytes;
+    for (uint32_t i = 0; i < s->cap; i++) {
+        if (s->conns[i] != NULL) {
+            s->conns[i]->reader.body_bytes_max = bytes;
+        }
+    }
 }
 
 bool conn_set_flush(struct conn_set *s)

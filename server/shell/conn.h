@@ -22,7 +22,7 @@
  *   4. Bounds: connections in all and per address, bytes of output that earlier turns left unsent
  *      (beyond: closed), 5 s to the first frame, 1 KiB/s inside a frame.
  *   5. Frames are handed over in order, a limited number a turn, and none while more than 1 MiB of
- *      answers is unsent (less when all clients together leave 128 MiB): a client that asks faster than
+ *      answers is unsent (less when all clients together leave output_total_bytes_max): a client that asks faster than
  *      it reads is slowed down, not closed.
  * Thread: the loop's.
  */
@@ -54,7 +54,9 @@ struct conn_options {
     uint32_t frame_bytes_max;
     uint32_t connections_max;
     uint32_t per_address_max;
-    uint64_t output_bytes_max;
+    uint64_t output_bytes_max;       /* of one connection */
+    uint64_t output_total_bytes_max; /* of all: beyond, nobody gets more before its own is sent */
+    uint64_t watch_output_bytes_max; /* of one: beyond, events are left out (conn_set_behind) */
 };
 
 /* Errors: -ENOMEM. Return: 0 or negative. */
@@ -76,6 +78,11 @@ void conn_set_pause(struct conn_set *s, uint64_t conn, bool paused);
 /* Does so much wait to be sent that nothing should be added that can wait? After true the host's
  * drained (or closed) is called. */
 bool conn_set_full(struct conn_set *s, uint64_t conn);
+
+/* Does so much wait to be sent that even events are to be left out? After true as conn_set_full. */
+bool conn_set_behind(struct conn_set *s, uint64_t conn);
+/* Frames may be this long from now on. */
+void conn_set_frame_limit(struct conn_set *s, uint32_t bytes);
 
 /* Hand over frames that earlier turns held back; before the host's turn. */
 void conn_set_resume(struct conn_set *s);

@@ -20,7 +20,6 @@
 #define CONN_CREDIT_FIRST 8
 #define CONN_CREDIT_MAX   1024
 #define CONN_QUEUE_HIGH   (1024U * 1024) /* more unsent bytes than this: nothing is handed over */
-#define CONN_TOTAL_HIGH   (128U * 1024 * 1024) /* of all: then nobody gets more before its is sent */
 
 /* Connections are counted per address in this many buckets. Two addresses that share one are counted
  * together: with a secret seed that only makes the limit a little stricter, now and then. */
@@ -46,6 +45,7 @@ struct conn {
     bool blocked;  /* the socket is full: its writable event flushes */
     bool overflow; /* too much output: closed at the next flush */
     bool full;     /* the host waits to be told that it is drained */
+    bool behind;   /* likewise, when little is left */
     bool dirty;    /* in the set's list */
     bool held;     /* in the set's list of those with an inbox */
     struct conn *next_dirty;
@@ -79,9 +79,10 @@ struct conn_set {
     uint64_t turn; /* counts flushes */
     struct conn *dirty;
     struct conn *held;
-    uint64_t queued_bytes; /* of all output queues */
-    bool told;             /* the host was told of an end since this was cleared */
-    struct log_limit complaints;
+    uint64_t queued_bytes;        /* of all output queues */
+    bool told;                    /* the host was told of an end since this was cleared */
+    struct log_limit complaints;  /* about what clients did */
+    struct log_limit refusals[2]; /* of connections, of too many from an address */
 
     int listener; /* -1: none */
     int spare; /* a descriptor kept back so that one connection can be refused when there are no more */

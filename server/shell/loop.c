@@ -41,7 +41,7 @@
 uint64_t shell_now(struct shell *s)
 {
     if (!s->now_known) {
-        s->now = clock_mono_ns();
+        s->now = clock_boot_ns();
         s->now_known = true;
         watch_begin(&s->mark);
     }
@@ -65,8 +65,9 @@ static void on_woken(evutil_socket_t fd, short what, void *arg)
 static void on_second(evutil_socket_t fd, short what, void *arg)
 {
     struct shell *s = arg;
-    uint64_t now = shell_now(s);
+    uint64_t now = clock_mono_ns();
     (void)fd, (void)what;
+    (void)shell_now(s); /* the turn begins */
     (void)conn_set_sweep(s->conns, now);
     (void)peer_set_sweep(s->peers, now);
     bridge_retry(s);
@@ -201,7 +202,9 @@ static int sockets_make(struct shell *s)
                               .frame_bytes_max = (uint32_t)s->conf->frame_bytes,
                               .connections_max = connections_max(s->conf),
                               .per_address_max = (uint32_t)s->conf->connections_per_address,
-                              .output_bytes_max = s->conf->output_bytes};
+                              .output_bytes_max = s->conf->output_bytes,
+                              .output_total_bytes_max = s->conf->output_total_bytes,
+                              .watch_output_bytes_max = s->conf->watch_output_bytes};
     struct peer_options po = {.base = s->base, .conf = s->conf};
     bridge_conn_host(s, &co.host);
     bridge_peer_host(s, &po.host);
@@ -347,6 +350,7 @@ static void shell_turn(struct shell *s)
     (void)shell_now(s);
     conn_set_resume(s->conns);
     bridge_disk(s);
+    s->now = clock_boot_ns(); /* nothing that came is younger than this */
     node_run(s->node, s->now, clock_wall_ms(), &more);
     more = more || (s->repairing && !node_repairing(s->node)); /* told in the next turn */
     wal_thread_submit(s->wal);

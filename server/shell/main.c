@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "server/shell/conf.h"
+#include "server/shell/conf_rules.h"
 #include "server/shell/conf_value.h"
 #include "server/shell/log.h"
 #include "server/shell/loop.h"
@@ -131,6 +132,7 @@ static void summary_print(const char *file, const struct conf *c)
                  c->data_dir, c->snapshot_entries, c->snapshot_keep);
     (void)printf("  heartbeat %s, election %s, sessions %s to %s\n", heartbeat, election, low,
                  high);
+    conf_rules_print(c, stdout);
     if (c->members_count % 2 == 0) {
         (void)printf("  note: %u members survive no more losses than %u would\n",
                      (unsigned)c->members_count, (unsigned)c->members_count - 1);

@@ -28,12 +28,26 @@ void options_fill(const struct conf *c, uint64_t rng_seed, struct node_options *
     o->raft.disk_stall = c->election_ns;
     o->raft.log_slots = log_slots(c->snapshot_entries);
 
+    if (c->lease) {
+        o->raft.lease_drift_ppm = (uint32_t)c->clock_drift_ppm;
+        o->raft.link_hint = 0; /* patience that a broken link ends is none (raft/read.c) */
+    }
+
     o->machine.data_bytes = (uint32_t)c->request_bytes;
     o->machine.session_min_ms = c->session_min_ns / CLOCK_NS_PER_MS;
     o->machine.session_max_ms = c->session_max_ns / CLOCK_NS_PER_MS;
     o->machine.sessions = (uint32_t)c->sessions;
-    o->machine.list_bytes = (uint32_t)(c->frame_bytes / 4 * 3);
+    o->machine.answers = (uint32_t)c->answers;
+    o->machine.answers_bytes = (uint32_t)c->answers_bytes;
+    o->machine.txn_operations = (uint32_t)c->operations;
+    o->machine.subtree_nodes = (uint32_t)c->subtree;
+    o->machine.list_entries = (uint32_t)c->list_entries;
+    o->machine.list_bytes = (uint32_t)c->list_bytes;
+    o->machine.frame_bytes = (uint32_t)c->frame_bytes;
+    o->machine.store_bytes = c->store_bytes;
     o->watch.per_connection = (uint32_t)c->watches;
+    o->watch.history_events = (uint32_t)c->history_events;
+    o->watch.history_bytes = c->history_bytes;
     o->watch.frame_bytes = (uint32_t)c->frame_bytes;
 
     o->cluster = c->cluster;
@@ -46,9 +60,14 @@ void options_fill(const struct conf *c, uint64_t rng_seed, struct node_options *
         }
         conf_address_format(&c->members[i].client, m->client_address, sizeof(m->client_address));
     }
-    o->frame_bytes_max = (uint32_t)c->frame_bytes;
     o->outstanding_max = (uint32_t)c->outstanding;
+    o->conn_bytes_max = c->outstanding_bytes;
+    o->connections_max = c->connections;
+    o->connections_per_address_max = c->connections_per_address;
+    o->output_bytes_max = c->output_bytes;
+    o->watch_output_bytes_max = c->watch_output_bytes;
     o->snapshot_entries = c->snapshot_entries;
     o->snapshot_bytes = c->snapshot_bytes;
+    o->digest_entries = c->compare_entries;
     o->lab = c->lab;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * wal_thread.c: see wal_thread.h. Three queues of records: `gather` is the loop's, `pending` is shared
- * under the mutex, `work` is the thread's; handing over and taking are swaps where possible.
+ * wal_thread.c: see wal_thread.h. Three queues of records (wal_queue.h): `gather` is the loop's, `pending`
+ * is shared under the mutex, `work` is the thread's; handing over and taking are swaps where possible.
+ * Segments are made by a worker of this thread's (wal_prep.h).
  */
 #include "server/shell/wal_thread.h"
 
@@ -9,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,24 +18,12 @@
 #include <time.h>
 #include "server/shell/clock.h"
 #include "server/shell/log.h"
+#include "server/shell/wal_prep.h"
+#include "server/shell/wal_queue.h"
 
 #define WAL_BUSY_IDLE_NS  CLOCK_NS_PER_S       /* under load, upkeep all the same this often */
 #define WAL_RETRY_IDLE_NS CLOCK_NS_PER_S       /* upkeep failed: try again after this */
 #define WAL_SLOW_NS       (CLOCK_NS_PER_S / 2) /* a write worth a log line */
-
-/* What belongs to a record beside the record itself. */
-struct wal_note {
-    struct coord_buf *payload;
-    uint64_t io_seq;    /* not 0: the last record of that action */
-    raft_index compact; /* not 0: entries through here may go once this record is durable */
-};
-
-struct wal_queue {
-    struct raft_wal_op *ops;
-    struct wal_note *notes;
-    uint32_t count;
-    uint32_t cap;
-};
 
 struct wal_thread {
     struct raft_wal *wal;
@@ -44,116 +34,49 @@ struct wal_thread {
 
     struct wal_queue gather; /* the loop's */
 
+    sem_t kick; /* posted when `sleeping` is cleared: a wake-up costs one call on either side */
     pthread_mutex_t mutex;
-    pthread_cond_t cond;
     struct wal_queue pending; /* under mutex */
-    bool sleeping;            /* under mutex */
+    bool sleeping;            /* under mutex: the thread waits for kick, or is about to */
+    bool prepared;            /* under mutex: the worker has made a segment, or failed to */
     bool stop;                /* under mutex */
     bool repaired;            /* under mutex: the log is to be told */
+    struct wal_read asked;    /* under mutex: count 0 none; the thread takes it away */
+    struct wal_read answer;   /* under mutex: likewise, the loop */
 
+    struct wal_prep *prep; /* the thread's */
     struct wal_queue work; /* the thread's */
+    struct wal_read read;  /* the thread's: under way */
     uint64_t upkeep_ns;    /* the thread's: when raft_wal_idle ran last */
     bool upkeep_due;       /* the thread's: something was written since, or it failed */
     bool upkeep_failed;
     int upkeep_error; /* of the last one that failed */
 
     _Atomic uint64_t durable;
-    _Atomic bool failed; /* set after why */
+    _Atomic bool answered; /* there is an answer */
+    _Atomic bool failed;   /* set after why */
     _Atomic bool room;
     char why[256];
 };
 
-/* --- queues ------------------------------------------------------------------------------------ */
-
-static void queue_reserve(struct wal_queue *q, uint32_t more)
-{
-    if (q->cap - q->count >= more) {
-        return;
-    }
-    uint32_t cap = q->cap == 0 ? 64 : q->cap;
-    while (cap - q->count < more) {
-        assert(cap <= UINT32_MAX / 2);
-        cap *= 2;
-    }
-    struct raft_wal_op *ops = realloc(q->ops, (size_t)cap * sizeof(*ops));
-    struct wal_note *notes = realloc(q->notes, (size_t)cap * sizeof(*notes));
-    if (ops == NULL || notes == NULL) {
-        log_write(CONF_LOG_ERROR, "out of memory for the queue of the log: stopping this process");
-        abort();
-    }
-    q->ops = ops;
-    q->notes = notes;
-    q->cap = cap;
-}
-
-static void queue_move(struct wal_queue *to, struct wal_queue *from)
-{
-    if (to->count == 0) {
-        struct wal_queue swap = *to;
-        *to = *from;
-        *from = swap;
-        return;
-    }
-    queue_reserve(to, from->count);
-    memcpy(to->ops + to->count, from->ops, from->count * sizeof(*to->ops));
-    memcpy(to->notes + to->count, from->notes, from->count * sizeof(*to->notes));
-    to->count += from->count;
-    from->count = 0;
-}
-
-static void queue_finish(struct wal_queue *q)
-{
-    for (uint32_t i = 0; i < q->count; i++) {
-        coord_buf_unref(q->notes[i].payload);
-    }
-    free(q->ops);
-    free(q->notes);
-    *q = (struct wal_queue){.ops = NULL};
-}
-
 /* --- the loop's side --------------------------------------------------------------------------- */
-
-static void entries_put(struct wal_queue *q, const struct raft_persist *p,
-                        const struct raft_entry *metas, struct coord_buf *const *payloads)
-{
-    for (uint32_t i = 0; i < p->count; i++) {
-        struct coord_buf *payload = payloads[i];
-        assert((payload == NULL ? 0 : payload->len) == metas[i].bytes);
-        q->ops[q->count] = (struct raft_wal_op){.kind = RAFT_WAL_ENTRY,
-                                                .term = metas[i].term,
-                                                .index = p->first + i,
-                                                .type = metas[i].type,
-                                                .bytes = metas[i].bytes,
-                                                .data = payload == NULL ? NULL : payload->data};
-        q->notes[q->count] = (struct wal_note){.payload = coord_buf_ref(payload)};
-        q->count++;
-    }
-}
 
 void wal_thread_put(struct wal_thread *t, const struct raft_persist *p,
                     const struct raft_entry *metas, struct coord_buf *const *payloads,
                     const uint64_t digest[2])
 {
-    struct wal_queue *q = &t->gather;
-    queue_reserve(q, p->kind == RAFT_PERSIST_ENTRIES ? p->count : 1);
-    switch (p->kind) {
-    case RAFT_PERSIST_ENTRIES:
-        assert(p->count > 0);
-        entries_put(q, p, metas, payloads);
-        break;
-    case RAFT_PERSIST_HARDSTATE:
-        q->ops[q->count] = (struct raft_wal_op){
-            .kind = RAFT_WAL_HARDSTATE, .term = p->term, .vote = p->vote, .index = p->commit};
-        q->notes[q->count++] = (struct wal_note){.payload = NULL};
-        break;
-    case RAFT_PERSIST_SNAPMARK:
-        q->ops[q->count] =
-            (struct raft_wal_op){.kind = RAFT_WAL_SNAPMARK, .term = p->term, .index = p->first};
-        memcpy(q->ops[q->count].digest, digest, sizeof(q->ops[q->count].digest));
-        q->notes[q->count++] = (struct wal_note){.compact = p->compact};
-        break;
+    wal_queue_put(&t->gather, p, metas, payloads, digest);
+}
+
+/* Wake the thread if it sleeps. Called with the mutex held, and gives it back. */
+static void thread_wake(struct wal_thread *t)
+{
+    bool sleeping = t->sleeping;
+    t->sleeping = false;
+    (void)pthread_mutex_unlock(&t->mutex);
+    if (sleeping) {
+        (void)sem_post(&t->kick); /* it can only fail beyond SEM_VALUE_MAX posts */
     }
-    q->notes[q->count - 1].io_seq = p->io_seq;
 }
 
 void wal_thread_submit(struct wal_thread *t)
@@ -162,12 +85,8 @@ void wal_thread_submit(struct wal_thread *t)
         return;
     }
     (void)pthread_mutex_lock(&t->mutex);
-    queue_move(&t->pending, &t->gather);
-    bool sleeping = t->sleeping;
-    (void)pthread_mutex_unlock(&t->mutex);
-    if (sleeping) {
-        (void)pthread_cond_signal(&t->cond);
-    }
+    wal_queue_move(&t->pending, &t->gather);
+    thread_wake(t);
 }
 
 uint64_t wal_thread_durable(const struct wal_thread *t)
@@ -193,8 +112,30 @@ void wal_thread_repaired(struct wal_thread *t)
 {
     (void)pthread_mutex_lock(&t->mutex);
     t->repaired = true;
-    (void)pthread_cond_signal(&t->cond);
+    thread_wake(t);
+}
+
+void wal_thread_read(struct wal_thread *t, raft_index first, uint32_t count,
+                     struct coord_buf **bufs)
+{
+    assert(count > 0);
+    (void)pthread_mutex_lock(&t->mutex);
+    assert(t->asked.count == 0);
+    t->asked = (struct wal_read){.first = first, .count = count, .bufs = bufs};
+    thread_wake(t);
+}
+
+bool wal_thread_read_take(struct wal_thread *t, struct wal_read *ret_r)
+{
+    if (!atomic_load_explicit(&t->answered, memory_order_acquire)) {
+        return false;
+    }
+    (void)pthread_mutex_lock(&t->mutex);
+    *ret_r = t->answer;
+    t->answer = (struct wal_read){.bufs = NULL};
+    atomic_store_explicit(&t->answered, false, memory_order_relaxed);
     (void)pthread_mutex_unlock(&t->mutex);
+    return true;
 }
 
 struct watch_mark *wal_thread_mark(struct wal_thread *t)
@@ -202,7 +143,7 @@ struct watch_mark *wal_thread_mark(struct wal_thread *t)
     return &t->mark;
 }
 
-/* --- the thread's side ------------------------------------------------------------------------- */
+/* --- what the thread tells the loop ------------------------------------------------------------ */
 
 static void thread_fail(struct wal_thread *t, const char *what, int error)
 {
@@ -230,7 +171,36 @@ static void thread_room_set(struct wal_thread *t, bool room, int rc)
     wake_signal(t->wake);
 }
 
-/* Attest, prepare and recycle segments (raft_wal_idle). */
+/* --- segments made beside -------------------------------------------------------------------- */
+
+/* The worker's thread: something for the log's to take. */
+static void prep_done(void *arg)
+{
+    struct wal_thread *t = arg;
+    (void)pthread_mutex_lock(&t->mutex);
+    t->prepared = true;
+    thread_wake(t);
+}
+
+/* Take the segment that the worker has made, if it has, and let it make the next one that is wanted.
+ * wait: until it has. A failure is left to upkeep, which tries again and tells. */
+static void prep_turn(struct wal_thread *t, bool wait)
+{
+    struct raft_wal_prep *job = NULL;
+    int rc = wal_prep_take(t->prep, wait) ? raft_wal_prep_end(t->wal) : 0;
+    if (rc == 0 && !t->upkeep_failed && !wal_prep_busy(t->prep)) {
+        rc = raft_wal_prep(t->wal, &job);
+    }
+    if (job != NULL) {
+        wal_prep_put(t->prep, job);
+    }
+    t->upkeep_due |= rc < 0;
+}
+
+/* --- the thread's side --------------------------------------------------------------------------- */
+
+/* Attest the last batch, delete what is of no use (raft_wal_idle); segments that the worker could not
+ * make are tried here, and what that says is told. */
 static void thread_upkeep(struct wal_thread *t)
 {
     watch_begin(&t->mark);
@@ -263,16 +233,37 @@ static uint32_t batch_count(const struct wal_queue *q, uint32_t at)
     return n;
 }
 
+static struct timespec time_of(uint64_t ns)
+{
+    return (struct timespec){.tv_sec = (time_t)(ns / CLOCK_NS_PER_S),
+                             .tv_nsec = (long)(ns % CLOCK_NS_PER_S)};
+}
+
+/* Sleep until kicked, or until the time. Called with the mutex held, and left so.
+ * Return: false when it was the time. */
+static bool thread_sleep(struct wal_thread *t, const struct timespec *until)
+{
+    int rc = 0;
+    t->sleeping = true;
+    (void)pthread_mutex_unlock(&t->mutex);
+    do {
+        rc = until == NULL ? sem_wait(&t->kick) : sem_clockwait(&t->kick, CLOCK_MONOTONIC, until);
+    } while (rc != 0 && errno == EINTR);
+    (void)pthread_mutex_lock(&t->mutex);
+    bool kicked =
+        !t->sleeping; /* maybe only just now: then a post is left over, which does no harm */
+    t->sleeping = false;
+    return kicked;
+}
+
 /* Wait a second, or until the end. Return: false at the end. */
 static bool retry_wait(struct wal_thread *t)
 {
-    uint64_t until_ns = clock_mono_ns() + WAL_RETRY_IDLE_NS;
-    struct timespec until = {.tv_sec = (time_t)(until_ns / CLOCK_NS_PER_S),
-                             .tv_nsec = (long)(until_ns % CLOCK_NS_PER_S)};
-    int rc = 0;
+    struct timespec until = time_of(clock_mono_ns() + WAL_RETRY_IDLE_NS);
+    bool kicked = true;
     (void)pthread_mutex_lock(&t->mutex);
-    while (!t->stop && rc != ETIMEDOUT) {
-        rc = pthread_cond_timedwait(&t->cond, &t->mutex, &until);
+    while (!t->stop && kicked) {
+        kicked = thread_sleep(t, &until);
     }
     bool stop = t->stop;
     (void)pthread_mutex_unlock(&t->mutex);
@@ -293,6 +284,10 @@ static int batch_write(struct wal_thread *t, const struct wal_queue *q, uint32_t
         uint64_t begun = clock_mono_ns();
         watch_begin(&t->mark);
         int rc = raft_wal_write(t->wal, q->ops + at, count);
+        while (rc == -EBUSY) { /* faster than the worker: at most as often as segments are wanted */
+            prep_turn(t, true);
+            rc = raft_wal_write(t->wal, q->ops + at, count);
+        }
         watch_end(&t->mark);
         uint64_t took = clock_mono_ns() - begun;
         if (took > WAL_SLOW_NS) {
@@ -336,14 +331,32 @@ static void work_write(struct wal_thread *t)
         }
         at += count;
         t->upkeep_due = true;
+        prep_turn(t, false);
         if (t->upkeep_failed && raft_wal_room(t->wal) < t->room_min_bytes) {
             thread_room_set(t, false, t->upkeep_error); /* a second from now may be too late */
         }
     }
-    for (uint32_t i = 0; i < q->count; i++) {
-        coord_buf_unref(q->notes[i].payload);
+    wal_queue_clear(q);
+}
+
+/* Read a slice of what is asked for. */
+static void read_turn(struct wal_thread *t)
+{
+    if (t->read.count == 0) {
+        return;
     }
-    q->count = 0;
+    watch_begin(&t->mark);
+    bool done = wal_read_slice(&t->read, t->wal);
+    watch_end(&t->mark);
+    if (!done) {
+        return;
+    }
+    (void)pthread_mutex_lock(&t->mutex);
+    t->answer = t->read;
+    (void)pthread_mutex_unlock(&t->mutex);
+    t->read = (struct wal_read){.bufs = NULL};
+    atomic_store_explicit(&t->answered, true, memory_order_release);
+    wake_signal(t->wake);
 }
 
 /* End the verdict on the log. Return: false when there is no room to say so now: to be tried again. */
@@ -370,17 +383,13 @@ static bool verdict_end(struct wal_thread *t)
 static bool thread_wait(struct wal_thread *t)
 {
     uint64_t wait_ns = t->upkeep_failed ? WAL_RETRY_IDLE_NS : WAL_IDLE_MS * CLOCK_NS_PER_MS;
-    uint64_t until_ns = clock_mono_ns() + wait_ns;
-    struct timespec until = {.tv_sec = (time_t)(until_ns / CLOCK_NS_PER_S),
-                             .tv_nsec = (long)(until_ns % CLOCK_NS_PER_S)};
-    int rc = 0;
-    t->sleeping = true;
-    while (t->pending.count == 0 && !t->stop && !t->repaired && rc != ETIMEDOUT) {
-        rc = t->upkeep_due ? pthread_cond_timedwait(&t->cond, &t->mutex, &until)
-                           : pthread_cond_wait(&t->cond, &t->mutex);
+    struct timespec until = time_of(clock_mono_ns() + wait_ns);
+    bool kicked = true;
+    while (t->pending.count == 0 && !t->stop && !t->repaired && !t->prepared &&
+           t->asked.count == 0 && kicked) {
+        kicked = thread_sleep(t, t->upkeep_due ? &until : NULL);
     }
-    t->sleeping = false;
-    return rc == ETIMEDOUT && t->pending.count == 0 && !t->stop;
+    return !kicked && t->pending.count == 0 && !t->stop;
 }
 
 /* Is upkeep due although records keep coming? Each second; and as soon as room gets short, so that a
@@ -401,16 +410,25 @@ static void *thread_run(void *arg)
     bool due = false; /* the verdict is to end */
     for (;;) {
         (void)pthread_mutex_lock(&t->mutex);
-        bool upkeep = t->pending.count == 0 && thread_wait(t);
-        queue_move(&t->work, &t->pending);
+        bool upkeep = t->pending.count == 0 && t->read.count == 0 && thread_wait(t);
+        wal_queue_move(&t->work, &t->pending);
         bool stop = t->stop;
         due |= t->repaired;
         t->repaired = false;
+        t->prepared = false;
+        if (t->asked.count > 0) {
+            t->read = t->asked;
+            t->asked = (struct wal_read){.bufs = NULL};
+        }
         (void)pthread_mutex_unlock(&t->mutex);
         if (t->work.count == 0 && stop) {
             return NULL; /* a verdict that was to end is found, and ended, after the next start */
         }
         work_write(t);
+        read_turn(t);
+        if (wal_prep_busy(t->prep)) {
+            prep_turn(t, false);
+        }
         if (due && !atomic_load_explicit(&t->failed, memory_order_relaxed)) {
             due = !verdict_end(t);
         }
@@ -419,6 +437,20 @@ static void *thread_run(void *arg)
             thread_upkeep(t);
         }
     }
+}
+
+static void thread_free(struct wal_thread *t)
+{
+    wal_prep_stop(t->prep);
+    wal_queue_finish(&t->gather);
+    wal_queue_finish(&t->pending);
+    wal_queue_finish(&t->work);
+    wal_read_finish(&t->asked);
+    wal_read_finish(&t->answer);
+    wal_read_finish(&t->read);
+    (void)sem_destroy(&t->kick);
+    (void)pthread_mutex_destroy(&t->mutex);
+    free(t);
 }
 
 int wal_thread_start(struct raft_wal *wal, uint64_t room_min_bytes, struct wake *wake,
@@ -433,18 +465,15 @@ int wal_thread_start(struct raft_wal *wal, uint64_t room_min_bytes, struct wake 
     t->room_min_bytes = room_min_bytes;
     t->upkeep_ns = clock_mono_ns();
     atomic_init(&t->room, true);
-    pthread_condattr_t attr;
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_mutex_init(&t->mutex, NULL);
-    (void)pthread_cond_init(&t->cond, &attr);
-    (void)pthread_condattr_destroy(&attr);
-    int rc = pthread_create(&t->thread, NULL, thread_run, t);
+    (void)sem_init(&t->kick, 0, 0);
+    int rc = wal_prep_start(prep_done, t, &t->prep);
+    if (rc == 0) {
+        rc = -pthread_create(&t->thread, NULL, thread_run, t);
+    }
     if (rc != 0) {
-        (void)pthread_cond_destroy(&t->cond);
-        (void)pthread_mutex_destroy(&t->mutex);
-        free(t);
-        return -rc;
+        thread_free(t);
+        return rc;
     }
     *ret_t = t;
     return 0;
@@ -457,13 +486,10 @@ void wal_thread_stop(struct wal_thread *t)
     }
     (void)pthread_mutex_lock(&t->mutex);
     t->stop = true;
-    (void)pthread_cond_signal(&t->cond);
-    (void)pthread_mutex_unlock(&t->mutex);
+    thread_wake(t);
     (void)pthread_join(t->thread, NULL);
-    queue_finish(&t->gather);
-    queue_finish(&t->pending);
-    queue_finish(&t->work);
-    (void)pthread_cond_destroy(&t->cond);
-    (void)pthread_mutex_destroy(&t->mutex);
-    free(t);
+    if (wal_prep_take(t->prep, true)) {
+        (void)raft_wal_prep_end(t->wal); /* a spare for the next start, whatever became of it */
+    }
+    thread_free(t);
 }

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <string.h>
 #include <coord/error.h>
+#include "server/mutant.h"
 #include "server/store/store.h"
 #include "server/store/store_internal.h"
 #include "server/store/znode.h"
@@ -143,6 +144,9 @@ int store_create(struct store *s, const struct store_create_args *a, struct znod
         return COORD_ENONODE;
     }
     uint64_t number = direct ? store_sequence(parent) : 0;
+    if (SERVER_BUG(13) && number > 0) {
+        number = parent->extra->children.count;
+    }
     if (store_sequence(parent) >= STORE_COUNTER_MAX) {
         return COORD_ELIMIT;
     }

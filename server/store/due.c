@@ -17,6 +17,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <coord/error.h>
+#include "server/mutant.h"
 #include "server/store/store.h"
 #include "server/store/store_internal.h"
 #include "server/store/znode.h"
@@ -25,8 +26,9 @@
 
 static uint64_t deadline(const struct znode *node)
 {
-    uint64_t at = node->modified_ms + node->extra->ttl_ms;
-    return at < node->modified_ms ? UINT64_MAX : at;
+    uint64_t since = SERVER_BUG(15) ? node->created_ms : node->modified_ms;
+    uint64_t at = since + node->extra->ttl_ms;
+    return at < since ? UINT64_MAX : at;
 }
 
 /* --- the heap ---------------------------------------------------------------------------------- */
@@ -200,7 +202,7 @@ int store_reap(struct store *s, struct coord_bytes path, uint64_t create_revisio
     }
     bool due = false;
     if (node->kind == COORD_NODE_TTL) {
-        due = !has_children(node) && s->time_ms - node->modified_ms >= node->extra->ttl_ms;
+        due = !has_children(node) && s->time_ms >= deadline(node);
     } else if (node->kind == COORD_NODE_CONTAINER) {
         due = node->extra != NULL && node->extra->sequence > 0 && !has_children(node);
     }

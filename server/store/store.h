@@ -117,6 +117,14 @@ int store_rollback(struct store *s);
 /* The changes since store_begin, in order. Valid until the next store_begin. */
 const struct coord_change *store_changes(const struct store *s, uint32_t *ret_count);
 
+/* --- owners ------------------------------------------------------------------------------------ */
+
+/* The nodes of this owner whose paths stand behind `after` (empty: all), the first `max` of them in path order;
+ * *ret_more: there are others. after need not be the path of a node. Valid until the next change. Cost: linear
+ * in what the owner has, times the logarithm of max. Return: how many. */
+uint32_t store_owned_page(const struct store_owned *owned, struct coord_bytes after,
+                          const struct znode **out, uint32_t max, bool *ret_more);
+
 /* --- subtrees ---------------------------------------------------------------------------------- */
 
 /* What a node and all below it hold, and may hold (0: any). */

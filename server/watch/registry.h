@@ -28,6 +28,7 @@ struct watch_conn {
     uint64_t conn;
     uint64_t count;
     struct watch *first;
+    bool behind; /* its sink took a frame no more: nothing is handed over before watch_catch_up */
 };
 
 struct watch {
@@ -41,6 +42,7 @@ struct watch {
     struct watch *all_prev, *all_next;
     bool once;
     bool heard; /* an event since the last progress mark */
+    bool lost;  /* an event was left out: to be told GAP */
 };
 
 struct target {

@@ -7,6 +7,9 @@
  * it: watches with equal numbers share the very buffer, for others only the number in the head is
  * replaced. So a change costs a few probes, and a thousand watchers of it one encoding.
  *
+ * A connection that leaves too much unread (its sink says so) is handed nothing any more; each of its
+ * watches that misses a change by that is told one GAP when it has caught up.
+ *
  * Memory running out here stops the process: an event that is left out in silence is worse.
  */
 #include "server/watch/watch.h"
@@ -15,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <coord/error.h>
+#include "server/mutant.h"
 #include "server/watch/frame.h"
 #include "server/watch/history.h"
 #include "server/watch/registry.h"
@@ -85,6 +89,11 @@ void watch_hub_destroy(struct watch_hub *h)
     free(h);
 }
 
+void watch_frame_limit(struct watch_hub *h, uint32_t bytes)
+{
+    h->limits.frame_bytes = bytes;
+}
+
 uint64_t watch_count(const struct watch_hub *h)
 {
     return h->registry.count;
@@ -108,11 +117,17 @@ static void *room(void *items, uint32_t count, uint32_t *cap, size_t item_bytes)
  * client waits on. Return: whether it is gone. */
 static bool tell(struct watch_hub *h, struct watch *w, struct frame *f)
 {
-    struct coord_buf *frame = frame_for(f, w->number);
-    assert(frame != NULL);
+    if (!w->owner->behind) {
+        struct coord_buf *frame = frame_for(f, w->number);
+        assert(frame != NULL);
+        w->owner->behind = !h->sink(h->arg, w->conn, frame);
+        coord_buf_unref(frame);
+    }
+    if (w->owner->behind) {
+        w->lost = w->lost || f->event.state != COORD_EVENT_PROGRESS;
+        return false;
+    }
     w->told = f->event.revision;
-    h->sink(h->arg, w->conn, frame);
-    coord_buf_unref(frame);
     if (f->event.state == COORD_EVENT_PROGRESS) {
         w->heard = false;
         return false;
@@ -211,6 +226,7 @@ static void group_tell(struct watch_hub *h, struct group *g, uint64_t revision,
         count = select_change(h, count, &changes[h->matches[at].change], g->flags);
     }
     assert(count == g->match_count);
+    count -= SERVER_BUG(29) && count > 1;
     g->match_first = NO_MATCH;
     g->match_count = 0;
     struct frame f;
@@ -264,10 +280,31 @@ void watch_progress(struct watch_hub *h, uint64_t revision)
     tell_all(h, revision, COORD_EVENT_PROGRESS);
 }
 
+void watch_catch_up(struct watch_hub *h, uint64_t conn, uint64_t revision)
+{
+    struct watch_conn *c = registry_conn(&h->registry, conn);
+    if (c == NULL || !c->behind) {
+        return;
+    }
+    struct coord_event ev = {.revision = revision, .state = COORD_EVENT_GAP};
+    struct frame f;
+    frame_init(&f, &ev, h->limits.frame_bytes);
+    c->behind = false;
+    for (struct watch *w = c->first; w != NULL && !c->behind; w = w->conn_next) {
+        if (w->lost) {
+            w->lost = false;
+            (void)tell(h, w, &f); /* a gap ends no watch; it may be lost again */
+        }
+    }
+    frame_finish(&f);
+}
+
 void watch_reset(struct watch_hub *h, uint64_t revision)
 {
     history_reset(&h->history, revision);
-    tell_all(h, revision, COORD_EVENT_GAP);
+    if (!SERVER_BUG(25)) {
+        tell_all(h, revision, COORD_EVENT_GAP);
+    }
 }
 
 /* --- registering ------------------------------------------------------------------------------- */
@@ -276,8 +313,8 @@ void watch_reset(struct watch_hub *h, uint64_t revision)
 static void replay(struct watch_hub *h, struct watch *w, uint64_t from)
 {
     const struct group *g = w->group;
-    uint32_t at = history_seek(&h->history, from);
-    while (at < h->history.count) {
+    uint32_t at = history_seek(&h->history, from - SERVER_BUG(6));
+    while (at + SERVER_BUG(5) < h->history.count) {
         struct coord_change c;
         uint64_t revision = history_at(&h->history, at, &c);
         uint32_t count = 0;
@@ -291,7 +328,7 @@ static void replay(struct watch_hub *h, struct watch *w, uint64_t from)
             frame_of_selected(h, revision, count, &f);
             bool gone = tell(h, w, &f);
             frame_finish(&f);
-            if (gone) {
+            if (gone || w->owner->behind) {
                 return;
             }
         }

@@ -28,8 +28,11 @@ struct watch_limits {
 void watch_limits_init(struct watch_limits *l);
 
 /* Receives encoded event frames for a connection; must not call back into the hub. Ownership: the sink
- * takes its own reference. */
-typedef void (*watch_sink)(void *arg, uint64_t conn, struct coord_buf *frames);
+ * takes its own reference.
+ * Return: false when the connection has left so much unread that it takes no more: the frame is dropped,
+ * nothing else is handed over for it before watch_catch_up, and its watches that missed changes are told
+ * GAP then. */
+typedef bool (*watch_sink)(void *arg, uint64_t conn, struct coord_buf *frames);
 
 struct watch_hub *watch_hub_create(const struct watch_limits *l, watch_sink sink, void *arg);
 void watch_hub_destroy(struct watch_hub *h);
@@ -55,8 +58,15 @@ void watch_publish(struct watch_hub *h, uint64_t revision, const struct coord_ch
  * of that revision yet. */
 void watch_progress(struct watch_hub *h, uint64_t revision);
 
+/* conn has read what it had: tell those of its watches that missed changes GAP at `revision`, which is
+ * applied here, and hand over events again. */
+void watch_catch_up(struct watch_hub *h, uint64_t conn, uint64_t revision);
+
 /* The state was replaced by a snapshot at `revision`: history is gone, every watch is told GAP. */
 void watch_reset(struct watch_hub *h, uint64_t revision);
+
+/* Event frames may be this long from now on. */
+void watch_frame_limit(struct watch_hub *h, uint32_t bytes);
 
 uint64_t watch_count(const struct watch_hub *h);
 

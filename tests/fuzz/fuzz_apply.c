@@ -165,7 +165,7 @@ static void head(struct run *r, enum entry_kind kind, size_t body_bytes)
 {
     struct entry e = {.kind = kind, .origin = 1, .cookie = r->revision};
     uint8_t how = fuzz_u8(&r->in);
-    e.session = kind == ENTRY_OPEN || kind == ENTRY_EXPIRE ? 0 : session(r);
+    e.session = kind == ENTRY_OPEN || kind == ENTRY_EXPIRE || kind == ENTRY_LIMITS ? 0 : session(r);
     struct machine_session s = {0};
     (void)machine_session_get(r->m, e.session, &s); /* none: epoch 0 */
     e.epoch = (how & 15) == 15 ? fuzz_near(&r->in, s.epoch) : s.epoch;
@@ -186,7 +186,7 @@ static void raw_entry(struct run *r)
 static void raw_body(struct run *r)
 {
     const uint8_t *bytes;
-    enum entry_kind kind = (enum entry_kind)(1 + fuzz_u8(&r->in) % 4);
+    enum entry_kind kind = (enum entry_kind)(1 + fuzz_u8(&r->in) % ENTRY_LIMITS);
     size_t len = fuzz_bytes(&r->in, fuzz_u8(&r->in), &bytes);
     memcpy(r->entry + ENTRY_HEADER_BYTES, bytes, len);
     head(r, kind, len);
@@ -206,9 +206,9 @@ static size_t put_request(struct run *r, const struct coord_request *q, size_t b
 
 static void request(struct run *r)
 {
-    static const enum coord_op ops[] = {COORD_OP_CREATE,        COORD_OP_CREATE, COORD_OP_CREATE,
-                                        COORD_OP_SET,           COORD_OP_DELETE, COORD_OP_DELETE,
-                                        COORD_OP_SESSION_CLOSE, COORD_OP_GET};
+    static const enum coord_op ops[] = {
+        COORD_OP_CREATE, COORD_OP_CREATE, COORD_OP_SESSION_END,   COORD_OP_SET,
+        COORD_OP_DELETE, COORD_OP_DELETE, COORD_OP_SESSION_CLOSE, COORD_OP_GET};
     uint8_t what = fuzz_u8(&r->in);
     struct coord_request q = {.op = ops[what & 7], .expect_version = COORD_VERSION_ANY};
     q.number = 1 + fuzz_u8(&r->in) % 16;
@@ -225,6 +225,8 @@ static void request(struct run *r)
         if (flags >= 224) {
             q.ttl_ms = fuzz_near(&r->in, 5000);
         }
+    } else if (q.op == COORD_OP_SESSION_END) {
+        q.session = session(r);
     } else if ((what & 8) != 0) {
         q.expect_version = (int64_t)(fuzz_near(&r->in, 1) >> 1);
         q.expect_modified = fuzz_near(&r->in, 0);
@@ -262,6 +264,47 @@ static void expire(struct run *r)
         memcpy(r->entry + ENTRY_HEADER_BYTES + i * sizeof(pair), pair, sizeof(pair));
     }
     head(r, ENTRY_EXPIRE, pairs * 16);
+}
+
+/* What a leader would propose whose clock is ahead, and whose state may be that of some entries ago; or
+ * candidates of any kind. */
+static void reap(struct run *r)
+{
+    uint8_t what = fuzz_u8(&r->in);
+    uint8_t *body = r->entry + ENTRY_HEADER_BYTES;
+    if (what < 128) {
+        struct machine_reap_found found;
+        const struct machine_reap_ask ask = {.time_ms = r->time_ms + what * 100u,
+                                             .since = fuzz_near(&r->in, r->revision),
+                                             .also = fuzz_near(&r->in, r->revision),
+                                             .nodes_max = 1 + what % 3,
+                                             .bytes_max = sizeof(r->entry) - ENTRY_HEADER_BYTES,
+                                             .out = body};
+        machine_reap_collect(r->m, &ask, &found);
+        head(r, ENTRY_REAP, found.bytes);
+        return;
+    }
+    size_t len = 0;
+    for (uint32_t i = what % 4; i > 0; i--) {
+        struct coord_bytes p = path(r);
+        uint64_t created = fuzz_near(&r->in, r->revision);
+        memcpy(body + len, &created, sizeof(created));
+        body[len + 8] = (uint8_t)p.len;
+        body[len + 9] = 0;
+        memcpy(body + len + 10, p.data, p.len);
+        len += 10 + p.len;
+    }
+    head(r, ENTRY_REAP, len);
+}
+
+/* The limits of the run, one of them anything. */
+static void limits(struct run *r)
+{
+    uint32_t at = fuzz_u8(&r->in) % MACHINE_LIMITS_COUNT;
+    machine_limits_encode(machine_limits(r->m), r->entry + ENTRY_HEADER_BYTES);
+    uint64_t value = fuzz_near(&r->in, machine_limits_get(machine_limits(r->m), at));
+    memcpy(r->entry + ENTRY_HEADER_BYTES + (size_t)at * 8, &value, sizeof(value));
+    head(r, ENTRY_LIMITS, MACHINE_LIMITS_BYTES);
 }
 
 /* --- reading --------------------------------------------------------------------------------- */
@@ -308,6 +351,12 @@ static void command(struct run *r)
             machine_skip(r->m, next);
             machine_skip(r->twin, next);
         }
+    } else if (what == 10) {
+        reap(r);
+        apply(r);
+    } else if (what == 15) {
+        limits(r);
+        apply(r);
     } else if (what == 9 && r->len > 0) {
         apply(r); /* the same again, as after a retry */
     } else {

@@ -44,6 +44,18 @@ static uint32_t walk_entries(const struct coord_result *res, struct coord_list_e
     return n;
 }
 
+static void walk_sessions(const struct coord_result *res)
+{
+    struct coord_bytes cursor = res->sessions.raw;
+    struct coord_session_info s;
+    uint32_t n = 0;
+    int rc;
+    while ((rc = coord_session_next(&cursor, &s)) == 1) {
+        n++;
+    }
+    FUZZ_CHECK(rc == 0 && n == res->sessions.count, "accepted sessions can be walked");
+}
+
 static uint32_t walk_changes(const struct coord_event *ev, struct coord_change *changes)
 {
     struct coord_bytes cursor = ev->changes_raw;
@@ -76,6 +88,7 @@ static void result(enum coord_op op, const uint8_t *body, size_t len)
     if (rc != 0 || walk_entries(&res, entries) > ITEMS_MAX) {
         return;
     }
+    walk_sessions(&res);
     res.entries = entries;
     FUZZ_CHECK(coord_result_encode(op, &res, &once) == 0, "what was decoded can be encoded");
     FUZZ_CHECK(body_len(once) <= len, "and is not longer");

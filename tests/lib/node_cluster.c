@@ -4,500 +4,71 @@
  * run when an event reaches them or their deadline comes.
  */
 #include "tests/lib/node_cluster.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "tests/lib/node_cluster_internal.h"
-
-#define LOG_LINES_MAX  4096
-#define SNAPSHOTS_KEPT 2
-
-enum event_kind { EV_MESSAGE = 1, EV_PERSIST, EV_WRITTEN, EV_SAVED, EV_STORED, EV_LOADED };
-
-struct world_event {
-    struct world_event *next;
-    uint64_t at;
-    enum event_kind kind;
-    raft_id to;
-    raft_id from;
-    uint64_t boot; /* of the member it belongs to: a killed member's disk work is lost */
-    struct coord_buf *buf;
-    struct raft_persist persist;
-    struct raft_entry *metas;
-    struct coord_buf **payloads;
-    struct raft_snapshot meta;
-    uint64_t a;
-    uint64_t b;
-};
-
-struct disk_entry {
-    struct raft_entry meta;
-    struct coord_buf *payload;
-};
-
-struct disk {
-    raft_term term;
-    raft_id vote;
-    raft_index commit;
-    raft_index first;
-    uint32_t count;
-    uint32_t slots;
-    struct disk_entry *entries;
-    struct raft_snapshot snapshots[SNAPSHOTS_KEPT]; /* newest first */
-    struct coord_buf *states[SNAPSHOTS_KEPT];
-    struct coord_buf *outgoing; /* a snapshot being written */
-    struct coord_buf *incoming;
-    uint64_t incoming_id;
-    uint32_t saved;
-};
-
-/* What the members' clocks show when the simulation begins. */
-#define WALL_MS UINT64_C(1700000000000)
-
-struct member {
-    struct cluster *cl;
-    raft_id id;
-    struct node *node;
-    uint64_t boot;
-    bool dirty;
-    uint64_t paused_until;
-    bool stalled;
-    uint64_t wall_ms;         /* its clock when the simulation began */
-    struct world_event *held; /* disk work of a stalled disk, oldest first */
-    uint64_t disk_free_at;
-    struct disk disk;
-    uint32_t cut_asked;
-    uint64_t runs;
-    char *lines[LOG_LINES_MAX];
-    uint32_t lines_count;
-};
-
-struct cluster {
-    struct cluster_options o;
-    uint64_t now;
-    uint64_t rng;
-    uint64_t next_conn;
-    uint64_t messages;
-    struct world_event *events;
-    struct member members[CLUSTER_MEMBERS_MAX];
-    bool cut[CLUSTER_MEMBERS_MAX + 1][CLUSTER_MEMBERS_MAX + 1]; /* from, to */
-    struct cluster_client *clients[CLUSTER_CLIENTS_MAX];
-    uint32_t clients_count;
-};
-
-static _Noreturn void broken(const char *what)
-{
-    fprintf(stderr, "node_cluster: %s\n", what);
-    abort();
-}
-
-static void *need(void *p)
-{
-    if (p == NULL) {
-        broken("out of memory");
-    }
-    return p;
-}
-
-static uint64_t rnd(struct cluster *cl)
-{
-    uint64_t z = (cl->rng += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-static bool chance(struct cluster *cl, uint32_t percent)
-{
-    return percent > 0 && rnd(cl) % 100 < percent;
-}
-
-static struct member *member_of(struct cluster *cl, raft_id id)
-{
-    if (id == 0 || id > cl->o.members) {
-        broken("no such member");
-    }
-    return &cl->members[id - 1];
-}
 
 struct coord_bytes bytes_of(const char *s)
 {
     return (struct coord_bytes){(const uint8_t *)s, s == NULL ? 0 : (uint32_t)strlen(s)};
 }
 
-/* --- events ----------------------------------------------------------------------------------- */
+/* --- delivery --------------------------------------------------------------------------------- */
 
-static struct world_event *event_new(struct member *m, enum event_kind kind, uint64_t at)
+/* A stalled disk completes nothing; what it has to do waits. Return: does this? */
+static bool hold(struct member *m, struct world_event *e)
 {
-    struct world_event *e = need(calloc(1, sizeof(*e)));
-    e->kind = kind;
-    e->at = at;
-    e->to = m->id;
-    e->boot = m->boot;
-    return e;
-}
-
-static void event_add(struct cluster *cl, struct world_event *e)
-{
-    struct world_event **p = &cl->events;
-    while (*p != NULL && (*p)->at <= e->at) {
+    struct world_event **p = &m->held;
+    if (!m->stalled) {
+        return false;
+    }
+    while (*p != NULL) {
         p = &(*p)->next;
     }
-    e->next = *p;
+    e->next = NULL;
     *p = e;
+    return true;
 }
 
-static void event_free(struct world_event *e)
+/* Entries that are asked for again; some that the log has lost meanwhile are an error. */
+static void deliver_read(struct member *m, struct world_event *e)
 {
-    coord_buf_unref(e->buf);
-    for (uint32_t i = 0; e->payloads != NULL && i < e->persist.count; i++) {
-        coord_buf_unref(e->payloads[i]);
-    }
-    free(e->payloads);
-    free(e->metas);
-    free(e);
-}
-
-/* --- disk ------------------------------------------------------------------------------------- */
-
-static void disk_cut(struct disk *d, raft_index from)
-{
-    while (d->count > 0 && d->first + d->count > from) {
-        d->count--;
-        coord_buf_unref(d->entries[d->count].payload);
-    }
-}
-
-static void disk_drop(struct disk *d, raft_index through)
-{
-    uint32_t drop = 0;
-    while (drop < d->count && d->first + drop <= through) {
-        coord_buf_unref(d->entries[drop].payload);
-        drop++;
-    }
-    memmove(d->entries, d->entries + drop, (d->count - drop) * sizeof(d->entries[0]));
-    d->count -= drop;
-    d->first += drop;
-    if (d->count == 0) {
-        d->first = through + 1;
-    }
-}
-
-static void disk_write(struct disk *d, const struct world_event *e)
-{
-    const struct raft_persist *p = &e->persist;
-    if (p->kind == RAFT_PERSIST_HARDSTATE) {
-        d->term = p->term;
-        d->vote = p->vote;
-        d->commit = p->commit;
+    const struct disk *d = &m->disk;
+    int error = 0;
+    if (hold(m, e)) {
         return;
     }
-    if (p->kind == RAFT_PERSIST_SNAPMARK) {
-        disk_drop(d, p->compact);
-        return;
-    }
-    disk_cut(d, p->first);
-    if (d->count == 0) {
-        d->first = p->first;
-    }
-    if (d->first + d->count != p->first) {
-        broken("a gap in the log on disk");
-    }
-    for (uint32_t i = 0; i < p->count; i++) {
-        if (d->count == d->slots) {
-            d->slots = d->slots == 0 ? 64 : d->slots * 2;
-            d->entries = need(realloc(d->entries, d->slots * sizeof(d->entries[0])));
-        }
-        d->entries[d->count++] = (struct disk_entry){e->metas[i], coord_buf_ref(e->payloads[i])};
-    }
-}
-
-static void disk_keep_snapshot(struct disk *d, const struct raft_snapshot *meta,
-                               struct coord_buf *state)
-{
-    coord_buf_unref(d->states[1]);
-    d->snapshots[1] = d->snapshots[0];
-    d->states[1] = d->states[0];
-    d->snapshots[0] = *meta;
-    d->states[0] = coord_buf_ref(state);
-    d->saved++;
-}
-
-static void disk_free(struct disk *d)
-{
-    disk_cut(d, 0);
-    free(d->entries);
-    coord_buf_unref(d->states[0]);
-    coord_buf_unref(d->states[1]);
-    coord_buf_unref(d->outgoing);
-    coord_buf_unref(d->incoming);
-}
-
-/* --- env -------------------------------------------------------------------------------------- */
-
-static struct cluster_client *client_find(struct cluster *cl, uint64_t conn)
-{
-    for (uint32_t i = 0; i < cl->clients_count; i++) {
-        if (cl->clients[i]->conn == conn) {
-            return cl->clients[i];
+    for (uint32_t i = 0; i < e->persist.count && error == 0; i++) {
+        struct coord_buf *to = e->payloads[i];
+        uint64_t at = e->a + i - d->first;
+        if (e->a + i < d->first || at >= d->count) {
+            error = RAFT_ENOSPACE; /* any */
+        } else if (to != NULL) {
+            const struct coord_buf *from = d->entries[at].payload;
+            if (from == NULL || from->len != to->cap) {
+                broken("an entry on disk is not what was asked for");
+            }
+            memcpy(to->data, from->data, from->len);
+            to->len = from->len;
         }
     }
-    broken("no such connection");
+    m->reads++;
+    struct coord_buf **bufs = e->payloads;
+    e->payloads = NULL;
+    cluster__event_free(e);
+    node_log_read(m->node, bufs, error, cluster__member_now(m));
 }
-
-static void env_conn_send(void *ctx, uint64_t conn, struct coord_buf *frames)
-{
-    struct member *m = ctx;
-    struct cluster_client *c = client_find(m->cl, conn);
-    uint32_t at = 0;
-    if (!c->open) {
-        broken("output for a connection that is closed");
-    }
-    while (at < frames->len) {
-        int64_t size = coord_frame_size(frames->data + at, frames->len - at, 64u << 20);
-        bool is_event = false;
-        struct cluster_frame *f = need(calloc(1, sizeof(*f)));
-        if (size <= 0 || (uint64_t)size > frames->len - at) {
-            broken("output that is not whole frames");
-        }
-        f->at = m->cl->now;
-        f->body = need(coord_buf_copy(frames->data + at + COORD_FRAME_HEADER_BYTES,
-                                      (size_t)size - COORD_FRAME_HEADER_BYTES));
-        if (coord_reply_peek(f->body->data, f->body->len, &f->number, &is_event) != 0) {
-            broken("a frame without a number");
-        }
-        if (c->last == NULL) {
-            c->first = f;
-        } else {
-            c->last->next = f;
-        }
-        c->last = f;
-        c->frames++;
-        at += (uint32_t)size;
-    }
-}
-
-static void env_conn_close(void *ctx, uint64_t conn, const char *why)
-{
-    struct member *m = ctx;
-    struct cluster_client *c = client_find(m->cl, conn);
-    if (!c->open) {
-        broken("a connection is closed twice");
-    }
-    c->open = false;
-    (void)snprintf(c->close_why, sizeof(c->close_why), "%s", why);
-}
-
-static void env_conn_pause(void *ctx, uint64_t conn, bool paused)
-{
-    struct member *m = ctx;
-    struct cluster_client *c = client_find(m->cl, conn);
-    if (c->paused == paused) {
-        broken("paused twice");
-    }
-    c->paused = paused;
-}
-
-static void deliver_later(struct member *m, raft_id peer, struct coord_buf *whole)
-{
-    struct cluster *cl = m->cl;
-    uint64_t at = cl->now + cl->o.net_ns;
-    cl->messages++;
-    if (cl->cut[m->id][peer] || chance(cl, cl->o.loss_percent)) {
-        coord_buf_unref(whole);
-        return;
-    }
-    uint32_t copies = chance(cl, cl->o.duplicate_percent) ? 2 : 1;
-    for (uint32_t i = 0; i < copies; i++) {
-        struct world_event *e = event_new(member_of(cl, peer), EV_MESSAGE, at);
-        if (chance(cl, cl->o.reorder_percent) || i > 0) {
-            e->at += rnd(cl) % (10 * cl->o.net_ns + 1);
-        }
-        e->from = m->id;
-        e->boot = 0; /* reaches whoever runs there then */
-        /* Each receiver owns its frame alone, as from a socket. */
-        e->buf = need(coord_buf_copy(whole->data, whole->len));
-        event_add(cl, e);
-    }
-    coord_buf_unref(whole);
-}
-
-static void env_peer_send(void *ctx, raft_id peer, struct coord_buf *const *parts, uint32_t count)
-{
-    size_t bytes = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        bytes += parts[i]->len;
-    }
-    struct coord_buf *whole = need(coord_buf_create(bytes + 1));
-    for (uint32_t i = 0; i < count; i++) {
-        memcpy(whole->data + whole->len, parts[i]->data, parts[i]->len);
-        whole->len += parts[i]->len;
-    }
-    deliver_later(ctx, peer, whole);
-}
-
-static void env_peer_send_chunk(void *ctx, raft_id peer, struct coord_buf *header,
-                                const struct raft_msg *msg)
-{
-    struct member *m = ctx;
-    for (int i = 0; i < SNAPSHOTS_KEPT; i++) {
-        const struct raft_snapshot *s = &m->disk.snapshots[i];
-        if (s->index != msg->index || s->term != msg->log_term || m->disk.states[i] == NULL) {
-            continue;
-        }
-        const struct coord_buf *state = m->disk.states[i];
-        if (msg->offset + msg->count > state->len) {
-            broken("a chunk beyond the file");
-        }
-        struct coord_buf *whole = need(coord_buf_create((size_t)header->len + msg->count));
-        memcpy(whole->data, header->data, header->len);
-        memcpy(whole->data + header->len, state->data + msg->offset, msg->count);
-        whole->len = header->len + msg->count;
-        deliver_later(m, peer, whole);
-        return;
-    }
-    broken("a chunk of a snapshot that is not here");
-}
-
-static void env_peer_cut(void *ctx, const raft_id *peers, uint32_t count)
-{
-    struct member *m = ctx;
-    m->cut_asked = count;
-    for (uint32_t i = 0; i < count; i++) {
-        if (peers[i] == m->id) {
-            broken("cut from itself");
-        }
-    }
-}
-
-/* Disk work is done one after the other. */
-static uint64_t disk_time(struct member *m)
-{
-    uint64_t start = m->disk_free_at > m->cl->now ? m->disk_free_at : m->cl->now;
-    m->disk_free_at = start + m->cl->o.disk_ns;
-    return m->disk_free_at;
-}
-
-static void env_persist(void *ctx, const struct raft_persist *p, const struct raft_entry *metas,
-                        struct coord_buf *const *payloads)
-{
-    struct member *m = ctx;
-    struct world_event *e = event_new(m, EV_PERSIST, disk_time(m));
-    e->persist = *p;
-    if (p->kind == RAFT_PERSIST_ENTRIES && p->count > 0) {
-        e->metas = need(calloc(p->count, sizeof(e->metas[0])));
-        e->payloads = need(calloc(p->count, sizeof(struct coord_buf *)));
-        for (uint32_t i = 0; i < p->count; i++) {
-            e->metas[i] = metas[i];
-            e->payloads[i] = coord_buf_ref(payloads[i]);
-        }
-    }
-    event_add(m->cl, e);
-}
-
-static void env_snapshot_write(void *ctx, enum node_snapshot_part part,
-                               const struct raft_snapshot *meta, struct coord_buf *bytes)
-{
-    struct member *m = ctx;
-    struct disk *d = &m->disk;
-    if ((d->outgoing == NULL) != (part == NODE_SNAPSHOT_BEGIN)) {
-        broken("parts of a snapshot out of order");
-    }
-    switch (part) {
-    case NODE_SNAPSHOT_BEGIN:
-        d->outgoing = need(coord_buf_create(64));
-        break;
-    case NODE_SNAPSHOT_CHUNK:
-        if (coord_buf_append(&d->outgoing, bytes->data, bytes->len) != 0) {
-            broken("out of memory");
-        }
-        event_add(m->cl, event_new(m, EV_WRITTEN, m->cl->now + m->cl->o.disk_ns));
-        break;
-    case NODE_SNAPSHOT_END: {
-        struct world_event *e = event_new(m, EV_SAVED, m->cl->now + 5 * m->cl->o.disk_ns);
-        e->meta = *meta;
-        e->buf = d->outgoing;
-        d->outgoing = NULL;
-        event_add(m->cl, e);
-        break;
-    }
-    case NODE_SNAPSHOT_ABORT:
-        coord_buf_unref(d->outgoing);
-        d->outgoing = NULL;
-        break;
-    }
-}
-
-static void env_snapshot_store(void *ctx, const struct raft_msg *msg, const uint8_t *bytes,
-                               uint32_t len)
-{
-    struct member *m = ctx;
-    struct disk *d = &m->disk;
-    if (d->incoming == NULL || d->incoming_id != msg->snap_id || msg->offset == 0) {
-        coord_buf_unref(d->incoming);
-        d->incoming = need(coord_buf_create(64));
-        d->incoming_id = msg->snap_id;
-    }
-    if (d->incoming->len != msg->offset) {
-        broken("chunks out of order");
-    }
-    if (coord_buf_append(&d->incoming, bytes, len) != 0) {
-        broken("out of memory");
-    }
-    struct world_event *e = event_new(m, EV_STORED, m->cl->now + m->cl->o.disk_ns);
-    e->a = msg->snap_id;
-    e->b = msg->offset + len;
-    event_add(m->cl, e);
-}
-
-static void env_snapshot_load(void *ctx, const struct raft_snapshot *meta)
-{
-    struct member *m = ctx;
-    struct world_event *e = event_new(m, EV_LOADED, m->cl->now + 5 * m->cl->o.disk_ns);
-    e->meta = *meta;
-    event_add(m->cl, e);
-}
-
-static void env_random(void *ctx, void *out, size_t len)
-{
-    struct member *m = ctx;
-    uint8_t *p = out;
-    for (size_t i = 0; i < len; i++) {
-        p[i] = (uint8_t)(rnd(m->cl) >> 11);
-    }
-}
-
-static void env_log(void *ctx, enum node_log_level level, const char *text)
-{
-    struct member *m = ctx;
-    (void)level;
-    if (getenv("NODE_CLUSTER_LOG") != NULL) {
-        fprintf(stderr, "%8llu.%03llu ms  m%u  %s\n", (unsigned long long)(m->cl->now / CLUSTER_MS),
-                (unsigned long long)(m->cl->now / 1000 % 1000), m->id, text);
-    }
-    if (m->lines_count < LOG_LINES_MAX) {
-        m->lines[m->lines_count++] = need(strdup(text));
-    }
-}
-
-/* --- delivery --------------------------------------------------------------------------------- */
 
 static void deliver_persist(struct member *m, struct world_event *e)
 {
     uint64_t seq = e->persist.io_seq;
-    if (m->stalled) {
-        struct world_event **p = &m->held;
-        while (*p != NULL) {
-            p = &(*p)->next;
-        }
-        e->next = NULL;
-        *p = e;
+    if (hold(m, e)) {
         return;
     }
-    disk_write(&m->disk, e);
-    event_free(e);
-    node_io_done(m->node, seq, m->cl->now);
+    cluster__disk_write(&m->disk, e);
+    cluster__event_free(e);
+    node_io_done(m->node, seq, cluster__member_now(m));
 }
 
 static void deliver_loaded(struct member *m, struct world_event *e)
@@ -507,50 +78,54 @@ static void deliver_loaded(struct member *m, struct world_event *e)
     if (d->incoming == NULL || d->incoming->len != e->meta.bytes) {
         error = COORD_EPROTO;
     } else {
-        disk_keep_snapshot(d, &e->meta, d->incoming);
+        cluster__disk_keep_snapshot(d, &e->meta, d->incoming);
     }
-    node_snapshot_loaded(m->node, &e->meta, error == 0 ? d->states[0] : NULL, error, m->cl->now);
-    event_free(e);
+    node_snapshot_loaded(m->node, &e->meta, error == 0 ? d->states[0] : NULL, error,
+                         cluster__member_now(m));
+    cluster__event_free(e);
 }
 
 static void deliver(struct cluster *cl, struct world_event *e)
 {
     struct member *m = member_of(cl, e->to);
     if (m->node == NULL || (e->boot != 0 && e->boot != m->boot)) {
-        event_free(e);
+        cluster__event_free(e);
         return;
     }
     if (m->paused_until > cl->now) {
         e->at = m->paused_until;
-        event_add(cl, e);
+        cluster__event_add(cl, e);
         return;
     }
     m->dirty = true;
     switch (e->kind) {
     case EV_MESSAGE:
         if (!cl->cut[e->from][e->to]) {
-            node_peer_frame(m->node, e->from, coord_buf_ref(e->buf), cl->now);
+            node_peer_frame(m->node, e->from, coord_buf_ref(e->buf), cluster__member_now(m));
         }
         break;
     case EV_PERSIST:
         deliver_persist(m, e);
         return;
     case EV_WRITTEN:
-        node_snapshot_written(m->node, 0, cl->now);
+        node_snapshot_written(m->node, 0, cluster__member_now(m));
         break;
     case EV_SAVED:
         e->meta.bytes = e->buf->len;
-        disk_keep_snapshot(&m->disk, &e->meta, e->buf);
-        node_snapshot_saved(m->node, &e->meta, 0, cl->now);
+        cluster__disk_keep_snapshot(&m->disk, &e->meta, e->buf);
+        node_snapshot_saved(m->node, &e->meta, 0, cluster__member_now(m));
         break;
     case EV_STORED:
-        node_snapshot_stored(m->node, e->a, e->b, cl->now);
+        node_snapshot_stored(m->node, e->a, e->b, cluster__member_now(m));
         break;
     case EV_LOADED:
         deliver_loaded(m, e);
         return;
+    case EV_READ:
+        deliver_read(m, e);
+        return;
     }
-    event_free(e);
+    cluster__event_free(e);
 }
 
 static uint64_t next_time(const struct cluster *cl)
@@ -561,7 +136,7 @@ static uint64_t next_time(const struct cluster *cl)
         if (m->node == NULL) {
             continue;
         }
-        uint64_t due = m->dirty ? cl->now : node_deadline(m->node);
+        uint64_t due = m->dirty ? cl->now : cluster__member_due(m);
         if (due < m->paused_until) {
             due = m->paused_until;
         }
@@ -577,7 +152,7 @@ static void run_member(struct cluster *cl, struct member *m)
     m->dirty = false;
     while (more) {
         m->runs++;
-        node_run(m->node, cl->now, m->wall_ms + cl->now / CLUSTER_MS, &more);
+        node_run(m->node, cluster__member_now(m), m->wall_ms + cl->now / CLUSTER_MS, &more);
         if (++rounds > 100000) {
             broken("node_run never comes to an end");
         }
@@ -605,7 +180,7 @@ static bool step(struct cluster *cl, uint64_t until)
     for (uint32_t i = 0; i < cl->o.members; i++) {
         struct member *m = &cl->members[i];
         if (m->node != NULL && m->paused_until <= cl->now &&
-            (m->dirty || node_deadline(m->node) <= cl->now)) {
+            (m->dirty || cluster__member_due(m) <= cl->now)) {
             run_member(cl, m);
         }
     }
@@ -648,23 +223,6 @@ void cluster_options_init(struct cluster_options *o, uint32_t members)
     o->node.raft.log_slots = 4096;
 }
 
-static void fill_env(struct member *m, struct node_env *env)
-{
-    *env = (struct node_env){.ctx = m,
-                             .conn_send = env_conn_send,
-                             .conn_close = env_conn_close,
-                             .conn_pause = env_conn_pause,
-                             .peer_send = env_peer_send,
-                             .peer_send_chunk = env_peer_send_chunk,
-                             .peer_cut = env_peer_cut,
-                             .persist = env_persist,
-                             .snapshot_write = env_snapshot_write,
-                             .snapshot_store = env_snapshot_store,
-                             .snapshot_load = env_snapshot_load,
-                             .random = env_random,
-                             .log = env_log};
-}
-
 static void fill_options(struct member *m, struct node_options *o)
 {
     *o = m->cl->o.node;
@@ -677,6 +235,9 @@ static void fill_options(struct member *m, struct node_options *o)
         t->id = i + 1;
         (void)snprintf(t->peer_address, sizeof(t->peer_address), "127.0.0.1:%u", 7411 + 10 * i);
         (void)snprintf(t->client_address, sizeof(t->client_address), "127.0.0.1:%u", 7410 + 10 * i);
+    }
+    if (m->cl->o.tune != NULL) {
+        m->cl->o.tune(m->id, o);
     }
 }
 
@@ -706,10 +267,10 @@ static void tell_links(struct cluster *cl, struct member *m, bool up)
         if (p == m || p->node == NULL || (up && (cl->cut[m->id][p->id] || cl->cut[p->id][m->id]))) {
             continue;
         }
-        node_peer_link(p->node, m->id, up, cl->now);
+        node_peer_link(p->node, m->id, up, cluster__member_now(p));
         p->dirty = true;
         if (up) {
-            node_peer_link(m->node, p->id, true, cl->now);
+            node_peer_link(m->node, p->id, true, cluster__member_now(m));
         }
     }
 }
@@ -722,7 +283,7 @@ int cluster_boot(struct cluster *cl, raft_id id)
     struct node_boot b;
     char why[256] = "";
     fill_options(m, &o);
-    fill_env(m, &env);
+    cluster__fill_env(m, &env);
     fill_boot(m, &b);
     struct raft_entry *metas = need(calloc(b.count + 1, sizeof(metas[0])));
     struct coord_buf **payloads = need(calloc(b.count + 1, sizeof(payloads[0])));
@@ -737,8 +298,8 @@ int cluster_boot(struct cluster *cl, raft_id id)
     m->disk_free_at = 0;
     m->stalled = false;
     m->paused_until = 0;
-    int rv = node_create(&o, &env, &b, cl->now, m->wall_ms + cl->now / CLUSTER_MS, &m->node, why,
-                         sizeof(why));
+    int rv = node_create(&o, &env, &b, cluster__member_now(m), m->wall_ms + cl->now / CLUSTER_MS,
+                         &m->node, why, sizeof(why));
     free(metas);
     free(payloads);
     if (rv != 0) {
@@ -749,6 +310,20 @@ int cluster_boot(struct cluster *cl, raft_id id)
     m->dirty = true;
     tell_links(cl, m, true);
     return 0;
+}
+
+void cluster_slow_clock(struct cluster *cl, raft_id id, uint32_t percent)
+{
+    struct member *m = member_of(cl, id);
+    uint64_t now = cluster__member_now(m);
+    m->slow_lost = cl->now - now;
+    m->slow_since = cl->now;
+    m->slow_percent = percent;
+}
+
+uint64_t cluster_member_now(struct cluster *cl, raft_id id)
+{
+    return cluster__member_now(member_of(cl, id));
 }
 
 static void release_held(struct cluster *cl, struct member *m, bool drop);
@@ -830,7 +405,7 @@ void cluster_destroy(struct cluster *cl)
         struct member *m = &cl->members[i];
         node_destroy(m->node);
         release_held(cl, m, true);
-        disk_free(&m->disk);
+        cluster__disk_free(&m->disk);
         for (uint32_t k = 0; k < m->lines_count; k++) {
             free(m->lines[k]);
         }
@@ -838,7 +413,7 @@ void cluster_destroy(struct cluster *cl)
     while (cl->events != NULL) {
         struct world_event *e = cl->events;
         cl->events = e->next;
-        event_free(e);
+        cluster__event_free(e);
     }
     for (uint32_t i = 0; i < cl->clients_count; i++) {
         client_free(cl->clients[i]);
@@ -930,11 +505,11 @@ void cluster_link(struct cluster *cl, raft_id a, raft_id b, bool up, bool told)
     struct member *x = member_of(cl, a);
     struct member *y = member_of(cl, b);
     if (x->node != NULL) {
-        node_peer_link(x->node, b, up && y->node != NULL, cl->now);
+        node_peer_link(x->node, b, up && y->node != NULL, cluster__member_now(x));
         x->dirty = true;
     }
     if (y->node != NULL) {
-        node_peer_link(y->node, a, up && x->node != NULL, cl->now);
+        node_peer_link(y->node, a, up && x->node != NULL, cluster__member_now(y));
         y->dirty = true;
     }
 }
@@ -977,9 +552,9 @@ static void release_held(struct cluster *cl, struct member *m, bool drop)
         m->held = e->next;
         e->at = 0; /* before everything else, and in order */
         if (drop) {
-            event_free(e);
+            cluster__event_free(e);
         } else {
-            event_add(cl, e);
+            cluster__event_add(cl, e);
         }
     }
 }
@@ -1026,4 +601,9 @@ uint32_t cluster_partition_count(struct cluster *cl, raft_id id)
 uint32_t cluster_snapshots(struct cluster *cl, raft_id id)
 {
     return member_of(cl, id)->disk.saved;
+}
+
+uint32_t cluster_log_reads(struct cluster *cl, raft_id id)
+{
+    return member_of(cl, id)->reads;
 }

@@ -80,6 +80,10 @@ static void draw_limits(struct knobs *k, struct rng *r)
     }
     o->snapshot_entries = PICK(r, 8, 30, 100, 500, 100000);
     o->snapshot_bytes = PICK(r, 4096, 1U << 20);
+    o->slice_records = 1 + (uint32_t)(o->snapshot_entries % 7);
+    o->slice_bytes = 700;
+    o->digest_entries = 25;
+    o->digest_interval_ns = 0;
     o->outstanding_max = PICK(r, 1, 4, 1024, 1024);
     o->conn_bytes_max = PICK(r, 1024, 16U << 20);
     o->apply_slice_ns = SVC_MS;

@@ -94,7 +94,9 @@ void oracle_options_init(struct oracle_options *o)
                                             .txn_operations = 1024,
                                             .subtree_nodes = 10000,
                                             .list_entries = 10000,
-                                            .list_bytes = 3u << 20}};
+                                            .list_bytes = 3u << 20,
+                                            .frame_bytes = 4u << 20,
+                                            .store_bytes = 2ull << 30}};
 }
 
 struct oracle *oracle_create(const struct oracle_options *options)

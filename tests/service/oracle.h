@@ -52,7 +52,7 @@
 
 struct oracle;
 
-/* What the members were configured with; part of what the model decides by. */
+/* What the model decides by until a LIMITS entry says otherwise. */
 struct oracle_limits {
     uint32_t data_bytes;
     uint64_t session_min_ms;
@@ -64,6 +64,8 @@ struct oracle_limits {
     uint32_t subtree_nodes;
     uint32_t list_entries;
     uint32_t list_bytes;
+    uint32_t frame_bytes;
+    uint64_t store_bytes; /* the high-water mark */
 };
 
 struct oracle_options {
@@ -72,7 +74,7 @@ struct oracle_options {
     uint32_t drift_ppm;
 };
 
-/* The limits of a member that nobody configured, no drift. */
+/* The limits of a state without a history, no drift. */
 void oracle_options_init(struct oracle_options *o);
 struct oracle *oracle_create(const struct oracle_options *o);
 void oracle_destroy(struct oracle *o);

@@ -20,6 +20,7 @@ enum oracle_kind {
     ORACLE_ATTACH = 3,
     ORACLE_EXPIRE = 4,
     ORACLE_REAP = 5,
+    ORACLE_LIMITS = 6,
     ORACLE_OTHER = 255 /* what this oracle has no model of */
 };
 
@@ -92,10 +93,16 @@ struct oracle_session {
 };
 
 #define ORACLE_BUCKETS 16384u
+/* How the store counts its bytes (docs/operations.md). */
+#define ORACLE_NODE_BYTES    128u
+#define ORACLE_ANSWER_BYTES  32u
+#define ORACLE_SESSION_BYTES 256u
 
 struct oracle_tree {
     uint64_t revision;
     uint64_t time_ms;
+    uint64_t bytes;        /* that the store counts: data, names, ORACLE_NODE_BYTES a node */
+    uint64_t bytes_before; /* this revision */
     struct oracle_node *buckets[ORACLE_BUCKETS];
     uint32_t count;
     uint32_t cap;
@@ -268,6 +275,8 @@ void oracle__usage(const struct oracle_tree *t, const struct oracle_node *n, uin
 bool oracle__quota_allows(const struct oracle_tree *t, const struct oracle_node *parent,
                           uint64_t nodes, uint64_t bytes);
 struct coord_bytes oracle__parent_path(struct coord_bytes path);
+/* What a node counts for in the store, its data aside. */
+uint64_t oracle__node_bytes(const struct oracle_node *n);
 
 /* --- oracle_model_ops.c -------------------------------------------------------------------------- */
 
@@ -312,6 +321,8 @@ struct oracle_session *oracle__session(struct oracle *o, uint64_t id);
 /* The entry on the model. *ret_repeat: it was answered before. o->body has the answer behind it.
  * Return: the error of its outcome. */
 int oracle__entry_apply(struct oracle *o, const struct oracle_entry *e, bool *ret_repeat);
+/* New limits. Which are out of range is the members' own business: `error` is what they said. */
+int oracle__limits_apply(struct oracle *o, const struct oracle_entry *e, int error);
 
 /* Is it time for a node that is removed by itself? */
 bool oracle__is_due(const struct oracle_version *v, uint64_t time_ms);

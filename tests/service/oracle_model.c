@@ -155,6 +155,8 @@ const char *oracle__model_apply(struct oracle *o, const struct oracle_applied *a
     oracle__tree_begin(o, a->revision, e->kind == ORACLE_NONE ? 0 : e->time_ms);
     if (e->kind == ORACLE_NONE || (e->kind == ORACLE_OTHER && e->code != 0)) {
         rc = a->error; /* no entry of the tree's: whatever it is, it changes no node */
+    } else if (e->kind == ORACLE_LIMITS) {
+        rc = oracle__limits_apply(o, e, a->error);
     } else {
         rc = oracle__entry_apply(o, e, &repeat);
     }

@@ -34,8 +34,8 @@ void oracle__entry_decode(const uint8_t *bytes, size_t len, struct oracle_entry 
     }
     struct oracle_entry *e = ret_e;
     e->code = bytes[0];
-    e->kind = e->code >= ORACLE_REQUEST && e->code <= ORACLE_REAP ? (enum oracle_kind)e->code
-                                                                  : ORACLE_OTHER;
+    e->kind = e->code >= ORACLE_REQUEST && e->code <= ORACLE_LIMITS ? (enum oracle_kind)e->code
+                                                                    : ORACLE_OTHER;
     e->origin = (uint32_t)(get64(bytes) >> 32);
     e->session = get64(bytes + 16);
     e->epoch = get64(bytes + 24);
@@ -199,6 +199,20 @@ static void body_set(struct oracle *o, enum coord_op op, const struct coord_resu
     assert(rc == 0);
 }
 
+/* Above the high-water mark the tree does not grow. */
+static bool may_grow(const struct oracle *o)
+{
+    uint64_t bytes = o->tree.bytes;
+    for (uint32_t i = 0; i < o->sessions_count; i++) {
+        const struct oracle_session *s = o->sessions[i];
+        bytes += s->ended == 0 ? ORACLE_SESSION_BYTES : 0;
+        for (uint32_t k = 0; s->ended == 0 && k < s->answers_count; k++) {
+            bytes += ORACLE_ANSWER_BYTES + s->answers[k].body.len;
+        }
+    }
+    return o->tree.bytes <= o->tree.bytes_before || bytes <= o->options.limits.store_bytes;
+}
+
 static int decide(struct oracle *o, const struct oracle_entry *e, struct oracle_session *s)
 {
     struct coord_result res = {.error = 0};
@@ -213,6 +227,9 @@ static int decide(struct oracle *o, const struct oracle_entry *e, struct oracle_
         rc = oracle__txn(o, &e->q, s == NULL ? 0 : s->id, &res, &results);
     } else {
         rc = oracle__write(o, &e->q, s == NULL ? 0 : s->id, &res);
+    }
+    if (rc == 0 && !may_grow(o)) {
+        rc = COORD_ESTOREFULL;
     }
     if (rc != 0) {
         oracle__tree_rollback(o);
@@ -300,6 +317,35 @@ static int apply_request(struct oracle *o, const struct oracle_entry *e, bool *r
     int rc = decide(o, e, s);
     answer_keep(o, s, q->number, rc);
     return rc;
+}
+
+/* Numbers in the order of struct oracle_limits. */
+static void take_limits(struct oracle *o, const struct oracle_entry *e)
+{
+    const uint8_t *at = e->body.data;
+    o->options.limits = (struct oracle_limits){.data_bytes = (uint32_t)get64(at),
+                                               .session_min_ms = get64(at + 8),
+                                               .session_max_ms = get64(at + 16),
+                                               .sessions = (uint32_t)get64(at + 24),
+                                               .answers = (uint32_t)get64(at + 32),
+                                               .answers_bytes = (uint32_t)get64(at + 40),
+                                               .txn_operations = (uint32_t)get64(at + 48),
+                                               .subtree_nodes = (uint32_t)get64(at + 56),
+                                               .list_entries = (uint32_t)get64(at + 64),
+                                               .list_bytes = (uint32_t)get64(at + 72),
+                                               .frame_bytes = (uint32_t)get64(at + 80),
+                                               .store_bytes = get64(at + 88)};
+}
+
+int oracle__limits_apply(struct oracle *o, const struct oracle_entry *e, int error)
+{
+    if (e->body.len != 96) {
+        return COORD_EBADREQUEST;
+    }
+    if (error == 0) {
+        take_limits(o, e);
+    }
+    return error;
 }
 
 int oracle__entry_apply(struct oracle *o, const struct oracle_entry *e, bool *ret_repeat)

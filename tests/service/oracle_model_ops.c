@@ -92,6 +92,7 @@ struct oracle_node *oracle__place(struct oracle *o, struct coord_bytes path,
                                           .ttl_ms = s->ttl_ms,
                                           .data_bytes = s->data.len}};
     change(o, COORD_CHANGE_CREATED, n, v, (struct coord_bytes){NULL, 0});
+    o->tree.bytes += oracle__node_bytes(n) + s->data.len;
     struct oracle_version *p = oracle__edit(o, n->parent);
     p->sequence++;
     p->stat.children++;
@@ -106,6 +107,7 @@ void oracle__delete_node(struct oracle *o, struct oracle_node *n)
     assert(v->exists && n->parent != NULL);
     change(o, COORD_CHANGE_DELETED, n, v, v->data);
     v->exists = false;
+    o->tree.bytes -= oracle__node_bytes(n) + v->data.len;
     struct oracle_version *p = oracle__edit(o, n->parent);
     p->stat.children--;
     p->stat.child_version++;
@@ -280,6 +282,8 @@ static int put(struct oracle *o, struct oracle_node *n, const struct coord_reque
     }
     struct oracle_version *v = oracle__edit(o, n);
     struct coord_bytes previous = v->data;
+    o->tree.bytes += data.len;
+    o->tree.bytes -= previous.len;
     v->data = oracle__keep(o, data);
     v->stat.version++;
     v->stat.data_bytes = data.len;

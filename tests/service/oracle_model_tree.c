@@ -40,6 +40,12 @@ struct coord_bytes oracle__parent_path(struct coord_bytes path)
     return (struct coord_bytes){path.data, len == 1 ? 1 : len - 1};
 }
 
+uint64_t oracle__node_bytes(const struct oracle_node *n)
+{
+    uint32_t parent = n->parent->path.len == 1 ? 0 : n->parent->path.len;
+    return ORACLE_NODE_BYTES + (n->path.len - parent - 1);
+}
+
 /* The first of the sorted paths that is not before `path`. */
 static uint32_t place_of(const struct oracle_tree *t, struct coord_bytes path)
 {
@@ -153,6 +159,7 @@ void oracle__tree_init(struct oracle *o)
     static const uint8_t slash[] = "/";
     struct oracle_node *root = node_add(o, (struct coord_bytes){slash, 1}, NULL);
     oracle__edit(o, root)->exists = true;
+    o->tree.bytes = ORACLE_NODE_BYTES;
 }
 
 void oracle__tree_begin(struct oracle *o, uint64_t revision, uint64_t time_ms)
@@ -160,6 +167,7 @@ void oracle__tree_begin(struct oracle *o, uint64_t revision, uint64_t time_ms)
     o->tree.revision = revision;
     o->tree.touched_count = 0;
     o->tree.changes_count = 0;
+    o->tree.bytes_before = o->tree.bytes;
     if (time_ms > o->tree.time_ms) {
         o->tree.time_ms = time_ms;
     }
@@ -175,6 +183,7 @@ void oracle__tree_rollback(struct oracle *o)
     }
     t->touched_count = 0;
     t->changes_count = 0;
+    t->bytes = t->bytes_before;
 }
 
 /* --- subtrees ----------------------------------------------------------------------------------- */

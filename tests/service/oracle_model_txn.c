@@ -7,18 +7,24 @@
 #include <assert.h>
 #include <string.h>
 
-static bool first_child_is(struct oracle *o, const struct oracle_node *n, uint64_t created)
+/* Of a lock's directory: who stands in front is the oldest. */
+static bool oldest_child_is(struct oracle *o, const struct oracle_node *n, uint64_t created)
 {
     uint32_t first;
     uint32_t end;
+    bool found = false;
     oracle__below(&o->tree, n, &first, &end);
     for (uint32_t i = first; i < end; i++) {
         const struct oracle_version *v = oracle__now(o->tree.sorted[i]);
-        if (v != NULL && o->tree.sorted[i]->parent == n) {
-            return v->stat.create_revision == created;
+        if (v == NULL || o->tree.sorted[i]->parent != n) {
+            continue;
         }
+        if (v->stat.create_revision < created) {
+            return false;
+        }
+        found = found || v->stat.create_revision == created;
     }
-    return false;
+    return found;
 }
 
 static bool holds(struct oracle *o, const struct coord_if *c)
@@ -44,7 +50,7 @@ static bool holds(struct oracle *o, const struct coord_if *c)
     case COORD_WHEN_OWNER:
         return v->stat.owner == c->number;
     case COORD_WHEN_HELD:
-        return c->number != 0 && first_child_is(o, n, c->number);
+        return c->number != 0 && oldest_child_is(o, n, c->number);
     default:
         return false;
     }

@@ -67,6 +67,17 @@ static const char *expire_judge(struct oracle *o, const struct oracle_applied *a
     return NULL;
 }
 
+/* How many children of a node go in the same entry, before it. */
+static uint64_t gone_with(const struct oracle_applied *a, uint32_t before, struct coord_bytes path)
+{
+    uint64_t gone = 0;
+    for (uint32_t i = 0; i < before; i++) {
+        const struct coord_bytes p = a->changes[i].path;
+        gone += p.len > 1 && oracle__same(oracle__parent_path(p), path);
+    }
+    return gone;
+}
+
 static const char *reap_judge(struct oracle *o, const struct oracle_applied *a,
                               const struct oracle_entry *e)
 {
@@ -74,10 +85,12 @@ static const char *reap_judge(struct oracle *o, const struct oracle_applied *a,
     for (uint32_t i = 0; i < a->changes_count; i++) {
         const struct coord_change *c = &a->changes[i];
         const struct oracle_version *v = oracle__now(oracle__node(&o->tree, c->path));
-        if (c->kind != COORD_CHANGE_DELETED || v == NULL || !oracle__is_due(v, time_ms)) {
+        struct oracle_version then = v == NULL ? (struct oracle_version){.exists = false} : *v;
+        then.stat.children -= gone_with(a, i, c->path);
+        if (c->kind != COORD_CHANGE_DELETED || v == NULL || !oracle__is_due(&then, time_ms)) {
             return oracle__fail(o, "C1: index %llu removes %.*s, which must stay (%llu children)",
                                 (unsigned long long)a->revision, ORACLE_PATH(c->path),
-                                (unsigned long long)(v == NULL ? 0 : v->stat.children));
+                                (unsigned long long)then.stat.children);
         }
     }
     return NULL;

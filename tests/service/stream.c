@@ -375,7 +375,7 @@ void stream_made(struct world *w, struct stream *s)
     s->member_end = true;
     s->reader = (struct frame_reader){.header_bytes = FRAME_CLIENT_HEADER_BYTES,
                                       .head_room = ENTRY_HEADER_BYTES,
-                                      .body_bytes_max = w->k.node.frame_bytes_max};
+                                      .body_bytes_max = w->k.node.machine.frame_bytes};
     if (m->streams_count == MEMBER_STREAMS_MAX) {
         world_fail(w, "member %u has too many connections", m->id);
         return;

@@ -276,18 +276,7 @@ static void dispatch(struct world *w, const struct ev *e)
 static void oracle_begin(struct world *w)
 {
     struct oracle_options o;
-    const struct machine_limits *l = &w->k.node.machine;
-    oracle_options_init(&o);
-    o.limits = (struct oracle_limits){.data_bytes = l->data_bytes,
-                                      .session_min_ms = l->session_min_ms,
-                                      .session_max_ms = l->session_max_ms,
-                                      .sessions = l->sessions,
-                                      .answers = l->answers,
-                                      .answers_bytes = l->answers_bytes,
-                                      .txn_operations = l->txn_operations,
-                                      .subtree_nodes = l->subtree_nodes,
-                                      .list_entries = l->list_entries,
-                                      .list_bytes = l->list_bytes};
+    oracle_options_init(&o); /* those of the knobs come with a LIMITS entry */
     o.drift_ppm = w->k.drift_ppm;
     w->oracle = oracle_create(&o);
 }

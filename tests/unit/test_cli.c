@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * test_cli.c: the parts of coordctl that decide: numbers and durations, command lines, JSON, the histogram.
- * Method: tables of inputs with their expected outcome; the histogram against exact percentiles.
+ * test_cli.c: the parts of coordctl that decide: numbers and durations, command lines, JSON.
+ * Method: tables of inputs with their expected outcome.
  */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include "client/cli/args.h"
-#include "client/cli/histogram.h"
 #include "client/cli/json.h"
 
 START_TEST(durations)
@@ -223,28 +222,6 @@ START_TEST(json_lists)
 }
 END_TEST
 
-START_TEST(histogram_is_close)
-{
-    static const double shares[] = {0.01, 0.5, 0.9, 0.99, 0.999};
-    struct histogram *h = calloc(1, sizeof *h);
-
-    ck_assert_ptr_nonnull(h);
-    ck_assert_uint_eq(histogram_at(h, 0.5), 0);
-    for (uint64_t i = 1; i <= 100000; i++) {
-        histogram_add(h, i);
-    }
-    for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++) {
-        double exact = shares[i] * 100000;
-        double got = (double)histogram_at(h, shares[i]);
-        ck_assert_msg(got >= exact && got <= exact * 1.016 + 1, "%f: %f", shares[i], got);
-    }
-    ck_assert_uint_eq(histogram_at(h, 1), 100000);
-    histogram_add(h, UINT64_MAX);
-    ck_assert_uint_eq(histogram_at(h, 1), UINT64_MAX);
-    free(h);
-}
-END_TEST
-
 int main(void)
 {
     Suite *s = suite_create("cli");
@@ -260,7 +237,6 @@ int main(void)
     tcase_add_test(t, misspelt_commands);
     tcase_add_test(t, json_values);
     tcase_add_test(t, json_lists);
-    tcase_add_test(t, histogram_is_close);
     suite_add_tcase(s, t);
     srunner_run_all(r, CK_NORMAL);
     int failed = srunner_ntests_failed(r);

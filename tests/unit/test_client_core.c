@@ -126,8 +126,15 @@ START_TEST(lost_writes_are_sent_again_under_their_numbers)
     ck_assert_uint_eq(hello->q.revision, 100);
     ck_assert_uint_lt(hello->q.acked, na);
     struct coord_result res = {.version = 1, .member = 2, .session_state = COORD_SESSION_RESUMED};
-    res.limits =
-        (struct coord_limits){1u << 22, 1u << 20, 1024, 100, 2000, 60000, 1000, 1024, 10000};
+    res.limits = (struct coord_limits){.frame_bytes = 1u << 22,
+                                       .data_bytes = 1u << 20,
+                                       .outstanding = 1024,
+                                       .watches = 100,
+                                       .session_min_ms = 2000,
+                                       .session_max_ms = 60000,
+                                       .list_entries = 1000,
+                                       .txn_operations = 1024,
+                                       .subtree_nodes = 10000};
     rig_answer(&rig, hello, &res);
     rig_state(&rig, COORD_CONNECTED);
     struct rig_sent *sa = rig_expect(&rig, COORD_OP_CREATE);
@@ -369,8 +376,15 @@ START_TEST(minority_serves_local_reads_on_a_detached_link)
     hello = rig_expect(&rig, COORD_OP_HELLO);
     ck_assert_uint_eq(hello->q.session, 0);
     struct coord_result res = {.version = 1, .member = 1};
-    res.limits =
-        (struct coord_limits){1u << 22, 1u << 20, 1024, 100, 2000, 60000, 1000, 1024, 10000};
+    res.limits = (struct coord_limits){.frame_bytes = 1u << 22,
+                                       .data_bytes = 1u << 20,
+                                       .outstanding = 1024,
+                                       .watches = 100,
+                                       .session_min_ms = 2000,
+                                       .session_max_ms = 60000,
+                                       .list_entries = 1000,
+                                       .txn_operations = 1024,
+                                       .subtree_nodes = 10000};
     rig_answer(&rig, hello, &res);
     rig_state(&rig, COORD_CONNECTED);
     struct coord_result data = got("stale");
@@ -389,7 +403,15 @@ START_TEST(limits_are_kept)
     start(1);
     rig_connect(&rig);
     struct coord_result res = {.version = 1, .member = 1};
-    res.limits = (struct coord_limits){4096, 40, 2, 100, 2000, 60000, 1000, 1024, 10000};
+    res.limits = (struct coord_limits){.frame_bytes = 4096,
+                                       .data_bytes = 40,
+                                       .outstanding = 2,
+                                       .watches = 100,
+                                       .session_min_ms = 2000,
+                                       .session_max_ms = 60000,
+                                       .list_entries = 1000,
+                                       .txn_operations = 1024,
+                                       .subtree_nodes = 10000};
     rig_answer(&rig, rig_expect(&rig, COORD_OP_HELLO), &res);
     rig_state(&rig, COORD_CONNECTED);
     uint64_t ids[4];
@@ -419,13 +441,63 @@ START_TEST(limits_are_kept)
 }
 END_TEST
 
+/* What the server told is refused here with its own errors, unless it was sent before. */
+START_TEST(what_the_server_told_is_refused_here)
+{
+    struct coord__core_options o;
+    rig_options(&o, 1);
+    o.policy = COORD_SESSIONS_OFF;
+    rig_init(&rig, &o);
+    ck_assert_ptr_null(coord__core_limits(rig.core));
+    rig_connect(&rig);
+    struct coord_result res = {.version = 1, .member = 1};
+    res.limits = (struct coord_limits){.frame_bytes = 65536,
+                                       .data_bytes = 10,
+                                       .outstanding = 100,
+                                       .watches = 2,
+                                       .txn_operations = 10};
+    rig_answer(&rig, rig_expect(&rig, COORD_OP_HELLO), &res);
+    rig_state(&rig, COORD_CONNECTED);
+    ck_assert_uint_eq(coord__core_limits(rig.core)->data_bytes, 10);
+    for (uint32_t bytes = 10; bytes <= 11; bytes++) {
+        struct coord_request q = {.op = COORD_OP_SET,
+                                  .path = {(const uint8_t *)"/a", 2},
+                                  .data = {(const uint8_t *)"0123456789a", bytes},
+                                  .expect_version = COORD_VERSION_ANY};
+        uint64_t id = rig_submit(&rig, &q, 1000, false);
+        if (bytes == 10) {
+            (void)rig_expect(&rig, COORD_OP_SET);
+        } else {
+            rig_expect_nothing(&rig);
+            ck_assert_int_eq(rig_reply(&rig, id, COORD_ETOOBIG)->outcome,
+                             COORD_OUTCOME_NOT_APPLIED);
+        }
+    }
+    (void)rig_watch(&rig, "/a", 0, 0);
+    (void)rig_watch(&rig, "/b", 0, 0);
+    struct coord_request q = {.op = COORD_OP_WATCH, .path = {(const uint8_t *)"/c", 2}, .kinds = 7};
+    struct coord__watch *w = coord__watch_create(&q);
+    ck_assert_int_eq(coord__core_watch(rig.core, w, rig.now), COORD_ELIMIT);
+    coord__watch_free(w);
+    stop();
+}
+END_TEST
+
 /* Into such frames not even the client's own questions fit, and it would ask them again and again. */
 START_TEST(a_server_of_tiny_frames_is_left)
 {
     start(1);
     rig_connect(&rig);
     struct coord_result res = {.version = 1, .member = 1};
-    res.limits = (struct coord_limits){100, 40, 2, 100, 2000, 60000, 1000, 1024, 10000};
+    res.limits = (struct coord_limits){.frame_bytes = 100,
+                                       .data_bytes = 40,
+                                       .outstanding = 2,
+                                       .watches = 100,
+                                       .session_min_ms = 2000,
+                                       .session_max_ms = 60000,
+                                       .list_entries = 1000,
+                                       .txn_operations = 1024,
+                                       .subtree_nodes = 10000};
     rig_answer(&rig, rig_expect(&rig, COORD_OP_HELLO), &res);
     ck_assert_uint_eq(rig.link, 0);
     rig_told_nothing(&rig); /* as when it is refused */
@@ -540,6 +612,7 @@ int main(void)
     tcase_add_test(t, lost_writes_are_sent_again_under_their_numbers);
     tcase_add_test(t, time_outs_say_what_is_known);
     tcase_add_test(t, limits_are_kept);
+    tcase_add_test(t, what_the_server_told_is_refused_here);
     tcase_add_test(t, a_server_of_tiny_frames_is_left);
     tcase_add_test(t, too_much_under_way_is_busy);
     tcase_add_test(t, close_completes_everything);

@@ -291,7 +291,15 @@ START_TEST(each_allocation_may_fail)
             struct coord_result res = {.version = 1, .session = 5, .timeout_ms = 9000};
             res.secret = (struct coord_bytes){secret, sizeof(secret)};
             res.path = (struct coord_bytes){(const uint8_t *)"/a", 2};
-            res.limits = (struct coord_limits){1u << 22, 1u << 20, 1024, 100, 1, 2, 3, 1024, 10000};
+            res.limits = (struct coord_limits){.frame_bytes = 1u << 22,
+                                               .data_bytes = 1u << 20,
+                                               .outstanding = 1024,
+                                               .watches = 100,
+                                               .session_min_ms = 1,
+                                               .session_max_ms = 2,
+                                               .list_entries = 3,
+                                               .txn_operations = 1024,
+                                               .subtree_nodes = 10000};
             res.session_state = s->q.session != 0 ? COORD_SESSION_RESUMED : COORD_SESSION_NONE;
             struct coord_buf *frame = rig_frame(&rig, s, &res);
             coord__alloc_hook = fail_at_zero;

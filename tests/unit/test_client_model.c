@@ -187,8 +187,15 @@ static void reply_error(const struct item *it, int error)
 static void serve_hello(const struct item *it)
 {
     struct coord_result res = {.version = COORD_PROTOCOL_VERSION, .member = 1};
-    res.limits =
-        (struct coord_limits){1u << 20, 1u << 20, 1 + draw(16), 10, 1, 60000, 10, 1024, 10000};
+    res.limits = (struct coord_limits){.frame_bytes = 1u << 20,
+                                       .data_bytes = 1u << 20,
+                                       .outstanding = 1 + draw(16),
+                                       .watches = 10,
+                                       .session_min_ms = 1,
+                                       .session_max_ms = 60000,
+                                       .list_entries = 10,
+                                       .txn_operations = 1024,
+                                       .subtree_nodes = 10000};
     if (it->named != 0) {
         struct session *s = &m.sessions[it->named];
         if (mishap(5)) {

@@ -243,6 +243,143 @@ START_TEST(expire_ends_only_sessions_not_attached_since)
 }
 END_TEST
 
+/* --- ended by an operator ----------------------------------------------------------------------- */
+
+/* SESSION_END of `which`, in a session (0: none). */
+static int do_end(struct fixture *f, uint64_t session, uint64_t number, uint64_t which)
+{
+    struct coord_request q = {.number = number, .op = COORD_OP_SESSION_END, .session = which};
+    return fixture_request(f, session, session, &q);
+}
+
+START_TEST(any_session_can_be_ended)
+{
+    struct fixture f;
+    struct machine_session info;
+    uint64_t ids[3];
+    fixture_open(&f, NULL);
+    some_ephemerals(&f, ids);
+    ck_assert(machine_session_get(f.m, ids[0], &info));
+    uint64_t owned = info.ephemerals;
+    ck_assert_int_eq(do_end(&f, 0, 1, ids[0]), 0);
+    ck_assert_uint_eq(f.res.count, owned);
+    ck_assert_uint_eq(f.res.revision, f.revision);
+    ck_assert_uint_eq(f.o.changes_count, owned);
+    ck_assert_uint_eq(f.o.ended_count, 1);
+    ck_assert_uint_eq(f.o.ended[0], ids[0]);
+    ck_assert(!machine_session_get(f.m, ids[0], &info));
+    ck_assert_int_eq(do_end(&f, 0, 1, ids[0]), COORD_EGONE);
+    ck_assert_int_eq(do_end(&f, 0, 1, 0), COORD_EGONE);
+    ck_assert_int_eq(do_end(&f, 0, 1, UINT64_MAX), COORD_EGONE);
+    ck_assert_uint_eq(f.o.changes_count + f.o.ended_count, 0);
+    ck_assert_int_eq(do_create_in(&f, ids[0], 90, "/late", 0), COORD_EEXPIRED);
+    ck_assert_int_eq(fixture_attach(&f, ids[0], 1), COORD_EEXPIRED);
+    fixture_close(&f);
+}
+END_TEST
+
+START_TEST(an_end_is_answered_once_and_alike)
+{
+    struct fixture f;
+    uint64_t ids[3];
+    fixture_open(&f, NULL);
+    some_ephemerals(&f, ids);
+    uint64_t mine = fixture_session(&f, 9, 5000);
+    ck_assert_int_eq(do_end(&f, mine, 1, ids[1]), 0);
+    uint64_t count = f.res.count;
+    uint64_t revision = f.res.revision;
+    ck_assert_int_eq(do_end(&f, mine, 1, ids[1]), 0); /* sent again: the first answer */
+    ck_assert_uint_eq(f.res.count, count);
+    ck_assert_uint_eq(f.res.revision, revision);
+    ck_assert_uint_eq(f.o.ended_count, 0);
+    ck_assert_int_eq(do_end(&f, mine, 2, ids[1]), COORD_EGONE);
+    fixture_close(&f);
+}
+END_TEST
+
+START_TEST(a_session_can_end_itself)
+{
+    struct fixture f;
+    fixture_open(&f, NULL);
+    uint64_t s = fixture_session(&f, 1, 5000);
+    do_create_in(&f, s, 1, "/e", COORD_F_EPHEMERAL);
+    ck_assert_int_eq(do_end(&f, s, 2, s), 0);
+    ck_assert_uint_eq(f.res.count, 1);
+    ck_assert(!exists(&f, "/e"));
+    ck_assert_int_eq(do_end(&f, s, 2, s), COORD_EEXPIRED);
+    fixture_close(&f);
+}
+END_TEST
+
+/* --- what one owns ----------------------------------------------------------------------------- */
+
+/* All pages of what s owns, of so many paths each, joined by blanks. */
+static const char *owned_paths(struct fixture *f, uint64_t s, uint64_t page, uint64_t total)
+{
+    static char all[1 << 16];
+    char after[COORD_PATH_BYTES_MAX + 1] = "";
+    size_t used = 0;
+    all[0] = '\0';
+    for (bool more = true; more;) {
+        struct coord_request q = {
+            .op = COORD_OP_SESSIONS, .session = s, .limit = page, .after = str(after)};
+        struct coord_result res = {.error = 0};
+        ck_assert_int_eq(machine_session_paths(f->m, &q, &res), 0);
+        ck_assert_uint_eq(res.count, total);
+        ck_assert_uint_le(res.entries_count, page);
+        for (uint32_t i = 0; i < res.entries_count; i++) {
+            const struct coord_bytes *name = &res.entries[i].name;
+            used += (size_t)snprintf(all + used, sizeof(all) - used, "%.*s ", (int)name->len,
+                                     (const char *)name->data);
+            (void)snprintf(after, sizeof(after), "%.*s", (int)name->len, (const char *)name->data);
+        }
+        more = res.more;
+        ck_assert(!more || res.entries_count == page);
+    }
+    return all;
+}
+
+START_TEST(what_it_owns_is_told_in_path_order)
+{
+    struct fixture f;
+    static const char *const paths[] = {"/b/x", "/a-b", "/a/k", "/zz", "/a/b", "/a!", "/b"};
+    fixture_open(&f, NULL);
+    uint64_t s = fixture_session(&f, 1, 5000);
+    ck_assert_int_eq(do_create(&f, "/a", NULL, 0), 0);
+    ck_assert_str_eq(owned_paths(&f, s, 5, 0), "");
+    for (uint32_t i = 0; i < 7; i++) {
+        int want = i == 0 ? COORD_ENONODE : 0;
+        ck_assert_int_eq(do_create_in(&f, s, i + 1, paths[i], COORD_F_EPHEMERAL), want);
+    }
+    for (uint64_t page = 1; page <= 8; page++) {
+        ck_assert_str_eq(owned_paths(&f, s, page, 6), "/a/b /a/k /a! /a-b /b /zz ");
+    }
+    fixture_close(&f);
+}
+END_TEST
+
+/* Against a sort of all of them. */
+START_TEST(pages_of_many_are_complete)
+{
+    struct fixture f;
+    char path[32];
+    char want[1 << 16];
+    size_t used = 0;
+    fixture_open(&f, NULL);
+    uint64_t s = fixture_session(&f, 1, 5000);
+    for (uint32_t i = 0; i < 1000; i++) {
+        (void)snprintf(path, sizeof(path), "/n%03u", (i * 389) % 1000);
+        ck_assert_int_eq(do_create_in(&f, s, i + 1, path, COORD_F_EPHEMERAL), 0);
+        used += (size_t)snprintf(want + used, sizeof(want) - used, "/n%03u ", i);
+    }
+    static const uint64_t pages[] = {7, 100, 999, 1000};
+    for (size_t i = 0; i < 4; i++) {
+        ck_assert_str_eq(owned_paths(&f, s, pages[i], 1000), want);
+    }
+    fixture_close(&f);
+}
+END_TEST
+
 /* --- exactly once ------------------------------------------------------------------------------ */
 
 START_TEST(a_repeated_number_gets_the_first_answer_bit_for_bit)
@@ -392,6 +529,11 @@ static Suite *suite(void)
     tcase_add_test(owned, ephemerals_need_a_session_and_have_no_children);
     tcase_add_test(owned, closing_deletes_all_ephemerals_in_path_order_in_one_revision);
     tcase_add_test(owned, expire_ends_only_sessions_not_attached_since);
+    tcase_add_test(owned, any_session_can_be_ended);
+    tcase_add_test(owned, an_end_is_answered_once_and_alike);
+    tcase_add_test(owned, a_session_can_end_itself);
+    tcase_add_test(owned, what_it_owns_is_told_in_path_order);
+    tcase_add_test(owned, pages_of_many_are_complete);
     suite_add_tcase(s, owned);
     TCase *once = tcase_create("exactly once");
     tcase_add_test(once, a_repeated_number_gets_the_first_answer_bit_for_bit);

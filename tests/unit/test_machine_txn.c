@@ -253,6 +253,33 @@ START_TEST(conditions_choose_the_branch)
 }
 END_TEST
 
+/* The nodes of a lock's queue have names that begin with random digits: who came first is not the first in
+ * order of names. */
+START_TEST(a_lock_is_held_by_who_came_first)
+{
+    static const char *const names[] = {"/lock/7f-", "/lock/03-", "/lock/ff-"};
+    struct fixture f;
+    uint64_t tokens[3];
+    fixture_open(&f, NULL);
+    ck_assert_int_eq(do_create(&f, "/lock", NULL, 0), 0);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(do_create(&f, names[i], NULL, COORD_F_SEQUENTIAL), 0);
+        tokens[i] = f.revision;
+    }
+    for (int front = 0; front < 2; front++) {
+        for (int i = 0; i < 3; i++) {
+            struct draft d = {0};
+            put_if(&d, COORD_WHEN_HELD, "/lock", tokens[i], NULL);
+            ck_assert_int_eq(commit(&f, &d, 0, 1), 0);
+            ck_assert_msg(f.res.branch == (i == front ? COORD_TXN_THEN : COORD_TXN_ELSE),
+                          "%d in front, token of %d", front, i);
+        }
+        ck_assert_int_eq(do_delete(&f, "/lock/7f-0000000000"), front == 0 ? 0 : COORD_ENONODE);
+    }
+    fixture_close(&f);
+}
+END_TEST
+
 /* X5: a repeated number gets the answer again, the one of a failed transaction too. */
 START_TEST(a_repeated_one_is_answered_from_memory)
 {
@@ -572,6 +599,7 @@ int main(void)
     tcase_add_test(c, operations_see_each_other_and_share_a_revision);
     tcase_add_test(c, nothing_is_left_of_a_failed_one);
     tcase_add_test(c, conditions_choose_the_branch);
+    tcase_add_test(c, a_lock_is_held_by_who_came_first);
     tcase_add_test(c, a_repeated_one_is_answered_from_memory);
     tcase_add_test(c, transactions_are_bounded);
     suite_add_tcase(s, c);

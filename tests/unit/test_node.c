@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "server/node/peer_wire.h"
 #include "tests/lib/node_cluster.h"
 
 static struct cluster *cl;
@@ -527,6 +528,81 @@ START_TEST(options_are_checked)
 }
 END_TEST
 
+static void no_random(void *ctx, void *out, size_t len)
+{
+    (void)ctx;
+    memset(out, 7, len);
+}
+
+static void no_log(void *ctx, enum node_log_level level, const char *text)
+{
+    (void)ctx, (void)level, (void)text;
+}
+
+#define LOG_CONFIGS 20 /* more than the core remembers */
+
+/* The log of a member whose ensemble was changed again and again since its snapshot. */
+static void fill_changes(struct raft_entry *metas, struct coord_buf **payloads)
+{
+    for (uint32_t i = 0; i < 2 * LOG_CONFIGS; i++) {
+        struct raft_config c = {.count = 1 + i % 3};
+        metas[i] = (struct raft_entry){.term = 1, .type = RAFT_ENTRY_NOOP};
+        payloads[i] = NULL;
+        if (i % 2 == 0) {
+            continue;
+        }
+        for (uint32_t k = 0; k < c.count; k++) {
+            c.members[k] = (struct raft_member){.id = k + 1, .roles = RAFT_VOTER};
+        }
+        payloads[i] = coord_buf_create(PEER_CONFIG_BYTES_MAX);
+        ck_assert_ptr_nonnull(payloads[i]);
+        payloads[i]->len = peer_config_encode(&c, payloads[i]->data);
+        metas[i].type = RAFT_ENTRY_CONFIG;
+        metas[i].bytes = payloads[i]->len;
+    }
+}
+
+START_TEST(a_log_may_hold_any_number_of_configurations)
+{
+    struct raft_entry metas[2 * LOG_CONFIGS];
+    struct coord_buf *payloads[2 * LOG_CONFIGS];
+    struct node_env env = {.random = no_random, .log = no_log};
+    struct node_boot boot = {
+        .term = 1, .first = 1, .count = 2 * LOG_CONFIGS, .metas = metas, .payloads = payloads};
+    struct node_options o;
+    struct node *n = NULL;
+    char why[128] = "";
+    node_options_init(&o);
+    o.cluster = "x";
+    o.raft.id = 1;
+    o.members_count = 3;
+    for (uint32_t i = 0; i < 3; i++) {
+        o.members[i].id = i + 1;
+        boot.snapshot.config.members[i] = (struct raft_member){.id = i + 1, .roles = RAFT_VOTER};
+    }
+    boot.snapshot.config.count = 3;
+    fill_changes(metas, payloads);
+    ck_assert_msg(node_create(&o, &env, &boot, 1, 1, &n, why, sizeof(why)) == 0, "%s", why);
+    for (uint32_t i = 2 * LOG_CONFIGS - 2 * 4; i < 2 * LOG_CONFIGS; i++) {
+        const struct raft_config_at *at = raft_config_at(node_raft(n), i + 1);
+        ck_assert_ptr_nonnull(at);
+        ck_assert_uint_eq(at->index, i % 2 == 1 ? i + 1 : i);
+        ck_assert_uint_eq(at->config.count, 1 + (at->index - 1) % 3);
+    }
+    node_destroy(n);
+    n = NULL;
+    payloads[2 * LOG_CONFIGS - 1]->len--; /* the log says otherwise */
+    ck_assert_int_eq(node_create(&o, &env, &boot, 1, 1, &n, why, sizeof(why)), COORD_EPROTO);
+    metas[2 * LOG_CONFIGS - 1].bytes--; /* the same size, and no configuration */
+    ck_assert_int_eq(node_create(&o, &env, &boot, 1, 1, &n, why, sizeof(why)), COORD_EPROTO);
+    ck_assert_ptr_nonnull(strstr(why, "not well formed"));
+    ck_assert_ptr_null(n);
+    for (uint32_t i = 0; i < 2 * LOG_CONFIGS; i++) {
+        coord_buf_unref(payloads[i]);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("node");
@@ -555,6 +631,7 @@ int main(void)
     tcase_add_test(t, shutdown_answers_what_is_under_way);
     tcase_add_test(t, a_faulted_member_refuses_and_says_why);
     tcase_add_test(t, options_are_checked);
+    tcase_add_test(t, a_log_may_hold_any_number_of_configurations);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

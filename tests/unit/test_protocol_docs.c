@@ -143,6 +143,7 @@ static void type_text(const struct coord_field *f, char *out, size_t out_bytes)
         [COORD_FK_IFS] = "[condition]",
         [COORD_FK_TXN_OPS] = "[operation]",
         [COORD_FK_TXN_RESULTS] = "[result]",
+        [COORD_FK_SESSIONS] = "[session]",
     };
     if (f->kind == COORD_FK_ENUM) {
         (void)snprintf(out, out_bytes, "0..%u", f->limit);
@@ -230,6 +231,7 @@ START_TEST(arrays_are_documented)
     table_equals(after_line("### array change"), "item", coord__change_fields, "change");
     table_equals(after_line("### array detail"), "item", coord__error_fields, "detail");
     table_equals(after_line("### array condition"), "item", coord__if_fields, "condition");
+    table_equals(after_line("### array session"), "item", coord__session_fields, "session");
     table_equals(after_line("### array usage"), "item", result_sub(COORD_OP_USAGE, "usage"),
                  "usage");
 }
@@ -272,6 +274,7 @@ START_TEST(flags_are_documented)
         {COORD_LIST_RECURSIVE, "RECURSIVE"},
         {COORD_LIST_COUNT, "COUNT"},
         {COORD_DELETE_RECURSIVE, "RECURSIVE"},
+        {COORD_SESSIONS_ONE, "ONE"},
         {COORD_WATCH_VALUE, "VALUE"},
         {COORD_WATCH_PREVIOUS, "PREVIOUS"},
         {COORD_WATCH_ONCE, "ONCE"},
@@ -393,7 +396,19 @@ START_TEST(example_hello)
                                        .session_max_ms = 60000,
                                        .list_entries = 10000,
                                        .txn_operations = 1024,
-                                       .subtree_nodes = 10000};
+                                       .subtree_nodes = 10000,
+                                       .list_bytes = 3 << 20,
+                                       .sessions = 200000,
+                                       .answers = 4096,
+                                       .answers_bytes = 8 << 20,
+                                       .store_bytes = UINT64_C(2) << 30,
+                                       .outstanding_bytes = 16 << 20,
+                                       .connections = 10000,
+                                       .connections_per_address = 10000,
+                                       .output_bytes = 16 << 20,
+                                       .watch_output_bytes = 8 << 20,
+                                       .history_events = 65536,
+                                       .history_bytes = 64 << 20};
     res.session_state = COORD_SESSION_NONE;
     result_equals("hello-reply", COORD_OP_HELLO, &res);
 }

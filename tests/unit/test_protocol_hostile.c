@@ -372,7 +372,7 @@ static const struct {
     ROW("item 1 (number) at byte 1: requests are numbered from 1", "\x93\x00\x0c\x00"),
     ROW("item 1 (number) at byte 1: expected an unsigned integer", "\x93\xff\x0c\x00"),
     ROW("item 2 (operation) at byte 2: there is no such operation", "\x93\x01\x00\x00"),
-    ROW("item 2 (operation) at byte 2: there is no such operation", "\x93\x01\x16\x00"),
+    ROW("item 2 (operation) at byte 2: there is no such operation", "\x93\x01\x7f\x00"),
     ROW("item 2 (operation) at byte 2: there is no such operation",
         "\x93\x01\xcf\x00\x00\x00\x01\x00\x00\x00\x0c\x00"),
     ROW("item 3 (acked) at byte 3: expected an unsigned integer", "\x93\x01\x0c\xc0"),

@@ -193,7 +193,11 @@ static inline struct coord_items sample_items(enum coord_field_kind list, int va
     for (int i = 1; i < COORD_OP_END && (variant != SAMPLE_ZERO || i < 8); i++) {
         enum coord_op op = (enum coord_op)i;
         int r = COORD_EINVAL;
-        if (list == COORD_FK_IFS) {
+        if (list == COORD_FK_SESSIONS) {
+            struct coord_session_info s = {0};
+            sample_flat(coord__session_fields, &s, variant, state);
+            r = coord_session_encode(&s, &raw);
+        } else if (list == COORD_FK_IFS) {
             struct coord_if c = sample_if(variant, state);
             r = coord_if_encode(&c, &raw);
         } else if (coord_op_in_txn(op) && list == COORD_FK_TXN_OPS) {

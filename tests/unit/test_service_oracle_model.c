@@ -220,6 +220,45 @@ static const char *repeat(struct rig *r)
     return r->number == 0 || q.op == 0 ? NULL : rig_apply(r, &q);
 }
 
+static uint32_t reaped;
+
+/* What a leader finds to be removed, some time later. */
+static const char *reap(struct rig *r)
+{
+    static uint8_t body[64 * 1024];
+    struct machine_reap_found found;
+    r->f.time_ms += rnd(300);
+    const struct machine_reap_ask ask = {.time_ms = r->f.time_ms + rnd(500),
+                                         .since = r->f.revision,
+                                         .nodes_max = 64,
+                                         .bytes_max = sizeof(body),
+                                         .out = body};
+    machine_reap_collect(r->f.m, &ask, &found);
+    (void)fixture_apply(&r->f, (struct entry){.kind = ENTRY_REAP}, NULL, 0, body, found.bytes);
+    reaped += r->f.o.changes_count;
+    return rig_tell(r);
+}
+
+/* Other limits from now on. */
+static const char *limits(struct rig *r, bool low)
+{
+    uint8_t body[MACHINE_LIMITS_BYTES];
+    struct machine_limits l;
+    machine_limits_init(&l);
+    if (low) {
+        l.data_bytes = 3 + (uint32_t)rnd(10);
+        l.sessions = 1 + (uint32_t)rnd(5);
+        l.answers = 1 + (uint32_t)rnd(40);
+        l.txn_operations = 1 + (uint32_t)rnd(4);
+        l.subtree_nodes = 1 + (uint32_t)rnd(10);
+        l.list_entries = 1 + (uint32_t)rnd(9);
+        l.store_bytes = 1000 + rnd(30000);
+    }
+    machine_limits_encode(&l, body);
+    (void)fixture_apply(&r->f, (struct entry){.kind = ENTRY_LIMITS}, NULL, 0, body, sizeof(body));
+    return rig_tell(r);
+}
+
 static const char *step(struct rig *r)
 {
     struct text p[2];
@@ -237,7 +276,13 @@ static const char *step(struct rig *r)
     if (kind < 50) {
         return random_reads(r);
     }
-    if (kind == 50) {
+    if (kind < 53) {
+        return reap(r);
+    }
+    if (kind == 53 && rnd(6) == 0) {
+        return limits(r, rnd(4) > 0);
+    }
+    if (kind == 53) {
         machine_skip(r->f.m, ++r->f.revision);
         const struct oracle_applied a = {.member = 1, .revision = r->f.revision};
         return oracle_applied(r->o, &a, r->now);
@@ -254,6 +299,7 @@ static void run(struct rig *r, uint64_t seed, int steps)
     for (int i = 0; i < steps; i++) {
         RIG_OK(step(r));
     }
+    RIG_OK(limits(r, false));
 }
 
 static void end(struct rig *r)
@@ -269,9 +315,10 @@ START_TEST(test_agrees)
     struct oracle_counts c;
     run(&r, (uint64_t)_i + 1, 3000);
     oracle_counts(r.o, &c);
-    ck_assert_uint_gt(c.writes, 1000);
+    ck_assert_uint_gt(reaped, 5);
+    ck_assert_uint_gt(c.writes, 700);
     ck_assert_uint_gt(c.reads, 300);
-    ck_assert_uint_gt(c.changes, 500);
+    ck_assert_uint_gt(c.changes, 250);
     ck_assert_uint_gt(c.repeats, 5);
     ck_assert_uint_gt(c.expired, 3);
     end(&r);

@@ -87,7 +87,9 @@ static void make(uint32_t connections_max, uint32_t per_address_max, uint64_t ou
                              .frame_bytes_max = 4 << 20,
                              .connections_max = connections_max,
                              .per_address_max = per_address_max,
-                             .output_bytes_max = output_max};
+                             .output_bytes_max = output_max,
+                             .output_total_bytes_max = 128 << 20,
+                             .watch_output_bytes_max = output_max / 2};
     ck_assert_int_eq(conn_set_create(&o, &set), 0);
 }
 

@@ -18,14 +18,19 @@ static struct {
     struct coord_buf *frame;
 } got[FRAMES_MAX];
 static size_t got_count;
+static uint64_t slow_conn; /* it reads nothing; 0 none */
 
-static void sink(void *arg, uint64_t conn, struct coord_buf *frames)
+static bool sink(void *arg, uint64_t conn, struct coord_buf *frames)
 {
     ck_assert_ptr_eq(arg, got);
     ck_assert_uint_lt(got_count, FRAMES_MAX);
+    if (conn == slow_conn) {
+        return false;
+    }
     got[got_count].conn = conn;
     got[got_count].frame = coord_buf_ref(frames);
     got_count++;
+    return true;
 }
 
 static void forget(void)
@@ -779,6 +784,76 @@ START_TEST(after_a_reset_everybody_has_a_gap)
 }
 END_TEST
 
+START_TEST(who_does_not_read_is_told_one_gap)
+{
+    struct watch_hub *h = hub_create(NULL);
+    struct coord_request q = watch_on(1, "/a", COORD_DEPTH_NODE);
+    struct coord_request quiet = watch_on(2, "/quiet", COORD_DEPTH_NODE);
+    struct coord_request once = watch_on(3, "/a", COORD_DEPTH_NODE);
+    once.flags = COORD_WATCH_ONCE;
+    for (uint64_t conn = 1; conn <= 2; conn++) {
+        add(h, conn, &q, 10);
+        add(h, conn, &quiet, 10);
+    }
+    add(h, 1, &once, 10);
+    slow_conn = 1;
+    for (uint64_t revision = 11; revision <= 15; revision++) {
+        publish(h, revision, COORD_CHANGE_CHANGED, "/a");
+    }
+    watch_progress(h, 15);
+    ck_assert_uint_eq(got_count, 6); /* the other connection's: 5 events, and one progress */
+    for (size_t i = 0; i < got_count; i++) {
+        ck_assert_uint_eq(got[i].conn, 2);
+    }
+    forget();
+    /* Whatever is handed over meanwhile: nothing goes to it before it has caught up. */
+    slow_conn = 0;
+    publish(h, 16, COORD_CHANGE_CHANGED, "/a");
+    ck_assert_uint_eq(got_count, 1);
+    forget();
+    watch_catch_up(h, 2, 16); /* it had nothing to catch up with */
+    ck_assert_uint_eq(got_count, 0);
+    watch_catch_up(h, 1, 16);
+    ck_assert_uint_eq(got_count, 2); /* not the one that missed nothing */
+    expect_state(0, 1, 3, 16, COORD_EVENT_GAP);
+    expect_state(1, 1, 1, 16, COORD_EVENT_GAP);
+    watch_catch_up(h, 1, 16);
+    ck_assert_uint_eq(got_count, 2);
+    publish(h, 17, COORD_CHANGE_CHANGED, "/a");
+    ck_assert_uint_eq(got_count, 5); /* the one-shot too: a gap was no change */
+    publish(h, 18, COORD_CHANGE_CHANGED, "/a");
+    ck_assert_uint_eq(got_count, 7);
+    hub_close(h);
+}
+END_TEST
+
+START_TEST(who_stops_reading_while_catching_up_goes_on_later)
+{
+    struct watch_hub *h = hub_create(NULL);
+    for (uint64_t number = 1; number <= 3; number++) {
+        struct coord_request q = watch_on(number, "/a", COORD_DEPTH_NODE);
+        add(h, 1, &q, 10);
+    }
+    slow_conn = 1;
+    publish(h, 11, COORD_CHANGE_CHANGED, "/a");
+    watch_catch_up(h, 1, 11); /* still not */
+    ck_assert_uint_eq(got_count, 0);
+    watch_reset(h, 20);
+    struct coord_request again = watch_on(2, "/a", COORD_DEPTH_NODE);
+    again.revision = 20;
+    uint64_t from = 0;
+    bool gap = true;
+    ck_assert_int_eq(watch_add(h, 1, &again, 20, &from, &gap),
+                     0); /* begins anew: it missed nothing */
+    slow_conn = 0;
+    watch_catch_up(h, 1, 20);
+    ck_assert_uint_eq(got_count, 2);
+    expect_state(0, 1, 3, 20, COORD_EVENT_GAP);
+    expect_state(1, 1, 1, 20, COORD_EVENT_GAP);
+    hub_close(h);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("watch");
@@ -810,6 +885,8 @@ static Suite *suite(void)
     tcase_add_test(gaps, no_frame_is_ever_longer_than_the_limit);
     tcase_add_test(gaps, idle_watches_get_progress);
     tcase_add_test(gaps, after_a_reset_everybody_has_a_gap);
+    tcase_add_test(gaps, who_does_not_read_is_told_one_gap);
+    tcase_add_test(gaps, who_stops_reading_while_catching_up_goes_on_later);
     suite_add_tcase(s, gaps);
     return s;
 }

@@ -53,11 +53,12 @@ static uint64_t rnd(uint64_t below)
     return seed_state % below;
 }
 
-static void sink(void *arg, uint64_t conn, struct coord_buf *buf)
+static bool sink(void *arg, uint64_t conn, struct coord_buf *buf)
 {
     (void)arg;
     ck_assert_uint_lt(frames_count, sizeof(frames) / sizeof(frames[0]));
     frames[frames_count++] = (struct frame){conn, coord_buf_ref(buf)};
+    return true;
 }
 
 static void random_path(char out[32])

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * prepare.c: the nodes that a load uses, made before it begins: /bench, /bench/k0 ... with values, and /bench/n0 ... with
+ * the number 0 for increment. Those that are there already stay as they are.
+ */
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include "client/bench/load.h"
+
+#define UNDER_WAY_MAX 1024u
+
+struct preparation {
+    struct cli *cli;
+    struct coord *c;
+    struct pick pick;
+    const struct plan *plan;
+    const char *value;
+    uint64_t under_way;
+    int error;
+};
+
+static void on_made(struct coord *c, const struct coord_reply *r, void *arg)
+{
+    struct preparation *p = arg;
+
+    (void)c; /* p has it */
+    p->under_way--;
+    if (r->error != 0 && r->error != COORD_EEXISTS && p->error == 0) {
+        p->error = r->error;
+    }
+}
+
+static int turn(struct preparation *p)
+{
+    struct pollfd fd = {.fd = coord_fd(p->c), .events = coord_events(p->c)};
+
+    (void)poll(&fd, 1, coord_timeout_ms(p->c)); /* interrupted or not, the handle is looked at */
+    return coord_dispatch(p->c);
+}
+
+/* Nodes /bench/<kind>0 ... Return: 0 or an error. */
+static int make_many(struct preparation *p, char kind, bool number)
+{
+    char path[64];
+    int rc = 0;
+
+    for (uint64_t i = 0; rc == 0 && p->error == 0 && (i < p->plan->keys || p->under_way > 0);) {
+        while (rc == 0 && i < p->plan->keys && p->under_way < UNDER_WAY_MAX) {
+            size_t bytes =
+                number ? 1 : pick_between(&p->pick, p->plan->value_min, p->plan->value_max);
+            (void)snprintf(path, sizeof path, "/bench/%c%" PRIu64, kind, i++);
+            rc =
+                coord_create(p->c, path, number ? "0" : p->value, bytes, &p->cli->call, on_made, p);
+            p->under_way += rc == 0 ? 1 : 0;
+        }
+        rc = rc != 0 ? rc : turn(p);
+    }
+    return rc != 0 ? rc : p->error;
+}
+
+int load_prepare(struct cli *cli, const struct plan *plan)
+{
+    static char value[1024 * 1024];
+    struct preparation p = {.cli = cli, .plan = plan, .value = value};
+    struct coord_reply *r = NULL;
+    int rc = cli_open(cli, &p.c);
+
+    if (rc != EXIT_DONE) {
+        return rc;
+    }
+    memset(value, 'x', sizeof value);
+    pick_init(&p.pick, PICK_UNIFORM, 0, 1, plan->seed);
+    int error = coord_create_sync(p.c, "/bench", NULL, 0, &cli->call, &r);
+    if (error != 0 && error != COORD_EEXISTS) {
+        rc = cli_fail(cli, "/bench", error, r);
+        error = 0;
+    } else {
+        error = mix_keys(&plan->mix) && plan->mode == PLAN_LOAD ? make_many(&p, 'k', false) : 0;
+        if (error == 0 && plan->mix.weights[BENCH_INCREMENT] > 0) {
+            error = make_many(&p, 'n', true);
+        }
+    }
+    coord_reply_free(r);
+    rc = error != 0 ? cli_fail(cli, "preparing /bench", error, NULL) : rc;
+    coord_close(p.c);
+    return rc;
+}

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Goal: the limits in force are the same on every member and are those of the leader's file; a leader puts
+ * its own in force once in its term; every member judges by what is in force, tells it, and says when its
+ * own file differs. A client that does not read costs no memory and no other client anything.
+ * Method: ensembles in simulated time (node_cluster.h) whose members have different files, with kills and
+ * restarts; requests at a limit and one past it.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "tests/lib/node_cluster.h"
+
+static struct cluster *cl;
+static struct cluster_options options;
+
+static void setup(void)
+{
+    cluster_options_init(&options, 3);
+}
+
+static void begin(void)
+{
+    cl = cluster_create(&options);
+    ck_assert_uint_ne(cluster_wait_leader(cl, 10 * CLUSTER_S), 0);
+    cluster_run(cl, 500 * CLUSTER_MS);
+}
+
+static void teardown(void)
+{
+    if (cl != NULL) {
+        cluster_destroy(cl);
+    }
+    cl = NULL;
+}
+
+static struct cluster_client *greeted(raft_id id)
+{
+    struct cluster_client *c = client_connect(cl, id);
+    ck_assert_int_eq(client_hello(c), 0);
+    return c;
+}
+
+static struct coord_limits told(raft_id id)
+{
+    struct cluster_client *c = client_connect(cl, id);
+    struct coord_request q = {.op = COORD_OP_HELLO, .version = COORD_PROTOCOL_VERSION};
+    struct coord_result res;
+    ck_assert_int_eq(client_call(c, &q, &res), 0);
+    client_close(c);
+    return res.limits;
+}
+
+static const struct machine_limits *in_force(raft_id id)
+{
+    return machine_limits(node_machine(cluster_node(cl, id)));
+}
+
+static uint64_t revision_of(raft_id id)
+{
+    struct machine_stats s;
+    machine_stats(node_machine(cluster_node(cl, id)), &s);
+    return s.revision;
+}
+
+/* What each member's file says: data of 100 * id bytes. */
+static void own_data(raft_id id, struct node_options *o)
+{
+    o->machine.data_bytes = 100 * id;
+    o->machine.frame_bytes = 100000 * id;
+}
+
+/* The file is edited while the member is down. */
+static bool file_changed;
+
+static void later(raft_id id, struct node_options *o)
+{
+    if (file_changed) {
+        own_data(id, o);
+    }
+}
+
+/* --- one file for all -------------------------------------------------------------------------- */
+
+START_TEST(the_defaults_need_no_entry)
+{
+    begin();
+    uint64_t before = revision_of(1);
+    ck_assert_uint_eq(before, 1); /* the leader's first, empty one */
+    cluster_run(cl, 20 * CLUSTER_S);
+    for (raft_id id = 1; id <= 3; id++) {
+        ck_assert_uint_eq(revision_of(id), before);
+        ck_assert_uint_eq(cluster_log_count(cl, id, "limits"), 0);
+    }
+}
+END_TEST
+
+START_TEST(a_file_is_in_force_everywhere_and_told)
+{
+    options.node.machine.data_bytes = 10;
+    options.node.machine.sessions = 2;
+    options.node.machine.txn_operations = 7;
+    options.node.machine.store_bytes = 1 << 20;
+    options.node.machine.frame_bytes = 1 << 20;
+    options.node.watch.per_connection = 3;
+    options.node.connections_max = 77;
+    begin();
+    ck_assert(cluster_wait_equal(cl, CLUSTER_S));
+    for (raft_id id = 1; id <= 3; id++) {
+        struct coord_limits l = told(id);
+        ck_assert_uint_eq(l.data_bytes, 10);
+        ck_assert_uint_eq(l.sessions, 2);
+        ck_assert_uint_eq(l.txn_operations, 7);
+        ck_assert_uint_eq(l.store_bytes, 1 << 20);
+        ck_assert_uint_eq(l.frame_bytes, 1 << 20);
+        ck_assert_uint_eq(l.watches, 3);
+        ck_assert_uint_eq(l.connections, 77);
+        ck_assert_uint_eq(l.history_events, 65536);
+        ck_assert_uint_eq(cluster_log_count(cl, id, "limits changed"), 1);
+        ck_assert_uint_eq(cluster_log_count(cl, id, "limits differ"), 0);
+    }
+}
+END_TEST
+
+START_TEST(at_a_limit_and_one_past_it)
+{
+    options.node.machine.data_bytes = 10;
+    options.node.machine.sessions = 2;
+    options.node.watch.per_connection = 2;
+    begin();
+    for (raft_id id = 1; id <= 3; id++) {
+        struct cluster_client *c = greeted(id);
+        char path[8];
+        (void)snprintf(path, sizeof(path), "/n%u", id);
+        ck_assert_int_eq(client_create(c, path, "01234567890", 0), COORD_ETOOBIG);
+        ck_assert_int_eq(client_create(c, path, "0123456789", 0), 0);
+        ck_assert_int_eq(client_set(c, path, "01234567890"), COORD_ETOOBIG);
+        ck_assert_int_eq(client_get(c, path, "0123456789"), 0);
+        for (uint64_t number = 1; number <= 3; number++) {
+            struct coord_request q = {.op = COORD_OP_WATCH,
+                                      .watch = number,
+                                      .path = bytes_of("/"),
+                                      .kinds = COORD_CHANGE_CREATED};
+            struct coord_result res;
+            ck_assert_int_eq(client_call(c, &q, &res), number <= 2 ? 0 : COORD_ELIMIT);
+        }
+    }
+    uint8_t secret[COORD_SECRET_BYTES];
+    ck_assert_uint_ne(client_open_session(client_connect(cl, 1), 5000, secret), 0);
+    ck_assert_uint_ne(client_open_session(client_connect(cl, 2), 5000, secret), 0);
+    struct cluster_client *third = greeted(3);
+    struct coord_request q = {.op = COORD_OP_SESSION_OPEN, .timeout_ms = 5000};
+    struct coord_result res;
+    ck_assert_int_eq(client_call(third, &q, &res), COORD_ELIMIT);
+}
+END_TEST
+
+/* --- files that differ ------------------------------------------------------------------------- */
+
+START_TEST(the_file_of_the_leader_wins)
+{
+    options.tune = own_data;
+    begin();
+    raft_id leader = cluster_leader(cl);
+    cluster_run(cl, 10 * CLUSTER_S);
+    for (raft_id id = 1; id <= 3; id++) {
+        ck_assert_uint_eq(in_force(id)->data_bytes, 100 * leader);
+        ck_assert_uint_eq(told(id).data_bytes, 100 * leader);
+        ck_assert_uint_eq(cluster_log_count(cl, id, "limits changed"), 1);
+        /* Who differs says so, once. */
+        ck_assert_uint_eq(cluster_log_count(cl, id, "limits differ"), id == leader ? 0 : 1);
+    }
+    ck_assert_uint_eq(revision_of(leader), 2); /* its empty entry, and this one */
+}
+END_TEST
+
+START_TEST(each_change_of_leaders_makes_one_entry)
+{
+    options.tune = own_data;
+    begin();
+    uint32_t entries = 1;
+    raft_id wanted = cluster_leader(cl);
+    for (int change = 0; change < 6; change++) {
+        raft_id old = cluster_leader(cl);
+        cluster_kill(cl, old);
+        ck_assert_uint_ne(cluster_wait_leader(cl, 10 * CLUSTER_S), 0);
+        ck_assert_int_eq(cluster_boot(cl, old), 0);
+        cluster_run(cl, 3 * CLUSTER_S);
+        raft_id now = cluster_leader(cl);
+        entries += now != wanted;
+        wanted = now;
+        ck_assert(cluster_wait_equal(cl, CLUSTER_S));
+        uint64_t revision = revision_of(now);
+        for (raft_id id = 1; id <= 3; id++) {
+            ck_assert_uint_eq(in_force(id)->data_bytes, 100 * now);
+        }
+        cluster_run(cl, 10 * CLUSTER_S); /* and no more: nobody answers with its own */
+        ck_assert_uint_eq(cluster_leader(cl), now);
+        ck_assert_uint_eq(revision_of(now), revision);
+        ck_assert_uint_eq(revision, (uint64_t)change + 2 + entries);
+    }
+    ck_assert_uint_gt(entries, 2);
+}
+END_TEST
+
+START_TEST(a_member_comes_back_to_what_is_in_force)
+{
+    /* Through its log, and through a snapshot. */
+    options.tune = own_data;
+    options.node.snapshot_entries = 20;
+    begin();
+    raft_id leader = cluster_leader(cl);
+    raft_id other = cluster_other(cl, leader);
+    cluster_kill(cl, other);
+    ck_assert_int_eq(cluster_boot(cl, other), 0);
+    cluster_run(cl, CLUSTER_S);
+    ck_assert_uint_eq(in_force(other)->data_bytes, 100 * leader);
+    cluster_kill(cl, other);
+    struct cluster_client *c = greeted(leader);
+    for (int i = 0; i < 60; i++) {
+        ck_assert_int_eq(client_create(c, "/n", "x", COORD_F_SEQUENTIAL), 0);
+    }
+    ck_assert_uint_gt(cluster_snapshots(cl, leader), 0);
+    ck_assert_int_eq(cluster_boot(cl, other), 0);
+    ck_assert(cluster_wait_equal(cl, 5 * CLUSTER_S));
+    ck_assert_uint_eq(in_force(other)->data_bytes, 100 * leader);
+    raft_id third = 6 - leader - other;
+    cluster_kill(cl, third); /* from its own snapshot */
+    ck_assert_int_eq(cluster_boot(cl, third), 0);
+    ck_assert_uint_eq(in_force(third)->data_bytes, 100 * leader);
+}
+END_TEST
+
+START_TEST(a_node_beyond_a_lower_limit_is_still_read_or_says_why_not)
+{
+    options.members = 1;
+    options.tune = later;
+    file_changed = false;
+    begin();
+    char big[200001];
+    memset(big, 'x', sizeof(big) - 1);
+    big[sizeof(big) - 1] = '\0';
+    struct cluster_client *c = greeted(1);
+    ck_assert_int_eq(client_create(c, "/big", big, 0), 0);
+    big[100000] = '\0';
+    ck_assert_int_eq(client_create(c, "/small", big, 0), 0);
+    cluster_kill(cl, 1);
+    file_changed = true;
+    ck_assert_int_eq(cluster_boot(cl, 1), 0);
+    ck_assert_uint_ne(cluster_wait_leader(cl, 10 * CLUSTER_S), 0);
+    cluster_run(cl, 500 * CLUSTER_MS);
+    c = greeted(1);
+    ck_assert_uint_eq(told(1).data_bytes, 100);
+    ck_assert_int_eq(client_get(c, "/small", big), 0); /* a frame of 100,000 bytes and the rest */
+    ck_assert_int_eq(client_get(c, "/big", NULL), COORD_ETOOBIG);
+    ck_assert_int_eq(client_set(c, "/big", "y"), 0);
+    ck_assert_int_eq(client_get(c, "/big", "y"), 0);
+}
+END_TEST
+
+/* --- clients that do not read ------------------------------------------------------------------ */
+
+START_TEST(requests_at_the_limit_are_read_and_one_more_is_not)
+{
+    options.members = 1;
+    options.node.outstanding_max = 8;
+    begin();
+    struct cluster_client *c = greeted(1);
+    ck_assert_int_eq(client_create(c, "/a", "0", 0), 0);
+    uint64_t last = 0;
+    for (int i = 1; i <= 8; i++) {
+        struct coord_request q = {.op = COORD_OP_SET,
+                                  .path = bytes_of("/a"),
+                                  .data = bytes_of("x"),
+                                  .expect_version = COORD_VERSION_ANY};
+        last = client_send(c, &q);
+        cluster_run(cl, 0);
+        ck_assert_int_eq(c->paused, i == 8);
+    }
+    struct coord_result res;
+    ck_assert_int_eq(client_wait(c, last, COORD_OP_SET, &res, CLUSTER_S), 0);
+    ck_assert(!c->paused);
+}
+END_TEST
+
+static void watch_all(struct cluster_client *c, uint64_t number, const char *path)
+{
+    struct coord_request q = {.op = COORD_OP_WATCH,
+                              .watch = number,
+                              .path = bytes_of(path),
+                              .depth = COORD_DEPTH_SUBTREE,
+                              .kinds = COORD_CHANGE_CREATED};
+    struct coord_result res;
+    ck_assert_int_eq(client_call(c, &q, &res), 0);
+}
+
+START_TEST(a_watcher_that_does_not_read_is_told_gap_and_goes_on)
+{
+    begin();
+    struct cluster_client *slow = greeted(1);
+    struct cluster_client *quick = greeted(1);
+    struct cluster_client *writer = greeted(2);
+    struct coord_event ev;
+    uint32_t at = 0;
+    watch_all(slow, 1, "/");
+    watch_all(slow, 2, "/elsewhere");
+    watch_all(quick, 1, "/");
+    client_stall(slow, true);
+    uint32_t frames = slow->frames;
+    for (int i = 0; i < 50; i++) {
+        ck_assert_int_eq(client_create(writer, "/n", "x", COORD_F_SEQUENTIAL), 0);
+    }
+    cluster_run(cl, 3 * CLUSTER_S);
+    ck_assert_uint_eq(slow->frames, frames); /* nothing more is kept for it */
+    ck_assert(slow->open);
+    ck_assert(client_event(quick, 49, &ev, &at));
+    /* A read and a bad request meanwhile are answered, behind the gap (W8). */
+    struct coord_request q = {.op = COORD_OP_EXISTS, .path = bytes_of("/n0000000049")};
+    uint64_t read = client_send(slow, &q);
+    struct coord_request bad = {.op = COORD_OP_EXISTS, .path = bytes_of("bad")};
+    uint64_t refused = client_send(slow, &bad);
+    cluster_run(cl, CLUSTER_S);
+    ck_assert(!client_has(slow, read));
+    ck_assert(!client_has(slow, refused));
+    client_stall(slow, false);
+    struct coord_result res;
+    ck_assert_int_eq(client_wait(slow, read, COORD_OP_EXISTS, &res, CLUSTER_S), 0);
+    ck_assert(res.exists);
+    ck_assert_int_eq(client_wait(slow, refused, COORD_OP_EXISTS, &res, CLUSTER_S), COORD_EBADPATH);
+    ck_assert(client_event(slow, 0, &ev, &at));
+    ck_assert_int_eq(ev.state, COORD_EVENT_GAP);
+    ck_assert_uint_eq(ev.watch, 1);
+    ck_assert_uint_ge(ev.revision, 50);
+    ck_assert_uint_lt(at, client_position(slow, read));
+    uint64_t gap = ev.revision;
+    ck_assert_int_eq(client_create(writer, "/elsewhere", "x", 0), 0);
+    cluster_run(cl, CLUSTER_S);
+    uint32_t changes = 0;
+    for (uint32_t i = 1; client_event(slow, i, &ev, &at); i++) {
+        ck_assert_int_ne(ev.state, COORD_EVENT_GAP);
+        changes += ev.state == COORD_EVENT_CHANGES;
+        ck_assert_uint_ge(ev.revision, gap);
+    }
+    ck_assert_uint_eq(changes, 2); /* both watches are told of what came afterwards */
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("node_limits");
+    TCase *tc = tcase_create("limits");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, the_defaults_need_no_entry);
+    tcase_add_test(tc, a_file_is_in_force_everywhere_and_told);
+    tcase_add_test(tc, at_a_limit_and_one_past_it);
+    tcase_add_test(tc, the_file_of_the_leader_wins);
+    tcase_add_test(tc, each_change_of_leaders_makes_one_entry);
+    tcase_add_test(tc, a_member_comes_back_to_what_is_in_force);
+    tcase_add_test(tc, a_node_beyond_a_lower_limit_is_still_read_or_says_why_not);
+    suite_add_tcase(suite, tc);
+    TCase *pressure = tcase_create("back-pressure");
+    tcase_add_checked_fixture(pressure, setup, teardown);
+    tcase_add_test(pressure, requests_at_the_limit_are_read_and_one_more_is_not);
+    tcase_add_test(pressure, a_watcher_that_does_not_read_is_told_gap_and_goes_on);
+    suite_add_tcase(suite, pressure);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
