@@ -275,8 +275,8 @@ void member_boot(struct member *m)
     if (b->state != NULL) {
         MARK(w, BOOT_FROM_SNAPSHOT);
     }
-    world_judge(w, oracle_member_state(w->oracle, m->id, b->state != NULL ? b->snapshot.index : 0,
-                                       0, w->now));
+    JUDGE(w, oracle_member_state(w->oracle, m->id, b->state != NULL ? b->snapshot.index : 0, 0,
+                                 w->now));
     int rv = node_create(&o, &env, b, member_now(m), wall_ms(m), &m->node, why, sizeof(why));
     if (rv == 0) {
         boot_release_entries(&m->media.boot);
@@ -324,7 +324,7 @@ void member_end(struct member *m, enum member_end how)
         MARK(w, KILLED);
         sim_disk_kill(m->media.disk);
     }
-    world_judge(w, oracle_member_ended(w->oracle, m->id, w->now));
+    JUDGE(w, oracle_member_ended(w->oracle, m->id, w->now));
     stream_member_died(m, how == END_KILL || how == END_LEFT);
     for (raft_id id = 1; id <= w->k.members; id++) {
         if (id != m->id && (how == END_KILL || how == END_LEFT)) {

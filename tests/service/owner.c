@@ -76,7 +76,7 @@ static void tell_end(struct claim *m)
     struct actor *a = m->actor;
     struct world *w = a->w;
     if (!m->void_) {
-        world_judge(w, oracle_lock_ended(w->oracle, a->client, path_of(m), w->now));
+        JUDGE(w, oracle_lock_ended(w->oracle, a->client, path_of(m), w->now));
     }
 }
 
@@ -107,8 +107,7 @@ static void acquired(struct claim *m, int error, uint64_t token)
     }
     a->lease_end = lease_end(a);
     if (!m->void_) {
-        world_judge(w,
-                    oracle_lock_held(w->oracle, a->client, path_of(m), token, a->lease_end, w->now));
+        JUDGE(w, oracle_lock_held(w->oracle, a->client, path_of(m), token, a->lease_end, w->now));
     }
 }
 
@@ -172,7 +171,7 @@ static void ask(struct claim *m)
     m->until = w->now + 500 * SVC_MS + rng_exp(&a->rng, 3 * SVC_SEC);
     m->token = 0;
     m->void_ = false;
-    world_judge(w, oracle_lock_asked(w->oracle, a->client, path_of(m), w->now));
+    JUDGE(w, oracle_lock_asked(w->oracle, a->client, path_of(m), w->now));
     if (m->election) {
         struct coord_election_options o;
         coord_election_options_init(&o);
@@ -191,7 +190,7 @@ static void ask(struct claim *m)
     }
     if (err != 0) {
         m->state = CLAIM_NONE;
-        world_judge(w, oracle_lock_ended(w->oracle, a->client, path_of(m), w->now));
+        JUDGE(w, oracle_lock_ended(w->oracle, a->client, path_of(m), w->now));
     }
 }
 
@@ -260,7 +259,7 @@ void owner_lease(struct actor *a)
     }
     if (holds && end > a->lease_end) {
         a->lease_end = end;
-        world_judge(w, oracle_lock_until(w->oracle, a->client, end, w->now));
+        JUDGE(w, oracle_lock_until(w->oracle, a->client, end, w->now));
     }
 }
 

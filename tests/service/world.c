@@ -98,8 +98,14 @@ void world_fail(struct world *w, const char *format, ...)
     va_end(args);
 }
 
-void world_judge(struct world *w, const char *verdict)
+void world_judging(struct world *w)
 {
+    w->judging = true;
+}
+
+void world_judged(struct world *w, const char *verdict)
+{
+    w->judging = false;
     if (verdict != NULL) {
         world_fail(w, "%s", verdict);
     }

@@ -230,7 +230,8 @@ struct half {
     uint32_t head;
     uint32_t len;
     uint32_t cap;
-    bool ended; /* nothing comes any more */
+    bool closed; /* its end is on the way */
+    bool ended;  /* nothing comes any more */
 };
 
 enum { UP = 0, DOWN = 1 }; /* to the member, to the client */
@@ -411,6 +412,7 @@ struct world {
     struct marks *marks;
     enum phase phase;
     bool failed;
+    bool judging; /* the oracle runs */
     char why[1024];
 
     struct member members[SVC_MEMBERS_MAX + 1]; /* from 1 */
@@ -453,8 +455,11 @@ struct world {
 
 /* The first broken rule. Return: none. */
 void world_fail(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* What the oracle said, if anything. */
-void world_judge(struct world *w, const char *verdict);
+/* Ask the oracle, and take what it says. The oracle uses functions of the protocol that are hooked: while it
+ * judges, the hooks only do what they stand for. */
+#define JUDGE(w, call) (world_judging(w), world_judged((w), (call)))
+void world_judging(struct world *w);
+void world_judged(struct world *w, const char *verdict);
 void world_later(struct world *w, uint64_t delay, struct ev e);
 void world_at(struct world *w, uint64_t at, struct ev e);
 void world_trace(struct world *w, enum trace_kind kind, char who, uint32_t which, uint64_t a,
