@@ -194,8 +194,7 @@ static void member_fault(struct world *w, enum svc_fault f)
         member_pause(m, span(w));
         break;
     case FAULT_JUMP:
-        /* A member takes a jump of half an election timeout for a pause of its own. Of a shorter one it
-         * cannot know, and gives sessions up by so much earlier: that is not promised. */
+        /* Less than this is drift beyond what is promised; more than half of it is seen as an absence (C2). */
         clk_jump(&m->clk, w->now, w->k.node.raft.election_min + span(w));
         m->tick_at = 0;
         member_poke(m);

@@ -311,6 +311,25 @@ bool stream_member_full(struct member *m, uint64_t conn)
     return true;
 }
 
+bool stream_member_behind(struct member *m, uint64_t conn)
+{
+    struct stream *s = stream_of(m->w, conn);
+    if (s == NULL || !s->member_end || s->overflow || s->out_len < m->w->k.output_behind) {
+        return false;
+    }
+    s->full = true;
+    MARK(m->w, WATCHER_BEHIND);
+    return true;
+}
+
+void stream_member_limit(struct member *m, uint32_t bytes)
+{
+    m->frame_bytes = bytes;
+    for (uint32_t i = 0; i < m->streams_count; i++) {
+        m->streams[i]->reader.body_bytes_max = bytes;
+    }
+}
+
 void stream_member_died(struct member *m, bool told)
 {
     for (uint32_t i = 0; i < m->streams_count; i++) {

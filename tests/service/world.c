@@ -165,6 +165,11 @@ static void dispatch_member(struct world *w, struct member *m, const struct ev *
             media_written(m);
         }
         break;
+    case SE_READ:
+        if (alive) {
+            media_read_done(m);
+        }
+        break;
     case SE_IDLE:
         if (alive) {
             media_idle(m, e->a);
@@ -230,6 +235,7 @@ static void dispatch(struct world *w, const struct ev *e)
     switch ((enum svc_event)e->kind) {
     case SE_RUN:
     case SE_WRITTEN:
+    case SE_READ:
     case SE_IDLE:
     case SE_SNAP:
     case SE_BOOT:

@@ -44,6 +44,7 @@ enum svc_event {
     SE_MESSAGE,      /* p: struct coord_buf from peer */
     SE_LINK,         /* a: 1 up, 0 down; peer */
     SE_WRITTEN,      /* the disk carried out a batch */
+    SE_READ,         /* the log was read again */
     SE_IDLE,         /* the disk has nothing to do; a: batches so far */
     SE_SNAP,         /* the snapshot worker is done with its job */
     SE_BOOT,         /* start the process */
@@ -147,6 +148,9 @@ struct media {
     uint32_t digests_next;
     uint64_t prune_after;
     uint64_t durable;
+    raft_index read_first; /* to be read again, when read_bufs is not NULL */
+    uint32_t read_count;
+    struct coord_buf **read_bufs;
 };
 
 struct member {
@@ -166,8 +170,9 @@ struct member {
     bool repairing;
     struct media media;
     struct conf *conf;
-    uint64_t conns; /* clients connected */
-    bool again;     /* the node was told something at the end of a turn */
+    uint32_t frame_bytes; /* of clients, at most */
+    uint64_t conns;       /* clients connected */
+    bool again;           /* the node was told something at the end of a turn */
     struct stream *streams[MEMBER_STREAMS_MAX]; /* with an end here */
     uint32_t streams_count;
     raft_term led; /* the last term it was seen to lead */
@@ -196,6 +201,9 @@ void media_persist(struct member *m, const struct raft_persist *p, const struct 
 /* Begin what was given. */
 void media_submit(struct member *m);
 void media_written(struct member *m);
+/* Read payloads of the log again, as env->log_read says. */
+void media_read(struct member *m, raft_index first, uint32_t count, struct coord_buf **bufs);
+void media_read_done(struct member *m);
 void media_idle(struct member *m, uint64_t batches);
 void media_job_put(struct member *m, const struct media_job *job);
 void media_job_done(struct member *m);
@@ -276,6 +284,8 @@ void stream_member_send(struct member *m, uint64_t conn, struct coord_buf *frame
 void stream_member_close(struct member *m, uint64_t conn, const char *why);
 void stream_member_pause(struct member *m, uint64_t conn, bool paused);
 bool stream_member_full(struct member *m, uint64_t conn);
+bool stream_member_behind(struct member *m, uint64_t conn);
+void stream_member_limit(struct member *m, uint32_t bytes);
 /* The process of the member ended; told: its system says so to the clients. */
 void stream_member_died(struct member *m, bool told);
 /* Break it in the middle. */
