@@ -9,7 +9,7 @@ ifneq ($(filter fuzz fuzz-build fuzz-keep,$(MAKECMDGOALS)),)
 VARIANT := fuzz
 CC      := clang
 endif
-ifneq ($(filter test-mutants,$(MAKECMDGOALS)),)
+ifneq ($(filter test-mutants test-mutants-service,$(MAKECMDGOALS)),)
 VARIANT := mutants
 endif
 
@@ -244,6 +244,9 @@ MUTANT_UNITS := $(filter $(B)/unit/test_wal% $(B)/unit/test_raft% $(B)/unit/test
 .PHONY: test-mutants
 test-mutants: $(SCRIPT) $(if $(MEASURE),$(SIM) $(MUTANT_UNITS))  ## put known bugs back: does the test for each fail? (MEASURE=1: does the simulator?)
 	@tests/mutants/run.sh $(if $(MEASURE),measure,scripts) $(B)
+.PHONY: test-mutants-service
+test-mutants-service: $(SIM_SERVICE)  ## put known bugs of the servers back: does sim-service find them? (M="n..." some, MEASURE=1 anew)
+	@tests/mutants/service.sh $(if $(MEASURE),measure,quick) $(B) $(M)
 mc: $(MC)  ## search small worlds exhaustively (tests/mc/README.md), about a minute
 	$(MC)
 integration: all $(HELPERS) $(GENERATORS)  ## run the tests with real processes (T=name runs one)
