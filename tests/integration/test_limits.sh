@@ -25,7 +25,7 @@ agreed() {
         ctl_on $i set /f - <"$WORK/most" >/dev/null || fail "data at the limit is refused by member $i $1"
         { cat "$WORK/most" && echo; } >"$WORK/more"
         expect_exit 1 "$COORDCTL" -s "$(client_address $i)" set /f - <"$WORK/more"
-        expect_match "$ERR" "limit" "the word of member $i about one byte more"
+        expect_match "$ERR" "at most $((leader * 102400)) are allowed" "the word of member $i about one byte more"
     done
 }
 ctl create /f "" >/dev/null
