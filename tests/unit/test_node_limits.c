@@ -355,10 +355,10 @@ START_TEST(a_watcher_that_does_not_read_is_told_gap_and_goes_on)
     ck_assert(slow->open);
     ck_assert(client_event(quick, 49, &ev, &at));
     /* A read and a bad request meanwhile are answered, behind the gap (W8). */
-    struct coord_request q = {.op = COORD_OP_EXISTS, .path = bytes_of("/n0000000049")};
-    uint64_t read = client_send(slow, &q);
     struct coord_request bad = {.op = COORD_OP_EXISTS, .path = bytes_of("bad")};
     uint64_t refused = client_send(slow, &bad);
+    struct coord_request q = {.op = COORD_OP_EXISTS, .path = bytes_of("/n0000000049")};
+    uint64_t read = client_send(slow, &q);
     cluster_run(cl, CLUSTER_S);
     ck_assert(!client_has(slow, read));
     ck_assert(!client_has(slow, refused));
@@ -371,6 +371,7 @@ START_TEST(a_watcher_that_does_not_read_is_told_gap_and_goes_on)
     ck_assert_int_eq(ev.state, COORD_EVENT_GAP);
     ck_assert_uint_eq(ev.watch, 1);
     ck_assert_uint_ge(ev.revision, 50);
+    ck_assert_uint_lt(at, client_position(slow, refused));
     ck_assert_uint_lt(at, client_position(slow, read));
     uint64_t gap = ev.revision;
     ck_assert_int_eq(client_create(writer, "/elsewhere", "x", 0), 0);
