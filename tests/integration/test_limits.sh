@@ -57,6 +57,7 @@ while ctl create -s /fill/n - <"$WORK/piece" >/dev/null 2>"$WORK/full"; do
 done
 expect_match "$(cat "$WORK/full")" "high-water mark" "the word about a full store"
 [ $filled -ge 5 ] || fail "1 MiB holds only $filled pieces of 50 KiB"
+expect_exit 7 "$COORDCTL" -s "$(all_addresses)" create -s /fill/n - <"$WORK/piece"
 expect_below "$(member_status "$leader" store_bytes)" 1048576 "bytes of the store"
 ctl set /fill "" >/dev/null || fail "a full store takes no change"
 ctl mv /fill/n0000000000 /fill/m >/dev/null || fail "a full store takes no rename to a shorter name"
