@@ -224,6 +224,16 @@ struct reaper {
     uint64_t clock_ahead_ms; /* of the leader's clock before its monotonic one */
 };
 
+/* /coord: system.c. */
+struct system {
+    struct pool *pool;
+    struct store *tree;
+    uint64_t steps; /* stands for revisions in the tree, and is told nobody */
+    struct raft_config config;
+    struct coord_change *changes;
+    uint32_t changes_room;
+};
+
 /* What a TOUCH of a follower waits for. */
 struct touch_wait {
     bool set;
@@ -355,6 +365,7 @@ struct node {
     struct reads reads;
     struct touch touch;
     struct reaper reaper;
+    struct system system;
     struct peer peers[RAFT_NODES_MAX];
     uint32_t peers_count;
     struct snapshots snaps;
@@ -578,6 +589,21 @@ void node__reaper_run(struct node *n);
 uint64_t node__reaper_deadline(const struct node *n);
 /* What entries proposed now are stamped with; wall_ms: the clock of this machine. */
 uint64_t node__stamp_ms(struct node *n, uint64_t wall_ms);
+
+/* --- system.c: /coord ------------------------------------------------------------------------- */
+
+void node__system_release(struct node *n);
+/* Make it from the state as it is: at the start, and when the state was replaced. Stops the process when
+ * memory is out. */
+void node__system_reset(struct node *n);
+/* An entry was applied; limits: it was one of those. Adds to o's changes what it changed there. */
+void node__system_applied(struct node *n, bool limits, struct machine_outcome *o);
+/* A configuration was applied: tells watches. */
+void node__system_config(struct node *n, raft_index index);
+/* Is it a read of /coord? */
+bool node__system_owns(const struct coord_request *q);
+/* As machine_read. */
+int node__system_read(struct node *n, const struct coord_request *q, struct coord_result *ret_res);
 
 /* --- inspect.c ------------------------------------------------------------------------------ */
 

@@ -340,6 +340,7 @@ int node_create(const struct node_options *o, const struct node_env *env,
     }
     raft_status(n->raft, &n->st);
     node__limits_init(n);
+    node__system_reset(n);
     node__sessions_regime(n);
     *ret_node = n;
     return 0;
@@ -359,6 +360,7 @@ void node_destroy(struct node *n)
     node__snapshots_release(n);
     node__recall_release(n);
     node__payloads_release(&n->log);
+    node__system_release(n);
     for (uint32_t i = 0; i < n->outbox_count; i++) {
         coord_buf_unref(n->outbox[i].buf);
     }

@@ -174,7 +174,8 @@ static void execute(struct node *n, struct request *r)
         node__sessions_answer(n, r);
         return;
     }
-    int rv = machine_read(n->machine, &r->q, &res);
+    int rv = node__system_owns(&r->q) ? node__system_read(n, &r->q, &res)
+                                      : machine_read(n->machine, &r->q, &res);
     const uint64_t most = machine_limits(n->machine)->frame_bytes;
     if (rv == 0 && res.data.len > most) {
         node__answer_error(n, r, COORD_ETOOBIG,

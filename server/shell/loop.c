@@ -319,19 +319,16 @@ static void shell_finish(struct shell *s)
 
 /* --- turns ------------------------------------------------------------------------------------- */
 
-/* Set the timer to the node's deadline. libevent's timers tick in milliseconds: rounded up, so that
- * the turn does not come too early and go round in vain. */
+/* See that the timer fires by the node's deadline. Under load that moves away with every turn; the timer
+ * stays where it is then, and a turn that comes too early sets it anew. libevent's timers tick in
+ * milliseconds: rounded up, so that the turn does not go round in vain. */
 static void deadline_set(struct shell *s)
 {
     uint64_t due = node_deadline(s->node);
-    if (due == s->deadline_ns) {
+    if (due >= s->deadline_ns) {
         return;
     }
     s->deadline_ns = due;
-    if (due == UINT64_MAX) {
-        (void)event_del(&s->deadline);
-        return;
-    }
     uint64_t ns = due > s->now ? due - s->now : 0;
     uint64_t ms = (ns + CLOCK_NS_PER_MS - 1) / CLOCK_NS_PER_MS;
     struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};

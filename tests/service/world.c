@@ -98,8 +98,14 @@ void world_fail(struct world *w, const char *format, ...)
     va_end(args);
 }
 
-void world_judge(struct world *w, const char *verdict)
+void world_judging(struct world *w)
 {
+    w->judging = true;
+}
+
+void world_judged(struct world *w, const char *verdict)
+{
+    w->judging = false;
     if (verdict != NULL) {
         world_fail(w, "%s", verdict);
     }
@@ -157,6 +163,11 @@ static void dispatch_member(struct world *w, struct member *m, const struct ev *
     case SE_WRITTEN:
         if (alive) {
             media_written(m);
+        }
+        break;
+    case SE_READ:
+        if (alive) {
+            media_read_done(m);
         }
         break;
     case SE_IDLE:
@@ -224,6 +235,7 @@ static void dispatch(struct world *w, const struct ev *e)
     switch ((enum svc_event)e->kind) {
     case SE_RUN:
     case SE_WRITTEN:
+    case SE_READ:
     case SE_IDLE:
     case SE_SNAP:
     case SE_BOOT:
