@@ -134,7 +134,8 @@ static int frame_end(struct writer *w)
 
 /* The results of msgpack_pack_* are those of writer_write, whose failure sticks in w. */
 
-/* Most counts and numbers are small: one byte, without the way through the packer. */
+/* Counts and numbers are most of what is written, and most are one byte: without the way through the
+ * packer. */
 
 static void put_array(struct writer *w, size_t count)
 {
@@ -145,12 +146,26 @@ static void put_array(struct writer *w, size_t count)
     }
 }
 
+/* 0xcc to 0xcf: big-endian, of the fewest bytes that hold it. */
+static void put_uint_long(struct writer *w, uint64_t value)
+{
+    uint32_t log2 = value <= UINT8_MAX ? 0 : value <= UINT16_MAX ? 1 : value <= UINT32_MAX ? 2 : 3;
+    uint32_t bytes = 1u << log2;
+    uint8_t out[9];
+    out[0] = (uint8_t)(0xccu + log2);
+    for (uint32_t i = bytes; i > 0; i--) {
+        out[i] = (uint8_t)value;
+        value >>= 8;
+    }
+    (void)writer_write(w, (const char *)out, 1 + bytes); /* a failure sticks in w */
+}
+
 static void put_uint(struct writer *w, uint64_t value)
 {
     if (value < 128) {
         writer_byte(w, (uint8_t)value);
     } else {
-        (void)msgpack_pack_uint64(&w->pk, value);
+        put_uint_long(w, value);
     }
 }
 

@@ -62,6 +62,10 @@ static void row_json(const char *address, const struct coord_server_status *s)
     json_number(&j, "watches", s->watches);
     json_number(&j, "connections", s->connections);
     json_number(&j, "uptime_ms", s->uptime_ms);
+    json_number(&j, "store_bytes", s->store_bytes);
+    json_number(&j, "limits_differ", s->limits_differ);
+    json_bool(&j, "lease", s->lease);
+    json_number(&j, "lease_rounds", s->lease_rounds);
     json_bool(&j, "lab", s->lab);
     json_text(&j, "cluster", s->cluster);
     json_text(&j, "version", s->version);
@@ -84,6 +88,9 @@ static void row_table(const char *address, const struct coord_server_status *s)
     if (s->no_quorum_ms != 0) {
         printf("  NO QUORUM for %s (%" PRIu32 " needed)",
                output_age(s->no_quorum_ms, age, sizeof age), s->needed);
+    }
+    if (s->limits_differ != 0) {
+        printf("  limits differ from the leader's: %" PRIu64, s->limits_differ);
     }
     if (s->fault != NULL) {
         printf(s->role == COORD_ROLE_FAULTED ? "  FAULT: %s" : "  %s", s->fault);

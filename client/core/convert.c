@@ -193,6 +193,10 @@ static bool status_of(const struct coord_status *from, struct coord__arena *a,
     to->watches = from->watches;
     to->connections = from->connections;
     to->uptime_ms = from->uptime_ms;
+    to->store_bytes = from->store_bytes;
+    to->limits_differ = from->limits_differ;
+    to->lease_rounds = from->lease_rounds;
+    to->lease = from->lease;
     to->lab = from->lab;
     to->version = text_of(a, from->version);
     to->cluster = text_of(a, from->cluster);

@@ -334,7 +334,11 @@ struct coord_server_status {
     uint64_t watches;
     uint64_t connections;
     uint64_t uptime_ms;
-    bool lab; /* coord_partition is allowed */
+    uint64_t store_bytes;   /* what the high-water mark is about (coord_server_limits) */
+    uint64_t limits_differ; /* limits in which its file is not what is in force: the leader's is */
+    uint64_t lease_rounds;  /* quorum rounds of reads that the leader's lease has spared */
+    bool lease;             /* its file allows the lease */
+    bool lab;               /* coord_partition is allowed */
     const char *version;
     const char *cluster;
     const char *fault; /* why it is FAULTED, or takes part without a vote while its log is repaired;

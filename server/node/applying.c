@@ -6,7 +6,7 @@
  * For one entry, in this order (node.h invariants 2 and 4):
  *   1. reads of the same connection that came before the write are answered from the state before it
  *   2. machine_apply
- *   3. its changes to the watches
+ *   3. its changes to the watches, with those of /coord
  *   4. sessions that ended or moved
  *   5. the answer
  *
@@ -21,10 +21,7 @@ static void publish(struct node *n, raft_index index, const struct machine_outco
     if (SERVER_BUG(30) && o->ended_count > 0) {
         return;
     }
-    for (uint32_t i = 0; SERVER_BUG(29) && i < o->changes_count; i++) {
-        watch_publish(n->hub, index, o->changes + i, 1);
-    }
-    if (o->changes_count > 0 && !SERVER_BUG(29)) {
+    if (o->changes_count > 0) {
         watch_publish(n->hub, index, o->changes, o->changes_count);
     }
 }
@@ -60,6 +57,7 @@ static void apply_command(struct node *n, raft_index index, const struct coord_b
     if (valid && e.kind == ENTRY_DIGEST) {
         node__digest_applied(n, index);
     }
+    node__system_applied(n, buf->data[0] == ENTRY_LIMITS, &o);
     if (!SERVER_BUG(4)) {
         publish(n, index, &o);
     }
@@ -96,6 +94,9 @@ static void apply_one(struct node *n, raft_index index)
         /* One without a byte is no entry of the machine's, and no member proposes it. */
         machine_skip(n->machine, index);
         n->applied = index;
+        if (meta->type == RAFT_ENTRY_CONFIG) {
+            node__system_config(n, index);
+        }
         return;
     }
     struct coord_buf *buf = node__payloads_get(&n->log, index);
@@ -124,6 +125,10 @@ void node__apply(struct node *n)
     struct raft_event ev = {.type = RAFT_EV_APPLIED, .index = n->applied};
     int rv = node__step(n, &ev, NULL);
     NODE_ASSERT(rv == 0 || rv == RAFT_EFAULTED);
+    if (n->env.log_read != NULL) {
+        raft_index on_disk = n->st.stable < n->applied ? n->st.stable : n->applied;
+        node__payloads_trim(&n->log, on_disk, n->o.log_memory_bytes);
+    }
     node__conns_ready_blocked(n);
     if (n->applied < n->commit) {
         n->again = true;

@@ -15,6 +15,7 @@
 #include "server/node/list.h"
 #include "server/node/map.h"
 #include "server/node/peer_wire.h"
+#include "server/node/recall.h"
 #include "server/machine/saver.h"
 
 #define NODE_NEVER UINT64_MAX
@@ -117,12 +118,14 @@ struct conn {
     const char *close_why; /* to be closed when its output is handed over */
 };
 
-/* Payloads of the log entries that may be asked for, by index. Slots outside [first, last] are NULL. */
+/* Payloads of the log entries that may be asked for, by index. Slots outside [kept, last] are NULL. */
 struct payloads {
     struct coord_buf **slots;
     uint64_t mask;
     raft_index first;
+    raft_index kept; /* those before it are on the disk only: first .. last + 1 */
     raft_index last;
+    uint64_t bytes; /* of memory, about */
 };
 
 /* A write waiting to be proposed: of a client here (peer 0; the request is found by its cookie, and void
@@ -172,6 +175,7 @@ struct reads {
     uint64_t done; /* rounds through this are confirmed and applied */
     raft_index done_index;
     bool wanted;
+    uint64_t leased;   /* rounds that the lease has spared */
     uint64_t retry_at; /* NODE_NEVER, or when to ask again after a round was lost */
     uint64_t fresh;    /* the state applied here held everything committed by then */
     bool fresh_known;
@@ -218,6 +222,16 @@ struct reaper {
     uint64_t held_at;        /* a look at ... */
     raft_index held;         /* ... this revision: containers empty since then are due */
     uint64_t clock_ahead_ms; /* of the leader's clock before its monotonic one */
+};
+
+/* /coord: system.c. */
+struct system {
+    struct pool *pool;
+    struct store *tree;
+    uint64_t steps; /* stands for revisions in the tree, and is told nobody */
+    struct raft_config config;
+    struct coord_change *changes;
+    uint32_t changes_room;
 };
 
 /* What a TOUCH of a follower waits for. */
@@ -333,6 +347,7 @@ struct node {
     uint32_t apply_entries; /* what is left of this run's slice */
     uint64_t apply_bytes;
     struct payloads log;
+    struct recalls recalls;
     struct kept_message outbox[NODE_OUTBOX_MAX]; /* to peers, sent by node_run; more are lost */
     uint32_t outbox_count;
 
@@ -350,6 +365,7 @@ struct node {
     struct reads reads;
     struct touch touch;
     struct reaper reaper;
+    struct system system;
     struct peer peers[RAFT_NODES_MAX];
     uint32_t peers_count;
     struct snapshots snaps;
@@ -410,8 +426,10 @@ void node__payloads_cut(struct payloads *p, raft_index index);
 void node__payloads_compact(struct payloads *p, raft_index index);
 /* Put at index, which is last + 1 or later. Takes over the caller's reference. */
 void node__payloads_put(struct payloads *p, raft_index index, struct coord_buf *b);
-/* Return: NULL for an entry without payload. Borrowed. */
+/* Return: NULL for an entry without payload, or with one that was given up. Borrowed. */
 struct coord_buf *node__payloads_get(const struct payloads *p, raft_index index);
+/* Give up the oldest ones, through index at most, until there are no more than bytes_max. */
+void node__payloads_trim(struct payloads *p, raft_index index, uint64_t bytes_max);
 
 /* --- conn.c: connections and their reply queues --------------------------------------------- */
 
@@ -572,6 +590,21 @@ uint64_t node__reaper_deadline(const struct node *n);
 /* What entries proposed now are stamped with; wall_ms: the clock of this machine. */
 uint64_t node__stamp_ms(struct node *n, uint64_t wall_ms);
 
+/* --- system.c: /coord ------------------------------------------------------------------------- */
+
+void node__system_release(struct node *n);
+/* Make it from the state as it is: at the start, and when the state was replaced. Stops the process when
+ * memory is out. */
+void node__system_reset(struct node *n);
+/* An entry was applied; limits: it was one of those. Adds to o's changes what it changed there. */
+void node__system_applied(struct node *n, bool limits, struct machine_outcome *o);
+/* A configuration was applied: tells watches. */
+void node__system_config(struct node *n, raft_index index);
+/* Is it a read of /coord? */
+bool node__system_owns(const struct coord_request *q);
+/* As machine_read. */
+int node__system_read(struct node *n, const struct coord_request *q, struct coord_result *ret_res);
+
 /* --- inspect.c ------------------------------------------------------------------------------ */
 
 /* Answer a SESSIONS from the state as it is. */
@@ -583,6 +616,8 @@ void node__sessions_answer(struct node *n, struct request *r);
 void node__peer_send(struct node *n, raft_id peer, struct coord_buf *one);
 void node__peers_flush(struct node *n);
 void node__raft_send(struct node *n, const struct raft_send *s);
+/* Send an APPEND whose payloads are all here: in memory, or read again. */
+void node__append_send(struct node *n, const struct raft_msg *m);
 /* Step a received RAFT message. chunk: receives the bytes of a SNAPSHOT (borrowed from buf). */
 void node__raft_receive(struct node *n, struct peer *p, const struct coord_buf *buf,
                         struct peer_raft *ret_m);

@@ -23,6 +23,7 @@ void node_options_init(struct node_options *o)
     o->slice_bytes = NODE_SLICE_BYTES;
     o->digest_entries = 100000;
     o->digest_interval_ns = 10 * 1000 * NODE_MS;
+    o->log_memory_bytes = 16u << 20;
     o->apply_slice_ns = NODE_MS;
 }
 
@@ -340,6 +341,7 @@ int node_create(const struct node_options *o, const struct node_env *env,
     }
     raft_status(n->raft, &n->st);
     node__limits_init(n);
+    node__system_reset(n);
     node__sessions_regime(n);
     *ret_node = n;
     return 0;
@@ -357,7 +359,9 @@ void node_destroy(struct node *n)
     node__sessions_release(n);
     node__touch_release(n);
     node__snapshots_release(n);
+    node__recall_release(n);
     node__payloads_release(&n->log);
+    node__system_release(n);
     for (uint32_t i = 0; i < n->outbox_count; i++) {
         coord_buf_unref(n->outbox[i].buf);
     }

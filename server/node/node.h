@@ -83,6 +83,10 @@ struct node_env {
      * NULL for an entry without one). SNAPMARK: the file exists already. Answer: node_io_done. */
     void (*persist)(void *ctx, const struct raft_persist *p, const struct raft_entry *metas,
                     struct coord_buf *const *payloads);
+    /* Read again what persist wrote: fill bufs[i] (as many bytes as its cap, NULL: none) with the payload of
+     * first + i. One at a time. The host has bufs, an array from the heap, until it answers with
+     * node_log_read, or frees all of it at its end. NULL: all payloads stay in memory. */
+    void (*log_read)(void *ctx, raft_index first, uint32_t count, struct coord_buf **bufs);
     /* Write the next part of the snapshot file that is being made. bytes: of a CHUNK, else NULL. */
     void (*snapshot_write)(void *ctx, enum node_snapshot_part part,
                            const struct raft_snapshot *meta, struct coord_buf *bytes);
@@ -120,6 +124,7 @@ struct node_options {
     uint32_t slice_bytes;        /* default 128 KiB: ... or so many bytes (saving.c) */
     uint64_t digest_entries;     /* default 100,000: the members' states are compared; 0 never */
     uint64_t digest_interval_ns; /* default 10 s: at most so often */
+    uint64_t log_memory_bytes;   /* default 16 MiB of applied entries kept for followers that lag */
     uint64_t apply_slice_ns;     /* default 1 ms: then other work gets its turn */
     bool lab;                    /* the demonstration gate */
     /* The host's own limits, which the node only tells clients; 0: none told. */
@@ -180,6 +185,8 @@ void node_peer_frame(struct node *n, raft_id peer, struct coord_buf *buf, uint64
 void node_io_done(struct node *n, uint64_t io_seq, uint64_t now);
 void node_io_failed(struct node *n, const char *why,
                     uint64_t now); /* final: the member is FAULTED */
+/* What env->log_read asked for, and its array; error negative: it could not be read. */
+void node_log_read(struct node *n, struct coord_buf **bufs, int error, uint64_t now);
 void node_disk_room(struct node *n, bool room, uint64_t now);
 /* One chunk: on its way into the file, or (negative) the file cannot be written. */
 void node_snapshot_written(struct node *n, int error, uint64_t now);
@@ -192,7 +199,9 @@ void node_snapshot_loaded(struct node *n, const struct raft_snapshot *meta,
 
 /* --- time -------------------------------------------------------------------------------------- */
 
-/* Do everything that is due. more: call again at once (a slice ended). */
+/* Do everything that is due. more: call again at once (a slice ended).
+ * now: read after everything the node was told of had come; with a lease, a read that came later than that
+ * might be answered from before it came. */
 void node_run(struct node *n, uint64_t now, uint64_t wall_ms, bool *ret_more);
 /* When node_run is due although nothing happened; UINT64_MAX never. */
 uint64_t node_deadline(const struct node *n);

@@ -26,27 +26,8 @@ void node__peers_flush(struct node *n)
     n->outbox_count = 0;
 }
 
-void node__raft_send(struct node *n, const struct raft_send *s)
+static void send_encoded(struct node *n, const struct raft_msg *m, uint32_t parts)
 {
-    const struct raft_msg *m = &s->msg;
-    uint32_t count = m->type == RAFT_MSG_APPEND ? m->count : 0;
-    uint32_t parts = 1;
-    if (m->type == RAFT_MSG_SNAPSHOT) {
-        node__snapshot_send(n, s);
-        return;
-    }
-    node__scratch(n, count);
-    for (uint32_t i = 0; i < count; i++) {
-        raft_index index = m->index + 1 + i;
-        const struct raft_entry *meta = raft_entry_at(n->raft, index);
-        struct coord_buf *payload = node__payloads_get(&n->log, index);
-        NODE_ASSERT(meta != NULL);
-        NODE_ASSERT(meta->bytes == (payload == NULL ? 0 : payload->len));
-        n->metas[i] = *meta;
-        if (payload != NULL) {
-            n->parts[parts++] = payload;
-        }
-    }
     struct coord_buf *head = peer_raft_encode(m, n->metas, NULL);
     if (head == NULL) {
         return; /* as if the network had lost it */
@@ -54,6 +35,39 @@ void node__raft_send(struct node *n, const struct raft_send *s)
     n->parts[0] = head;
     n->env.peer_send(n->env.ctx, m->to, n->parts, parts);
     coord_buf_unref(head);
+}
+
+void node__append_send(struct node *n, const struct raft_msg *m)
+{
+    uint32_t parts = 1;
+    node__scratch(n, m->count);
+    for (uint32_t i = 0; i < m->count; i++) {
+        raft_index index = m->index + 1 + i;
+        const struct raft_entry *meta = raft_entry_at(n->raft, index);
+        struct coord_buf *payload =
+            index < n->log.kept ? node__recall_get(n, index) : node__payloads_get(&n->log, index);
+        NODE_ASSERT(meta != NULL);
+        NODE_ASSERT(meta->bytes == (payload == NULL ? 0 : payload->len));
+        n->metas[i] = *meta;
+        if (payload != NULL) {
+            n->parts[parts++] = payload;
+        }
+    }
+    send_encoded(n, m, parts);
+}
+
+void node__raft_send(struct node *n, const struct raft_send *s)
+{
+    if (s->msg.type == RAFT_MSG_SNAPSHOT) {
+        node__snapshot_send(n, s);
+    } else if (node__recall_wanted(n, &s->msg)) {
+        node__recall_add(n, &s->msg);
+    } else if (s->msg.type == RAFT_MSG_APPEND) {
+        node__append_send(n, &s->msg);
+    } else {
+        node__scratch(n, 0);
+        send_encoded(n, &s->msg, 1);
+    }
 }
 
 /* The payloads of the entries that raft took. */

@@ -7,6 +7,9 @@
  * is confirmed and its index applied. A round that is lost (no leader, leader new) is asked for again;
  * noquorum.c ends the waiting.
  *
+ * With a lease (option of raft) a leader's round is confirmed as it begins, without a message: what other
+ * members ask for takes a round of messages always.
+ *
  * Age. When a round began at time T and its index is applied, the state here holds everything that was
  * committed anywhere by T. The same is true of a write of this member that arrived at T and is applied:
  * every entry committed by T stands before it. `fresh` is the latest such T; now - fresh bounds the age.
@@ -71,6 +74,18 @@ static struct round *round_of(struct reads *rd, uint64_t id)
     return NULL;
 }
 
+/* Can the leader's lease stand for a round as of n->now? raft has been told of n->now by the tick of this
+ * run, so it decides alike. */
+static bool has_lease(const struct node *n)
+{
+    struct raft_status st;
+    if (n->o.raft.lease_drift_ppm == 0 || !node__is_leader(n)) {
+        return false;
+    }
+    raft_status(n->raft, &st);
+    return st.lease_until > n->now;
+}
+
 void node__reads_run(struct node *n)
 {
     struct reads *rd = &n->reads;
@@ -79,13 +94,15 @@ void node__reads_run(struct node *n)
     if ((!rd->wanted && !retry) || n->st.leader == 0 || free_one == NULL) {
         return;
     }
-    struct raft_event ev = {.type = RAFT_EV_READ, .cookie = rd->next};
+    bool lease = has_lease(n);
+    struct raft_event ev = {.type = RAFT_EV_READ, .cookie = rd->next, .value = lease ? 1 : 0};
     if (node__step(n, &ev, NULL) != 0) {
         rd->retry_at = n->now + n->o.raft.heartbeat / 8;
         return;
     }
     *free_one = (struct round){.id = rd->next, .started = n->now};
     rd->next++;
+    rd->leased += lease;
     rd->wanted = false;
     rd->retry_at = NODE_NEVER;
 }
@@ -157,8 +174,9 @@ static void execute(struct node *n, struct request *r)
         node__sessions_answer(n, r);
         return;
     }
-    int rv = machine_read(n->machine, &r->q, &res);
-    uint64_t most = machine_limits(n->machine)->frame_bytes;
+    int rv = node__system_owns(&r->q) ? node__system_read(n, &r->q, &res)
+                                      : machine_read(n->machine, &r->q, &res);
+    const uint64_t most = machine_limits(n->machine)->frame_bytes;
     if (rv == 0 && res.data.len > most) {
         node__answer_error(n, r, COORD_ETOOBIG,
                            "the data has %u bytes, from a time of higher limits; a frame has %llu",
@@ -173,6 +191,21 @@ static void execute(struct node *n, struct request *r)
     node__answer(n, r, &res);
 }
 
+/* Events of a watch may leave before the reply to its WATCH, which waits for the replies in front: then the
+ * gap has to be told in front of them, or they would look like all there was. */
+static void gap_tell(struct node *n, const struct request *r, uint64_t revision)
+{
+    const struct coord_event ev = {
+        .watch = r->q.watch, .revision = revision, .state = COORD_EVENT_GAP};
+    struct coord_buf *frame = NULL;
+    if (coord_event_encode(&ev, &frame) != 0) {
+        node__conn_close(n, r->conn, "out of memory");
+        return;
+    }
+    node__conn_write(n, r->conn, frame);
+    coord_buf_unref(frame);
+}
+
 bool node__watch_try(struct node *n, struct request *r)
 {
     struct coord_result res;
@@ -185,6 +218,9 @@ bool node__watch_try(struct node *n, struct request *r)
     } else if (rv != 0) {
         node__answer_error(n, r, rv, NULL);
     } else {
+        if (res.gap && r->conn->head != r) {
+            gap_tell(n, r, res.revision);
+        }
         node__answer(n, r, &res);
     }
     return true;

@@ -150,6 +150,7 @@ static void pass(struct node *n)
         node__forward_timers(n);
         node__reads_run(n);
         node__poll(n, NULL);
+        node__recall_run(n);
         node__apply(n);
         node__reads_finish(n);
     }

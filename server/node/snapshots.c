@@ -89,6 +89,7 @@ static void stand_on(struct node *n, const struct raft_snapshot *meta)
               (unsigned long long)meta->index, (unsigned long long)meta->term,
               (unsigned long long)meta->bytes);
     node__limits_follow(n);
+    node__system_reset(n);
     n->limits.changed = n->applied; /* perhaps there and back again */
     watch_reset(n->hub, meta->index);
     node__digest_replaced(n);

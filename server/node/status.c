@@ -95,6 +95,10 @@ void node__status_answer(struct node *n, struct request *r)
     s->watches = watch_count(n->hub);
     s->connections = n->conns.count;
     s->uptime_ms = (n->now - n->created) / NODE_MS;
+    s->store_bytes = stats.store_bytes;
+    s->limits_differ = node__limits_differ(n);
+    s->lease_rounds = n->reads.leased;
+    s->lease = n->o.raft.lease_drift_ppm > 0;
     s->lab = n->o.lab;
     s->version = text_of(COORD_VERSION);
     s->cluster = text_of(n->cluster);

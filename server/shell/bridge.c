@@ -122,6 +122,12 @@ static void env_snapshot_load(void *ctx, const struct raft_snapshot *meta)
     snap_thread_put(s->snaps, &job);
 }
 
+static void env_log_read(void *ctx, raft_index first, uint32_t count, struct coord_buf **bufs)
+{
+    struct shell *s = ctx;
+    wal_thread_read(s->wal, first, count, bufs);
+}
+
 static void env_random(void *ctx, void *out, size_t len)
 {
     (void)ctx;
@@ -163,6 +169,7 @@ void bridge_env(struct shell *s, struct node_env *ret_env)
                                  .snapshot_write = env_snapshot_write,
                                  .snapshot_store = env_snapshot_store,
                                  .snapshot_load = env_snapshot_load,
+                                 .log_read = env_log_read,
                                  .random = env_random,
                                  .log = env_log};
 }
@@ -338,6 +345,10 @@ void bridge_disk(struct shell *s)
     if (durable > s->durable) {
         s->durable = durable;
         node_io_done(s->node, durable, shell_now(s));
+    }
+    struct wal_read read;
+    if (wal_thread_read_take(s->wal, &read)) {
+        node_log_read(s->node, read.bufs, read.error, shell_now(s));
     }
     if (!s->failed && wal_thread_failed(s->wal, &why)) {
         s->failed = true;

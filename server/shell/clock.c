@@ -24,6 +24,12 @@ uint64_t clock_mono_ns(void)
     return (uint64_t)ts.tv_sec * CLOCK_NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
+uint64_t clock_boot_ns(void)
+{
+    struct timespec ts = clock_read(CLOCK_BOOTTIME);
+    return (uint64_t)ts.tv_sec * CLOCK_NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
 uint64_t clock_wall_ms(void)
 {
     struct timespec ts = clock_read(CLOCK_REALTIME);

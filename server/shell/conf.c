@@ -27,6 +27,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 #include <yaml.h>
+#include "server/shell/clock.h"
 #include "server/shell/conf_read.h"
 #include "server/shell/conf_rules.h"
 #include "server/shell/conf_value.h"
@@ -617,6 +618,11 @@ uint64_t conf_members_hash(const struct conf *c)
         }
     }
     return XXH3_64bits(bytes, n);
+}
+
+uint32_t conf_lease_ms(const struct conf *c)
+{
+    return c->lease ? (uint32_t)(c->election_ns / CLOCK_NS_PER_MS) : 0;
 }
 
 void conf_address_format(const struct conf_address *a, char *out, size_t out_bytes)

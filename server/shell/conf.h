@@ -119,6 +119,9 @@ uint64_t conf_cluster_id(const struct conf *c);
 /* A number of the set of member ids, so that two members can compare what they were told. */
 uint64_t conf_members_hash(const struct conf *c);
 
+/* What all members must have alike for leases: 0 without, else the election timeout in ms. */
+uint32_t conf_lease_ms(const struct conf *c);
+
 /* "host:port" as one would write it in the file. out_bytes >= CONF_HOST_BYTES_MAX + 10. */
 void conf_address_format(const struct conf_address *a, char *out, size_t out_bytes);
 /* Is this host surely this machine: 127.0.0.0/8, ::1 or localhost? */

@@ -39,6 +39,7 @@ struct coord_buf *handshake_encode(const struct handshake *h)
     p[10] = (uint8_t)h->kind;
     put(p + 12, h->from, 4);
     put(p + 16, h->to, 4);
+    put(p + 20, h->lease_ms, 4);
     put(p + 24, h->cluster, 8);
     put(p + 32, h->members, 8);
     put(p + 40, h->incarnation, 8);
@@ -53,14 +54,14 @@ int handshake_decode(const uint8_t *bytes, size_t len, struct handshake *ret_h)
         memcmp(bytes, magic, sizeof(magic)) != 0) {
         return -1;
     }
-    if (bytes[10] < HANDSHAKE_HELLO || bytes[10] > HANDSHAKE_REFUSAL || bytes[11] != 0 ||
-        get(bytes + 20, 4) != 0) {
+    if (bytes[10] < HANDSHAKE_HELLO || bytes[10] > HANDSHAKE_REFUSAL || bytes[11] != 0) {
         return -1;
     }
     struct handshake h = {.kind = (enum handshake_kind)bytes[10],
                           .version = (uint16_t)get(bytes + 8, 2),
                           .from = (uint32_t)get(bytes + 12, 4),
                           .to = (uint32_t)get(bytes + 16, 4),
+                          .lease_ms = (uint32_t)get(bytes + 20, 4),
                           .cluster = get(bytes + 24, 8),
                           .members = get(bytes + 32, 8),
                           .incarnation = get(bytes + 40, 8)};
@@ -107,6 +108,14 @@ int handshake_check(const struct handshake *ours, const struct handshake *theirs
     if (theirs->members != ours->members) {
         (void)snprintf(why, why_bytes,
                        "the list of members of member %u differs from that of member %u",
+                       (unsigned)theirs->from, (unsigned)ours->from);
+        return -1;
+    }
+    /* A leader's lease counts on the patience of those that answer it (raft/read.c). */
+    if (theirs->lease_ms != ours->lease_ms) {
+        (void)snprintf(why, why_bytes,
+                       "reads.lease (or with it timing.election) of member %u differs from that of "
+                       "member %u: stop all members to change it",
                        (unsigned)theirs->from, (unsigned)ours->from);
         return -1;
     }

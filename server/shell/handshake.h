@@ -11,7 +11,7 @@
  *       11     1  zero
  *       12     4  from         member that speaks
  *       16     4  to           member that it means to reach
- *       20     4  zero
+ *       20     4  lease        0: members of this one's file give no lease; else its election timeout in ms
  *       24     8  cluster      of the ensemble's name
  *       32     8  members      hash of the member ids that it knows
  *       40     8  incarnation  random, one for each run of a process
@@ -42,6 +42,7 @@ struct handshake {
     uint32_t to;
     uint64_t cluster;
     uint64_t members;
+    uint32_t lease_ms;
     uint64_t incarnation;
     char text[HANDSHAKE_TEXT_BYTES + 1]; /* of REFUSAL */
 };

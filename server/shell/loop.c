@@ -41,7 +41,7 @@
 uint64_t shell_now(struct shell *s)
 {
     if (!s->now_known) {
-        s->now = clock_mono_ns();
+        s->now = clock_boot_ns();
         s->now_known = true;
         watch_begin(&s->mark);
     }
@@ -65,8 +65,9 @@ static void on_woken(evutil_socket_t fd, short what, void *arg)
 static void on_second(evutil_socket_t fd, short what, void *arg)
 {
     struct shell *s = arg;
-    uint64_t now = shell_now(s);
+    uint64_t now = clock_mono_ns();
     (void)fd, (void)what;
+    (void)shell_now(s); /* the turn begins */
     (void)conn_set_sweep(s->conns, now);
     (void)peer_set_sweep(s->peers, now);
     bridge_retry(s);
@@ -318,19 +319,16 @@ static void shell_finish(struct shell *s)
 
 /* --- turns ------------------------------------------------------------------------------------- */
 
-/* Set the timer to the node's deadline. libevent's timers tick in milliseconds: rounded up, so that
- * the turn does not come too early and go round in vain. */
+/* See that the timer fires by the node's deadline. Under load that moves away with every turn; the timer
+ * stays where it is then, and a turn that comes too early sets it anew. libevent's timers tick in
+ * milliseconds: rounded up, so that the turn does not go round in vain. */
 static void deadline_set(struct shell *s)
 {
     uint64_t due = node_deadline(s->node);
-    if (due == s->deadline_ns) {
+    if (due >= s->deadline_ns) {
         return;
     }
     s->deadline_ns = due;
-    if (due == UINT64_MAX) {
-        (void)event_del(&s->deadline);
-        return;
-    }
     uint64_t ns = due > s->now ? due - s->now : 0;
     uint64_t ms = (ns + CLOCK_NS_PER_MS - 1) / CLOCK_NS_PER_MS;
     struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
@@ -349,6 +347,7 @@ static void shell_turn(struct shell *s)
     (void)shell_now(s);
     conn_set_resume(s->conns);
     bridge_disk(s);
+    s->now = clock_boot_ns(); /* nothing that came is younger than this */
     node_run(s->node, s->now, clock_wall_ms(), &more);
     more = more || (s->repairing && !node_repairing(s->node)); /* told in the next turn */
     wal_thread_submit(s->wal);

@@ -28,6 +28,11 @@ void options_fill(const struct conf *c, uint64_t rng_seed, struct node_options *
     o->raft.disk_stall = c->election_ns;
     o->raft.log_slots = log_slots(c->snapshot_entries);
 
+    if (c->lease) {
+        o->raft.lease_drift_ppm = (uint32_t)c->clock_drift_ppm;
+        o->raft.link_hint = 0; /* patience that a broken link ends is none (raft/read.c) */
+    }
+
     o->machine.data_bytes = (uint32_t)c->request_bytes;
     o->machine.session_min_ms = c->session_min_ns / CLOCK_NS_PER_MS;
     o->machine.session_max_ms = c->session_max_ns / CLOCK_NS_PER_MS;

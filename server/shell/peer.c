@@ -34,6 +34,7 @@ void peer_self(const struct peer_set *s, enum handshake_kind kind, raft_id to,
                                 .to = to,
                                 .cluster = conf_cluster_id(s->o.conf),
                                 .members = conf_members_hash(s->o.conf),
+                                .lease_ms = conf_lease_ms(s->o.conf),
                                 .incarnation = s->o.incarnation};
 }
 

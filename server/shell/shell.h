@@ -73,7 +73,8 @@ struct shell {
     raft_term store_term;
 };
 
-/* The monotonic clock, read once a turn. */
+/* The node's clock (clock_boot_ns), read once a turn, and again when the sockets are read: reads that came
+ * with them may be answered by a lease as of that moment only. */
 uint64_t shell_now(struct shell *s);
 
 /* The node's environment and the hosts of the sockets, all with s as their ctx. */

@@ -41,16 +41,20 @@ struct wal_thread {
     bool prepared;            /* under mutex: the worker has made a segment, or failed to */
     bool stop;                /* under mutex */
     bool repaired;            /* under mutex: the log is to be told */
+    struct wal_read asked;    /* under mutex: count 0 none; the thread takes it away */
+    struct wal_read answer;   /* under mutex: likewise, the loop */
 
     struct wal_prep *prep; /* the thread's */
     struct wal_queue work; /* the thread's */
+    struct wal_read read;  /* the thread's: under way */
     uint64_t upkeep_ns;    /* the thread's: when raft_wal_idle ran last */
     bool upkeep_due;       /* the thread's: something was written since, or it failed */
     bool upkeep_failed;
     int upkeep_error; /* of the last one that failed */
 
     _Atomic uint64_t durable;
-    _Atomic bool failed; /* set after why */
+    _Atomic bool answered; /* there is an answer */
+    _Atomic bool failed;   /* set after why */
     _Atomic bool room;
     char why[256];
 };
@@ -109,6 +113,29 @@ void wal_thread_repaired(struct wal_thread *t)
     (void)pthread_mutex_lock(&t->mutex);
     t->repaired = true;
     thread_wake(t);
+}
+
+void wal_thread_read(struct wal_thread *t, raft_index first, uint32_t count,
+                     struct coord_buf **bufs)
+{
+    assert(count > 0);
+    (void)pthread_mutex_lock(&t->mutex);
+    assert(t->asked.count == 0);
+    t->asked = (struct wal_read){.first = first, .count = count, .bufs = bufs};
+    thread_wake(t);
+}
+
+bool wal_thread_read_take(struct wal_thread *t, struct wal_read *ret_r)
+{
+    if (!atomic_load_explicit(&t->answered, memory_order_acquire)) {
+        return false;
+    }
+    (void)pthread_mutex_lock(&t->mutex);
+    *ret_r = t->answer;
+    t->answer = (struct wal_read){.bufs = NULL};
+    atomic_store_explicit(&t->answered, false, memory_order_relaxed);
+    (void)pthread_mutex_unlock(&t->mutex);
+    return true;
 }
 
 struct watch_mark *wal_thread_mark(struct wal_thread *t)
@@ -312,6 +339,26 @@ static void work_write(struct wal_thread *t)
     wal_queue_clear(q);
 }
 
+/* Read a slice of what is asked for. */
+static void read_turn(struct wal_thread *t)
+{
+    if (t->read.count == 0) {
+        return;
+    }
+    watch_begin(&t->mark);
+    bool done = wal_read_slice(&t->read, t->wal);
+    watch_end(&t->mark);
+    if (!done) {
+        return;
+    }
+    (void)pthread_mutex_lock(&t->mutex);
+    t->answer = t->read;
+    (void)pthread_mutex_unlock(&t->mutex);
+    t->read = (struct wal_read){.bufs = NULL};
+    atomic_store_explicit(&t->answered, true, memory_order_release);
+    wake_signal(t->wake);
+}
+
 /* End the verdict on the log. Return: false when there is no room to say so now: to be tried again. */
 static bool verdict_end(struct wal_thread *t)
 {
@@ -338,7 +385,8 @@ static bool thread_wait(struct wal_thread *t)
     uint64_t wait_ns = t->upkeep_failed ? WAL_RETRY_IDLE_NS : WAL_IDLE_MS * CLOCK_NS_PER_MS;
     struct timespec until = time_of(clock_mono_ns() + wait_ns);
     bool kicked = true;
-    while (t->pending.count == 0 && !t->stop && !t->repaired && !t->prepared && kicked) {
+    while (t->pending.count == 0 && !t->stop && !t->repaired && !t->prepared &&
+           t->asked.count == 0 && kicked) {
         kicked = thread_sleep(t, t->upkeep_due ? &until : NULL);
     }
     return !kicked && t->pending.count == 0 && !t->stop;
@@ -362,17 +410,22 @@ static void *thread_run(void *arg)
     bool due = false; /* the verdict is to end */
     for (;;) {
         (void)pthread_mutex_lock(&t->mutex);
-        bool upkeep = t->pending.count == 0 && thread_wait(t);
+        bool upkeep = t->pending.count == 0 && t->read.count == 0 && thread_wait(t);
         wal_queue_move(&t->work, &t->pending);
         bool stop = t->stop;
         due |= t->repaired;
         t->repaired = false;
         t->prepared = false;
+        if (t->asked.count > 0) {
+            t->read = t->asked;
+            t->asked = (struct wal_read){.bufs = NULL};
+        }
         (void)pthread_mutex_unlock(&t->mutex);
         if (t->work.count == 0 && stop) {
             return NULL; /* a verdict that was to end is found, and ended, after the next start */
         }
         work_write(t);
+        read_turn(t);
         if (wal_prep_busy(t->prep)) {
             prep_turn(t, false);
         }
@@ -392,6 +445,9 @@ static void thread_free(struct wal_thread *t)
     wal_queue_finish(&t->gather);
     wal_queue_finish(&t->pending);
     wal_queue_finish(&t->work);
+    wal_read_finish(&t->asked);
+    wal_read_finish(&t->answer);
+    wal_read_finish(&t->read);
     (void)sem_destroy(&t->kick);
     (void)pthread_mutex_destroy(&t->mutex);
     free(t);

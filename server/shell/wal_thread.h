@@ -12,7 +12,7 @@
  *   3. The struct raft_wal is the thread's alone between start and stop.
  * Bound: the queue holds what the core has under way: at most RAFT_IO_MAX actions, whose entries are
  * bounded by uncommitted_bytes_max (leader) and by the sender's window (follower).
- * Threads: put, submit, durable, failed, room, repaired: the loop's.
+ * Threads: put, submit, durable, failed, room, repaired, read, read_take: the loop's.
  */
 #ifndef COORD_SERVER_SHELL_WAL_THREAD_H
 #define COORD_SERVER_SHELL_WAL_THREAD_H
@@ -23,6 +23,7 @@
 #include <coord/raft_storage.h>
 #include "protocol/buf.h"
 #include "server/shell/wake.h"
+#include "server/shell/wal_read.h"
 #include "server/shell/watchdog.h"
 
 #define WAL_BATCH_BYTES    (1024 * 1024)
@@ -55,6 +56,12 @@ bool wal_thread_failed(const struct wal_thread *t, const char **ret_why);
 bool wal_thread_room(const struct wal_thread *t);
 /* The member is whole again: the log's verdict is to end (raft_wal_repaired). */
 void wal_thread_repaired(struct wal_thread *t);
+/* Read durable entries again, between writes; wakes the loop when done. One at a time.
+ * Ownership: bufs, from the heap, and what it holds are the thread's until wal_thread_read_take. */
+void wal_thread_read(struct wal_thread *t, raft_index first, uint32_t count,
+                     struct coord_buf **bufs);
+/* What was read last. Return: false while there is nothing new. */
+bool wal_thread_read_take(struct wal_thread *t, struct wal_read *ret_r);
 /* For the watchdog. */
 struct watch_mark *wal_thread_mark(struct wal_thread *t);
 

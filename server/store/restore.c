@@ -48,7 +48,7 @@ static int stat_restore(struct store *s, const struct store_restore_args *a, str
     node->version = a->stat.version;
     node->created_ms = a->stat.created_ms;
     node->modified_ms = a->stat.modified_ms;
-    int rc = store_quota_set(s, node, a->quota_nodes, a->quota_bytes);
+    int rc = store_quota_put(s, node, a->quota_nodes, a->quota_bytes);
     if (rc != 0 || (a->sequence == 0 && a->owned == NULL && a->stat.ttl_ms == 0)) {
         return rc;
     }
@@ -74,7 +74,7 @@ void store_restore_end(struct store *s)
     }
 }
 
-int store_restore(struct store *s, const struct store_restore_args *a, struct znode **ret_node)
+static int restore(struct store *s, const struct store_restore_args *a, struct znode **ret_node)
 {
     int rc;
     struct znode *node = s->root;
@@ -105,4 +105,13 @@ int store_restore(struct store *s, const struct store_restore_args *a, struct zn
     }
     *ret_node = node;
     return 0;
+}
+
+int store_restore(struct store *s, const struct store_restore_args *a, struct znode **ret_node)
+{
+    int rc = restore(s, a, ret_node);
+    if (rc == 0 && (a->quota_nodes != 0 || a->quota_bytes != 0)) {
+        rc = store_record_quota(s, a->path);
+    }
+    return rc;
 }

@@ -75,6 +75,7 @@ void store_destroy(struct store *s)
     free(s->changes);
     free(s->dead);
     free(s->undo);
+    free(s->touched);
     free(s);
 }
 

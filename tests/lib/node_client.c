@@ -12,7 +12,7 @@ struct cluster_client *client_connect(struct cluster *cl, raft_id member)
     struct cluster_client *c = cluster_client_new(cl, member);
     char source[32];
     (void)snprintf(source, sizeof(source), "test:%u", (unsigned)c->conn);
-    node_conn_open(cluster_node(cl, member), c->conn, source, cluster_now(cl));
+    node_conn_open(cluster_node(cl, member), c->conn, source, cluster_member_now(cl, member));
     cluster_touch(cl, member);
     return c;
 }
@@ -22,7 +22,8 @@ void client_stall(struct cluster_client *c, bool stalled)
     bool drained = c->stalled && !stalled;
     c->stalled = stalled;
     if (drained && c->open) {
-        node_conn_drained(cluster_node(c->cl, c->member), c->conn, cluster_now(c->cl));
+        node_conn_drained(cluster_node(c->cl, c->member), c->conn,
+                          cluster_member_now(c->cl, c->member));
         cluster_touch(c->cl, c->member);
     }
 }
@@ -31,7 +32,8 @@ void client_close(struct cluster_client *c)
 {
     if (c->open) {
         c->open = false;
-        node_conn_closed(cluster_node(c->cl, c->member), c->conn, cluster_now(c->cl));
+        node_conn_closed(cluster_node(c->cl, c->member), c->conn,
+                         cluster_member_now(c->cl, c->member));
         cluster_touch(c->cl, c->member);
     }
 }
@@ -45,7 +47,8 @@ void client_send_raw(struct cluster_client *c, const void *body, size_t len)
     memset(b->data, 0, ENTRY_HEADER_BYTES);
     memcpy(b->data + ENTRY_HEADER_BYTES, body, len);
     b->len = (uint32_t)(ENTRY_HEADER_BYTES + len);
-    node_conn_frame(cluster_node(c->cl, c->member), c->conn, b, cluster_now(c->cl));
+    node_conn_frame(cluster_node(c->cl, c->member), c->conn, b,
+                    cluster_member_now(c->cl, c->member));
     cluster_touch(c->cl, c->member);
 }
 

@@ -16,21 +16,59 @@ struct coord_bytes bytes_of(const char *s)
 
 /* --- delivery --------------------------------------------------------------------------------- */
 
+/* A stalled disk completes nothing; what it has to do waits. Return: does this? */
+static bool hold(struct member *m, struct world_event *e)
+{
+    struct world_event **p = &m->held;
+    if (!m->stalled) {
+        return false;
+    }
+    while (*p != NULL) {
+        p = &(*p)->next;
+    }
+    e->next = NULL;
+    *p = e;
+    return true;
+}
+
+/* Entries that are asked for again; some that the log has lost meanwhile are an error. */
+static void deliver_read(struct member *m, struct world_event *e)
+{
+    const struct disk *d = &m->disk;
+    int error = 0;
+    if (hold(m, e)) {
+        return;
+    }
+    for (uint32_t i = 0; i < e->persist.count && error == 0; i++) {
+        struct coord_buf *to = e->payloads[i];
+        uint64_t at = e->a + i - d->first;
+        if (e->a + i < d->first || at >= d->count) {
+            error = RAFT_ENOSPACE; /* any */
+        } else if (to != NULL) {
+            const struct coord_buf *from = d->entries[at].payload;
+            if (from == NULL || from->len != to->cap) {
+                broken("an entry on disk is not what was asked for");
+            }
+            memcpy(to->data, from->data, from->len);
+            to->len = from->len;
+        }
+    }
+    m->reads++;
+    struct coord_buf **bufs = e->payloads;
+    e->payloads = NULL;
+    cluster__event_free(e);
+    node_log_read(m->node, bufs, error, cluster__member_now(m));
+}
+
 static void deliver_persist(struct member *m, struct world_event *e)
 {
     uint64_t seq = e->persist.io_seq;
-    if (m->stalled) {
-        struct world_event **p = &m->held;
-        while (*p != NULL) {
-            p = &(*p)->next;
-        }
-        e->next = NULL;
-        *p = e;
+    if (hold(m, e)) {
         return;
     }
     cluster__disk_write(&m->disk, e);
     cluster__event_free(e);
-    node_io_done(m->node, seq, m->cl->now);
+    node_io_done(m->node, seq, cluster__member_now(m));
 }
 
 /* What a file holds, as the worker reads it. */
@@ -54,7 +92,7 @@ static void deliver_loaded(struct member *m, struct world_event *e)
         cluster__disk_keep_snapshot(d, &e->meta, d->incoming);
     }
     node_snapshot_loaded(m->node, &e->meta, error == 0 ? state_of(d->states[0]) : NULL, error,
-                         m->cl->now);
+                         cluster__member_now(m));
     cluster__event_free(e);
 }
 
@@ -74,25 +112,28 @@ static void deliver(struct cluster *cl, struct world_event *e)
     switch (e->kind) {
     case EV_MESSAGE:
         if (!cl->cut[e->from][e->to]) {
-            node_peer_frame(m->node, e->from, coord_buf_ref(e->buf), cl->now);
+            node_peer_frame(m->node, e->from, coord_buf_ref(e->buf), cluster__member_now(m));
         }
         break;
     case EV_PERSIST:
         deliver_persist(m, e);
         return;
     case EV_WRITTEN:
-        node_snapshot_written(m->node, 0, cl->now);
+        node_snapshot_written(m->node, 0, cluster__member_now(m));
         break;
     case EV_SAVED:
         e->meta.bytes = e->buf->len;
         cluster__disk_keep_snapshot(&m->disk, &e->meta, e->buf);
-        node_snapshot_saved(m->node, &e->meta, 0, cl->now);
+        node_snapshot_saved(m->node, &e->meta, 0, cluster__member_now(m));
         break;
     case EV_STORED:
-        node_snapshot_stored(m->node, e->a, e->b, cl->now);
+        node_snapshot_stored(m->node, e->a, e->b, cluster__member_now(m));
         break;
     case EV_LOADED:
         deliver_loaded(m, e);
+        return;
+    case EV_READ:
+        deliver_read(m, e);
         return;
     }
     cluster__event_free(e);
@@ -106,7 +147,7 @@ static uint64_t next_time(const struct cluster *cl)
         if (m->node == NULL) {
             continue;
         }
-        uint64_t due = m->dirty ? cl->now : node_deadline(m->node);
+        uint64_t due = m->dirty ? cl->now : cluster__member_due(m);
         if (due < m->paused_until) {
             due = m->paused_until;
         }
@@ -122,7 +163,7 @@ static void run_member(struct cluster *cl, struct member *m)
     m->dirty = false;
     while (more) {
         m->runs++;
-        node_run(m->node, cl->now, m->wall_ms + cl->now / CLUSTER_MS, &more);
+        node_run(m->node, cluster__member_now(m), m->wall_ms + cl->now / CLUSTER_MS, &more);
         if (++rounds > 100000) {
             broken("node_run never comes to an end");
         }
@@ -150,7 +191,7 @@ static bool step(struct cluster *cl, uint64_t until)
     for (uint32_t i = 0; i < cl->o.members; i++) {
         struct member *m = &cl->members[i];
         if (m->node != NULL && m->paused_until <= cl->now &&
-            (m->dirty || node_deadline(m->node) <= cl->now)) {
+            (m->dirty || cluster__member_due(m) <= cl->now)) {
             run_member(cl, m);
         }
     }
@@ -237,10 +278,10 @@ static void tell_links(struct cluster *cl, struct member *m, bool up)
         if (p == m || p->node == NULL || (up && (cl->cut[m->id][p->id] || cl->cut[p->id][m->id]))) {
             continue;
         }
-        node_peer_link(p->node, m->id, up, cl->now);
+        node_peer_link(p->node, m->id, up, cluster__member_now(p));
         p->dirty = true;
         if (up) {
-            node_peer_link(m->node, p->id, true, cl->now);
+            node_peer_link(m->node, p->id, true, cluster__member_now(m));
         }
     }
 }
@@ -268,8 +309,8 @@ int cluster_boot(struct cluster *cl, raft_id id)
     m->disk_free_at = 0;
     m->stalled = false;
     m->paused_until = 0;
-    int rv = node_create(&o, &env, &b, cl->now, m->wall_ms + cl->now / CLUSTER_MS, &m->node, why,
-                         sizeof(why));
+    int rv = node_create(&o, &env, &b, cluster__member_now(m), m->wall_ms + cl->now / CLUSTER_MS,
+                         &m->node, why, sizeof(why));
     free(metas);
     free(payloads);
     machine_loader_destroy(b.state);
@@ -281,6 +322,20 @@ int cluster_boot(struct cluster *cl, raft_id id)
     m->dirty = true;
     tell_links(cl, m, true);
     return 0;
+}
+
+void cluster_slow_clock(struct cluster *cl, raft_id id, uint32_t percent)
+{
+    struct member *m = member_of(cl, id);
+    uint64_t now = cluster__member_now(m);
+    m->slow_lost = cl->now - now;
+    m->slow_since = cl->now;
+    m->slow_percent = percent;
+}
+
+uint64_t cluster_member_now(struct cluster *cl, raft_id id)
+{
+    return cluster__member_now(member_of(cl, id));
 }
 
 static void release_held(struct cluster *cl, struct member *m, bool drop);
@@ -462,11 +517,11 @@ void cluster_link(struct cluster *cl, raft_id a, raft_id b, bool up, bool told)
     struct member *x = member_of(cl, a);
     struct member *y = member_of(cl, b);
     if (x->node != NULL) {
-        node_peer_link(x->node, b, up && y->node != NULL, cl->now);
+        node_peer_link(x->node, b, up && y->node != NULL, cluster__member_now(x));
         x->dirty = true;
     }
     if (y->node != NULL) {
-        node_peer_link(y->node, a, up && x->node != NULL, cl->now);
+        node_peer_link(y->node, a, up && x->node != NULL, cluster__member_now(y));
         y->dirty = true;
     }
 }
@@ -558,4 +613,9 @@ uint32_t cluster_partition_count(struct cluster *cl, raft_id id)
 uint32_t cluster_snapshots(struct cluster *cl, raft_id id)
 {
     return member_of(cl, id)->disk.saved;
+}
+
+uint32_t cluster_log_reads(struct cluster *cl, raft_id id)
+{
+    return member_of(cl, id)->reads;
 }

@@ -50,6 +50,7 @@ struct cluster_options {
     uint32_t duplicate_percent;
     uint32_t reorder_percent; /* delayed by up to 10 x net_ns more */
     uint64_t seed;
+    bool no_log_read;         /* the host cannot read entries again: they stay in memory */
     struct node_options node; /* members, cluster and raft.id are filled in */
     /* Called at each boot, for members whose files differ; may be NULL. */
     void (*tune)(raft_id id, struct node_options *o);
@@ -89,6 +90,10 @@ void cluster_heal(struct cluster *cl);
 void cluster_pause(struct cluster *cl, raft_id id, uint64_t ns);
 /* Its wall clock differs from the others' by so much from now on. */
 void cluster_clock(struct cluster *cl, raft_id id, int64_t ahead_ms);
+/* From now on its clock runs slower than the others', by so much. */
+void cluster_slow_clock(struct cluster *cl, raft_id id, uint32_t percent);
+/* What a member's own clock shows. */
+uint64_t cluster_member_now(struct cluster *cl, raft_id id);
 /* Its disk completes nothing while stalled. */
 void cluster_stall_disk(struct cluster *cl, raft_id id, bool stalled);
 /* Iterations of a member's loop so far. */
@@ -101,6 +106,9 @@ uint64_t cluster_messages(const struct cluster *cl);
 uint32_t cluster_partition_count(struct cluster *cl, raft_id id);
 /* The oldest entry on its disk, and how many snapshots it has saved. */
 uint32_t cluster_snapshots(struct cluster *cl, raft_id id);
+
+/* How often a member asked for entries of its log again, and was answered. */
+uint32_t cluster_log_reads(struct cluster *cl, raft_id id);
 
 /* --- clients --------------------------------------------------------------------------------- */
 

@@ -345,6 +345,16 @@ static void env_snapshot_load(void *ctx, const struct raft_snapshot *meta)
     cluster__event_add(m->cl, e);
 }
 
+static void env_log_read(void *ctx, raft_index first, uint32_t count, struct coord_buf **bufs)
+{
+    struct member *m = ctx;
+    struct world_event *e = event_new(m, EV_READ, disk_time(m));
+    e->a = first;
+    e->persist.count = count;
+    e->payloads = bufs;
+    cluster__event_add(m->cl, e);
+}
+
 static void env_random(void *ctx, void *out, size_t len)
 {
     struct member *m = ctx;
@@ -382,6 +392,7 @@ void cluster__fill_env(struct member *m, struct node_env *env)
                              .snapshot_write = env_snapshot_write,
                              .snapshot_store = env_snapshot_store,
                              .snapshot_load = env_snapshot_load,
+                             .log_read = m->cl->o.no_log_read ? NULL : env_log_read,
                              .random = env_random,
                              .log = env_log};
 }

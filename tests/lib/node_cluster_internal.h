@@ -14,7 +14,7 @@
 #define LOG_LINES_MAX  4096
 #define SNAPSHOTS_KEPT 2
 
-enum event_kind { EV_MESSAGE = 1, EV_PERSIST, EV_WRITTEN, EV_SAVED, EV_STORED, EV_LOADED };
+enum event_kind { EV_MESSAGE = 1, EV_PERSIST, EV_WRITTEN, EV_SAVED, EV_STORED, EV_LOADED, EV_READ };
 
 struct world_event {
     struct world_event *next;
@@ -67,8 +67,13 @@ struct member {
     uint64_t wall_ms;         /* its clock when the simulation began */
     struct world_event *held; /* disk work of a stalled disk, oldest first */
     uint64_t disk_free_at;
+    /* Its clock runs slower by so much since slow_since, when it was slow_lost behind. */
+    uint32_t slow_percent;
+    uint64_t slow_since;
+    uint64_t slow_lost;
     struct disk disk;
     uint32_t cut_asked;
+    uint32_t reads; /* of the log, answered */
     uint64_t runs;
     char *lines[LOG_LINES_MAX];
     uint32_t lines_count;
@@ -120,6 +125,24 @@ static inline struct member *member_of(struct cluster *cl, raft_id id)
         broken("no such member");
     }
     return &cl->members[id - 1];
+}
+
+/* What the member's own clock shows. */
+static inline uint64_t cluster__member_now(const struct member *m)
+{
+    return m->cl->now - m->slow_lost - (m->cl->now - m->slow_since) * m->slow_percent / 100;
+}
+
+/* When its clock will show its deadline. */
+static inline uint64_t cluster__member_due(const struct member *m)
+{
+    uint64_t at = node_deadline(m->node);
+    uint64_t from = m->slow_since - m->slow_lost;
+    if (at == UINT64_MAX || m->slow_percent == 0) {
+        return at == UINT64_MAX ? at : at + m->slow_lost;
+    }
+    return at <= from ? m->slow_since
+                      : m->slow_since + (at - from) * 100 / (100 - m->slow_percent) + 1;
 }
 
 /* node_cluster_env.c */

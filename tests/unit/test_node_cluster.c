@@ -832,6 +832,70 @@ START_TEST(an_idle_ensemble_is_quiet)
 }
 END_TEST
 
+/* Write count nodes of about 100 bytes each through c. */
+static void write_many(struct cluster_client *c, const char *prefix, int count)
+{
+    char path[32];
+    char data[101];
+    memset(data, 'x', 100);
+    data[100] = '\0';
+    for (int i = 0; i < count; i++) {
+        (void)snprintf(path, sizeof(path), "/%s%d", prefix, i);
+        ck_assert_int_eq(client_create(c, path, data, 0), 0);
+    }
+}
+
+/* What the leader no longer holds in memory reaches a follower that was away: read again from the disk,
+ * in messages of many sizes, while writes go on. Without a host that can read, it stays in memory. */
+START_TEST(a_follower_that_lags_is_served_from_the_disk)
+{
+    options.node.log_memory_bytes = 2000;
+    options.node.raft.msg_bytes_max = 1500;
+    options.no_log_read = _i == 1;
+    begin();
+    raft_id away = follower;
+    struct cluster_client *c = client_connect(cl, leader);
+    ck_assert_int_eq(client_hello(c), 0);
+    cluster_kill(cl, away);
+    write_many(c, "a", 200);
+    ck_assert_uint_eq(cluster_log_reads(cl, leader), 0); /* the other one was never behind */
+    ck_assert_int_eq(cluster_boot(cl, away), 0);
+    write_many(c, "b", 20);
+    ck_assert(cluster_wait_equal(cl, 5 * CLUSTER_S));
+    ck_assert_uint_eq(cluster_snapshots(cl, leader), 0); /* none was needed */
+    if (_i == 1) {
+        ck_assert_uint_eq(cluster_log_reads(cl, leader), 0);
+    } else {
+        ck_assert_uint_gt(cluster_log_reads(cl, leader), 10);
+    }
+    ck_assert_uint_eq(cluster_log_count(cl, leader, "cannot be read"), 0);
+}
+END_TEST
+
+/* The disk stands still inside such a read: followers keep their leader, which answers nothing wrong when
+ * it comes back as the leader of nobody. */
+START_TEST(a_read_of_the_log_may_take_long)
+{
+    options.node.log_memory_bytes = 2000;
+    begin();
+    raft_id away = follower;
+    struct cluster_client *c = client_connect(cl, leader);
+    ck_assert_int_eq(client_hello(c), 0);
+    cluster_kill(cl, away);
+    write_many(c, "a", 100);
+    cluster_stall_disk(cl, leader, true);
+    ck_assert_int_eq(cluster_boot(cl, away), 0);
+    cluster_run(cl, CLUSTER_S / 5);
+    ck_assert_uint_eq(cluster_leader(cl), leader); /* beats go on */
+    cluster_isolate(cl, leader, true);
+    cluster_run(cl, 5 * CLUSTER_S);
+    ck_assert_uint_ne(cluster_leader(cl), leader);
+    cluster_heal(cl);
+    cluster_stall_disk(cl, leader, false);
+    ck_assert(cluster_wait_equal(cl, 10 * CLUSTER_S));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("node_cluster");
@@ -864,6 +928,8 @@ int main(void)
     tcase_add_test(t, a_snapshot_leaves_no_write_without_an_answer);
     tcase_add_test(t, all_members_restart);
     tcase_add_test(t, an_idle_ensemble_is_quiet);
+    tcase_add_loop_test(t, a_follower_that_lags_is_served_from_the_disk, 0, 2);
+    tcase_add_test(t, a_read_of_the_log_may_take_long);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

@@ -325,7 +325,8 @@ static const struct {
     {"our own id", "two processes run as member 1"},
     {"id 0", "two processes run as member"},
     {"another version", "version of the peer protocol differs"},
-    {"another list of members", "the list of members of member 2 differs"}};
+    {"another list of members", "the list of members of member 2 differs"},
+    {"with leases", "reads.lease (or with it timing.election) of member 2 differs"}};
 
 START_TEST(wrong_hello_is_refused_with_the_reason)
 {
@@ -337,6 +338,7 @@ START_TEST(wrong_hello_is_refused_with_the_reason)
     h.to = _i == 2 ? 5 : 1;
     h.version = (uint16_t)(HANDSHAKE_VERSION + (_i == 5));
     h.members += _i == 6;
+    h.lease_ms += _i == 7 ? 500 : 0;
     int fd = dial(port_a);
     handshake_send(fd, &h);
     ck_assert_msg(answer_await(fd, &answer) == 1, "no answer to %s", wrongs[_i].what);
@@ -547,7 +549,7 @@ int main(void)
     tcase_add_test(t, full_queue_drops_and_counts);
     tcase_add_test(t, end_of_a_member_is_noticed_and_mended);
     tcase_add_test(t, cut_links_stay_cut_until_mended);
-    tcase_add_loop_test(t, wrong_hello_is_refused_with_the_reason, 0, 7);
+    tcase_add_loop_test(t, wrong_hello_is_refused_with_the_reason, 0, 8);
     tcase_add_loop_test(t, noise_is_closed_without_an_answer, 0, 4);
     tcase_add_test(t, silence_is_closed_after_five_seconds);
     tcase_add_test(t, strangers_keep_no_member_out);

@@ -35,6 +35,8 @@ static struct {
     int syncs;   /* finished */
     int fail_at; /* the n-th sync fails; 0 none */
     bool full;   /* no new segment can be made */
+    bool slow;   /* segments wait to be filled */
+    int filling; /* those that wait now */
 } disk = {.mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
 
 /* Is it a segment that the log has begun, and not one that is being prepared beside it? */
@@ -66,6 +68,12 @@ static int moody_allocate(void *ctx, int fd, uint64_t bytes)
 {
     pthread_mutex_lock(&disk.mutex);
     bool full = disk.full;
+    disk.filling++;
+    pthread_cond_broadcast(&disk.cond);
+    while (disk.slow) {
+        pthread_cond_wait(&disk.cond, &disk.mutex);
+    }
+    disk.filling--;
     pthread_mutex_unlock(&disk.mutex);
     return full ? -ENOSPC : posix.allocate(ctx, fd, bytes);
 }
@@ -311,6 +319,101 @@ START_TEST(full_disk_is_waited_for)
 }
 END_TEST
 
+static void slow(bool on)
+{
+    pthread_mutex_lock(&disk.mutex);
+    disk.slow = on;
+    pthread_cond_broadcast(&disk.cond);
+    pthread_mutex_unlock(&disk.mutex);
+}
+
+/* One entry of 60,000 bytes; four fill a segment. */
+static void big_put(uint64_t io_seq)
+{
+    static uint8_t bytes[60000];
+    struct coord_buf *big = coord_buf_copy(bytes, sizeof(bytes));
+    struct raft_entry meta = {.term = 1, .bytes = sizeof(bytes), .type = RAFT_ENTRY_COMMAND};
+    struct raft_persist p = {
+        .io_seq = io_seq, .kind = RAFT_PERSIST_ENTRIES, .first = io_seq, .count = 1};
+    wal_thread_put(thread, &p, &meta, &big, NULL);
+    wal_thread_submit(thread);
+    coord_buf_unref(big);
+}
+
+/* Segments are made beside the writes: while one is filled, what is ready is written; when that is used
+ * up, a write waits for it, and nothing is lost or refused. */
+START_TEST(writes_go_on_while_a_segment_is_filled)
+{
+    slow(true);
+    big_put(1);
+    durable_await(1);
+    pthread_mutex_lock(&disk.mutex);
+    while (disk.filling == 0) {
+        pthread_cond_wait(&disk.cond, &disk.mutex);
+    }
+    pthread_mutex_unlock(&disk.mutex);
+    for (uint64_t i = 2; i <= 4; i++) {
+        big_put(i);
+        durable_await(i); /* the worker has not come on meanwhile */
+    }
+    for (uint64_t i = 5; i <= 30; i++) {
+        big_put(i); /* there is no room for all of these */
+    }
+    ck_assert_uint_lt(wal_thread_durable(thread), 30);
+    slow(false);
+    durable_await(30);
+    ck_assert(wal_thread_room(thread));
+}
+END_TEST
+
+/* An array as wal_thread_read wants it, for entries of entries_put. */
+static struct coord_buf **bufs_make(raft_index first, uint32_t count)
+{
+    struct coord_buf **bufs = calloc(count, sizeof(bufs[0]));
+    ck_assert_ptr_nonnull(bufs);
+    for (uint32_t i = 0; i < count; i++) {
+        struct coord_buf *want = payload_of(first + i);
+        bufs[i] = (first + i) % 5 == 0 ? NULL : coord_buf_create(want->len);
+        coord_buf_unref(want);
+    }
+    return bufs;
+}
+
+static struct wal_read read_await(raft_index first, uint32_t count)
+{
+    struct wal_read r;
+    wal_thread_read(thread, first, count, bufs_make(first, count));
+    while (!wal_thread_read_take(thread, &r)) {
+        wake_await();
+    }
+    ck_assert_uint_eq(r.first, first);
+    ck_assert_uint_eq(r.count, count);
+    return r;
+}
+
+START_TEST(entries_can_be_read_again)
+{
+    for (uint64_t i = 0; i < 20; i++) {
+        entries_put(i + 1, 1 + i * 40, 40);
+    }
+    wal_thread_submit(thread);
+    durable_await(20);
+    struct wal_read r = read_await(101, 600); /* more than a slice */
+    ck_assert_int_eq(r.error, 0);
+    for (uint32_t i = 0; i < 600; i++) {
+        struct coord_buf *want = (101 + i) % 5 == 0 ? NULL : payload_of(101 + i);
+        ck_assert(want == NULL || want->len == r.bufs[i]->len);
+        ck_assert(want == NULL || memcmp(want->data, r.bufs[i]->data, want->len) == 0);
+        coord_buf_unref(want);
+    }
+    wal_read_finish(&r);
+    r = read_await(790, 20); /* the log ends at 800 */
+    ck_assert_int_eq(r.error, RAFT_STORE_ENOENT);
+    wal_read_finish(&r);
+    wal_thread_read(thread, 1, 10, bufs_make(1, 10)); /* nobody takes it: freed at the end */
+}
+END_TEST
+
 START_TEST(stop_writes_what_was_submitted)
 {
     for (uint64_t i = 1; i <= 50; i++) {
@@ -353,6 +456,8 @@ int main(void)
     tcase_add_test(t, what_gathers_during_a_sync_shares_the_next);
     tcase_add_test(t, failed_sync_is_final);
     tcase_add_test(t, full_disk_is_waited_for);
+    tcase_add_test(t, writes_go_on_while_a_segment_is_filled);
+    tcase_add_test(t, entries_can_be_read_again);
     tcase_add_test(t, stop_writes_what_was_submitted);
     tcase_add_test(t, truncation_and_marks_reach_the_log);
     suite_add_tcase(s, t);
