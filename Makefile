@@ -9,7 +9,7 @@ ifneq ($(filter fuzz fuzz-build fuzz-keep,$(MAKECMDGOALS)),)
 VARIANT := fuzz
 CC      := clang
 endif
-ifneq ($(filter test-mutants,$(MAKECMDGOALS)),)
+ifneq ($(filter test-mutants test-mutants-service,$(MAKECMDGOALS)),)
 VARIANT := mutants
 endif
 
@@ -126,6 +126,7 @@ BENCH_RAFT := $(B)/bench_raft
 EXAMPLES := $(patsubst client/examples/%.c,$(B)/examples/%,$(EXAMPLE_SRC))
 HELPERS  := $(patsubst tests/integration/%.c,$(B)/integration/%,$(wildcard tests/integration/*.c))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+GENERATORS := $(addprefix $(B)/bench/,coordload zkload peertable)
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 REPLAYS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/replay/%,$(FUZZ_SRC))
 
@@ -223,7 +224,7 @@ SEED ?= 1
 N    ?= 200
 
 .PHONY: unit unit-build sim sim-build sim-service scripts script-build script-sweep mc mc-build bench-raft integration test format tidy clean install
-unit-build: $(UNITS)
+unit-build: $(UNITS) $(GENERATORS)
 sim-build: $(SIM)
 mc-build: $(MC)
 script-build: $(SCRIPT)
@@ -243,9 +244,12 @@ MUTANT_UNITS := $(filter $(B)/unit/test_wal% $(B)/unit/test_raft% $(B)/unit/test
 .PHONY: test-mutants
 test-mutants: $(SCRIPT) $(if $(MEASURE),$(SIM) $(MUTANT_UNITS))  ## put known bugs back: does the test for each fail? (MEASURE=1: does the simulator?)
 	@tests/mutants/run.sh $(if $(MEASURE),measure,scripts) $(B)
+.PHONY: test-mutants-service
+test-mutants-service: $(SIM_SERVICE)  ## put known bugs of the servers back: does sim-service find them? (M="n..." some, MEASURE=1 anew)
+	@tests/mutants/service.sh $(if $(MEASURE),measure,quick) $(B) $(M)
 mc: $(MC)  ## search small worlds exhaustively (tests/mc/README.md), about a minute
 	$(MC)
-integration: all $(HELPERS)  ## run the tests with real processes (T=name runs one)
+integration: all $(HELPERS) $(GENERATORS)  ## run the tests with real processes (T=name runs one)
 	@tests/integration/run.sh $(B) $(T)
 SECS ?= 60
 .PHONY: fuzz fuzz-build fuzz-keep fuzz-replay
@@ -263,6 +267,19 @@ test: unit sim scripts script-sweep mc fuzz-replay integration  ## everything: u
 bench-raft: $(BENCH_RAFT)  ## measure the Raft library (D=directory for the log's part)
 	$(BENCH_RAFT) $(D)
 
+# Run by hand only (tests/bench/cliffs/README.md); ARGS= is passed on.
+CLIFFS := $(B)/tests/bench/cliffs/delay $(B)/tests/bench/cliffs/slowsync.so
+$(B)/tests/bench/cliffs/delay: $(call obj,tests/bench/cliffs/delay.c)
+	$(CC) $(LDFLAGS) -o $@ $^ -levent_core
+$(B)/tests/bench/cliffs/slowsync.so: $(call obj,tests/bench/cliffs/slowsync.c)
+	$(CC) -shared $(LDFLAGS) -o $@ $^ -ldl
+.PHONY: bench-cliffs bench-idle bench-scale
+bench-cliffs: all $(CLIFFS)  ## measure writes while something is the matter (ARGS="links fsync": some rows)
+	@BUILD=$(abspath $(B)) tests/bench/cliffs/cliffs.sh $(ARGS)
+bench-idle: all  ## measure what idle sessions cost (ARGS="SESSIONS TIMEOUT SECS MEMBERS")
+	@BUILD=$(abspath $(B)) tests/bench/cliffs/idle.sh $(ARGS)
+bench-scale: all  ## measure how cost grows with members, connections, nodes and watches
+	@BUILD=$(abspath $(B)) tests/bench/cliffs/scale.sh $(ARGS)
 # Not part of any test, and nothing else needs what it needs (tests/bench/README.md).
 .PHONY: bench-peers
 bench-peers:  ## measure coord beside ZooKeeper and etcd (ARGS="--quick", "--install", ...), 12 minutes

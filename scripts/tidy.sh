@@ -26,7 +26,7 @@ hits '#include "(server|client)/' $(files 'protocol/*.c' 'protocol/*.h') | compl
 hits '#include "server/' $(files 'client/*.c' 'client/*.h') | complain "the client includes nothing of the server"
 hits '#include "client/' $(files 'server/*.c' 'server/*.h') | complain "the server includes nothing of the client"
 hits '#include [<"](raft/)?storage/|#include <coord/raft_storage.h>' $(files 'raft/*.c' 'raft/*.h' | grep -vE '^raft/(storage|example|tools|bench)/') | complain "the core does not know its storage"
-hits '#include <event2/' $(echo "$sources" | grep -v '/shell/') | complain "only a shell uses libevent"
+hits '#include <event2/' $(echo "$sources" | grep -vE '/shell/|^tests/bench/') | complain "only a shell uses libevent"
 
 # 2. What decides calls no clock, socket, file, thread or random source.
 pure=$(files 'raft/*.c' 'raft/*.h' 'server/store/*' 'server/session/*' 'server/machine/*' 'server/watch/*' 'server/node/*' 'protocol/*.c' 'protocol/*.h' 'client/core/*' | grep -E '\.[ch]$' | grep -vE '^raft/(storage|example|tools|bench)/')

@@ -37,7 +37,7 @@
  *   26  session/answers.c            one answer too many is dropped
  *   27  node/forward.c               a forwarded write that comes again is taken again
  *   28  node/writes.c                a write that may be under way is sent again
- *   29  watch/watch.c                events of one revision come one by one
+ *   29  watch/watch.c                of several changes of one revision the last is not told
  *   30  node/applying.c              the events of an ended session are not told
  */
 #ifndef SERVER_MUTANT_H

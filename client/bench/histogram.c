@@ -4,7 +4,6 @@
  * above that is shifted right by s = b - 1 - HISTOGRAM_PART_BITS, which leaves p .. 2p - 1, and goes to bucket
  * s * p + shifted. Buckets of shift s are 2^s wide and begin at p * 2^s: a relative width of at most 1/p.
  */
-#include <math.h>
 #include "client/bench/histogram.h"
 
 static unsigned bucket_of(uint64_t value)
@@ -52,12 +51,12 @@ void histogram_merge(struct histogram *h, const struct histogram *from)
 uint64_t histogram_at(const struct histogram *h, double share)
 {
     /* 0.999 * 1000 is a little more than 999 in binary: a hair is taken off before rounding up. */
-    double rank = ceil(share * (double)h->total * (1 - 1e-12));
+    double wanted = share * (double)h->total * (1 - 1e-12);
     uint64_t seen = 0;
 
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS && h->total > 0; i++) {
         seen += h->counts[i];
-        if (h->counts[i] > 0 && (double)seen >= rank) {
+        if (h->counts[i] > 0 && (double)seen >= wanted) {
             uint64_t end = bucket_end(i);
             return end < h->max ? end : h->max;
         }

@@ -94,6 +94,7 @@ struct coord__watch {
     bool progress;
     int error;
     uint64_t revision; /* events up to it were given out */
+    uint64_t gap; /* revision of a gap that was told by an event since it was asked for; 0 none */
     uint64_t retry_at; /* ns: ask again; 0: not */
 
     coord_watch_cb cb;

@@ -12,7 +12,7 @@
 #include <string.h>
 #include "client/core/mem.h"
 
-/* Room behind a transaction for the line that says why it was not sent. */
+/* Room behind what may be beyond a limit for the line that says why it was not sent. */
 #define NOTE_BYTES 160u
 
 /* Copy *b to at and point it there. Return: behind the copy. */
@@ -30,7 +30,8 @@ static uint8_t *take_bytes(struct coord_bytes *b, uint8_t *at)
 
 struct coord__request *coord__request_create(enum coord__role role, const struct coord_request *q)
 {
-    size_t note = q->op == COORD_OP_TXN ? NOTE_BYTES : 0;
+    /* Only what has data or operations can exceed what a server told (coord__request_check). */
+    size_t note = q->op == COORD_OP_TXN || q->data.len > 0 ? NOTE_BYTES : 0;
     size_t bytes = (size_t)q->path.len + 1 + q->data.len + q->after.len + q->client.len +
                    q->secret.len + q->to.len + q->ifs.raw.len + q->thens.raw.len +
                    q->elses.raw.len + note;
@@ -119,9 +120,9 @@ static int too_big(struct coord__request *r, uint32_t bytes, uint64_t most)
     if (bytes <= most || most == 0) {
         return 0;
     }
+    assert(r->note_bytes > 0);
     (void)snprintf(r->note, r->note_bytes,
-                   "a limit is reached: the data has %" PRIu32 " bytes, the server takes %" PRIu64,
-                   bytes, most);
+                   "the data has %" PRIu32 " bytes, at most %" PRIu64 " are allowed", bytes, most);
     return COORD_ETOOBIG;
 }
 

@@ -89,6 +89,7 @@ static void ask(struct coord__core *k, struct coord__watch *w)
     assert(!w->asked && !w->registered && !w->ended);
     q.revision = w->ready ? w->revision : w->q.revision;
     w->retry_at = 0;
+    w->gap = 0;
     if (coord__send_own(k, COORD__WATCH, &q) == 0) {
         w->asked = true;
     } else {
@@ -213,7 +214,7 @@ void coord__watch_answered(struct coord__core *k, const struct coord__request *r
         w->tell_ready = true;
         tell(k, w);
     }
-    if (res->gap) {
+    if (res->gap && w->gap != res->revision) { /* else an event in front of the answer told it */
         w->tell_gap = true;
         tell(k, w);
     }
@@ -269,6 +270,7 @@ int coord__watch_event(struct coord__core *k, const struct coord_event *ev,
     }
     if (ev->state == COORD_EVENT_GAP) {
         w->revision = ev->revision > w->revision ? ev->revision : w->revision;
+        w->gap = ev->revision;
         give(w, COORD_WATCH_GAP, w->revision, ret_out);
         return 1;
     }

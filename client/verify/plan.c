@@ -44,6 +44,7 @@ struct verify_planner {
     uint32_t *changes; /* by path: creates and deletes of children */
     uint8_t *shown;    /* by path: somebody saw something of its children */
     uint8_t *goes;     /* by path: it may be deleted, or go by itself */
+    uint8_t *vague;    /* by path: its children are not judged, see note_vague */
     uint32_t *creates; /* by path */
     uint32_t *deletes; /* by path, answered with success */
     uint32_t *next;    /* by path: the next child of the same parent; first: by parent */
@@ -82,10 +83,24 @@ static uint32_t made_path(const struct verify_action *a, bool answered)
     return (a->flags & COORD_SEQUENTIAL) != 0 ? VERIFY_NOWHERE : a->path;
 }
 
+/* What is moved to `path` may have children that nobody named, which go by themselves; a node of a session
+ * goes with it, and what a session takes is found by the nodes it owns, not by their children. What is
+ * told of the children at such a path is not judged: nothing can be missed of an ephemeral node, which has
+ * none, and little of a moved one. */
+static void note_vague(struct verify_planner *w, uint32_t path, bool below)
+{
+    const struct verify_history *h = w->plan->h;
+    w->vague[path] = 1;
+    for (uint32_t p = 0; below && p < h->paths_count; p++) {
+        w->vague[p] |= verify_path_within(h, p, path);
+    }
+}
+
 static void note_create(struct verify_planner *w, const struct verify_action *a, bool answered)
 {
     uint32_t path = made_path(a, answered);
     uint32_t parent = parent_of(w, a->path);
+    bool ephemeral = (a->flags & COORD_EPHEMERAL) != 0;
     if (parent == VERIFY_NOWHERE || (answered && a->error != 0)) {
         return;
     }
@@ -94,6 +109,15 @@ static void note_create(struct verify_planner *w, const struct verify_action *a,
     if (path != VERIFY_NOWHERE) {
         w->creates[path]++;
         w->goes[path] |= (a->flags & (COORD_EPHEMERAL | COORD_CONTAINER | COORD_TTL)) != 0;
+        if (ephemeral) {
+            note_vague(w, path, false);
+        }
+    }
+    for (uint32_t c = w->first[parent]; path == VERIFY_NOWHERE && c != VERIFY_NOWHERE;
+         c = w->next[c]) {
+        if (ephemeral && verify_path_numbered(w->plan->h, a->path, c)) {
+            note_vague(w, c, false);
+        }
     }
     for (uint32_t at = parent; (a->flags & COORD_PARENTS) != 0 && at != 0; at = parent_of(w, at)) {
         w->changes[parent_of(w, at)]++;
@@ -124,6 +148,7 @@ static void note_action(struct verify_planner *w, const struct verify_action *a,
         w->renames = true;
         note_subtree(w, a->path, true);
         note_subtree(w, a->made, false);
+        note_vague(w, a->made, true);
     } else if (a->kind == VERIFY_DELETE && (a->flags & COORD_RECURSIVE) != 0) {
         w->deletes[a->path] += answered && a->error == 0;
         if (done) {
@@ -162,7 +187,8 @@ static void touch(struct verify_planner *w, uint32_t object)
 {
     uint32_t path = PATH_OF(object);
     if (path >= w->plan->h->paths_count || !in_scope(w, path) || /* "/" has no parent */
-        (IS_KIDS(object) && (w->changes[path] == 0 || w->shown[path] == 0))) {
+        (IS_KIDS(object) &&
+         (w->changes[path] == 0 || w->shown[path] == 0 || w->vague[path] != 0))) {
         return;
     }
     if (!verify_room((void **)&w->touched, w->touched_count, &w->touched_cap,
@@ -679,15 +705,16 @@ static bool planner_alloc(struct verify_planner *w)
     w->changes = coord__alloc(paths * sizeof(*w->changes));
     w->shown = coord__alloc(paths);
     w->goes = coord__alloc(paths);
+    w->vague = coord__alloc(paths);
     w->creates = coord__alloc(paths * sizeof(*w->creates));
     w->deletes = coord__alloc(paths * sizeof(*w->deletes));
     w->next = coord__alloc(paths * sizeof(*w->next));
     w->first = coord__alloc(paths * sizeof(*w->first));
     w->leader = coord__alloc(2 * paths * sizeof(*w->leader));
     w->used = coord__alloc(2 * paths);
-    if (w->changes == NULL || w->shown == NULL || w->goes == NULL || w->creates == NULL ||
-        w->deletes == NULL || w->next == NULL || w->first == NULL || w->leader == NULL ||
-        w->used == NULL) {
+    if (w->changes == NULL || w->shown == NULL || w->goes == NULL || w->vague == NULL ||
+        w->creates == NULL || w->deletes == NULL || w->next == NULL || w->first == NULL ||
+        w->leader == NULL || w->used == NULL) {
         return false;
     }
     memset(w->first, 0xff, paths * sizeof(*w->first));
@@ -707,6 +734,7 @@ static void planner_free(struct verify_planner *w)
     coord__free(w->changes);
     coord__free(w->shown);
     coord__free(w->goes);
+    coord__free(w->vague);
     coord__free(w->creates);
     coord__free(w->deletes);
     coord__free(w->next);

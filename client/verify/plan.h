@@ -15,8 +15,9 @@
  * create, a delete or a recursive list at the revision it claims, so there the objects agree as far as
  * claims do; the end of a session is not tied together across objects at all.
  *
- * A KIDS object is left out when nothing in the history shows it (nobody lists, counts or numbers the
- * children): that is what keeps a thousand nodes under one parent a thousand small searches.
+ * A KIDS object is left out where children may go that nobody named: at and below a path to which a node was
+ * moved, and at one where a node of a session was. It is also left out when nothing in the history shows it
+ * (nobody lists, counts or numbers the children): that is what keeps a thousand nodes under one parent a thousand small searches.
  *
  * Thread: none; one at a time.
  */

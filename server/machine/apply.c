@@ -306,6 +306,8 @@ static int apply_entry(struct machine *m, const struct entry *e, struct machine_
         return machine_reap(m, e);
     case ENTRY_LIMITS:
         return machine_apply_limits(m, e);
+    case ENTRY_DIGEST:
+        return e->body_bytes == 0 ? 0 : COORD_EBADREQUEST; /* revision and time, no more */
     default:
         return COORD_EBADREQUEST; /* entry_decode lets no other kind through */
     }

@@ -25,7 +25,7 @@ _Static_assert(AT_ZERO2 + 4 == ENTRY_HEADER_BYTES, "the table of entry.h");
 
 static bool kind_known(unsigned kind)
 {
-    return kind >= ENTRY_REQUEST && kind <= ENTRY_LIMITS;
+    return kind >= ENTRY_REQUEST && kind <= ENTRY_DIGEST;
 }
 
 void entry_header_encode(const struct entry *e, uint8_t out[ENTRY_HEADER_BYTES])

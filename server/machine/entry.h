@@ -23,6 +23,7 @@
  *   EXPIRE        { session u64, epoch u64 } repeated: void for a session attached since
  *   REAP          candidates for removal, each judged again when applied: reap.c
  *   LIMITS        MACHINE_LIMITS_COUNT numbers, u64 each (limits.c): in force from here on
+ *   DIGEST        none: changes nothing; the members compare their states at its revision
  *
  * A frame is read from the socket into a buffer that has ENTRY_HEADER_BYTES of room in front, so that
  * the entry is made in place and the client's bytes are never copied again.
@@ -43,7 +44,8 @@ enum entry_kind {
     ENTRY_ATTACH = 3,
     ENTRY_EXPIRE = 4,
     ENTRY_REAP = 5,
-    ENTRY_LIMITS = 6
+    ENTRY_LIMITS = 6,
+    ENTRY_DIGEST = 7
 };
 
 struct entry {

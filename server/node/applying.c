@@ -6,7 +6,7 @@
  * For one entry, in this order (node.h invariants 2 and 4):
  *   1. reads of the same connection that came before the write are answered from the state before it
  *   2. machine_apply
- *   3. its changes to the watches
+ *   3. its changes to the watches, with those of /coord
  *   4. sessions that ended or moved
  *   5. the answer
  *
@@ -21,10 +21,7 @@ static void publish(struct node *n, raft_index index, const struct machine_outco
     if (SERVER_BUG(30) && o->ended_count > 0) {
         return;
     }
-    for (uint32_t i = 0; SERVER_BUG(29) && i < o->changes_count; i++) {
-        watch_publish(n->hub, index, o->changes + i, 1);
-    }
-    if (o->changes_count > 0 && !SERVER_BUG(29)) {
+    if (o->changes_count > 0) {
         watch_publish(n->hub, index, o->changes, o->changes_count);
     }
 }
@@ -45,7 +42,8 @@ static void apply_command(struct node *n, raft_index index, const struct coord_b
     struct machine_outcome o = {0};
     struct request *r = NULL;
     struct entry e;
-    if (entry_decode(buf->data, buf->len, &e) && e.origin == n->o.raft.id) {
+    bool valid = entry_decode(buf->data, buf->len, &e);
+    if (valid && e.origin == n->o.raft.id) {
         r = node__write_find(n, e.cookie);
     }
     if (r != NULL && r->conn->waiting > 0) {
@@ -56,6 +54,10 @@ static void apply_command(struct node *n, raft_index index, const struct coord_b
     }
     machine_apply(n->machine, index, buf->data, buf->len, &o);
     n->applied = index;
+    if (valid && e.kind == ENTRY_DIGEST) {
+        node__digest_applied(n, index);
+    }
+    node__system_applied(n, buf->data[0] == ENTRY_LIMITS, &o);
     if (!SERVER_BUG(4)) {
         publish(n, index, &o);
     }
@@ -87,10 +89,14 @@ static void apply_one(struct node *n, raft_index index)
     }
     n->applied_term = meta->term;
     n->snaps.entries++;
+    n->digest.entries++;
     if (meta->type != RAFT_ENTRY_COMMAND || meta->bytes == 0) {
         /* One without a byte is no entry of the machine's, and no member proposes it. */
         machine_skip(n->machine, index);
         n->applied = index;
+        if (meta->type == RAFT_ENTRY_CONFIG) {
+            node__system_config(n, index);
+        }
         return;
     }
     struct coord_buf *buf = node__payloads_get(&n->log, index);

@@ -39,8 +39,10 @@
 #define NODE_OUTBOX_MAX      128u         /* notices to peers gathered between two runs */
 #define NODE_LOG_BURST       20u          /* connection faults logged per second */
 
+#define NODE_DIGESTS_KEPT 4u /* reports of each member about its state */
+
 /* Copying the state in slices (saving.c). 200 us of work: docs/performance.md. */
-#define NODE_SLICE_RECORDS    512u                 /* nodes and sessions in a slice ... */
+#define NODE_SLICE_RECORDS    384u                 /* nodes and sessions in a slice ... */
 #define NODE_SLICE_BYTES      (128u << 10)         /* ... or so many bytes */
 #define NODE_SLICE_PAUSE      NODE_MS              /* between two slices */
 #define NODE_SLICE_IMAGES     (UINT64_C(16) << 20) /* kept aside: longer slices, no pause */
@@ -222,6 +224,16 @@ struct reaper {
     uint64_t clock_ahead_ms; /* of the leader's clock before its monotonic one */
 };
 
+/* /coord: system.c. */
+struct system {
+    struct pool *pool;
+    struct store *tree;
+    uint64_t steps; /* stands for revisions in the tree, and is told nobody */
+    struct raft_config config;
+    struct coord_change *changes;
+    uint32_t changes_room;
+};
+
 /* What a TOUCH of a follower waits for. */
 struct touch_wait {
     bool set;
@@ -229,6 +241,35 @@ struct touch_wait {
     uint64_t round;
     uint64_t need; /* the read round that confirms the leader */
     raft_index index;
+};
+
+/* What a member said about its state at a revision; index 0: nothing. */
+struct digest_report {
+    raft_index index;
+    uint64_t value;
+};
+
+/* The last few of one member, in the order in which they came. */
+struct digest_reports {
+    struct digest_report ring[NODE_DIGESTS_KEPT];
+    uint32_t next;
+};
+
+struct digest {
+    struct machine_saver *saver; /* hashing the state at index; NULL: none */
+    raft_index index;
+    uint64_t slice_at;
+    uint64_t entries; /* applied since the last DIGEST entry */
+    uint64_t due_at;  /* the leader asks again not before */
+    raft_index proposed;
+    raft_term proposed_term;
+    struct digest_reports own;
+    raft_index agreed;   /* the newest revision at which a majority said the same as this member */
+    raft_index hopeless; /* the newest at which no majority can agree */
+    raft_index named_index; /* at which these peers (bits) were named as different */
+    uint64_t named;
+    char diverged[NODE_FAULT_BYTES]; /* "" while there is no reason to believe it */
+    uint64_t transfer_at;
 };
 
 struct peer {
@@ -241,6 +282,7 @@ struct peer {
     uint64_t next;
     uint64_t again_at;
     struct touch_wait waits[2]; /* the one under way, and the newest behind it */
+    struct digest_reports digests;
 };
 
 /* A message to a peer that an event gave rise to, or one from a peer that waits for node_run. */
@@ -323,9 +365,11 @@ struct node {
     struct reads reads;
     struct touch touch;
     struct reaper reaper;
+    struct system system;
     struct peer peers[RAFT_NODES_MAX];
     uint32_t peers_count;
     struct snapshots snaps;
+    struct digest digest;
     struct limits limits;
 
     uint64_t progress_at; /* watches: next progress mark */
@@ -546,6 +590,21 @@ uint64_t node__reaper_deadline(const struct node *n);
 /* What entries proposed now are stamped with; wall_ms: the clock of this machine. */
 uint64_t node__stamp_ms(struct node *n, uint64_t wall_ms);
 
+/* --- system.c: /coord ------------------------------------------------------------------------- */
+
+void node__system_release(struct node *n);
+/* Make it from the state as it is: at the start, and when the state was replaced. Stops the process when
+ * memory is out. */
+void node__system_reset(struct node *n);
+/* An entry was applied; limits: it was one of those. Adds to o's changes what it changed there. */
+void node__system_applied(struct node *n, bool limits, struct machine_outcome *o);
+/* A configuration was applied: tells watches. */
+void node__system_config(struct node *n, raft_index index);
+/* Is it a read of /coord? */
+bool node__system_owns(const struct coord_request *q);
+/* As machine_read. */
+int node__system_read(struct node *n, const struct coord_request *q, struct coord_result *ret_res);
+
 /* --- inspect.c ------------------------------------------------------------------------------ */
 
 /* Answer a SESSIONS from the state as it is. */
@@ -589,6 +648,24 @@ void node__saving_abandon(struct node *n, const char *why);
 void node__saving_release(struct node *n);
 /* One slice of a saver. *ret_rc: machine_saver_step's. Return: when the next is due. */
 uint64_t node__slice(const struct node *n, struct machine_saver *saver, int *ret_rc);
+
+/* --- digest.c -------------------------------------------------------------------------------- */
+
+/* Why this member serves nobody: a fault, or a wrong state. NULL: it serves. */
+const char *node__stopped(const struct node *n);
+/* Its state is known to be wrong; its log is not. */
+bool node__diverged(const struct node *n);
+/* A DIGEST entry was applied just now. */
+void node__digest_applied(struct node *n, raft_index index);
+void node__digest_receive(struct node *n, struct peer *p, const struct peer_notice *m);
+void node__digest_link_up(struct node *n, raft_id peer);
+/* Ask for a comparison when it is time; a slice of the one under way. */
+void node__digest_run(struct node *n);
+uint64_t node__digest_deadline(const struct node *n);
+/* Another state is about to be loaded, or the member ends. */
+void node__digest_drop(struct node *n);
+/* It was loaded. */
+void node__digest_replaced(struct node *n);
 
 /* --- poll.c: raft's actions ------------------------------------------------------------------ */
 

@@ -153,8 +153,8 @@ void node__limits_run(struct node *n)
     if (n->now >= n->limits.check_at) {
         check(n);
     }
-    if (!node__is_leader(n) || !n->st.leader_ready || n->leaving || n->applied_term != n->st.term ||
-        n->limits.term == n->st.term) {
+    if (!node__is_leader(n) || !n->st.leader_ready || n->leaving || node__diverged(n) ||
+        n->applied_term != n->st.term || n->limits.term == n->st.term) {
         return;
     }
     /* Where the log has no room the next run tries again: whatever makes room causes one. */

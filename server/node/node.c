@@ -19,6 +19,10 @@ void node_options_init(struct node_options *o)
     o->conn_bytes_max = 16u << 20;
     o->snapshot_entries = 100000;
     o->snapshot_bytes = 256u << 20;
+    o->slice_records = NODE_SLICE_RECORDS;
+    o->slice_bytes = NODE_SLICE_BYTES;
+    o->digest_entries = 100000;
+    o->digest_interval_ns = 10 * 1000 * NODE_MS;
     o->log_memory_bytes = 16u << 20;
     o->apply_slice_ns = NODE_MS;
 }
@@ -91,6 +95,8 @@ static int check_options(const struct node_options *o, char *why, size_t why_byt
         wrong = machine_limits_check(&o->machine);
     } else if (o->snapshot_entries == 0 || o->snapshot_bytes == 0) {
         wrong = "snapshot: entries and bytes may not be 0";
+    } else if (o->slice_records == 0 || o->slice_bytes == 0) {
+        wrong = "snapshot: a slice may not be empty";
     }
     for (uint32_t i = 0; wrong == NULL && i < o->members_count; i++) {
         self = self || o->members[i].id == o->raft.id;
@@ -334,6 +340,7 @@ int node_create(const struct node_options *o, const struct node_env *env,
     }
     raft_status(n->raft, &n->st);
     node__limits_init(n);
+    node__system_reset(n);
     node__sessions_regime(n);
     *ret_node = n;
     return 0;
@@ -353,6 +360,7 @@ void node_destroy(struct node *n)
     node__snapshots_release(n);
     node__recall_release(n);
     node__payloads_release(&n->log);
+    node__system_release(n);
     for (uint32_t i = 0; i < n->outbox_count; i++) {
         coord_buf_unref(n->outbox[i].buf);
     }

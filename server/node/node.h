@@ -115,13 +115,17 @@ struct node_options {
     const char *cluster; /* name, copied */
     uint32_t members_count;
     struct node_member members[RAFT_NODES_MAX];
-    uint32_t outstanding_max;  /* default 1,024 requests per connection; more: reading pauses */
-    uint64_t conn_bytes_max;   /* default 16 MiB of requests under way per connection, likewise */
-    uint64_t snapshot_entries; /* default 100,000 entries since the last one */
-    uint64_t snapshot_bytes;   /* default 256 MiB of payload since the last one */
-    uint64_t log_memory_bytes; /* default 16 MiB of applied entries kept for followers that lag */
-    uint64_t apply_slice_ns;   /* default 1 ms: then other work gets its turn */
-    bool lab;                  /* the demonstration gate */
+    uint32_t outstanding_max;    /* default 1,024 requests per connection; more: reading pauses */
+    uint64_t conn_bytes_max;     /* default 16 MiB of requests under way per connection, likewise */
+    uint64_t snapshot_entries;   /* default 100,000 entries since the last one */
+    uint64_t snapshot_bytes;     /* default 256 MiB of payload since the last one */
+    uint32_t slice_records;      /* default 384: of the state copied or hashed in one run ... */
+    uint32_t slice_bytes;        /* default 128 KiB: ... or so many bytes (saving.c) */
+    uint64_t digest_entries;     /* default 100,000: the members' states are compared; 0 never */
+    uint64_t digest_interval_ns; /* default 10 s: at most so often */
+    uint64_t log_memory_bytes;   /* default 16 MiB of applied entries kept for followers that lag */
+    uint64_t apply_slice_ns;     /* default 1 ms: then other work gets its turn */
+    bool lab;                    /* the demonstration gate */
     /* The host's own limits, which the node only tells clients; 0: none told. */
     uint64_t connections_max;
     uint64_t connections_per_address_max;

@@ -326,8 +326,8 @@ struct coord_buf *peer_notice_encode(const struct peer_notice *n)
 bool peer_notice_decode(const uint8_t *bytes, size_t len, struct peer_notice *ret_n)
 {
     enum peer_kind kind = peer_kind_of(bytes, len);
-    if (len != NOTICE_BYTES ||
-        (kind != PEER_FORWARD_AGAIN && kind != PEER_FORWARD_REFUSED && kind != PEER_TOUCHED)) {
+    if (len != NOTICE_BYTES || (kind != PEER_FORWARD_AGAIN && kind != PEER_FORWARD_REFUSED &&
+                                kind != PEER_TOUCHED && kind != PEER_DIGEST)) {
         return false;
     }
     *ret_n = (struct peer_notice){.kind = kind,
@@ -336,7 +336,10 @@ bool peer_notice_decode(const uint8_t *bytes, size_t len, struct peer_notice *re
                                   .a = get64(bytes + 24),
                                   .b = get64(bytes + 32)};
     /* An error is one of the table's numbers; what a peer says must not become "success". */
-    return kind != PEER_FORWARD_REFUSED || (ret_n->b > 0 && ret_n->b < 64);
+    if (kind == PEER_FORWARD_REFUSED) {
+        return ret_n->b > 0 && ret_n->b < 64;
+    }
+    return kind != PEER_DIGEST || ret_n->a > 0;
 }
 
 /* --- TOUCH ---------------------------------------------------------------------------------- */

@@ -43,6 +43,10 @@
  *        8     8  term        16     8  nonce       24     8  round
  *       32     4  count       36     4  zero        40     8 x count  sessions
  *
+ * DIGEST: the digest of the sender's state at `revision`, made of the bytes of that version of the format of
+ * saved states (machine/snapshot.c)
+ *        8     8  term        16     8  version     24     8  revision    32     8  digest
+ *
  * TOUCHED: the leader of `term` has the activity of TOUCH `round` and was confirmed as leader after it
  * came. Every session that it had given up before ends at or before `index`.
  *        8     8  term        16     8  nonce       24     8  round       32     8  index
@@ -74,6 +78,7 @@ enum peer_kind {
     PEER_FORWARD_REFUSED = 4,
     PEER_TOUCH = 5,
     PEER_TOUCHED = 6,
+    PEER_DIGEST = 7,
     PEER_KIND_END
 };
 
@@ -123,13 +128,13 @@ bool peer_forward_decode(const uint8_t *bytes, size_t len, struct peer_forward *
 /* Size of entry i; i < count. */
 uint32_t peer_forward_size(const struct peer_forward *f, uint32_t i);
 
-/* FORWARD_AGAIN, FORWARD_REFUSED and TOUCHED, which are five numbers at most. */
+/* FORWARD_AGAIN, FORWARD_REFUSED, TOUCHED and DIGEST, which are five numbers at most. */
 struct peer_notice {
     enum peer_kind kind;
     raft_term term;
-    uint64_t nonce;
-    uint64_t a; /* stream, cookie or round */
-    uint64_t b; /* next, error (positive) or index */
+    uint64_t nonce; /* or version */
+    uint64_t a;     /* stream, cookie, round or revision */
+    uint64_t b;     /* next, error (positive), index or digest */
 };
 struct coord_buf *peer_notice_encode(const struct peer_notice *n);
 bool peer_notice_decode(const uint8_t *bytes, size_t len, struct peer_notice *ret_n);

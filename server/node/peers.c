@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * peers.c: messages from and to the other members: raft's own, and the dispatch of the rest to
- * forward.c and touch.c. The bytes are those of peer_wire.h.
+ * forward.c, touch.c and digest.c. The bytes are those of peer_wire.h.
  *
  * Invariant: what a peer sends changes nothing but through raft_step or the checks of the file that
  * handles it; bytes that are not a message are logged (rate bounded) and dropped.
@@ -128,6 +128,8 @@ static void receive_rest(struct node *n, struct peer *p, struct coord_buf *buf)
         node__touched_receive(n, p, &m);
     } else if (kind == PEER_FORWARD_AGAIN) {
         node__forward_again(n, &m);
+    } else if (kind == PEER_DIGEST) {
+        node__digest_receive(n, p, &m);
     } else {
         node__forward_refused(n, &m);
     }
@@ -170,5 +172,6 @@ void node_peer_link(struct node *n, raft_id peer, bool up, uint64_t now)
     (void)node__step(n, &ev, NULL); /* only a faulted member refuses it */
     if (up) {
         node__forward_link_up(n, peer);
+        node__digest_link_up(n, peer);
     }
 }

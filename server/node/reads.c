@@ -174,8 +174,9 @@ static void execute(struct node *n, struct request *r)
         node__sessions_answer(n, r);
         return;
     }
-    int rv = machine_read(n->machine, &r->q, &res);
-    uint64_t most = machine_limits(n->machine)->frame_bytes;
+    int rv = node__system_owns(&r->q) ? node__system_read(n, &r->q, &res)
+                                      : machine_read(n->machine, &r->q, &res);
+    const uint64_t most = machine_limits(n->machine)->frame_bytes;
     if (rv == 0 && res.data.len > most) {
         node__answer_error(n, r, COORD_ETOOBIG,
                            "the data has %u bytes, from a time of higher limits; a frame has %llu",
@@ -190,6 +191,21 @@ static void execute(struct node *n, struct request *r)
     node__answer(n, r, &res);
 }
 
+/* Events of a watch may leave before the reply to its WATCH, which waits for the replies in front: then the
+ * gap has to be told in front of them, or they would look like all there was. */
+static void gap_tell(struct node *n, const struct request *r, uint64_t revision)
+{
+    const struct coord_event ev = {
+        .watch = r->q.watch, .revision = revision, .state = COORD_EVENT_GAP};
+    struct coord_buf *frame = NULL;
+    if (coord_event_encode(&ev, &frame) != 0) {
+        node__conn_close(n, r->conn, "out of memory");
+        return;
+    }
+    node__conn_write(n, r->conn, frame);
+    coord_buf_unref(frame);
+}
+
 bool node__watch_try(struct node *n, struct request *r)
 {
     struct coord_result res;
@@ -202,6 +218,9 @@ bool node__watch_try(struct node *n, struct request *r)
     } else if (rv != 0) {
         node__answer_error(n, r, rv, NULL);
     } else {
+        if (res.gap && r->conn->head != r) {
+            gap_tell(n, r, res.revision);
+        }
         node__answer(n, r, &res);
     }
     return true;

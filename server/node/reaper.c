@@ -67,7 +67,8 @@ uint64_t node__stamp_ms(struct node *n, uint64_t wall_ms)
 static bool in_charge(const struct node *n)
 {
     return node__is_leader(n) && n->st.leader_ready && n->applied_term == n->st.term &&
-           !n->no_quorum && !n->leaving && !n->snaps.loading && n->reaper.index == 0;
+           !n->no_quorum && !n->leaving && !n->snaps.loading && !node__diverged(n) &&
+           n->reaper.index == 0;
 }
 
 /* When the next look is due; NODE_NEVER: nothing to remove in sight. */

@@ -146,6 +146,10 @@ static int check_member(const struct node *n, const struct coord_request *q, cha
         (void)snprintf(why, why_bytes, "this member has stopped after a fault: %s", n->fault);
         return COORD_ESHUTDOWN;
     }
+    if (node__diverged(n) && !always) {
+        (void)snprintf(why, why_bytes, "%s", node__stopped(n));
+        return COORD_ESHUTDOWN;
+    }
     if (n->leaving && !always) {
         (void)snprintf(why, why_bytes, "%s", coord_strerror(COORD_ESHUTDOWN));
         return COORD_ESHUTDOWN;

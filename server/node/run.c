@@ -118,7 +118,7 @@ static uint64_t deadline(const struct node *n)
         at = earliest(at, n->reads.retry_at);
         at = earliest(at, n->writes.probe_at);
     }
-    if (node__is_leader(n) && n->st.leader_ready && !n->leaving) {
+    if (node__is_leader(n) && n->st.leader_ready && !n->leaving && !node__diverged(n)) {
         at = earliest(at, n->touch.scan_at);
     }
     at = earliest(at, node__reaper_deadline(n));
@@ -127,6 +127,7 @@ static uint64_t deadline(const struct node *n)
     }
     at = earliest(at, node__leave_deadline(n));
     at = earliest(at, node__saving_deadline(n));
+    at = earliest(at, node__digest_deadline(n));
     return at;
 }
 
@@ -175,6 +176,7 @@ void node_run(struct node *n, uint64_t now, uint64_t wall_ms, bool *ret_more)
         passes++;
     } while (n->again && passes < NODE_PASSES_MAX);
     node__saving_run(n);
+    node__digest_run(n);
     node__leave_run(n);
     node__peers_flush(n);
     node__conns_flush(n);

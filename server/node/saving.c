@@ -28,7 +28,7 @@ static bool due(const struct node *n)
 {
     const struct snapshots *s = &n->snaps;
     uint64_t log_entries = n->st.last + 1 - n->st.first;
-    if (s->saving || s->writing > 0 || s->loading || n->fault[0] != '\0' ||
+    if (s->saving || s->writing > 0 || s->loading || node__stopped(n) != NULL ||
         n->applied <= s->newest.index || n->now < s->retry_at) {
         return false;
     }
@@ -150,8 +150,9 @@ uint64_t node__slice(const struct node *n, struct machine_saver *saver, int *ret
     machine_saver_info(saver, &info);
     uint64_t factor = 1 + info.images_bytes / NODE_SLICE_IMAGES;
     factor = factor < NODE_SLICE_FACTOR_MAX ? factor : NODE_SLICE_FACTOR_MAX;
-    *ret_rc = machine_saver_step(saver, (uint32_t)(NODE_SLICE_RECORDS * factor),
-                                 NODE_SLICE_BYTES * factor);
+    uint64_t records = n->o.slice_records * factor;
+    *ret_rc = machine_saver_step(saver, records < UINT32_MAX ? (uint32_t)records : UINT32_MAX,
+                                 n->o.slice_bytes * factor);
     return factor > 1 ? n->now : n->now + NODE_SLICE_PAUSE;
 }
 

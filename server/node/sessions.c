@@ -159,7 +159,8 @@ void node__sessions_run(struct node *n)
 {
     static const size_t body_bytes = (size_t)NODE_EXPIRE_SESSIONS * 16;
     struct touch *t = &n->touch;
-    if (!node__is_leader(n) || !n->st.leader_ready || n->now < t->scan_at || n->leaving) {
+    if (!node__is_leader(n) || !n->st.leader_ready || n->now < t->scan_at || n->leaving ||
+        node__diverged(n)) {
         return;
     }
     uint8_t *body = malloc(body_bytes);

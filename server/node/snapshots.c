@@ -32,6 +32,7 @@ void node__snapshots_release(struct node *n)
     coord_buf_unref(s->loaded_state);
     s->loaded_state = NULL;
     node__saving_release(n);
+    node__digest_drop(n);
 }
 
 /* --- sending -------------------------------------------------------------------------------- */
@@ -40,6 +41,9 @@ void node__snapshot_send(struct node *n, const struct raft_send *s)
 {
     const struct raft_msg *m = &s->msg;
     const struct raft_snapshot *newest = &n->snaps.newest;
+    if (node__diverged(n)) {
+        return; /* nobody is given a state that may be wrong */
+    }
     struct raft_config_at at = {.index = newest->config_index, .config = newest->config};
     if (newest->index != m->index || newest->term != m->log_term) {
         const struct raft_config_at *known = raft_config_at(n->raft, m->index);
@@ -84,8 +88,10 @@ static void stand_on(struct node *n, const struct raft_snapshot *meta)
               (unsigned long long)meta->index, (unsigned long long)meta->term,
               (unsigned long long)meta->bytes);
     node__limits_follow(n);
+    node__system_reset(n);
     n->limits.changed = n->applied; /* perhaps there and back again */
     watch_reset(n->hub, meta->index);
+    node__digest_replaced(n);
     node__writes_doubt(n);
     node__sessions_reconcile(n);
     if (n->writes.sent_count > 0) {
@@ -107,6 +113,7 @@ static void finish_load(struct node *n)
     }
     if (rv == 0) {
         node__saving_abandon(n, "another state is loaded");
+        node__digest_drop(n);
         rv =
             machine_load(n->machine, s->loaded_state->data, s->loaded_state->len, why, sizeof(why));
     }

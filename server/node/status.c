@@ -102,7 +102,8 @@ void node__status_answer(struct node *n, struct request *r)
     s->lab = n->o.lab;
     s->version = text_of(COORD_VERSION);
     s->cluster = text_of(n->cluster);
-    s->fault = n->fault[0] != '\0' ? text_of(n->fault) : (struct coord_bytes){NULL, 0};
+    const char *stopped = node__stopped(n);
+    s->fault = stopped != NULL ? text_of(stopped) : (struct coord_bytes){NULL, 0};
     if (s->fault.data == NULL && n->st.repairing) {
         s->fault = text_of("repairing: its log lost acknowledged entries; it does not vote until "
                            "the leader has replaced them");

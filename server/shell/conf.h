@@ -62,7 +62,8 @@ struct conf {
 
     uint64_t snapshot_entries;
     uint64_t snapshot_bytes;
-    uint64_t snapshot_keep; /* at least 1 */
+    uint64_t snapshot_keep;   /* at least 1 */
+    uint64_t compare_entries; /* members compare their states; 0 never */
 
     uint64_t request_bytes; /* at most frame_bytes - CONF_FRAME_SLACK_BYTES */
     uint64_t frame_bytes;

@@ -41,6 +41,8 @@ const struct conf_key_rule conf_rules[CONF_KEY_MEMBERS] = {
     [CONF_KEY_SNAPSHOT_BYTES] = {"snapshot", "bytes", CONF_SIZE, AT(snapshot_bytes), 256 * MIB, MIB,
                                  64 * GIB},
     [CONF_KEY_SNAPSHOT_KEEP] = {"snapshot", "keep", CONF_NUMBER, AT(snapshot_keep), 2, 1, 100},
+    [CONF_KEY_COMPARE] = {"snapshot", "compare", CONF_NUMBER, AT(compare_entries), 100000, 0,
+                          1000000000},
     [CONF_KEY_REQUEST] = {"limits", "request", CONF_SIZE, AT(request_bytes), MIB, KIB, 4 * MIB},
     [CONF_KEY_FRAME] = {"limits", "frame", CONF_SIZE, AT(frame_bytes), 4 * MIB, 128 * KIB, 8 * MIB},
     [CONF_KEY_OPERATIONS] = {"limits", "operations", CONF_NUMBER, AT(operations), 1024, 1, 65535},

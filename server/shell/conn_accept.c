@@ -72,10 +72,10 @@ void conn_accept_closed(struct conn_set *s, uint32_t address_bucket)
     s->buckets[address_bucket]--;
 }
 
-static void refusal_log(struct conn_set *s, const char *why)
+static void refusal_log(struct conn_set *s, bool of_address, const char *why)
 {
     uint32_t kept = 0;
-    if (log_limit_pass(&s->complaints, CONN_REFUSE_PER_WINDOW, clock_mono_ns(), &kept)) {
+    if (log_limit_pass(&s->refusals[of_address], CONN_REFUSE_PER_WINDOW, clock_mono_ns(), &kept)) {
         log_write(CONF_LOG_WARN, "connections are refused: %s (%u are open)", why,
                   (unsigned)s->count);
     }
@@ -84,7 +84,7 @@ static void refusal_log(struct conn_set *s, const char *why)
 /* No descriptor is left: refuse one connection with the spare one, and rest. */
 static void descriptors_out(struct conn_set *s)
 {
-    refusal_log(s, strerror(errno));
+    refusal_log(s, false, strerror(errno));
     if (s->spare >= 0) {
         (void)close(s->spare);
         s->spare = -1;
@@ -113,8 +113,10 @@ static bool accept_one(struct conn_set *s)
     }
     uint32_t bucket = bucket_of(s, &from);
     if (s->count >= s->cap || s->buckets[bucket] >= s->o.per_address_max) {
-        refusal_log(s, s->count >= s->cap ? "the limit on connections is reached"
-                                          : "the limit on connections from one address is reached");
+        bool of_address = s->count < s->cap;
+        refusal_log(s, of_address,
+                    of_address ? "the limit on connections from one address is reached"
+                               : "the limit on connections is reached");
         (void)close(fd);
         return true;
     }

@@ -79,9 +79,10 @@ struct conn_set {
     uint64_t turn; /* counts flushes */
     struct conn *dirty;
     struct conn *held;
-    uint64_t queued_bytes; /* of all output queues */
-    bool told;             /* the host was told of an end since this was cleared */
-    struct log_limit complaints;
+    uint64_t queued_bytes;        /* of all output queues */
+    bool told;                    /* the host was told of an end since this was cleared */
+    struct log_limit complaints;  /* about what clients did */
+    struct log_limit refusals[2]; /* of connections, of too many from an address */
 
     int listener; /* -1: none */
     int spare; /* a descriptor kept back so that one connection can be refused when there are no more */

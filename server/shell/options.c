@@ -68,5 +68,6 @@ void options_fill(const struct conf *c, uint64_t rng_seed, struct node_options *
     o->watch_output_bytes_max = c->watch_output_bytes;
     o->snapshot_entries = c->snapshot_entries;
     o->snapshot_bytes = c->snapshot_bytes;
+    o->digest_entries = c->compare_entries;
     o->lab = c->lab;
 }

@@ -17,8 +17,10 @@
 
 #define EVENTS_PER_TURN 256
 #define READ_BYTES      (64 * 1024)
-#define QUIET_NS        (3 * NS_PER_S) /* a lane that sent nothing for so long pings */
-#define LEAVE_S         3.0
+/* Edge-triggered: the kernel looks at a socket once for each arrival, not again after it was read. */
+#define LANE_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET)
+#define QUIET_NS    (3 * NS_PER_S) /* a lane that sent nothing for so long pings */
+#define LEAVE_S     3.0
 
 uint64_t load_clock(void)
 {
@@ -68,6 +70,7 @@ void load_finish(struct load *ld)
     if (ld->epoll >= 0) {
         (void)close(ld->epoll);
     }
+    bytes_clear(&ld->spare);
     free(ld->lanes);
     free(ld->shots);
     free(ld->value);
@@ -154,8 +157,11 @@ void lane_ready(struct lane *l)
     }
 }
 
-void lane_done(struct lane *l, struct shot *s, enum load_result result)
+void lane_done(struct lane *l, struct shot *s, enum load_result result, int64_t code)
 {
+    if (result == RESULT_FAILED && l->load->first_error == 0) {
+        l->load->first_error = code;
+    }
     l->under_way--;
     l->load->under_way--;
     l->load->on_done(l->load, s, result);
@@ -182,7 +188,7 @@ int lane_open(struct load *ld, size_t i, size_t server)
 {
     struct lane *l = &ld->lanes[i];
     struct sockaddr_in to = {.sin_family = AF_INET};
-    struct epoll_event ev = {.events = EPOLLIN, .data.ptr = l};
+    struct epoll_event ev = {.events = LANE_EVENTS, .data.ptr = l};
     int on = 1;
 
     to.sin_port = htons(ld->o.servers[server].port);
@@ -238,7 +244,7 @@ void lane_close(struct lane *l)
 
 static int want_write(struct lane *l, bool wanted)
 {
-    struct epoll_event ev = {.events = EPOLLIN | (wanted ? EPOLLOUT : 0u), .data.ptr = l};
+    struct epoll_event ev = {.events = LANE_EVENTS | (wanted ? EPOLLOUT : 0u), .data.ptr = l};
 
     if (l->write_wanted == wanted) {
         return 0;
@@ -279,26 +285,56 @@ int lane_flush(struct lane *l)
     return want_write(l, false);
 }
 
-static int lane_read(struct lane *l)
+/* What one read of a socket came to. */
+enum read_some { READ_BROKEN, READ_NOTHING, READ_LESS, READ_FULL };
+
+/* Into the buffer and the wire. READ_LESS: less than there was room for, so the socket is empty unless it ends. */
+static enum read_some read_some(struct lane *l)
 {
     uint8_t *to = bytes_room(&l->in, READ_BYTES);
 
     if (to == NULL) {
-        return lane_break(l, "no memory");
+        (void)lane_break(l, "no memory");
+        return READ_BROKEN;
     }
     ssize_t n = recv(l->fd, to, READ_BYTES, MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        return 0;
+    if (n < 0 && errno == EINTR) {
+        return READ_FULL;
+    }
+    if (n < 0 && errno == EAGAIN) {
+        return READ_NOTHING;
     }
     if (n <= 0) {
-        return lane_break(l, "a server closed the connection");
+        (void)lane_break(l, "a server closed the connection");
+        return READ_BROKEN;
     }
     l->in.len += (size_t)n;
     l->load->now_ns = load_clock();
     if (load_wire.input(l) != 0) {
-        return lane_break(l, "a server said what this program does not understand");
+        (void)lane_break(l, "a server said what this program does not understand");
+        return READ_BROKEN;
     }
-    return 0;
+    return n == READ_BYTES ? READ_FULL : READ_LESS;
+}
+
+/* Read all there is. A lane without the beginning of a frame borrows the one buffer that stays in the cache. */
+static int lane_read(struct lane *l, bool to_the_end)
+{
+    struct load *ld = l->load;
+    enum read_some got;
+
+    if (l->in.data == NULL) {
+        l->in = ld->spare;
+        ld->spare = (struct bytes){0};
+    }
+    do {
+        got = read_some(l);
+    } while (got == READ_FULL || (got == READ_LESS && to_the_end));
+    if (l->in.len == 0 && ld->spare.data == NULL) {
+        ld->spare = l->in;
+        l->in = (struct bytes){0};
+    }
+    return got == READ_BROKEN ? -1 : 0;
 }
 
 /* --- turns ------------------------------------------------------------------------------------- */
@@ -324,11 +360,10 @@ int load_turn(struct load *ld, uint64_t wait_ns)
     for (int i = 0; i < n; i++) {
         struct lane *l = events[i].data.ptr;
         if (l->state == LANE_BROKEN || l->state == LANE_CLOSED) {
-            (void)epoll_ctl(ld->epoll, EPOLL_CTL_DEL, l->fd,
-                            NULL); /* it would only wake us again */
-            continue;
+            continue; /* what came before it broke */
         }
-        if ((events[i].events & ~(uint32_t)EPOLLOUT) != 0 && lane_read(l) != 0) {
+        bool ends = (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+        if ((events[i].events & ~(uint32_t)EPOLLOUT) != 0 && lane_read(l, ends) != 0) {
             continue;
         }
         (void)lane_flush(l); /* a lane that breaks is counted */

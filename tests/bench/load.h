@@ -89,7 +89,8 @@ extern const struct wire load_wire;
 
 /* Called by the wire while it handles input. */
 void lane_ready(struct lane *l);
-void lane_done(struct lane *l, struct shot *s, enum load_result result);
+/* code: the system's own word for what went wrong, kept of the first failure. */
+void lane_done(struct lane *l, struct shot *s, enum load_result result, int64_t code);
 void lane_told(struct lane *l); /* a watch of it has told a change */
 void lane_left(struct lane *l);
 struct shot *lane_oldest(struct lane *l); /* takes it out of the queue; NULL: none is under way */
@@ -119,11 +120,13 @@ struct load {
     struct shot *shots, *free_shots;
     uint8_t *value;
     int epoll;
-    uint64_t now_ns; /* when the bytes being handled were read */
+    struct bytes spare; /* what lanes read into, one after the other */
+    uint64_t now_ns;    /* when the bytes being handled were read */
     uint64_t random;
     uint64_t run_id, next_name;
     uint64_t under_way, open_lanes, ready_lanes, left_lanes, broken_lanes;
     const char *broken_why;
+    int64_t first_error; /* the system's own code of the first failed operation, 0 none */
     /* what happens with an answer, a told watch; set by the phase that runs */
     void (*on_done)(struct load *ld, struct shot *s, enum load_result result);
     void (*on_told)(struct load *ld, struct lane *l);
@@ -172,6 +175,7 @@ int run_attempt(struct load *ld);
 
 struct usage {
     double server_s, own_s; /* CPU seconds, user and system */
+    double machine_s;       /* of all that runs here */
     uint64_t at_ns;
 };
 

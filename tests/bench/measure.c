@@ -12,20 +12,20 @@
 
 #define STAT_BYTES 1024
 
-static double process_seconds(uint32_t pid)
+/* The beginning of a file of /proc, read by one of the parsers, in seconds; 0 when it is not there any more. */
+static double seconds_of(const char *path, bool (*parse)(const char *, uint64_t *))
 {
-    char path[64], text[STAT_BYTES];
+    char text[STAT_BYTES];
     uint64_t ticks = 0;
-
-    (void)snprintf(path, sizeof path, "/proc/%" PRIu32 "/stat", pid);
     FILE *f = fopen(path, "re");
+
     if (f == NULL) {
-        return 0; /* it has ended, with what it used */
+        return 0;
     }
     size_t n = fread(text, 1, sizeof text - 1, f);
     (void)fclose(f); /* only read */
     text[n] = '\0';
-    return usage_parse_stat(text, &ticks) ? (double)ticks / (double)sysconf(_SC_CLK_TCK) : 0;
+    return parse(text, &ticks) ? (double)ticks / (double)sysconf(_SC_CLK_TCK) : 0;
 }
 
 void usage_take(const struct options *o, struct usage *ret_u)
@@ -34,8 +34,11 @@ void usage_take(const struct options *o, struct usage *ret_u)
     struct rusage r;
 
     for (size_t i = 0; i < o->pids_count; i++) {
-        u.server_s += process_seconds(o->pids[i]);
+        char path[64];
+        (void)snprintf(path, sizeof path, "/proc/%" PRIu32 "/stat", o->pids[i]);
+        u.server_s += seconds_of(path, usage_parse_stat);
     }
+    u.machine_s = seconds_of("/proc/stat", usage_parse_machine);
     (void)getrusage(RUSAGE_SELF, &r); /* cannot fail for the process itself */
     u.own_s = (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
               (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
@@ -64,7 +67,9 @@ void report(const struct load *ld, const struct usage *from, const struct usage 
            (double)histogram_at(&ld->histogram, 0.9) / 1e3,
            (double)histogram_at(&ld->histogram, 0.99) / 1e3, (double)ld->histogram.max / 1e3);
     if (o->pids_count > 0) {
+        double others_s = to->machine_s - from->machine_s - server_s - own_s;
         printf(" server_cpu_s=%.2f server_cpu_100k=%.3f", server_s, per_100k(server_s, ops));
+        printf(" others_cores=%.2f", secs > 0 && others_s > 0 ? others_s / secs : 0);
     }
     printf(" own_cpu_s=%.3f own_cpu_100k=%.3f own_share=%.3f\n", own_s, per_100k(own_s, ops),
            secs > 0 ? own_s / secs : 0);

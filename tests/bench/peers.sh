@@ -21,7 +21,7 @@ cd "$(dirname "$0")/../.."
 . scripts/lib.sh
 . tests/bench/systems.sh
 
-rounds=3 secs=2 kills=3 limit_ms=200 nodes=1000000 fan_rounds=20 warm_zookeeper=25 warm_others=3
+rounds=3 secs=2 kills=3 limit_ms=200 nodes=1000000 fan_rounds=50 warm_zookeeper=25 warm_others=3
 install=0 long=0 systems="coord zookeeper etcd" cells="" out=build/peers
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' tests/bench/peers.sh; }
@@ -142,13 +142,13 @@ loads() {
     measure get_linearizable_64x16_after_writes $rate --op get --level linearizable --conns 64 --outstanding 16
     measure mixed_90/10_local_64x16 $rate --op mixed:90 --level local --conns 64 --outstanding 16
     measure mixed_90/10_linearizable_64x16 $rate --op mixed:90 --level linearizable --conns 64 --outstanding 16
-    measure last_of_1,000_watchers,_1,000_connections p50_us,max_us --op fanout --keys 1 --watchers 1000 --conns 1000 --rounds $fan_rounds
+    measure last_of_1,000_watchers,_1,000_connections p50_us,max_us,server_cpu_100k --op fanout --keys 1 --watchers 1000 --conns 1000 --rounds $fan_rounds
     if [ "$SYSTEM" = etcd ]; then
         # A create that may overwrite: no condition, which costs etcd much less.
         measure put_of_new_keys_64x16 $rate --op fill --conns 64 --outstanding 16
     fi
     if [ "$SYSTEM" != zookeeper ]; then
-        measure last_of_1,000_watchers,_50_connections p50_us,max_us --op fanout --keys 1 --watchers 1000 --conns 50 --rounds $fan_rounds
+        measure last_of_1,000_watchers,_50_connections p50_us,max_us,server_cpu_100k --op fanout --keys 1 --watchers 1000 --conns 50 --rounds $fan_rounds
     fi
 }
 
@@ -270,7 +270,16 @@ describe() {
         "warm-up $warm_zookeeper s (ZooKeeper), $warm_others s (others), 1,000 keys, values of 100 bytes unless named," \
         "$kills kills a visit, $limit_ms ms an attempt"
     for s in $chosen; do echo "$s: $("${s}_version")"; done
+    others_meanwhile
     printf %s "$left_out"
+}
+
+# What else ran here while each system was measured: figures of systems are comparable when these are alike.
+others_meanwhile() {
+    tr ' ' '\n' <"$results" | awk -F= '
+        $1 == "system" { s = $2; next }
+        $1 == "others_cores" { sum[s] += $2; n[s]++ }
+        END { for (s in n) printf "other programs used, while %s was measured: %.2f cores on average\n", s, sum[s] / n[s] }' | sort
 }
 
 json_texts() { # lines as an array of strings
@@ -284,7 +293,8 @@ mkdir -p "$out"
 results=$out/results.txt
 : >"$results"
 load_before=$(cut -d' ' -f1-3 /proc/loadavg)
-nodes_text=${nodes}_nodes
+nodes_text=$(sed ':a; s/\B[0-9]\{3\}\>/,&/; ta' <<<"$nodes")_nodes
+round=1
 started=$(date +%s)
 for round in $(seq "$rounds"); do
     for SYSTEM in $(rotate $(((round - 1) % 3)) $chosen); do visit; done

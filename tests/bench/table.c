@@ -13,15 +13,16 @@ static const struct {
     const char *name, *title;
     enum table_better better;
     int decimals;
+    bool worst; /* print the greatest beside the median */
 } measures[] = {
-    {"ops_s", "operations/s", TABLE_MORE, 0},
-    {"p50_us", "p50, us", TABLE_LESS, 0},
-    {"p99_us", "p99, us", TABLE_LESS, 0},
-    {"max_us", "worst, us", TABLE_LESS, 0},
-    {"server_cpu_100k", "server CPU, s per 100,000", TABLE_LESS, 2},
-    {"first_ms", "ms", TABLE_LESS, 0},
-    {"rss_mb", "MB of each member", TABLE_LESS, 1},
-    {"disk_mb", "MB on disk, each member", TABLE_LESS, 0},
+    {"ops_s", "operations/s", TABLE_MORE, 0, false},
+    {"p50_us", "p50, us", TABLE_LESS, 0, false},
+    {"p99_us", "p99, us", TABLE_LESS, 0, false},
+    {"max_us", "worst, us", TABLE_LESS, 0, false},
+    {"server_cpu_100k", "server CPU, s per 100,000", TABLE_LESS, 2, false},
+    {"first_ms", "ms", TABLE_LESS, 0, true},
+    {"rss_mb", "MB of each member", TABLE_LESS, 1, false},
+    {"disk_mb", "MB on disk, each member", TABLE_LESS, 0, false},
 };
 
 /* --- names ------------------------------------------------------------------------------------- */
@@ -202,17 +203,24 @@ static size_t collect(const struct table *t, size_t cell, size_t system, size_t 
     return n;
 }
 
-static bool median_of(const struct table *t, size_t cell, size_t system, size_t measure,
-                      double *ret_median)
+static bool summary_of(const struct table *t, size_t cell, size_t system, size_t measure,
+                       bool worst, double *ret_value)
 {
     double *values;
     size_t n = collect(t, cell, system, measure, &values);
 
     if (n > 0) {
-        *ret_median = table_median(values, n);
+        double median = table_median(values, n);
+        *ret_value = worst ? values[n - 1] : median;
     }
     free(values);
     return n > 0;
+}
+
+static bool median_of(const struct table *t, size_t cell, size_t system, size_t measure,
+                      double *ret_median)
+{
+    return summary_of(t, cell, system, measure, false, ret_median);
 }
 
 bool table_value(const struct table *t, const char *cell, const char *system, const char *measure,
@@ -267,16 +275,16 @@ static void print_ratio(FILE *out, const double *value, const bool *known, int o
 }
 
 /* k: of measures[], m: of the table. */
-static void print_row(const struct table *t, FILE *out, size_t cell, size_t k, size_t m)
+static void print_row(const struct table *t, FILE *out, size_t cell, size_t k, size_t m, bool worst)
 {
     double value[TABLE_SYSTEMS] = {0};
     bool known[TABLE_SYSTEMS];
 
     fprintf(out, "| ");
     print_cell_name(out, t->cells[cell]);
-    fprintf(out, " | %s |", measures[k].title);
+    fprintf(out, " | %s%s |", measures[k].title, worst ? ", worst" : "");
     for (int s = 0; s < TABLE_SYSTEMS; s++) {
-        known[s] = median_of(t, cell, (size_t)s, m, &value[s]);
+        known[s] = summary_of(t, cell, (size_t)s, m, worst, &value[s]);
         if (known[s]) {
             fprintf(out, " ");
             print_number(out, value[s], measures[k].decimals);
@@ -289,6 +297,19 @@ static void print_row(const struct table *t, FILE *out, size_t cell, size_t k, s
     fprintf(out, "\n");
 }
 
+/* The rows of one cell for measure k. */
+static void print_rows(const struct table *t, FILE *out, size_t c, size_t k)
+{
+    for (size_t m = 0; m < t->measures_count; m++) {
+        if (t->shown[c][m] && strcmp(t->measures[m], measures[k].name) == 0) {
+            print_row(t, out, c, k, m, false);
+            if (measures[k].worst) {
+                print_row(t, out, c, k, m, true);
+            }
+        }
+    }
+}
+
 void table_print(const struct table *t, FILE *out)
 {
     fprintf(out,
@@ -296,11 +317,7 @@ void table_print(const struct table *t, FILE *out)
             "etcd |\n|---|---|---|---|---|---|---|\n");
     for (size_t c = 0; c < t->cells_count; c++) {
         for (size_t k = 0; k < sizeof measures / sizeof measures[0]; k++) {
-            for (size_t m = 0; m < t->measures_count; m++) {
-                if (t->shown[c][m] && strcmp(t->measures[m], measures[k].name) == 0) {
-                    print_row(t, out, c, k, m);
-                }
-            }
+            print_rows(t, out, c, k);
         }
     }
 }

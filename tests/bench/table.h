@@ -54,7 +54,7 @@ bool table_value(const struct table *t, const char *cell, const char *system, co
 /* How many times better ours is than theirs; above 1: better. 0 when that cannot be said. */
 double table_ratio(double ours, double theirs, enum table_better better);
 
-/* The table as Markdown: a row for each cell and measure shown. */
+/* The table as Markdown: a row for each cell and measure shown, and one for the worst where that matters. */
 void table_print(const struct table *t, FILE *out);
 /* What the generators used: seconds of CPU per 100,000 operations and share of one core. */
 void table_print_generators(const struct table *t, FILE *out);

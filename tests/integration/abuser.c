@@ -7,9 +7,15 @@
  *   abuser idle PORTS CONNS               say nothing, or half a frame: all must be closed within 15 s
  *   abuser crowd PORTS CONNS              connect all at once: each must be greeted within 15 s
  *   abuser fuzz PORTS SEED SECONDS        requests with bytes changed at random, and noise
+ *   abuser trickle PORTS CONNS            a byte a second, half of them after a hello: all must be closed
+ *                                         within 20 s
+ *   abuser storm PORTS CONNS FROM SECONDS connect all at once from the address FROM, without waiting for
+ *                                         any; say how many were greeted, refused, and left without a
+ *                                         word; hold those that were greeted
  *
  * PORTS: of 127.0.0.1, separated by commas; connections go round. Exit: 0, or 1 with what went wrong.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -23,9 +29,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CONNS_MAX   4096
+#define CONNS_MAX   12000
 #define HOG_READS   2000
 #define PATIENCE_MS 15000
+#define TRICKLE_MS  20000
+#define STORM_MS    30000
 
 static uint16_t ports[16];
 static size_t ports_count;
@@ -242,6 +250,128 @@ static int crowd(size_t count)
     return EXIT_SUCCESS;
 }
 
+/* A byte a second: of a hello, or, behind one, of a frame that announces a megabyte. */
+static int trickle(size_t count)
+{
+    struct out o;
+    size_t left = count;
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        fds[i] = dial(i);
+        hello(&o);
+        (void)push(fds[i], &o);
+    }
+    for (size_t i = 0; i < count; i += 2) { /* half of them begin anew, without a word */
+        (void)close(fds[i]);
+        fds[i] = dial(i);
+    }
+    hello(&o);
+    for (int64_t end = now_ms() + TRICKLE_MS; left > 0 && now_ms() < end; at++) {
+        static const uint8_t announced[] = {0, 0x10, 0, 0, 0x90};
+        for (size_t i = 0; i < count; i++) {
+            if (fds[i] >= 0 && is_closed(fds[i])) {
+                (void)close(fds[i]);
+                fds[i] = -1;
+                left--;
+            }
+            const uint8_t *p = i % 2 == 0 ? o.data + at % o.len : announced + (at < 5 ? at : 4);
+            if (fds[i] >= 0) {
+                (void)send(fds[i], p, 1, MSG_NOSIGNAL); /* told by is_closed when it fails */
+            }
+        }
+        (void)poll(NULL, 0, 1000);
+    }
+    if (left > 0) {
+        fprintf(stderr, "abuser: %zu connections of a byte a second are still open\n", left);
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}
+
+/* --- a storm ----------------------------------------------------------------------------------- */
+
+enum fate { CALLING = 0, SAID_HELLO, GREETED, REFUSED };
+
+static struct pollfd polls[CONNS_MAX];
+static uint8_t fates[CONNS_MAX];
+
+static void storm_call(size_t i, const char *from)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in self = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int one = 1;
+    to.sin_port = htons(ports[i % ports_count]);
+    /* The port is chosen when it connects, or there would be none left. */
+    if (fd < 0 || inet_pton(AF_INET, from, &self.sin_addr) != 1 ||
+        setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one) < 0 ||
+        bind(fd, (struct sockaddr *)&self, sizeof self) < 0 ||
+        (connect(fd, (struct sockaddr *)&to, sizeof to) < 0 && errno != EINPROGRESS)) {
+        perror("abuser: storm");
+        exit(EXIT_FAILURE);
+    }
+    polls[i] = (struct pollfd){.fd = fd, .events = POLLOUT};
+}
+
+/* Something happened on connection i. */
+static void storm_look(size_t i, const struct out *greeting)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+    uint8_t in[4096];
+    (void)getsockopt(polls[i].fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    if (error == 0 && fates[i] == CALLING) {
+        bool sent = push(polls[i].fd, greeting);
+        fates[i] = sent ? SAID_HELLO : REFUSED;
+        polls[i].events = POLLIN;
+    } else if (error == 0) {
+        ssize_t n = recv(polls[i].fd, in, sizeof in, 0);
+        if (n < 0 && errno == EAGAIN) {
+            return;
+        }
+        fates[i] = n > 0 ? GREETED : REFUSED;
+    } else {
+        fates[i] = REFUSED;
+    }
+    if (fates[i] == REFUSED) {
+        (void)close(polls[i].fd);
+    }
+    if (fates[i] == REFUSED || fates[i] == GREETED) {
+        polls[i].fd = -1 - polls[i].fd; /* poll passes over it; it stays open */
+    }
+}
+
+static int storm(size_t count, const char *from, int64_t hold_ms)
+{
+    struct out o;
+    size_t by_fate[4] = {0};
+    hello(&o);
+    for (size_t i = 0; i < count; i++) {
+        storm_call(i, from);
+    }
+    for (int64_t end = now_ms() + STORM_MS; now_ms() < end;) {
+        size_t open = 0;
+        int n = poll(polls, count, 100);
+        for (size_t i = 0; i < count; i++) {
+            if (n > 0 && polls[i].fd >= 0 && polls[i].revents != 0) {
+                storm_look(i, &o);
+            }
+            open += polls[i].fd >= 0;
+        }
+        if (open == 0) {
+            break;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        by_fate[fates[i]]++;
+    }
+    printf("greeted=%zu refused=%zu stuck=%zu\n", by_fate[GREETED], by_fate[REFUSED],
+           by_fate[CALLING] + by_fate[SAID_HELLO]);
+    (void)fflush(stdout);
+    (void)poll(NULL, 0, (int)hold_ms);
+    return EXIT_SUCCESS;
+}
+
 static uint64_t rng;
 
 static uint64_t draw(uint64_t below)
@@ -332,6 +462,14 @@ int main(int argc, char **argv)
         if (argc == 4 && strcmp(argv[1], "crowd") == 0) {
             return crowd(count);
         }
+        if (argc == 4 && strcmp(argv[1], "trickle") == 0) {
+            return trickle(count);
+        }
+        if (argc == 6 && strcmp(argv[1], "storm") == 0) {
+            count = strtoul(argv[3], NULL, 10);
+            count = count < CONNS_MAX ? count : CONNS_MAX;
+            return storm(count, argv[4], strtol(argv[5], NULL, 10) * 1000);
+        }
         if (argc == 5 && strcmp(argv[1], "fuzz") == 0) {
             return fuzz(count, strtol(argv[4], NULL, 10) * 1000);
         }
@@ -339,6 +477,8 @@ int main(int argc, char **argv)
     fprintf(stderr, "usage: abuser hog PORTS PATH CONNS SECONDS\n"
                     "       abuser idle PORTS CONNS\n"
                     "       abuser crowd PORTS CONNS\n"
-                    "       abuser fuzz PORTS SEED SECONDS\n");
+                    "       abuser fuzz PORTS SEED SECONDS\n"
+                    "       abuser trickle PORTS CONNS\n"
+                    "       abuser storm PORTS CONNS FROM SECONDS\n");
     return 2;
 }

@@ -50,7 +50,7 @@ static bool members_equal(struct world *w)
         }
         revision = s.revision;
         digest = mine;
-        world_judge(w, oracle_member_digest(w->oracle, id, revision, digest));
+        JUDGE(w, oracle_member_digest(w->oracle, id, revision, digest));
     }
     return true;
 }
@@ -189,7 +189,7 @@ void check_look(struct world *w)
     case PHASE_QUIET:
         /* Watches get their last progress mark each second. */
         if (w->now > w->phase_at + 3 * SVC_SEC) {
-            world_judge(w, oracle_end(w->oracle, true, w->now));
+            JUDGE(w, oracle_end(w->oracle, true, w->now));
             for (uint32_t i = 0; i < w->k.clients && !w->failed; i++) {
                 client_end(&w->actors[i], CLIENT_CLOSE);
             }
@@ -245,8 +245,8 @@ void check_history(struct world *w)
     }
     if (r.verdict == VERIFY_VIOLATION) {
         verify_explain(h, &r, &words);
-        (void)fprintf(stdout, "%s\n", words.at);
-        FILE *dbg = fopen("/tmp/simsvc.history", "w"); if (dbg) { fwrite(text, 1, len, dbg); fclose(dbg); }
+        (void)fprintf(stdout, "%s\n",
+                      words.at); /* all of it: the verdict has room for a sentence */
         world_fail(w, "X1: not linearizable at %s: %.300s", r.object, words.at);
     }
     w->undecided = r.undecided;

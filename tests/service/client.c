@@ -40,7 +40,7 @@ static void on_state(struct coord *c, enum coord_state state, void *arg)
     world_trace(a->w, TR_CSTATE, 'c', a->index, state, a->session, 0, 0, NULL);
     if (state == COORD_EXPIRED && !a->ended) {
         MARK(a->w, CLIENT_TOLD_EXPIRED);
-        world_judge(a->w, oracle_session_gone(a->w->oracle, a->client, a->session, a->w->now));
+        JUDGE(a->w, oracle_session_gone(a->w->oracle, a->client, a->session, a->w->now));
     }
 }
 

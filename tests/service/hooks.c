@@ -239,7 +239,7 @@ void __wrap_machine_apply(struct machine *m, uint64_t revision, const uint8_t *b
         w->hooks_applied = revision;
         notice(w, &e, ret_o);
     }
-    world_judge(w, oracle_applied(w->oracle, &a, w->now));
+    JUDGE(w, oracle_applied(w->oracle, &a, w->now));
 }
 
 void __wrap_machine_skip(struct machine *m, uint64_t revision)
@@ -248,7 +248,7 @@ void __wrap_machine_skip(struct machine *m, uint64_t revision)
     __real_machine_skip(m, revision);
     if (member != NULL && !applying) {
         const struct oracle_applied a = {.member = member->id, .revision = revision};
-        world_judge(member->w, oracle_applied(member->w->oracle, &a, member->w->now));
+        JUDGE(member->w, oracle_applied(member->w->oracle, &a, member->w->now));
     }
 }
 
@@ -265,8 +265,7 @@ int __wrap_machine_load(struct machine *m, const uint8_t *bytes, size_t len, cha
     machine_stats(m, &s);
     world_trace(w, TR_STATE, 'n', member->id, s.revision, 0, 0, 0, NULL);
     if (member->node != NULL) { /* at boot member.c tells it */
-        world_judge(
-            w, oracle_member_state(w->oracle, member->id, s.revision, machine_digest(m), w->now));
+        JUDGE(w, oracle_member_state(w->oracle, member->id, s.revision, machine_digest(m), w->now));
     }
     return rv;
 }
@@ -292,7 +291,7 @@ int __wrap_coord__core_submit(struct coord__core *k, struct coord__request *r, u
     w->hooks->sent = s;
     if (!a->ended) {
         /* Before it is submitted: that may send it at once. */
-        world_judge(w, oracle_call(w->oracle, &c, w->now));
+        JUDGE(w, oracle_call(w->oracle, &c, w->now));
         world_trace(w, TR_CALL, 'c', a->index, c.call & UINT32_MAX, r->q.op, r->q.level, 0, NULL);
     }
     int err = __real_coord__core_submit(k, r, timeout_ms, now);
@@ -305,7 +304,7 @@ int __wrap_coord__core_submit(struct coord__core *k, struct coord__request *r, u
         const struct oracle_reply reply = {
             .client = a->client, .call = c.call, .error = err, .error_class = COORD_NOT_APPLIED};
         if (!a->ended) {
-            world_judge(w, oracle_reply(w->oracle, &reply, w->now));
+            JUDGE(w, oracle_reply(w->oracle, &reply, w->now));
         }
     } else {
         w->ops++;
@@ -326,7 +325,7 @@ static struct sent *find_sent(struct world *w, uint64_t call)
 int __wrap_coord_request_encode(const struct coord_request *q, struct coord_buf **out)
 {
     struct actor *a = world_actor();
-    if (a != NULL && a->c != NULL) {
+    if (a != NULL && a->c != NULL && !a->w->judging) {
         /* pump.c encodes the q of a request. */
         const struct coord__request *r = COORD__ENTRY(q, struct coord__request, q);
         if (q->op == COORD_OP_PING) {
@@ -419,7 +418,7 @@ static void replied(struct actor *a, const struct coord__out *out)
     mark_reply(w, out, out->request->q.op);
     world_trace(w, TR_REPLY, 'c', a->index, out->request->id, (uint64_t)(int64_t)out->error,
                 out->outcome, out->result != NULL ? out->result->receipt.revision : 0, NULL);
-    world_judge(w, oracle_reply(w->oracle, &r, w->now));
+    JUDGE(w, oracle_reply(w->oracle, &r, w->now));
 }
 
 /* Where its session is attached now. */
@@ -452,7 +451,7 @@ bool __wrap_coord__core_next(struct coord__core *k, struct coord__out *ret_out)
             if (s->client == a->client && s->id == ret_out->watch->id && !s->ended) {
                 s->ended = true;
                 if (!a->ended) {
-                    world_judge(a->w, oracle_unwatch(a->w->oracle, s->serial, a->w->now));
+                    JUDGE(a->w, oracle_unwatch(a->w->oracle, s->serial, a->w->now));
                 }
             }
         }
@@ -466,8 +465,8 @@ void __wrap_coord__session_ponged(struct coord__core *k, const struct coord__req
 {
     struct actor *a = world_actor();
     if (a != NULL && !a->ended && res->error == 0 && k->link.attached) {
-        world_judge(a->w, oracle_alive(a->w->oracle, a->client, coord__core_session(k),
-                                       a->ping_sent, a->w->now));
+        JUDGE(a->w, oracle_alive(a->w->oracle, a->client, coord__core_session(k), a->ping_sent,
+                                 a->w->now));
     }
     __real_coord__session_ponged(k, r, res);
 }
@@ -500,13 +499,13 @@ int __wrap_coord__core_watch(struct coord__core *k, struct coord__watch *w, uint
     s->next = h->watches;
     h->watches = s;
     if (!a->ended) {
-        world_judge(a->w, oracle_watch(a->w->oracle, a->client, s->serial, &w->q, a->w->now));
+        JUDGE(a->w, oracle_watch(a->w->oracle, a->client, s->serial, &w->q, a->w->now));
     }
     int err = __real_coord__core_watch(k, w, now);
     if (err != 0) {
         s->ended = true;
         if (!a->ended) {
-            world_judge(a->w, oracle_unwatch(a->w->oracle, s->serial, a->w->now));
+            JUDGE(a->w, oracle_unwatch(a->w->oracle, s->serial, a->w->now));
         }
     } else if (w->id != s->id) {
         world_fail(a->w, "the simulator guessed the number of a watch wrong");
@@ -522,7 +521,7 @@ int __wrap_coord__core_unwatch(struct coord__core *k, uint64_t id, uint64_t now)
     if (s != NULL && !s->ended) {
         s->ended = true;
         if (!a->ended) {
-            world_judge(a->w, oracle_unwatch(a->w->oracle, s->serial, a->w->now));
+            JUDGE(a->w, oracle_unwatch(a->w->oracle, s->serial, a->w->now));
         }
     }
     return err;
@@ -543,8 +542,8 @@ void __wrap_coord__watch_answered(struct coord__core *k, const struct coord__req
         s->conn = a->conn;
         world_trace(a->w, TR_WATCH, 'c', a->index, s->serial, res->gap ? 101 : 100, res->revision,
                     0, NULL);
-        world_judge(a->w, oracle_watch_armed(a->w->oracle, s->serial, a->conn, res->revision,
-                                             res->gap, a->w->now));
+        JUDGE(a->w, oracle_watch_armed(a->w->oracle, s->serial, a->conn, res->revision, res->gap,
+                                       a->w->now));
         s->revision = res->revision > s->revision ? res->revision : s->revision;
     }
     __real_coord__watch_answered(k, r, res);
@@ -569,8 +568,8 @@ int __wrap_coord__watch_event(struct coord__core *k, const struct coord_event *e
     } else if (s->once && ev->state == COORD_EVENT_CHANGES) {
         MARK(a->w, WATCH_ONCE_FIRED);
     }
-    world_judge(a->w, oracle_watch_event(a->w->oracle, s->serial, ev->state, ev->revision,
-                                         ev->changes_raw, a->w->now));
+    JUDGE(a->w, oracle_watch_event(a->w->oracle, s->serial, ev->state, ev->revision,
+                                   ev->changes_raw, a->w->now));
     return rv;
 }
 
@@ -578,7 +577,7 @@ void hooks_conn_ended(struct actor *a)
 {
     struct world *w = a->w;
     if (a->conn != 0) {
-        world_judge(w, oracle_conn_ended(w->oracle, a->conn, w->now));
+        JUDGE(w, oracle_conn_ended(w->oracle, a->conn, w->now));
         a->conn = 0;
     }
 }
@@ -590,7 +589,7 @@ void hooks_client_ended(struct actor *a)
     for (struct watch_seen *s = w->hooks->watches; s != NULL; s = s->next) {
         if (s->client == a->client && !s->ended) {
             s->ended = true;
-            world_judge(w, oracle_unwatch(w->oracle, s->serial, w->now));
+            JUDGE(w, oracle_unwatch(w->oracle, s->serial, w->now));
         }
     }
     for (struct sent *s = w->hooks->sent; s != NULL; s = s->next) {

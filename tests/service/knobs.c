@@ -80,6 +80,10 @@ static void draw_limits(struct knobs *k, struct rng *r)
     }
     o->snapshot_entries = PICK(r, 8, 30, 100, 500, 100000);
     o->snapshot_bytes = PICK(r, 4096, 1U << 20);
+    o->slice_records = 1 + (uint32_t)(o->snapshot_entries % 7);
+    o->slice_bytes = 700;
+    o->digest_entries = 25;
+    o->digest_interval_ns = 0;
     o->outstanding_max = PICK(r, 1, 4, 1024, 1024);
     o->conn_bytes_max = PICK(r, 1024, 16U << 20);
     o->apply_slice_ns = SVC_MS;
@@ -101,6 +105,11 @@ static void draw_hosts(struct knobs *k, struct rng *r)
     k->pieces = knobs_has(k, FAULT_PIECES) ? PICK(r, 1, 7, 100, 1000) : 0;
     k->output_max = PICK(r, 262144, 4U << 20);
     k->output_high = PICK(r, 4096, 65536);
+    k->output_behind = PICK(r, 131072, 1U << 20);
+    k->node.log_memory_bytes = PICK(r, 1000, 20000, 16U << 20);
+    k->node.digest_entries = PICK(r, 5, 50, 100000);
+    k->node.digest_interval_ns = PICK(r, 100, 1000) * SVC_MS;
+    k->node.slice_records = PICK(r, 1, 20, 384);
 }
 
 static void draw_clients(struct knobs *k, struct rng *r)

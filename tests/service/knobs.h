@@ -70,11 +70,12 @@ struct knobs {
     uint32_t loss_permille;
     uint32_t dup_permille;
     uint32_t reorder_permille;
-    uint32_t drift_ppm;   /* clocks run at 1 - this .. 1 + this */
-    uint32_t window;      /* bytes of a client's connection under way, each direction */
-    uint32_t pieces;      /* 0: whole; else reads and writes of at most so many bytes, at random */
-    uint32_t output_max;  /* bytes that may wait for one client */
-    uint32_t output_high; /* from here on no answer is added */
+    uint32_t drift_ppm;  /* clocks run at 1 - this .. 1 + this */
+    uint32_t window;     /* bytes of a client's connection under way, each direction */
+    uint32_t pieces;     /* 0: whole; else reads and writes of at most so many bytes, at random */
+    uint32_t output_max; /* bytes that may wait for one client */
+    uint32_t output_behind; /* from here on no event is added either */
+    uint32_t output_high;   /* from here on no answer is added */
 
     uint64_t think_ns;   /* mean between two requests of one client */
     uint32_t window_ops; /* requests of one client under way */

@@ -38,6 +38,8 @@
     X(WATCH_GAP, 1, "a watch was told of a gap")                                      \
     X(WATCH_ONCE_FIRED, 1, "a one-shot watch fired")                                  \
     X(SLOW_CLIENT_CLOSED, 0, "a client that did not read was disconnected")           \
+    X(WATCHER_BEHIND, 0, "a watcher that did not read was left out")                  \
+    X(LOG_READ_BACK, 1, "applied entries were read from the disk for a follower")     \
     X(BACK_PRESSURE, 1, "a member stopped reading from a client")                     \
     X(TXN_DONE, 1, "a transaction was applied")                                       \
     X(TXN_REFUSED, 1, "a transaction failed as a whole")                              \

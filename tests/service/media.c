@@ -81,6 +81,15 @@ static void job_free(struct media_job *job)
     free(job);
 }
 
+static void read_drop(struct media *d)
+{
+    for (uint32_t i = 0; d->read_bufs != NULL && i < d->read_count; i++) {
+        coord_buf_unref(d->read_bufs[i]);
+    }
+    free(d->read_bufs);
+    d->read_bufs = NULL;
+}
+
 static void writer_drop(struct media *d)
 {
     raft_snap_abort(d->writer);
@@ -102,6 +111,7 @@ void media_close(struct member *m)
     raft_snap_close(d->reader);
     d->recv = NULL;
     d->reader = NULL;
+    read_drop(d);
     d->busy = d->job_busy = d->owed = d->owed_job = d->failed = d->stalled = false;
     d->prune_after = d->durable = 0;
     if (d->open) {
@@ -214,6 +224,45 @@ static uint32_t batch_count(const struct media_queue *q, uint32_t at)
         n++;
     }
     return n;
+}
+
+/* --- what persist wrote, read again --- */
+
+void media_read(struct member *m, raft_index first, uint32_t count, struct coord_buf **bufs)
+{
+    struct media *d = &m->media;
+    d->read_first = first;
+    d->read_count = count;
+    d->read_bufs = bufs;
+    world_later(m->w, write_time(m), of_member(m, SE_READ));
+}
+
+void media_read_done(struct member *m)
+{
+    struct media *d = &m->media;
+    struct coord_buf **bufs = d->read_bufs;
+    int error = 0;
+    if (bufs == NULL) {
+        return;
+    }
+    if (d->stalled || d->busy) {
+        world_later(m->w, write_time(m), of_member(m, SE_READ)); /* behind what is under way */
+        return;
+    }
+    for (uint32_t i = 0; i < d->read_count && error == 0; i++) {
+        if (bufs[i] != NULL) {
+            int64_t n = raft_wal_read(d->boot.wal, d->read_first + i, bufs[i]->data, bufs[i]->cap);
+            bool whole = n == (int64_t)bufs[i]->cap;
+            bufs[i]->len = whole ? bufs[i]->cap : 0;
+            error = whole ? 0 : n < 0 ? (int)n : RAFT_STORE_ECORRUPT;
+        }
+    }
+    MARK(m->w, LOG_READ_BACK);
+    d->read_bufs = NULL;
+    world_enter_member(m);
+    node_log_read(m->node, bufs, error, member_now(m));
+    world_leave();
+    member_poke(m);
 }
 
 static int write_work(struct member *m, uint64_t *ret_io_seq)

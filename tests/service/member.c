@@ -127,6 +127,21 @@ static void env_snapshot_load(void *ctx, const struct raft_snapshot *meta)
     media_job_put(ctx, &job);
 }
 
+static void env_log_read(void *ctx, raft_index first, uint32_t count, struct coord_buf **bufs)
+{
+    media_read(ctx, first, count, bufs);
+}
+
+static bool env_conn_behind(void *ctx, uint64_t conn)
+{
+    return stream_member_behind(ctx, conn);
+}
+
+static void env_frame_limit(void *ctx, uint32_t bytes)
+{
+    stream_member_limit(ctx, bytes);
+}
+
 static void env_random(void *ctx, void *out, size_t len)
 {
     struct member *m = ctx;
@@ -164,6 +179,9 @@ static void fill_env(struct member *m, struct node_env *env)
                              .snapshot_write = env_snapshot_write,
                              .snapshot_store = env_snapshot_store,
                              .snapshot_load = env_snapshot_load,
+                             .log_read = env_log_read,
+                             .conn_behind = env_conn_behind,
+                             .frame_limit = env_frame_limit,
                              .random = env_random,
                              .log = env_log};
 }
@@ -264,6 +282,7 @@ void member_boot(struct member *m)
     m->tick_at = 0;
     m->run_due = false;
     m->leaving = false;
+    m->frame_bytes = w->k.node.machine.frame_bytes;
     world_enter_member(m);
     if (media_open(m, why, sizeof(why)) < 0) {
         world_leave();
@@ -275,8 +294,8 @@ void member_boot(struct member *m)
     if (b->state != NULL) {
         MARK(w, BOOT_FROM_SNAPSHOT);
     }
-    world_judge(w, oracle_member_state(w->oracle, m->id, b->state != NULL ? b->snapshot.index : 0,
-                                       0, w->now));
+    JUDGE(w, oracle_member_state(w->oracle, m->id, b->state != NULL ? b->snapshot.index : 0, 0,
+                                 w->now));
     int rv = node_create(&o, &env, b, member_now(m), wall_ms(m), &m->node, why, sizeof(why));
     if (rv == 0) {
         boot_release_entries(&m->media.boot);
@@ -324,7 +343,7 @@ void member_end(struct member *m, enum member_end how)
         MARK(w, KILLED);
         sim_disk_kill(m->media.disk);
     }
-    world_judge(w, oracle_member_ended(w->oracle, m->id, w->now));
+    JUDGE(w, oracle_member_ended(w->oracle, m->id, w->now));
     stream_member_died(m, how == END_KILL || how == END_LEFT);
     for (raft_id id = 1; id <= w->k.members; id++) {
         if (id != m->id && (how == END_KILL || how == END_LEFT)) {

@@ -194,7 +194,8 @@ static void member_fault(struct world *w, enum svc_fault f)
         member_pause(m, span(w));
         break;
     case FAULT_JUMP:
-        clk_jump(&m->clk, w->now, span(w));
+        /* Less than this is drift beyond what is promised; more than half of it is seen as an absence (C2). */
+        clk_jump(&m->clk, w->now, w->k.node.raft.election_min + span(w));
         m->tick_at = 0;
         member_poke(m);
         break;

@@ -137,8 +137,7 @@ static const char *line_judge(struct oracle *o, const struct lock *l, uint64_t c
     }
     if (front != NULL) {
         return oracle__fail(o, "K4: client %llu holds %.*s by %.*s, in front is %.*s", ULL(client),
-                            ORACLE_PATH(l->path), ORACLE_PATH(own->path),
-                            ORACLE_PATH(front->path));
+                            ORACLE_PATH(l->path), ORACLE_PATH(own->path), ORACLE_PATH(front->path));
     }
     return NULL;
 }

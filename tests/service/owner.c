@@ -12,7 +12,6 @@
 #include "client/shell/handle.h"
 #include "tests/sim/util.h"
 
-#define LOCK_PATH     "/locks/x"
 #define ELECTION_PATH "/elections/e"
 
 enum claim_state { CLAIM_NONE = 0, CLAIM_ASKED, CLAIM_HELD, CLAIM_LOST, CLAIM_RELEASING };
@@ -35,7 +34,7 @@ struct owner {
 
 static const char *path_of(const struct claim *m)
 {
-    return m->election ? ELECTION_PATH : LOCK_PATH;
+    return m->election ? ELECTION_PATH : OWNER_LOCK;
 }
 
 void owner_init(struct actor *a)
@@ -76,7 +75,7 @@ static void tell_end(struct claim *m)
     struct actor *a = m->actor;
     struct world *w = a->w;
     if (!m->void_) {
-        world_judge(w, oracle_lock_ended(w->oracle, a->client, path_of(m), w->now));
+        JUDGE(w, oracle_lock_ended(w->oracle, a->client, path_of(m), w->now));
     }
 }
 
@@ -107,8 +106,7 @@ static void acquired(struct claim *m, int error, uint64_t token)
     }
     a->lease_end = lease_end(a);
     if (!m->void_) {
-        world_judge(w,
-                    oracle_lock_held(w->oracle, a->client, path_of(m), token, a->lease_end, w->now));
+        JUDGE(w, oracle_lock_held(w->oracle, a->client, path_of(m), token, a->lease_end, w->now));
     }
 }
 
@@ -172,7 +170,7 @@ static void ask(struct claim *m)
     m->until = w->now + 500 * SVC_MS + rng_exp(&a->rng, 3 * SVC_SEC);
     m->token = 0;
     m->void_ = false;
-    world_judge(w, oracle_lock_asked(w->oracle, a->client, path_of(m), w->now));
+    JUDGE(w, oracle_lock_asked(w->oracle, a->client, path_of(m), w->now));
     if (m->election) {
         struct coord_election_options o;
         coord_election_options_init(&o);
@@ -191,7 +189,7 @@ static void ask(struct claim *m)
     }
     if (err != 0) {
         m->state = CLAIM_NONE;
-        world_judge(w, oracle_lock_ended(w->oracle, a->client, path_of(m), w->now));
+        JUDGE(w, oracle_lock_ended(w->oracle, a->client, path_of(m), w->now));
     }
 }
 
@@ -233,6 +231,11 @@ static void claim_step(struct claim *m, bool more)
     }
 }
 
+uint64_t owner_token(const struct actor *a)
+{
+    return a->owner == NULL ? 0 : a->owner->claims[0].token;
+}
+
 void owner_step(struct actor *a)
 {
     struct world *w = a->w;
@@ -260,7 +263,7 @@ void owner_lease(struct actor *a)
     }
     if (holds && end > a->lease_end) {
         a->lease_end = end;
-        world_judge(w, oracle_lock_until(w->oracle, a->client, end, w->now));
+        JUDGE(w, oracle_lock_until(w->oracle, a->client, end, w->now));
     }
 }
 

@@ -49,7 +49,11 @@ static void later(struct stream *s, int dir, uint64_t at)
 static void put_piece(struct stream *s, int dir, const uint8_t *bytes, uint32_t len, bool end)
 {
     struct half *h = &s->half[dir];
+    if (h->closed) {
+        return; /* the other end will see the end, and nothing behind it */
+    }
     struct stream_piece *p = sim_alloc(sizeof(*p) + len);
+    h->closed = end;
     uint64_t at = s->w->now + world_latency(s->w);
     p->at = at < h->last_at ? h->last_at : at;
     p->len = len;
@@ -82,7 +86,9 @@ static void drop_pieces(struct half *h)
 static void inbox_add(struct half *h, const uint8_t *bytes, uint32_t len)
 {
     if (h->head + h->len + len > h->cap) {
-        memmove(h->inbox, h->inbox + h->head, h->len);
+        if (h->len > 0) {
+            memmove(h->inbox, h->inbox + h->head, h->len);
+        }
         h->head = 0;
         if (h->len + len > h->cap) {
             h->cap = (h->len + len) * 2 + 256;
@@ -252,7 +258,9 @@ void stream_member_send(struct member *m, uint64_t conn, struct coord_buf *frame
         return;
     }
     if (s->out_head + s->out_len + frames->len > s->out_cap) {
-        memmove(s->out, s->out + s->out_head, s->out_len);
+        if (s->out_len > 0) {
+            memmove(s->out, s->out + s->out_head, s->out_len);
+        }
         s->out_head = 0;
         if (s->out_len + frames->len > s->out_cap) {
             s->out_cap = (s->out_len + frames->len) * 2 + 512;
@@ -301,6 +309,25 @@ bool stream_member_full(struct member *m, uint64_t conn)
     }
     s->full = true;
     return true;
+}
+
+bool stream_member_behind(struct member *m, uint64_t conn)
+{
+    struct stream *s = stream_of(m->w, conn);
+    if (s == NULL || !s->member_end || s->overflow || s->out_len < m->w->k.output_behind) {
+        return false;
+    }
+    s->full = true;
+    MARK(m->w, WATCHER_BEHIND);
+    return true;
+}
+
+void stream_member_limit(struct member *m, uint32_t bytes)
+{
+    m->frame_bytes = bytes;
+    for (uint32_t i = 0; i < m->streams_count; i++) {
+        m->streams[i]->reader.body_bytes_max = bytes;
+    }
 }
 
 void stream_member_died(struct member *m, bool told)

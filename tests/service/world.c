@@ -98,8 +98,14 @@ void world_fail(struct world *w, const char *format, ...)
     va_end(args);
 }
 
-void world_judge(struct world *w, const char *verdict)
+void world_judging(struct world *w)
 {
+    w->judging = true;
+}
+
+void world_judged(struct world *w, const char *verdict)
+{
+    w->judging = false;
     if (verdict != NULL) {
         world_fail(w, "%s", verdict);
     }
@@ -157,6 +163,11 @@ static void dispatch_member(struct world *w, struct member *m, const struct ev *
     case SE_WRITTEN:
         if (alive) {
             media_written(m);
+        }
+        break;
+    case SE_READ:
+        if (alive) {
+            media_read_done(m);
         }
         break;
     case SE_IDLE:
@@ -224,6 +235,7 @@ static void dispatch(struct world *w, const struct ev *e)
     switch ((enum svc_event)e->kind) {
     case SE_RUN:
     case SE_WRITTEN:
+    case SE_READ:
     case SE_IDLE:
     case SE_SNAP:
     case SE_BOOT:
@@ -270,18 +282,7 @@ static void dispatch(struct world *w, const struct ev *e)
 static void oracle_begin(struct world *w)
 {
     struct oracle_options o;
-    const struct machine_limits *l = &w->k.node.machine;
-    oracle_options_init(&o);
-    o.limits = (struct oracle_limits){.data_bytes = l->data_bytes,
-                                      .session_min_ms = l->session_min_ms,
-                                      .session_max_ms = l->session_max_ms,
-                                      .sessions = l->sessions,
-                                      .answers = l->answers,
-                                      .answers_bytes = l->answers_bytes,
-                                      .txn_operations = l->txn_operations,
-                                      .subtree_nodes = l->subtree_nodes,
-                                      .list_entries = l->list_entries,
-                                      .list_bytes = l->list_bytes};
+    oracle_options_init(&o); /* those of the knobs come with a LIMITS entry */
     o.drift_ppm = w->k.drift_ppm;
     w->oracle = oracle_create(&o);
 }

@@ -44,6 +44,7 @@ enum svc_event {
     SE_MESSAGE,      /* p: struct coord_buf from peer */
     SE_LINK,         /* a: 1 up, 0 down; peer */
     SE_WRITTEN,      /* the disk carried out a batch */
+    SE_READ,         /* the log was read again */
     SE_IDLE,         /* the disk has nothing to do; a: batches so far */
     SE_SNAP,         /* the snapshot worker is done with its job */
     SE_BOOT,         /* start the process */
@@ -147,6 +148,9 @@ struct media {
     uint32_t digests_next;
     uint64_t prune_after;
     uint64_t durable;
+    raft_index read_first; /* to be read again, when read_bufs is not NULL */
+    uint32_t read_count;
+    struct coord_buf **read_bufs;
 };
 
 struct member {
@@ -166,8 +170,9 @@ struct member {
     bool repairing;
     struct media media;
     struct conf *conf;
-    uint64_t conns; /* clients connected */
-    bool again;     /* the node was told something at the end of a turn */
+    uint32_t frame_bytes; /* of clients, at most */
+    uint64_t conns;       /* clients connected */
+    bool again;           /* the node was told something at the end of a turn */
     struct stream *streams[MEMBER_STREAMS_MAX]; /* with an end here */
     uint32_t streams_count;
     raft_term led; /* the last term it was seen to lead */
@@ -196,6 +201,9 @@ void media_persist(struct member *m, const struct raft_persist *p, const struct 
 /* Begin what was given. */
 void media_submit(struct member *m);
 void media_written(struct member *m);
+/* Read payloads of the log again, as env->log_read says. */
+void media_read(struct member *m, raft_index first, uint32_t count, struct coord_buf **bufs);
+void media_read_done(struct member *m);
 void media_idle(struct member *m, uint64_t batches);
 void media_job_put(struct member *m, const struct media_job *job);
 void media_job_done(struct member *m);
@@ -230,7 +238,8 @@ struct half {
     uint32_t head;
     uint32_t len;
     uint32_t cap;
-    bool ended; /* nothing comes any more */
+    bool closed; /* its end is on the way */
+    bool ended;  /* nothing comes any more */
 };
 
 enum { UP = 0, DOWN = 1 }; /* to the member, to the client */
@@ -275,6 +284,8 @@ void stream_member_send(struct member *m, uint64_t conn, struct coord_buf *frame
 void stream_member_close(struct member *m, uint64_t conn, const char *why);
 void stream_member_pause(struct member *m, uint64_t conn, bool paused);
 bool stream_member_full(struct member *m, uint64_t conn);
+bool stream_member_behind(struct member *m, uint64_t conn);
+void stream_member_limit(struct member *m, uint32_t bytes);
 /* The process of the member ended; told: its system says so to the clients. */
 void stream_member_died(struct member *m, bool told);
 /* Break it in the middle. */
@@ -361,6 +372,9 @@ void work_forget(struct actor *a);
 
 /* Locks and elections. */
 void owner_init(struct actor *a);
+#define OWNER_LOCK "/locks/x"
+/* With which it holds the lock there, or held it last; 0 none. */
+uint64_t owner_token(const struct actor *a);
 void owner_step(struct actor *a);
 /* Its client is about to end the session under what it owns. */
 void owner_void(struct actor *a);
@@ -411,6 +425,7 @@ struct world {
     struct marks *marks;
     enum phase phase;
     bool failed;
+    bool judging; /* the oracle runs */
     char why[1024];
 
     struct member members[SVC_MEMBERS_MAX + 1]; /* from 1 */
@@ -453,8 +468,11 @@ struct world {
 
 /* The first broken rule. Return: none. */
 void world_fail(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* What the oracle said, if anything. */
-void world_judge(struct world *w, const char *verdict);
+/* Ask the oracle, and take what it says. The oracle uses functions of the protocol that are hooked: while it
+ * judges, the hooks only do what they stand for. */
+#define JUDGE(w, call) (world_judging(w), world_judged((w), (call)))
+void world_judging(struct world *w);
+void world_judged(struct world *w, const char *verdict);
 void world_later(struct world *w, uint64_t delay, struct ev e);
 void world_at(struct world *w, uint64_t at, struct ev e);
 void world_trace(struct world *w, enum trace_kind kind, char who, uint32_t which, uint64_t a,

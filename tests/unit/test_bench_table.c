@@ -110,13 +110,19 @@ START_TEST(markdown_has_medians_and_ratios)
     add("cell=set_1x1 show=p50_us,ops_s system=coord ops_s=1234567.4 p50_us=100 other=3");
     add("cell=set_1x1 show=p50_us,ops_s system=etcd ops_s=100 p50_us=250");
     add("cell=idle show=rss_mb system=zookeeper rss_mb=75.25");
+    add("cell=kill show=first_ms system=coord first_ms=30");
+    add("cell=kill show=first_ms system=coord first_ms=10");
+    add("cell=kill show=first_ms system=coord first_ms=20");
+    add("cell=kill show=first_ms system=zookeeper first_ms=600");
     char *text = printed(table_print);
     ck_assert_str_eq(
         text, "| load | median of | coord | ZooKeeper | etcd | times better than ZooKeeper | "
               "than etcd |\n|---|---|---|---|---|---|---|\n"
               "| set 1x1 | operations/s | 1,234,567 | | 100 | | 12346 |\n"
               "| set 1x1 | p50, us | 100 | | 250 | | 2.5 |\n"
-              "| idle | MB of each member | | 75.2 | | | |\n");
+              "| idle | MB of each member | | 75.2 | | | |\n"
+              "| kill | ms | 20 | 600 | | 30 | |\n"
+              "| kill | ms, worst | 30 | 600 | | 20 | |\n");
     free(text);
 }
 END_TEST
@@ -170,6 +176,18 @@ START_TEST(cpu_ticks_are_user_and_system)
 }
 END_TEST
 
+START_TEST(machine_ticks_are_all_but_idle)
+{
+    uint64_t ticks = 0;
+
+    ck_assert(usage_parse_machine("cpu  1 20 300 7777 8888 4000 50000 600000 9 9\ncpu0 1", &ticks));
+    ck_assert_uint_eq(ticks, 654321);
+    ck_assert(!usage_parse_machine("cpu0 1 2 3 4 5 6 7 8", &ticks));
+    ck_assert(!usage_parse_machine("cpu  1 2 3 4 5 6 7\n", &ticks));
+    ck_assert(!usage_parse_machine("", &ticks));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("bench_table");
@@ -184,6 +202,7 @@ int main(void)
     tcase_add_test(tc, generators_have_their_own_table);
     tcase_add_test(tc, json_has_everything);
     tcase_add_test(tc, cpu_ticks_are_user_and_system);
+    tcase_add_test(tc, machine_ticks_are_all_but_idle);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

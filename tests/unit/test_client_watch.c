@@ -108,6 +108,25 @@ START_TEST(lost_history_is_a_gap)
 }
 END_TEST
 
+/* The answer to a WATCH can come behind events; the gap is then told in front of them and not again. */
+START_TEST(a_gap_told_by_an_event_is_told_once)
+{
+    start(1);
+    uint64_t id = watching(0);
+    rig_break(&rig, "cut");
+    rig_state(&rig, COORD_CONNECTING);
+    rig_greet(&rig, COORD_SESSION_NONE);
+    rig_state(&rig, COORD_CONNECTED);
+    rig_event(&rig, id, 90, COORD_EVENT_GAP, NULL);
+    rig_event(&rig, id, 93, COORD_EVENT_CHANGES, "/w");
+    registered(90, true);
+    ck_assert_uint_eq(rig_watch_event(&rig, id, COORD_WATCH_GAP)->revision, 90);
+    ck_assert_uint_eq(rig_watch_event(&rig, id, COORD_WATCH_CHANGES)->revision, 93);
+    rig_told_nothing(&rig);
+    stop();
+}
+END_TEST
+
 START_TEST(from_a_revision)
 {
     start(1);
@@ -287,6 +306,7 @@ int main(void)
     tcase_add_test(t, changes_are_told_in_order_and_once);
     tcase_add_test(t, a_watch_goes_on_elsewhere_without_loss_or_repetition);
     tcase_add_test(t, lost_history_is_a_gap);
+    tcase_add_test(t, a_gap_told_by_an_event_is_told_once);
     tcase_add_test(t, from_a_revision);
     tcase_add_test(t, once_is_once);
     tcase_add_test(t, unwatch_at_every_stage);

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "server/shell/conf.h"
+#include "server/shell/conf_rules.h"
 #include "server/shell/conf_value.h"
 
 /* Lines 1 to 5 of most files below. */
@@ -115,6 +116,27 @@ static const struct bad_case bad_cases[] = {
      "f.yaml:6: limits.request: 4MiB does not fit into a frame of 4MiB"},
     {HEAD "limits: {output: 1MiB}\n",
      "f.yaml:6: limits.output: 1MiB is too little for a frame of 4MiB"},
+    {HEAD "limits: {request: 1GiB}\n",
+     "f.yaml:6: limits.request: 1GiB is not between 1KiB and 4MiB"},
+    {HEAD "limits: {frame: 512KiB}\n",
+     "f.yaml:6: limits.frame: 512KiB is too little for a request of 1MiB"},
+    {HEAD "limits: {list_bytes: 4MiB}\n",
+     "f.yaml:6: limits.list_bytes: 4MiB does not fit into a frame of 4MiB"},
+    {HEAD "limits:\n  request: 2MiB\n  store: 1MiB\n",
+     "f.yaml:7: limits.request: 2MiB does not fit into a store of 1MiB"},
+    {HEAD "limits: {outstanding: 5000}\n",
+     "f.yaml:6: limits.outstanding: 5000 writes of a session would be more than answers, 4096"},
+    {HEAD "limits: {answers: 1000}\n",
+     "f.yaml:6: limits.answers: 1000 is too little for a outstanding of 1024"},
+    {HEAD "limits: {output_total: 8MiB}\n",
+     "f.yaml:6: limits.output_total: 8MiB is too little for a output of 16MiB"},
+    {HEAD "limits: {watch_output: 17MiB}\n",
+     "f.yaml:6: limits.watch_output: 17MiB is more than output, 16MiB"},
+    {HEAD "reads: {clock_drift: 0.1}\n",
+     "f.yaml:6: reads.clock_drift: '0.1' has an unknown unit: wanted is a part such as 1000ppm"},
+    {HEAD "reads: {clock_drift: 500000ppm}\n",
+     "f.yaml:6: reads.clock_drift: 500000ppm is not between 1ppm and 100000ppm"},
+    {HEAD "reads: {lease: on}\n", "f.yaml:6: reads.lease: 'on' is neither true nor false"},
     /* members */
     {"id: 1\ndata_dir: /d\nmembers: []\n", "f.yaml:3: members: the list is empty"},
     {"id: 1\ndata_dir: /d\nmembers:\n  - 7\n", "f.yaml:4: members: a member is a mapping"},
@@ -214,6 +236,25 @@ START_TEST(size_and_depth_are_bounded)
 }
 END_TEST
 
+static void further_limits_are_read(const struct conf *c)
+{
+    ck_assert_uint_eq(c->operations, 11);
+    ck_assert_uint_eq(c->subtree, 12);
+    ck_assert_uint_eq(c->list_entries, 13);
+    ck_assert_uint_eq(c->list_bytes, 64 * 1024);
+    ck_assert_uint_eq(c->store_bytes, UINT64_C(3) << 30);
+    ck_assert_uint_eq(c->answers, 14);
+    ck_assert_uint_eq(c->answers_bytes, 65 * 1024);
+    ck_assert_uint_eq(c->outstanding_bytes, 66 * 1024);
+    ck_assert_uint_eq(c->output_total_bytes, 4 * 1024 * 1024);
+    ck_assert_uint_eq(c->watch_output_bytes, 67 * 1024);
+    ck_assert_uint_eq(c->history_events, 15);
+    ck_assert_uint_eq(c->history_bytes, 68 * 1024);
+    ck_assert(c->lease);
+    ck_assert_uint_eq(c->clock_drift_ppm, 20);
+    ck_assert_uint_eq(conf_lease_ms(c), 1000);
+}
+
 START_TEST(good_file_is_read_whole)
 {
     static const char text[] =
@@ -229,10 +270,13 @@ START_TEST(good_file_is_read_whole)
         "  - {id: 1, peer: \"far.example:11\", client: \"10.0.0.1:10\"}\n"
         "timing: {heartbeat: 100ms, election: 1s}\n"
         "sessions: {min: 3s, max: 2m}\n"
-        "snapshot: {entries: 500, bytes: 2GiB, keep: 3}\n"
+        "snapshot: {entries: 500, bytes: 2GiB, keep: 3, compare: 0}\n"
         "limits: {request: 512KiB, frame: 1MiB, connections: 7,\n"
         "  connections_per_address: 6, outstanding: 5, sessions: 4, watches: 3,\n"
-        "  output: 2MiB}\n"
+        "  output: 2MiB, operations: 11, subtree: 12, list_entries: 13, list_bytes: 64KiB,\n"
+        "  store: 3GiB, answers: 14, answers_bytes: 65KiB, outstanding_bytes: 66KiB,\n"
+        "  output_total: 4MiB, watch_output: 67KiB, history_events: 15, history_bytes: 68KiB}\n"
+        "reads: {lease: true, clock_drift: 20ppm}\n"
         "log: {level: debug, format: json}\n"
         "lab: true\n";
     static struct conf c;
@@ -257,6 +301,7 @@ START_TEST(good_file_is_read_whole)
     ck_assert_uint_eq(c.snapshot_entries, 500);
     ck_assert_uint_eq(c.snapshot_bytes, UINT64_C(2) << 30);
     ck_assert_uint_eq(c.snapshot_keep, 3);
+    ck_assert_uint_eq(c.compare_entries, 0);
     ck_assert_uint_eq(c.request_bytes, 512 * 1024);
     ck_assert_uint_eq(c.frame_bytes, 1024 * 1024);
     ck_assert_uint_eq(c.connections, 7);
@@ -265,6 +310,7 @@ START_TEST(good_file_is_read_whole)
     ck_assert_uint_eq(c.sessions, 4);
     ck_assert_uint_eq(c.watches, 3);
     ck_assert_uint_eq(c.output_bytes, 2 * 1024 * 1024);
+    further_limits_are_read(&c);
     ck_assert_int_eq(c.log_level, CONF_LOG_DEBUG);
     ck_assert_int_eq(c.log_format, CONF_LOG_JSON);
     ck_assert(c.lab);
@@ -285,11 +331,147 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_uint_eq(c.snapshot_entries, 100000);
     ck_assert_uint_eq(c.snapshot_bytes, 256 << 20);
     ck_assert_uint_eq(c.snapshot_keep, 2);
+    ck_assert_uint_eq(c.compare_entries, 100000);
     ck_assert_uint_eq(c.request_bytes, 1 << 20);
     ck_assert_uint_eq(c.frame_bytes, 4 << 20);
     ck_assert_uint_eq(c.connections, 10000);
+    ck_assert_uint_eq(c.list_bytes, 3 << 20);
+    ck_assert_uint_eq(c.watch_output_bytes, 8 << 20);
+    ck_assert(!c.lease);
+    ck_assert_uint_eq(conf_lease_ms(&c), 0);
     ck_assert_int_eq(c.log_level, CONF_LOG_INFO);
     ck_assert(!c.lab);
+}
+END_TEST
+
+/* Every quantity there is: at its ends it is taken, one past them it is refused, with file, line and key. */
+START_TEST(every_range_is_kept)
+{
+    const struct conf_key_rule *k = &conf_rules[_i];
+    static struct conf c;
+    if (!conf_rule_is_quantity(k)) {
+        return;
+    }
+    const struct {
+        uint64_t value;
+        bool good;
+    } tries[] = {{k->min, true}, {k->max, true}, {k->min - 1, false}, {k->max + 1, false}};
+    static const char *const units[] = {[CONF_NUMBER] = "", [CONF_SIZE] = "B", [CONF_PPM] = "ppm"};
+    for (size_t i = 0; i < 4; i++) {
+        char text[1024];
+        char err[CONF_ERROR_BYTES_MAX] = "";
+        char value[64];
+        char key[160];
+        /* Durations are whole milliseconds. */
+        uint64_t ms = tries[i].value / 1000000 + (i == 3);
+        if (k->type == CONF_DURATION) {
+            (void)snprintf(value, sizeof(value), "%llums", (unsigned long long)ms);
+        } else {
+            (void)snprintf(value, sizeof(value), "%llu%s", (unsigned long long)tries[i].value,
+                           units[k->type]);
+        }
+        int n = snprintf(text, sizeof(text), HEAD "%s: {%s: %s}\n", k->section, k->name, value);
+        ck_assert_int_lt(n, (int)sizeof(text));
+        (void)snprintf(key, sizeof(key), "f.yaml:6: %s.%s: %s is not between ", k->section, k->name,
+                       value);
+        int rc = conf_parse("f.yaml", text, (size_t)n, &c, err);
+        if (tries[i].good) { /* what it says together with others is another matter */
+            ck_assert_msg(rc == 0 || strstr(err, "is not between") == NULL, "%s", err);
+        } else {
+            ck_assert_int_eq(rc, -1);
+            if (k->type == CONF_SIZE) { /* told in the largest unit that shows it */
+                ck_assert_msg(strstr(err, "is not between") != NULL, "%s", err);
+            } else {
+                ck_assert_msg(strncmp(err, key, strlen(key)) == 0, "%s", err);
+            }
+        }
+    }
+}
+END_TEST
+
+static char *file_text(const char *path)
+{
+    static char text[100000];
+    FILE *f = fopen(path, "r");
+    ck_assert_ptr_nonnull(f);
+    size_t n = fread(text, 1, sizeof(text) - 1, f);
+    text[n] = '\0';
+    (void)fclose(f);
+    return text;
+}
+
+/* The handbook's table has each limit, with the default and the range of this table. */
+START_TEST(every_limit_is_in_the_handbook)
+{
+    const struct conf_key_rule *k = &conf_rules[_i];
+    char low[32];
+    char high[32];
+    char value[32];
+    char range[70];
+    char key[64];
+    if (strcmp(k->section, "limits") != 0) {
+        return;
+    }
+    char *text = file_text("docs/operations.md");
+    char *at = strstr(text, "\n## Limits\n");
+    ck_assert_ptr_nonnull(at);
+    (void)snprintf(key, sizeof(key), ".%s", k->name);
+    bool found = false;
+    for (char *line = strtok_r(at, "\n", &text); line != NULL; line = strtok_r(NULL, "\n", &text)) {
+        char *name = line[0] == '|' ? strstr(line, key) : NULL;
+        char after = name == NULL ? 'x' : name[strlen(key)];
+        if (after != ' ' && after != ',') {
+            continue;
+        }
+        conf_rule_format(k, k->min, low, sizeof(low));
+        conf_rule_format(k, k->max, high, sizeof(high));
+        conf_rule_format(k, k->standard, value, sizeof(value));
+        (void)snprintf(range, sizeof(range), "%s..%s", low,
+                       strcmp(high, "1024GiB") == 0 ? "1TiB" : high);
+        ck_assert_msg(strstr(line, range) != NULL, "%s: not '%s' in: %s", k->name, range, line);
+        ck_assert_msg(k->standard == 0 || strstr(line, value) != NULL, "%s: not '%s' in: %s",
+                      k->name, value, line);
+        found = true;
+        break;
+    }
+    ck_assert_msg(found, "docs/operations.md says nothing of limits.%s", k->name);
+}
+END_TEST
+
+/* What conf/single.yaml shows commented out are the defaults. */
+START_TEST(the_example_shows_the_defaults)
+{
+    static struct conf shown;
+    static struct conf plain;
+    static const char text[] = HEAD;
+    char err[CONF_ERROR_BYTES_MAX];
+    char *example = file_text("conf/single.yaml");
+    static char bare[100000];
+    size_t n = 0;
+    for (char *p = example; *p != '\0'; p++) {
+        bool begins = p == example || p[-1] == '\n';
+        if (!begins || p[0] != '#' || p[1] == ' ') {
+            bare[n++] = *p;
+        }
+    }
+    ck_assert_msg(conf_parse("f.yaml", bare, n, &shown, err) == 0, "%s", err);
+    ck_assert_int_eq(conf_parse("f.yaml", text, sizeof(text) - 1, &plain, err), 0);
+    for (size_t i = 0; i < CONF_KEY_MEMBERS; i++) {
+        const struct conf_key_rule *k = &conf_rules[i];
+        uint64_t a = 0;
+        uint64_t b = 0;
+        char name[64];
+        if (!conf_rule_is_quantity(k)) {
+            continue;
+        }
+        memcpy(&a, (const char *)&shown + k->offset, sizeof(a));
+        memcpy(&b, (const char *)&plain + k->offset, sizeof(b));
+        (void)snprintf(name, sizeof(name), "%s:", k->name);
+        ck_assert_msg(a == b, "conf/single.yaml says another default of %s.%s", k->section,
+                      k->name);
+        ck_assert_msg(strstr(bare, name) != NULL, "conf/single.yaml does not show %s.%s",
+                      k->section, k->name);
+    }
 }
 END_TEST
 
@@ -403,6 +585,9 @@ int main(void)
     tcase_add_test(t, size_and_depth_are_bounded);
     tcase_add_test(t, good_file_is_read_whole);
     tcase_add_test(t, defaults_are_those_of_the_design);
+    tcase_add_loop_test(t, every_range_is_kept, 0, CONF_KEY_MEMBERS);
+    tcase_add_loop_test(t, every_limit_is_in_the_handbook, 0, CONF_KEY_MEMBERS);
+    tcase_add_test(t, the_example_shows_the_defaults);
     tcase_add_test(t, insecure_opens_other_addresses);
     tcase_add_test(t, examples_load);
     tcase_add_test(t, members_of_one_ensemble_agree_on_its_hash);

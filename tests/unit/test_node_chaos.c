@@ -517,6 +517,9 @@ static void run_seed(uint64_t seed, bool bad_network)
     cluster_options_init(&o, 3);
     o.seed = rng = seed_now = seed;
     o.node.snapshot_entries = 100 + rnd(300);
+    o.node.slice_records = (uint32_t)(1 + rnd(30));
+    o.node.digest_entries = 20 + rnd(200);
+    o.node.digest_interval_ns = 0;
     o.node.raft.log_slots = 4096;
     o.node.raft.chunk_bytes = 4096;
     if (bad_network) {
@@ -552,6 +555,13 @@ static void run_seed(uint64_t seed, bool bad_network)
         cluster_run(cl, 50 * CLUSTER_MS);
     }
     ck_assert_uint_gt(reg.reads_ok, 100);
+    uint32_t agreed = 0;
+    for (raft_id k = 1; k <= 3; k++) {
+        agreed += cluster_log_count(cl, k, "states agree");
+        ck_assert_uint_eq(cluster_log_count(cl, k, "diverged"), 0);
+        ck_assert_uint_eq(cluster_log_count(cl, k, "differ"), 0);
+    }
+    ck_assert_uint_gt(agreed, 0);
     check_everything();
     cluster_destroy(cl);
 }

@@ -573,6 +573,46 @@ START_TEST(a_gap_does_not_use_up_a_watch)
 }
 END_TEST
 
+/* The reply to a WATCH waits for those in front of it; events that leave meanwhile come behind the gap. */
+START_TEST(a_gap_is_told_before_what_comes_behind_it)
+{
+    small_logs();
+    begin();
+    cluster_isolate(cl, third, true);
+    fill(leader);
+    cluster_heal(cl);
+    ck_assert(cluster_run_until(cl, installed, NULL, 2 * CLUSTER_S));
+    struct cluster_client *c = greeted(third);
+    struct coord_request q[3] = {watch_request(2, "/x", 0), watch_request(1, "/w", 0),
+                                 create_request("/w", 0)};
+    struct coord_result res;
+    q[0].revision = q[1].revision = 1;
+    cluster_cut_one_way(cl, third,
+                        leader); /* the round they wait for is lost: the write is faster */
+    (void)client_send(c, &q[0]);
+    (void)client_send(c, &q[1]);
+    cluster_run(cl, 2 * CLUSTER_MS);
+    cluster_heal(cl);
+    (void)client_send(c, &q[2]);
+    ck_assert_int_eq(client_wait(c, q[2].number, q[2].op, &res, 2 * CLUSTER_S), 0);
+    ck_assert_int_eq(client_wait(c, q[1].number, q[1].op, &res, 2 * CLUSTER_S), 0);
+    ck_assert(res.gap);
+    struct coord_event ev;
+    uint32_t gap_at;
+    uint32_t change_at;
+    ck_assert(client_event(c, 0, &ev, &gap_at));
+    if (ev.state == COORD_EVENT_GAP) {
+        ck_assert_uint_eq(ev.revision, res.revision);
+        ck_assert(client_event(c, 1, &ev, &change_at));
+    } else {
+        change_at = gap_at;
+        gap_at = client_position(c, q[1].number); /* the reply itself was in time */
+    }
+    ck_assert_int_eq((int)ev.state, COORD_EVENT_CHANGES);
+    ck_assert_uint_lt(gap_at, change_at);
+}
+END_TEST
+
 /* --- hostile peers ---------------------------------------------------------------------------- */
 
 /* A leader's entry for the state machine without a single byte changes nothing and stops nobody. */
@@ -630,6 +670,7 @@ int main(void)
     tcase_add_test(t, a_read_does_not_see_a_write_behind_it);
     tcase_add_test(t, revisions_on_a_connection_never_go_back);
     tcase_add_test(t, a_gap_does_not_use_up_a_watch);
+    tcase_add_test(t, a_gap_is_told_before_what_comes_behind_it);
     tcase_add_test(t, an_empty_entry_stops_nobody);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

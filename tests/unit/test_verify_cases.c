@@ -102,6 +102,24 @@ static const struct {
          7, 7, 0) "\n"
                   "C 2 1 70 get path=/a/b\nR 2 1 80 ENONODE failed\n"
                   "C 2 2 90 get path=/c/b\nR 2 2 99 OK done data=s:2" STAT(7, 7, 0) "\n"},
+    {"what was moved with a node may go by itself", VERIFY_CAUSE_NONE,
+     "C 1 1 10 create path=/t data=s:0\nR 1 1 20 OK done rev=4\n"
+     "C 1 2 30 create path=/t/a data=s:1\nR 1 2 40 OK done rev=5\n"
+     "C 1 3 50 create path=/t/a/b data=s:2 flags=1\n"
+     "R 1 3 60 OK done session=2 rev=6 stat=6:6:6:0:0:1:2:0:1:0\n"
+     "C 1 4 70 rename path=/t/a to=/t/z\n"
+     "R 1 4 80 OK done rev=7 stat=7:7:7:0:1:0:0:0:1:1\n"
+     "C 1 5 90 list path=/t flags=7\n"
+     "R 1 5 99 OK done rcpt=1:1:9:0:1 stat=4:4:7:0:-:-:-:-:-:1 e=z|s:1|7:7:8:0:2:0:0:0:1:0\n"},
+    {"a node that goes with its session, and a parent made there later", VERIFY_CAUSE_NONE,
+     "C 1 1 10 create path=/o data=s:0\nR 1 1 20 OK done rev=4\n"
+     "C 1 2 30 create path=/o/p data=s:1 flags=1\n"
+     "R 1 2 40 OK done session=2 rev=5 stat=5:5:5:0:0:1:2:0:1:0\n"
+     "C 2 1 50 get path=/o/p level=bounded bound=100\n"
+     "R 2 1 60 OK done rcpt=2:1:6:16:3 data=s:1 stat=5:5:5:0:0:1:2:0:1:0\n"
+     "C 2 2 70 delete path=/o/p\nR 2 2 80 ENONODE failed rcpt=2:1:8:0:1\n"
+     "C 2 3 90 create path=/o/p/x data=s:2 flags=4\n"
+     "R 2 3 99 OK done session=7 rev=9 stat=9:9:9:0:0:0:0:0:1:0\n"},
     {"a rename that left something behind", VERIFY_CAUSE_TIME,
      "C 1 1 10 create path=/a data=s:1\nR 1 1 20 OK done rev=5\n"
      "C 1 3 50 rename path=/a to=/c\nR 1 3 60 OK done rev=7\n"
