@@ -93,7 +93,7 @@ SERVICE_SRC  := $(wildcard tests/service/*.c) $(wildcard tests/sim/disk*.c) \
 SERVICE_WRAP := clock_gettime getrandom epoll_create1 epoll_ctl epoll_wait timerfd_create timerfd_settime \
                 eventfd read write readv close socket setsockopt getsockopt connect send recv shutdown \
                 raft_fs_posix_open raft_fs_posix_close raft_wal_options_init \
-                machine_apply machine_skip machine_load \
+                machine_apply machine_skip machine_replace \
                 coord__core_submit coord__core_next coord_request_encode coord__session_ponged \
                 coord__core_watch coord__core_unwatch coord__watch_answered coord__watch_event \
                 coord__record_open coord__record_call coord__record_reply coord__record_state \
