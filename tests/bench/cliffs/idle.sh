@@ -29,7 +29,7 @@ loads_live() { kill -0 $PROCESSES 2>/dev/null; }
 all_open() { loads_live || { cat "$BENCH_WORK"/load-*; exit 1; }; [ "$(member_status 1 sessions)" -ge "$sessions" ]; }
 wait_until 300 "all sessions are open" all_open
 echo "$sessions sessions with a timeout of $timeout on $members members, opened in $(number "($(now_ms) - $opened) / 1000") s"
-sleep 5
+sleep 12 # what opening them left to be done is done
 logs() { for i in $(seq "$members"); do member_status "$i" log_last; done | paste -sd' '; }
 log_a=$(logs) ticks_a=$(cpu_ticks) at_a=$(now_ms)
 sleep "$secs"
