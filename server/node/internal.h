@@ -313,7 +313,7 @@ struct snapshots {
     bool loaded; /* what node_snapshot_loaded brought waits for node_run */
     int loaded_error;
     struct raft_snapshot loaded_meta;
-    struct coord_buf *loaded_state;
+    struct machine_loader *loaded_state;
     struct kept_message
         chunks[NODE_CHUNKS_MAX]; /* received frames and their senders, oldest first */
     uint32_t chunks_head;

@@ -86,7 +86,7 @@ static void progress_marks(struct node *n)
         return;
     }
     if (watch_count(n->hub) > 0) {
-        watch_progress(n->hub, SERVER_BUG(23) ? n->commit : n->applied);
+        watch_progress(n->hub, n->applied + SERVER_BUG(23));
     }
     n->progress_revision = n->applied;
     n->progress_at = n->now + PROGRESS_NS;
