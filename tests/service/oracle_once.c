@@ -153,7 +153,8 @@ static bool is_decision(int error)
 {
     return error == 0 || error == COORD_ENONODE || error == COORD_EEXISTS ||
            error == COORD_ECONDITION || error == COORD_ENOTEMPTY || error == COORD_EEPHEMERAL ||
-           error == COORD_EQUOTA || error == COORD_EINSIDE || error == COORD_ENOTNUMBER;
+           error == COORD_EQUOTA || error == COORD_EINSIDE || error == COORD_ENOTNUMBER ||
+           error == COORD_ESTOREFULL;
 }
 
 static const char *decided(struct oracle *o, const struct oracle_pending *p,

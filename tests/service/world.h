@@ -110,6 +110,7 @@ struct media_job {
     raft_id peer;
     struct coord_buf *buf;
     struct coord_buf *header;
+    struct machine_loader *state; /* result of LOAD */
     uint64_t digest[2];
     uint64_t through;
     int error;

@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include "client/bench/clock.h"
 #include "client/bench/cpu.h"
-#include "client/cli/histogram.h"
+#include "client/bench/histogram.h"
 #include "client/bench/mix.h"
 #include "client/bench/pace.h"
 #include "client/bench/pick.h"
