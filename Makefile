@@ -9,7 +9,7 @@ ifneq ($(filter fuzz fuzz-build fuzz-keep,$(MAKECMDGOALS)),)
 VARIANT := fuzz
 CC      := clang
 endif
-ifneq ($(filter test-mutants,$(MAKECMDGOALS)),)
+ifneq ($(filter test-mutants test-mutants-service,$(MAKECMDGOALS)),)
 VARIANT := mutants
 endif
 
@@ -93,7 +93,7 @@ SERVICE_SRC  := $(wildcard tests/service/*.c) $(wildcard tests/sim/disk*.c) \
 SERVICE_WRAP := clock_gettime getrandom epoll_create1 epoll_ctl epoll_wait timerfd_create timerfd_settime \
                 eventfd read write readv close socket setsockopt getsockopt connect send recv shutdown \
                 raft_fs_posix_open raft_fs_posix_close raft_wal_options_init \
-                machine_apply machine_skip machine_load \
+                machine_apply machine_skip machine_replace \
                 coord__core_submit coord__core_next coord_request_encode coord__session_ponged \
                 coord__core_watch coord__core_unwatch coord__watch_answered coord__watch_event \
                 coord__record_open coord__record_call coord__record_reply coord__record_state \
@@ -244,6 +244,9 @@ MUTANT_UNITS := $(filter $(B)/unit/test_wal% $(B)/unit/test_raft% $(B)/unit/test
 .PHONY: test-mutants
 test-mutants: $(SCRIPT) $(if $(MEASURE),$(SIM) $(MUTANT_UNITS))  ## put known bugs back: does the test for each fail? (MEASURE=1: does the simulator?)
 	@tests/mutants/run.sh $(if $(MEASURE),measure,scripts) $(B)
+.PHONY: test-mutants-service
+test-mutants-service: $(SIM_SERVICE)  ## put known bugs of the servers back: does sim-service find them? (M="n..." some, MEASURE=1 anew)
+	@tests/mutants/service.sh $(if $(MEASURE),measure,quick) $(B) $(M)
 mc: $(MC)  ## search small worlds exhaustively (tests/mc/README.md), about a minute
 	$(MC)
 integration: all $(HELPERS) $(GENERATORS)  ## run the tests with real processes (T=name runs one)
@@ -264,6 +267,25 @@ test: unit sim scripts script-sweep mc fuzz-replay integration  ## everything: u
 bench-raft: $(BENCH_RAFT)  ## measure the Raft library (D=directory for the log's part)
 	$(BENCH_RAFT) $(D)
 
+.PHONY: bench-state
+$(B)/bench/state: $(call obj,tests/bench/state/state.c) $(LIB_SERVER) $(LIB_PROTO) $(LIB_RAFT)
+	@mkdir -p $(dir $@)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_SERVER) $(LIBS_PROTO) $(LIBS_RAFT)
+bench-state: $(B)/bench/state  ## measure what a large state costs (ARGS="NODES RECORDS shuffle")
+	$(B)/bench/state $(ARGS)
+# Run by hand only (tests/bench/cliffs/README.md); ARGS= is passed on.
+CLIFFS := $(B)/tests/bench/cliffs/delay $(B)/tests/bench/cliffs/slowsync.so
+$(B)/tests/bench/cliffs/delay: $(call obj,tests/bench/cliffs/delay.c)
+	$(CC) $(LDFLAGS) -o $@ $^ -levent_core
+$(B)/tests/bench/cliffs/slowsync.so: $(call obj,tests/bench/cliffs/slowsync.c)
+	$(CC) -shared $(LDFLAGS) -o $@ $^ -ldl
+.PHONY: bench-cliffs bench-idle bench-scale
+bench-cliffs: all $(CLIFFS)  ## measure writes while something is the matter (ARGS="links fsync": some rows)
+	@BUILD=$(abspath $(B)) tests/bench/cliffs/cliffs.sh $(ARGS)
+bench-idle: all  ## measure what idle sessions cost (ARGS="SESSIONS TIMEOUT SECS MEMBERS")
+	@BUILD=$(abspath $(B)) tests/bench/cliffs/idle.sh $(ARGS)
+bench-scale: all  ## measure how cost grows with members, connections, nodes and watches
+	@BUILD=$(abspath $(B)) tests/bench/cliffs/scale.sh $(ARGS)
 # Not part of any test, and nothing else needs what it needs (tests/bench/README.md).
 .PHONY: bench-peers
 bench-peers:  ## measure coord beside ZooKeeper and etcd (ARGS="--quick", "--install", ...), 12 minutes

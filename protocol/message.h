@@ -500,6 +500,8 @@ int coord_msgpack_scan(const uint8_t *bytes, size_t len, uint32_t depth_max, uin
 
 /* Return: 0 or COORD_EBADPATH; why says which rule and at which byte. "/" is valid. Thread: any. */
 int coord_path_check(const char *path, size_t len, char *why, size_t why_bytes);
+/* Is it /coord or below, which is the service's own? The path is valid. Thread: any. */
+bool coord_path_reserved(const char *path, size_t len);
 /* Bytes of the parent's path ("/a/b" -> 2, "/a" -> 1); 0 for "/". The path is valid. */
 size_t coord_path_parent_len(const char *path, size_t len);
 

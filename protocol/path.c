@@ -148,6 +148,13 @@ int coord_path_check(const char *path, size_t len, char *why, size_t why_bytes)
     return 0;
 }
 
+bool coord_path_reserved(const char *path, size_t len)
+{
+    static const char reserved[] = "/coord";
+    const size_t n = sizeof(reserved) - 1;
+    return len >= n && memcmp(path, reserved, n) == 0 && (len == n || path[n] == '/');
+}
+
 size_t coord_path_parent_len(const char *path, size_t len)
 {
     assert(path != NULL);

@@ -26,7 +26,7 @@ hits '#include "(server|client)/' $(files 'protocol/*.c' 'protocol/*.h') | compl
 hits '#include "server/' $(files 'client/*.c' 'client/*.h') | complain "the client includes nothing of the server"
 hits '#include "client/' $(files 'server/*.c' 'server/*.h') | complain "the server includes nothing of the client"
 hits '#include [<"](raft/)?storage/|#include <coord/raft_storage.h>' $(files 'raft/*.c' 'raft/*.h' | grep -vE '^raft/(storage|example|tools|bench)/') | complain "the core does not know its storage"
-hits '#include <event2/' $(echo "$sources" | grep -v '/shell/') | complain "only a shell uses libevent"
+hits '#include <event2/' $(echo "$sources" | grep -vE '/shell/|^tests/bench/') | complain "only a shell uses libevent"
 
 # 2. What decides calls no clock, socket, file, thread or random source.
 pure=$(files 'raft/*.c' 'raft/*.h' 'server/store/*' 'server/session/*' 'server/machine/*' 'server/watch/*' 'server/node/*' 'protocol/*.c' 'protocol/*.h' 'client/core/*' | grep -E '\.[ch]$' | grep -vE '^raft/(storage|example|tools|bench)/')
@@ -77,6 +77,20 @@ if [ -e build/release/libcoord-raft.a ]; then
         grep -vE ' (raft_[a-z_0-9]+|mem(cpy|set|move|cmp)|strlen|__popcountdi2|__(memcpy|memset|memmove)_chk|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_)$' |
         complain "the core calls nothing of the system"
 fi
+
+# 8. The tests that docs/testing.md names are there: `test_x`, `test_x.case`, and `.case` of the one before it.
+grep -n '^|' docs/testing.md | grep -oE '^[0-9]+|`(test_[a-z_0-9]+)?(\.[a-z_0-9]+)?`' | tr -d '`' | while read -r name; do
+    case "$name" in
+    [0-9]*) line=$name && continue ;;
+    .*) case=${name#.} ;;
+    *) program=${name%%.*} case= && [ "$name" = "$program" ] || case=${name#*.} ;;
+    esac
+    if [ -n "$case" ]; then
+        grep -qs "^START_TEST($case)" "tests/unit/$program.c"
+    else
+        [ -e "tests/unit/$program.c" ] || [ -e "tests/integration/$program.sh" ]
+    fi || echo "docs/testing.md:$line: no test $program${case:+.$case}"
+done | complain "the tests that are named exist"
 
 [ -s "$broken" ] && exit 1
 echo "tidy: all rules hold"

@@ -10,7 +10,8 @@
 #include "client/bench/clock.h"
 #include "client/bench/fan.h"
 #include "client/bench/cpu.h"
-#include "client/cli/histogram.h"
+#include "client/bench/descriptors.h"
+#include "client/bench/histogram.h"
 #include "client/bench/load.h"
 #include "client/bench/pace.h"
 #include "client/bench/report.h"
@@ -283,7 +284,9 @@ int fan_run(struct cli *cli, const struct plan *plan)
 {
     struct fan *f = calloc(1, sizeof *f);
     struct plan p = *plan;
-    int rc = f != NULL ? load_prepare(cli, plan) : EXIT_OTHER;
+    int rc = f != NULL ? descriptors_need(plan->conns + 1) : EXIT_OTHER;
+
+    rc = rc != EXIT_DONE ? rc : load_prepare(cli, plan);
 
     if (rc != EXIT_DONE) {
         free(f);

@@ -10,7 +10,8 @@
 #include <string.h>
 #include "client/bench/clock.h"
 #include "client/bench/cpu.h"
-#include "client/cli/histogram.h"
+#include "client/bench/descriptors.h"
+#include "client/bench/histogram.h"
 #include "client/bench/idle.h"
 #include "client/bench/member.h"
 #include "client/bench/pace.h"
@@ -288,6 +289,11 @@ int idle_run(struct cli *cli, const struct plan *plan)
 
     if (d == NULL) {
         return EXIT_OTHER;
+    }
+    rc = descriptors_need(plan->sessions);
+    if (rc != EXIT_DONE) {
+        free(d);
+        return rc;
     }
     d->cli = cli;
     d->plan = plan;

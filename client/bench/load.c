@@ -8,11 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 #include "client/bench/clock.h"
+#include "client/bench/descriptors.h"
 #include "client/bench/load.h"
 #include "client/bench/report.h"
 
 #define TURN_NS_MAX      (100 * BENCH_NS_PER_MS)
 #define PROGRESS_NS      BENCH_NS_PER_S
+#define LIB_DESCRIPTORS  5u  /* of a handle: its socket, and what it waits with */
 #define FIRE_AT_ONCE_MAX 256 /* requests that are due, between two looks at what came back */
 
 /* --- what a shot asks for ------------------------------------------------------------------------ */
@@ -294,6 +296,9 @@ static int run_out(struct load *l)
     uint64_t give_up = end + l->cli->call.timeout_ms * BENCH_NS_PER_MS + BENCH_NS_PER_S;
     int rc = 0;
 
+    while (pace_due(&l->pace) < end && l->free_first != NULL && !l->stopping) {
+        fire_due(l, end - 1); /* became due since it was last looked at */
+    }
     l->stopping = true;
     l->draining = true;
     while (pace_take(&l->pace, end, &due)) {
@@ -436,6 +441,7 @@ int load_run(struct cli *cli, const struct plan *plan)
     struct load *l = load_create(cli, plan, plan->wire ? &lane_wire : &lane_lib);
     int rc = l != NULL ? EXIT_DONE : EXIT_OTHER;
 
+    rc = rc != EXIT_DONE ? rc : descriptors_need(plan->conns * (plan->wire ? 1 : LIB_DESCRIPTORS));
     rc = rc != EXIT_DONE || plan->no_prepare ? rc : load_prepare(cli, plan);
     if (rc == EXIT_DONE) {
         (void)cpu_find(cli->options.servers, &l->servers); /* what is not found is not told */

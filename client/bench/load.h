@@ -23,7 +23,7 @@
 #define COORD_BENCH_LOAD_H
 
 #include "client/bench/cpu.h"
-#include "client/cli/histogram.h"
+#include "client/bench/histogram.h"
 #include "client/bench/pace.h"
 #include "client/bench/plan.h"
 #include "client/bench/series.h"

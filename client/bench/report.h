@@ -7,7 +7,7 @@
 #define COORD_BENCH_REPORT_H
 
 #include <stdint.h>
-#include "client/cli/histogram.h"
+#include "client/bench/histogram.h"
 #include "client/cli/json.h"
 
 struct load;

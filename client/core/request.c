@@ -30,6 +30,7 @@ static uint8_t *take_bytes(struct coord_bytes *b, uint8_t *at)
 
 struct coord__request *coord__request_create(enum coord__role role, const struct coord_request *q)
 {
+    /* Only what has data or operations can exceed what a server told (coord__request_check). */
     size_t note = q->op == COORD_OP_TXN || q->data.len > 0 ? NOTE_BYTES : 0;
     size_t bytes = (size_t)q->path.len + 1 + q->data.len + q->after.len + q->client.len +
                    q->secret.len + q->to.len + q->ifs.raw.len + q->thens.raw.len +
@@ -119,10 +120,9 @@ static int too_big(struct coord__request *r, uint32_t bytes, uint64_t most)
     if (bytes <= most || most == 0) {
         return 0;
     }
+    assert(r->note_bytes > 0);
     (void)snprintf(r->note, r->note_bytes,
-                   "a limit is reached: the data has %" PRIu32 " bytes, at most %" PRIu64
-                   " are allowed",
-                   bytes, most);
+                   "the data has %" PRIu32 " bytes, at most %" PRIu64 " are allowed", bytes, most);
     return COORD_ETOOBIG;
 }
 

@@ -66,7 +66,7 @@ struct coord__request {
     size_t prefix_bytes; /* in front of q.path that the user does not see */
     void *waiter;        /* of a blocking call, NULL none */
 
-    char *note; /* of a TXN: room in storage for the text of an error */
+    char *note; /* of a TXN, or with data: room in storage for the text of an error */
     size_t note_bytes;
 
     uint8_t storage[];

@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * load.c: a saved state (format: snapshot.c) back into a machine.
+ * load.c: the records of a saved state (format: snapshot.c) back into a state, one at a time. How they come,
+ * and what becomes of the whole, is loader.c.
  *
  * Every rule that the bytes of a real state keep is checked, so that a file that was tampered with, or
  * written by a broken member, is refused here and not met later as an impossible state: order and
  * uniqueness, names and depths, kinds and what goes with them, revisions and times within those of the
  * head, counters against the children that are there, owners against the sessions.
- *
- * The new state is built beside the old one and takes its place only when it is whole.
  */
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 #include <coord/error.h>
 #include "server/machine/bytes.h"
-#include "server/machine/machine_internal.h"
+#include "server/machine/load.h"
 #include "server/machine/snapshot.h"
 #include "server/mutant.h"
 
@@ -22,39 +20,14 @@
 #define ANSWER_ITEMS_MAX 1024u
 #define ERROR_MAX        63u /* of a server (error.h) */
 
-/* The last node seen at a depth. */
-struct level {
-    struct znode *node;
-    struct znode *last_child;
-    uint64_t children; /* that its counters call for */
-    uint64_t create_revision;
-    uint64_t child_revision;
-    uint32_t path_bytes;
-    enum coord_node_kind kind;
-};
-
-struct loader {
-    const uint8_t *start;
-    const uint8_t *p;
-    const uint8_t *end;
-    struct machine_state state;
-    uint64_t sessions;
-    uint64_t nodes;
-    uint64_t owned;    /* ephemerals that sessions say they have, less those seen */
-    uint32_t depth;    /* of the last node */
-    const char *wrong; /* NULL: nothing yet */
-    struct level level[STORE_DEPTH_MAX + 1];
-    char path[COORD_PATH_BYTES_MAX + COORD_NAME_BYTES_MAX + 1];
-};
-
-static int refuse(struct loader *l, const char *wrong)
+int load_refuse(struct machine_loader *l, const char *wrong)
 {
     l->wrong = wrong;
     return COORD_EPROTO;
 }
 
 /* The next len bytes. Return: NULL when there are not as many. */
-static const uint8_t *take(struct loader *l, size_t len)
+static const uint8_t *take(struct machine_loader *l, size_t len)
 {
     if ((size_t)(l->end - l->p) < len) {
         return NULL;
@@ -64,58 +37,52 @@ static const uint8_t *take(struct loader *l, size_t len)
     return at;
 }
 
-/* Those in force. A state of version 1 knows none: it was made under the defaults. */
-static int load_limits(struct loader *l, uint32_t version)
-{
-    machine_limits_init(&l->state.limits);
-    if (version == SNAPSHOT_VERSION_MIN) {
-        return 0;
-    }
-    const uint8_t *at = take(l, MACHINE_LIMITS_BYTES);
-    if (at == NULL || !machine_limits_decode(at, MACHINE_LIMITS_BYTES, &l->state.limits)) {
-        return refuse(l, "the limits are none that can be");
-    }
-    return 0;
-}
-
-static int load_head(struct loader *l)
+int load_head(struct machine_loader *l)
 {
     const uint8_t *h = take(l, SNAPSHOT_HEAD_BYTES);
     if (h == NULL || memcmp(h, SNAPSHOT_MAGIC, sizeof(SNAPSHOT_MAGIC)) != 0) {
-        return refuse(l, "not a saved state");
+        return load_refuse(l, "not a saved state");
     }
-    uint32_t version = bytes_get_u32(h + 8);
-    if (version < SNAPSHOT_VERSION_MIN || version > SNAPSHOT_VERSION ||
+    l->version = bytes_get_u32(h + 8);
+    if (l->version < SNAPSHOT_VERSION_MIN || l->version > SNAPSHOT_VERSION ||
         bytes_get_u32(h + 12) != 0) {
-        return refuse(l, "saved by an unknown version");
+        return load_refuse(l, "saved by an unknown version");
     }
-    if (bytes_get_u64(h + 16) !=
-        (version == SNAPSHOT_VERSION_MIN ? (uint64_t)(l->end - l->start) : 0)) {
-        return refuse(l, "the length in the head is not that of the bytes");
+    l->said_bytes = bytes_get_u64(h + 16);
+    if (l->version != SNAPSHOT_VERSION_MIN && l->said_bytes != 0) {
+        return load_refuse(l, "the head says a length");
     }
     l->state.revision = bytes_get_u64(h + 24);
     l->state.time_ms = bytes_get_u64(h + 32);
     l->sessions = bytes_get_u64(h + 40);
     l->nodes = bytes_get_u64(h + 48);
-    if (load_limits(l, version) != 0) {
-        return COORD_EPROTO;
-    }
     if (l->state.revision == UINT64_MAX) {
-        return refuse(l, "no revision can follow");
+        return load_refuse(l, "no revision can follow");
     }
-    if (l->nodes == 0 || l->nodes > (uint64_t)(l->end - l->p) / SNAPSHOT_NODE_BYTES) {
-        return refuse(l, "a number of nodes that cannot be");
+    if (l->nodes == 0 || l->nodes > l->bytes_max / SNAPSHOT_NODE_BYTES) {
+        return load_refuse(l, "a number of nodes that cannot be");
     }
+    machine_limits_init(&l->state.limits); /* version 1 knows none: it was made under these */
     return store_expect(l->state.store, l->nodes);
+}
+
+int load_limits(struct machine_loader *l)
+{
+    const uint8_t *at = take(l, MACHINE_LIMITS_BYTES);
+    if (at == NULL || !machine_limits_decode(at, MACHINE_LIMITS_BYTES, &l->state.limits)) {
+        return load_refuse(l, "the limits are none that can be");
+    }
+    return 0;
 }
 
 /* --- sessions ---------------------------------------------------------------------------------- */
 
-static int load_answer(struct loader *l, struct session *s)
+int load_answer(struct machine_loader *l)
 {
+    struct session *s = l->session;
     const uint8_t *a = take(l, SNAPSHOT_ANSWER_BYTES);
     if (a == NULL) {
-        return refuse(l, "the bytes end within an answer");
+        return load_refuse(l, "the bytes end within an answer");
     }
     uint64_t number = bytes_get_u64(a);
     uint32_t error = bytes_get_u32(a + 8);
@@ -124,37 +91,36 @@ static int load_answer(struct loader *l, struct session *s)
     uint64_t last =
         s->answers.count == 0 ? s->acked : answers_at(&s->answers, s->answers.count - 1)->number;
     if (body.data == NULL) {
-        return refuse(l, "the bytes end within an answer");
+        return load_refuse(l, "the bytes end within an answer");
     }
     if (number <= last) {
-        return refuse(l, "the numbers of answers do not ascend from what is acknowledged");
+        return load_refuse(l, "the numbers of answers do not ascend from what is acknowledged");
     }
     if (error > ERROR_MAX || (error == 0) != (body.len > 0)) {
-        return refuse(l, "an answer is neither a result nor an error");
+        return load_refuse(l, "an answer is neither a result nor an error");
     }
     if (error == 0 &&
         coord_msgpack_scan(body.data, body.len, ANSWER_DEPTH_MAX, ANSWER_ITEMS_MAX) != 0) {
-        return refuse(l, "the body of an answer is not well formed");
+        return load_refuse(l, "the body of an answer is not well formed");
     }
     return SERVER_BUG(2) ? 0 : answers_put(&s->answers, l->state.pool, number, -(int)error, body);
 }
 
-static int load_session(struct loader *l, uint64_t *inout_last)
+int load_session(struct machine_loader *l)
 {
     const uint8_t *h = take(l, SNAPSHOT_SESSION_BYTES);
     if (h == NULL) {
-        return refuse(l, "the bytes end within a session");
+        return load_refuse(l, "the bytes end within a session");
     }
     uint64_t id = bytes_get_u64(h);
     uint64_t epoch = bytes_get_u64(h + 8);
     uint64_t timeout_ms = bytes_get_u64(h + 16);
     uint64_t ephemerals = bytes_get_u64(h + 48);
-    uint32_t answers = bytes_get_u32(h + 56);
-    if (id <= *inout_last || epoch < id || epoch > l->state.revision) {
-        return refuse(l, "ids or epochs of sessions are out of order");
+    if (id <= l->session_last || epoch < id || epoch > l->state.revision) {
+        return load_refuse(l, "ids or epochs of sessions are out of order");
     }
     if (timeout_ms >= STORE_COUNTER_MAX || ephemerals >= l->nodes) {
-        return refuse(l, "a number of a session is out of range");
+        return load_refuse(l, "a number of a session is out of range");
     }
     struct session *s;
     int rc = sessions_open(l->state.sessions, id, h + 32, timeout_ms, &s);
@@ -165,18 +131,16 @@ static int load_session(struct loader *l, uint64_t *inout_last)
     s->acked = bytes_get_u64(h + 24);
     l->owned += ephemerals;
     s->owned.expected = ephemerals;
-    for (uint32_t i = 0; i < answers && rc == 0; i++) {
-        rc = load_answer(l, s);
-    }
-    l->state.sessions_bytes += machine_session_bytes(s);
-    *inout_last = id;
-    return rc;
+    l->session = s;
+    l->session_last = id;
+    l->answers = bytes_get_u32(h + 56);
+    return 0;
 }
 
 /* --- nodes ------------------------------------------------------------------------------------- */
 
 /* The numbers of a node, which follow each other in the record. */
-static int load_stat(struct loader *l, const uint8_t *rec, struct store_restore_args *a)
+static int load_stat(struct machine_loader *l, const uint8_t *rec, struct store_restore_args *a)
 {
     struct coord_node_stat *st = &a->stat;
     st->kind = (enum coord_node_kind)rec[2];
@@ -187,61 +151,61 @@ static int load_stat(struct loader *l, const uint8_t *rec, struct store_restore_
     st->modified_ms = bytes_get_u64(rec + 41);
     st->child_revision = st->create_revision;
     if (rec[2] > COORD_NODE_TTL || (rec[3] & ~SNAPSHOT_FLAGS_ALL) != 0) {
-        return refuse(l, "a node of unknown kind");
+        return load_refuse(l, "a node of unknown kind");
     }
     if (st->create_revision > st->modify_revision || st->modify_revision > l->state.revision ||
         st->created_ms > st->modified_ms || st->modified_ms > l->state.time_ms ||
         st->version >= STORE_COUNTER_MAX) {
-        return refuse(l, "a number of a node is out of range");
+        return load_refuse(l, "a number of a node is out of range");
     }
     if (st->version == 0 && st->create_revision != st->modify_revision) {
-        return refuse(l, "a node was modified but never set");
+        return load_refuse(l, "a node was modified but never set");
     }
     return 0;
 }
 
-static int load_counters(struct loader *l, const uint8_t *rec, struct store_restore_args *a)
+static int load_counters(struct machine_loader *l, const uint8_t *rec, struct store_restore_args *a)
 {
     if ((rec[3] & SNAPSHOT_HAD_CHILD) == 0) {
         return 0;
     }
     const uint8_t *x = take(l, 24);
     if (x == NULL) {
-        return refuse(l, "the bytes end within a node");
+        return load_refuse(l, "the bytes end within a node");
     }
     a->sequence = bytes_get_u64(x);
     a->stat.child_version = bytes_get_u64(x + 8);
     a->stat.child_revision = bytes_get_u64(x + 16);
     if (a->stat.kind == COORD_NODE_EPHEMERAL) {
-        return refuse(l, "an ephemeral had a child");
+        return load_refuse(l, "an ephemeral had a child");
     }
     if (a->sequence == 0 || a->sequence > STORE_COUNTER_MAX ||
         a->stat.child_version < a->sequence || a->stat.child_version > 2 * a->sequence ||
         a->stat.child_revision < a->stat.create_revision ||
         a->stat.child_revision > l->state.revision) {
-        return refuse(l, "a counter of children is out of range");
+        return load_refuse(l, "a counter of children is out of range");
     }
     return 0;
 }
 
 /* The owner or the time to live. */
-static int load_kind(struct loader *l, struct store_restore_args *a)
+static int load_kind(struct machine_loader *l, struct store_restore_args *a)
 {
     if (a->stat.kind != COORD_NODE_EPHEMERAL && a->stat.kind != COORD_NODE_TTL) {
         return 0;
     }
     const uint8_t *x = take(l, 8);
     if (x == NULL) {
-        return refuse(l, "the bytes end within a node");
+        return load_refuse(l, "the bytes end within a node");
     }
     uint64_t value = bytes_get_u64(x);
     if (a->stat.kind == COORD_NODE_TTL) {
         a->stat.ttl_ms = value;
-        return value > 0 && value < STORE_COUNTER_MAX ? 0 : refuse(l, "a ttl is out of range");
+        return value > 0 && value < STORE_COUNTER_MAX ? 0 : load_refuse(l, "a ttl is out of range");
     }
     struct session *s = sessions_find(l->state.sessions, value);
     if (s == NULL || s->owned.expected == 0 || a->stat.create_revision <= s->id) {
-        return refuse(l, "an ephemeral whose session does not have it");
+        return load_refuse(l, "an ephemeral whose session does not have it");
     }
     s->owned.expected--;
     l->owned--;
@@ -249,26 +213,26 @@ static int load_kind(struct loader *l, struct store_restore_args *a)
     return 0;
 }
 
-static int load_quota(struct loader *l, const uint8_t *rec, struct store_restore_args *a)
+static int load_quota(struct machine_loader *l, const uint8_t *rec, struct store_restore_args *a)
 {
     if ((rec[3] & SNAPSHOT_HAS_QUOTA) == 0) {
         return 0;
     }
     const uint8_t *x = take(l, 16);
     if (x == NULL) {
-        return refuse(l, "the bytes end within a node");
+        return load_refuse(l, "the bytes end within a node");
     }
     a->quota_nodes = bytes_get_u64(x);
     a->quota_bytes = bytes_get_u64(x + 8);
     if ((a->quota_nodes == 0 && a->quota_bytes == 0) || a->quota_nodes >= STORE_COUNTER_MAX ||
         a->quota_bytes >= STORE_COUNTER_MAX) {
-        return refuse(l, "a quota is out of range");
+        return load_refuse(l, "a quota is out of range");
     }
     return 0;
 }
 
 /* Where the node stands: its depth, name and path. */
-static int load_place(struct loader *l, const uint8_t *rec, bool first, uint32_t *ret_depth,
+static int load_place(struct machine_loader *l, const uint8_t *rec, bool first, uint32_t *ret_depth,
                       struct store_restore_args *a)
 {
     uint32_t depth = bytes_get_u16(rec);
@@ -277,11 +241,11 @@ static int load_place(struct loader *l, const uint8_t *rec, bool first, uint32_t
     a->data.len = bytes_get_u32(rec + 5);
     a->data.data = take(l, name.data == NULL ? SIZE_MAX : a->data.len);
     if (a->data.data == NULL) {
-        return refuse(l, "the bytes end within a node");
+        return load_refuse(l, "the bytes end within a node");
     }
     if ((rec[3] & SNAPSHOT_HAS_DATA) == 0) {
         if (a->data.len != 0) {
-            return refuse(l, "absent data has a length");
+            return load_refuse(l, "absent data has a length");
         }
         a->data.data = NULL;
     }
@@ -291,10 +255,10 @@ static int load_place(struct loader *l, const uint8_t *rec, bool first, uint32_t
         return depth == 0 && name.len == 0 && a->stat.kind == COORD_NODE_PERSISTENT &&
                        a->stat.create_revision == 0 && a->stat.created_ms == 0
                    ? 0
-                   : refuse(l, "the first node is not \"/\"");
+                   : load_refuse(l, "the first node is not \"/\"");
     }
     if (depth == 0 || depth > l->depth + 1) {
-        return refuse(l, "a node stands below none");
+        return load_refuse(l, "a node stands below none");
     }
     const struct level *up = &l->level[depth - 1];
     char *at = l->path + up->path_bytes;
@@ -304,20 +268,21 @@ static int load_place(struct loader *l, const uint8_t *rec, bool first, uint32_t
     if (name.len == 0 || a->path.len > COORD_PATH_BYTES_MAX ||
         coord_path_check(at, (size_t)name.len + 1, NULL, 0) != 0 ||
         memchr(name.data, '/', name.len) != NULL) {
-        return refuse(l, "a name is not valid");
+        return load_refuse(l, "a name is not valid");
     }
     if (up->kind == COORD_NODE_EPHEMERAL) {
-        return refuse(l, "an ephemeral has a child");
+        return load_refuse(l, "an ephemeral has a child");
     }
     if (a->stat.create_revision == 0 || a->stat.create_revision < up->create_revision ||
         a->stat.create_revision > up->child_revision) {
-        return refuse(l, "a node is older than its parent or newer than the parent's last change");
+        return load_refuse(
+            l, "a node is older than its parent or newer than the parent's last change");
     }
     if (up->last_child != NULL) {
         struct coord_bytes last = store_name(up->last_child);
         if (children_name_compare((const char *)last.data, last.len, (const char *)name.data,
                                   name.len) >= 0) {
-            return refuse(l, "nodes are not in path order");
+            return load_refuse(l, "nodes are not in path order");
         }
     }
     a->parent = up->node;
@@ -325,23 +290,23 @@ static int load_place(struct loader *l, const uint8_t *rec, bool first, uint32_t
 }
 
 /* No more children follow for the nodes from this depth on. */
-static int levels_close(struct loader *l, uint32_t depth)
+static int levels_close(struct machine_loader *l, uint32_t depth)
 {
     for (uint32_t i = depth; i <= l->depth; i++) {
         struct coord_node_stat st;
         store_stat(l->level[i].node, &st);
         if (st.children != l->level[i].children) {
-            return refuse(l, "creates and deletes do not explain the children");
+            return load_refuse(l, "creates and deletes do not explain the children");
         }
     }
     return 0;
 }
 
-static int load_node(struct loader *l, bool first)
+int load_node(struct machine_loader *l, bool first)
 {
     const uint8_t *rec = take(l, SNAPSHOT_NODE_BYTES);
     if (rec == NULL) {
-        return refuse(l, "the bytes end within a node");
+        return load_refuse(l, "the bytes end within a node");
     }
     struct store_restore_args a = {0};
     uint32_t depth = 0;
@@ -383,52 +348,11 @@ static int load_node(struct loader *l, bool first)
     return 0;
 }
 
-/* --- all of it --------------------------------------------------------------------------------- */
-
-static int load_all(struct loader *l)
+int load_close(struct machine_loader *l)
 {
-    int rc = load_head(l);
-    uint64_t last = 0;
-    for (uint64_t i = 0; rc == 0 && i < l->sessions; i++) {
-        rc = load_session(l, &last);
-    }
-    for (uint64_t i = 0; rc == 0 && i < l->nodes; i++) {
-        rc = load_node(l, i == 0);
-    }
-    if (rc == 0) {
-        rc = levels_close(l, 0);
-    }
+    int rc = levels_close(l, 0);
     if (rc == 0 && l->owned != 0) {
-        rc = refuse(l, "a session owns nodes that are not there");
-    }
-    if (rc == 0 && l->p != l->end) {
-        rc = refuse(l, "bytes follow the last node");
+        rc = load_refuse(l, "a session owns nodes that are not there");
     }
     return rc;
-}
-
-int machine_load(struct machine *m, const uint8_t *bytes, size_t len, char *why, size_t why_bytes)
-{
-    struct loader l; /* large, and set as far as it is read */
-    memset(&l, 0, offsetof(struct loader, level));
-    l.start = bytes;
-    l.p = bytes;
-    l.end = bytes + len;
-    int rc = machine_state_init(&l.state);
-    if (rc == 0) {
-        rc = load_all(&l);
-    }
-    if (rc != 0) {
-        machine_state_finish(&l.state);
-        if (why != NULL && why_bytes > 0) {
-            (void)snprintf(why, why_bytes, "%s, at byte %zu",
-                           l.wrong == NULL ? "out of memory" : l.wrong,
-                           (size_t)(l.p - l.start)); /* cut short when there is no room */
-        }
-        return rc;
-    }
-    assert(m->savers_count == 0);
-    machine_state_finish(&m->state);
-    m->state = l.state;
-    return 0;
 }

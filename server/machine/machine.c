@@ -106,6 +106,21 @@ void machine_stats(const struct machine *m, struct machine_stats *ret_s)
     };
 }
 
+bool machine_quota(const struct machine *m, struct coord_bytes path, struct coord_usage *ret_usage)
+{
+    const struct znode *node = store_find(m->state.store, path);
+    if (node == NULL) {
+        return false;
+    }
+    machine_usage(node, ret_usage);
+    return ret_usage->quota_nodes != 0 || ret_usage->quota_bytes != 0;
+}
+
+const struct coord_bytes *machine_quotas_touched(const struct machine *m, uint32_t *ret_count)
+{
+    return store_quotas_touched(m->state.store, ret_count);
+}
+
 void machine_skip(struct machine *m, uint64_t revision)
 {
     assert(revision > m->state.revision);

@@ -28,6 +28,7 @@
 #include "server/machine/entry.h"
 
 struct machine;
+struct store;
 
 /* They take part in what apply decides, so they are part of the state: a fresh one has those of
  * machine_create, and only a LIMITS entry (limits.c) changes them. Bounds: machine_limits_check. */
@@ -101,6 +102,17 @@ void machine_apply(struct machine *m, uint64_t revision, const uint8_t *bytes, s
  * (not number, receipt). Pointers in it are the machine's, valid until its next call.
  * Return: 0 or negative COORD_E* (also in ret_res->error). */
 int machine_read(struct machine *m, const struct coord_request *q, struct coord_result *ret_res);
+
+/* The same from another tree, whose nodes have no history: revisions, versions and times are told as 0. The
+ * service's own paths are read like this; machine_read answers COORD_ERESERVED to them. */
+int machine_read_bare(struct machine *m, const struct store *tree, const struct coord_request *q,
+                      struct coord_result *ret_res);
+
+/* Has the node at path a quota? *ret_usage also without one; untouched when there is no node. */
+bool machine_quota(const struct machine *m, struct coord_bytes path, struct coord_usage *ret_usage);
+/* Paths whose quota may have changed with the last entry, or that have one after a load; each perhaps more than
+ * once. Valid until the next machine_apply. */
+const struct coord_bytes *machine_quotas_touched(const struct machine *m, uint32_t *ret_count);
 
 struct machine_session {
     uint64_t id;

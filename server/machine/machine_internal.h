@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <stdint.h>
 #include <coord/error.h>
+#include "server/machine/loader.h"
 #include "server/machine/machine.h"
 #include "server/machine/saver.h"
 #include "server/session/session.h"

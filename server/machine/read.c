@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * read.c: answers reads from the state as it is, and says what a session owns. At which revision that is allowed is decided by the
- * node; nothing here changes the state.
+ * read.c: answers reads from the state as it is, or from another tree, and says what a session owns. At
+ * which revision that is allowed is decided by the node; nothing here changes the state.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -173,7 +173,9 @@ static int read_node(struct machine *m, const struct coord_request *q, const str
     }
 }
 
-int machine_read(struct machine *m, const struct coord_request *q, struct coord_result *ret_res)
+/* From any tree. */
+static int read_tree(struct machine *m, const struct store *tree, const struct coord_request *q,
+                     struct coord_result *ret_res)
 {
     arena_reset(&m->read_paths);
     memset(ret_res, 0, sizeof(*ret_res));
@@ -187,7 +189,7 @@ int machine_read(struct machine *m, const struct coord_request *q, struct coord_
         rc = coord_path_check((const char *)q->path.data, q->path.len, NULL, 0);
     }
     if (rc == 0) {
-        const struct znode *node = store_find(m->state.store, q->path);
+        const struct znode *node = store_find(tree, q->path);
         if (node != NULL) {
             rc = read_node(m, q, node, ret_res);
         } else if (q->op != COORD_OP_EXISTS) {
@@ -195,5 +197,38 @@ int machine_read(struct machine *m, const struct coord_request *q, struct coord_
         }
     }
     ret_res->error = rc;
+    return rc;
+}
+
+int machine_read(struct machine *m, const struct coord_request *q, struct coord_result *ret_res)
+{
+    if (q->path.data != NULL && coord_path_reserved((const char *)q->path.data, q->path.len)) {
+        memset(ret_res, 0, sizeof(*ret_res));
+        ret_res->error = COORD_ERESERVED;
+        return ret_res->error;
+    }
+    return read_tree(m, m->state.store, q, ret_res);
+}
+
+/* What of a stat says when it was made and changed. */
+static void stat_strip(struct coord_node_stat *stat)
+{
+    stat->create_revision = 0;
+    stat->modify_revision = 0;
+    stat->child_revision = 0;
+    stat->version = 0;
+    stat->child_version = 0;
+    stat->created_ms = 0;
+    stat->modified_ms = 0;
+}
+
+int machine_read_bare(struct machine *m, const struct store *tree, const struct coord_request *q,
+                      struct coord_result *ret_res)
+{
+    int rc = read_tree(m, tree, q, ret_res);
+    stat_strip(&ret_res->stat);
+    for (uint32_t i = 0; i < ret_res->entries_count; i++) {
+        stat_strip(&m->entries[i].stat);
+    }
     return rc;
 }

@@ -75,6 +75,9 @@ static int conditions_hold(const struct machine *m, const struct coord_items *if
     *ret_hold = true;
     while (coord_if_next(&cursor, &c) == 1) {
         int rc = coord_path_check((const char *)c.path.data, c.path.len, NULL, 0);
+        if (rc == 0 && coord_path_reserved((const char *)c.path.data, c.path.len)) {
+            rc = COORD_ERESERVED; /* it is no part of the replicated tree */
+        }
         if (rc != 0) {
             return rc;
         }

@@ -17,13 +17,11 @@
 
 /* --- one node ---------------------------------------------------------------------------------- */
 
+/* With a number behind it, "/coord" is another name. */
 static bool path_reserved(struct coord_bytes path, bool sequential)
 {
-    const uint32_t n = sizeof(RESERVED) - 1;
-    if (path.len < n || memcmp(path.data, RESERVED, n) != 0) {
-        return false;
-    }
-    return path.len == n ? !sequential : path.data[n] == '/';
+    const size_t n = sizeof(RESERVED) - 1;
+    return coord_path_reserved((const char *)path.data, path.len) && !(sequential && path.len == n);
 }
 
 /* What holds of every operation that names a path to change. */

@@ -6,7 +6,7 @@
  * For one entry, in this order (node.h invariants 2 and 4):
  *   1. reads of the same connection that came before the write are answered from the state before it
  *   2. machine_apply
- *   3. its changes to the watches
+ *   3. its changes to the watches, with those of /coord
  *   4. sessions that ended or moved
  *   5. the answer
  *
@@ -57,6 +57,7 @@ static void apply_command(struct node *n, raft_index index, const struct coord_b
     if (valid && e.kind == ENTRY_DIGEST) {
         node__digest_applied(n, index);
     }
+    node__system_applied(n, buf->data[0] == ENTRY_LIMITS, &o);
     if (!SERVER_BUG(4)) {
         publish(n, index, &o);
     }
@@ -93,6 +94,9 @@ static void apply_one(struct node *n, raft_index index)
         /* One without a byte is no entry of the machine's, and no member proposes it. */
         machine_skip(n->machine, index);
         n->applied = index;
+        if (meta->type == RAFT_ENTRY_CONFIG) {
+            node__system_config(n, index);
+        }
         return;
     }
     struct coord_buf *buf = node__payloads_get(&n->log, index);

@@ -42,7 +42,7 @@
 #define NODE_DIGESTS_KEPT 4u /* reports of each member about its state */
 
 /* Copying the state in slices (saving.c). 200 us of work: docs/performance.md. */
-#define NODE_SLICE_RECORDS    384u                 /* nodes and sessions in a slice ... */
+#define NODE_SLICE_RECORDS    256u                 /* nodes and sessions in a slice ... */
 #define NODE_SLICE_BYTES      (128u << 10)         /* ... or so many bytes */
 #define NODE_SLICE_PAUSE      NODE_MS              /* between two slices */
 #define NODE_SLICE_IMAGES     (UINT64_C(16) << 20) /* kept aside: longer slices, no pause */
@@ -175,6 +175,9 @@ struct reads {
     uint64_t done; /* rounds through this are confirmed and applied */
     raft_index done_index;
     bool wanted;
+    bool lazy;         /* somebody wants one who can wait ... */
+    uint64_t lazy_at;  /* ... until then at most */
+    uint64_t begun_at; /* the last round */
     uint64_t leased;   /* rounds that the lease has spared */
     uint64_t retry_at; /* NODE_NEVER, or when to ask again after a round was lost */
     uint64_t fresh;    /* the state applied here held everything committed by then */
@@ -222,6 +225,16 @@ struct reaper {
     uint64_t held_at;        /* a look at ... */
     raft_index held;         /* ... this revision: containers empty since then are due */
     uint64_t clock_ahead_ms; /* of the leader's clock before its monotonic one */
+};
+
+/* /coord: system.c. */
+struct system {
+    struct pool *pool;
+    struct store *tree;
+    uint64_t steps; /* stands for revisions in the tree, and is told nobody */
+    struct raft_config config;
+    struct coord_change *changes;
+    uint32_t changes_room;
 };
 
 /* What a TOUCH of a follower waits for. */
@@ -300,7 +313,7 @@ struct snapshots {
     bool loaded; /* what node_snapshot_loaded brought waits for node_run */
     int loaded_error;
     struct raft_snapshot loaded_meta;
-    struct coord_buf *loaded_state;
+    struct machine_loader *loaded_state;
     struct kept_message
         chunks[NODE_CHUNKS_MAX]; /* received frames and their senders, oldest first */
     uint32_t chunks_head;
@@ -355,6 +368,7 @@ struct node {
     struct reads reads;
     struct touch touch;
     struct reaper reaper;
+    struct system system;
     struct peer peers[RAFT_NODES_MAX];
     uint32_t peers_count;
     struct snapshots snaps;
@@ -517,6 +531,13 @@ void node__reads_init(struct node *n);
 void node__read_join(struct node *n, struct request *r);
 /* Some caller that is no request needs one. Return: its number. */
 uint64_t node__read_round(struct node *n);
+/* The same for one who can wait: without anybody in a hurry rounds are node__leisure apart. */
+uint64_t node__read_round_lazy(struct node *n);
+/* How long a keep-alive may be put off so that it shares what it costs with others: a heartbeat, or less where sessions
+ * may be so short that it would matter to them. */
+uint64_t node__leisure(const struct node *n);
+/* When node__reads_run is to be called next. */
+uint64_t node__reads_deadline(const struct node *n);
 void node__reads_run(struct node *n);
 void node__reads_result(struct node *n, const struct raft_read *result);
 /* Rounds whose index is applied are done: wake who waits. */
@@ -578,6 +599,21 @@ void node__reaper_run(struct node *n);
 uint64_t node__reaper_deadline(const struct node *n);
 /* What entries proposed now are stamped with; wall_ms: the clock of this machine. */
 uint64_t node__stamp_ms(struct node *n, uint64_t wall_ms);
+
+/* --- system.c: /coord ------------------------------------------------------------------------- */
+
+void node__system_release(struct node *n);
+/* Make it from the state as it is: at the start, and when the state was replaced. Stops the process when
+ * memory is out. */
+void node__system_reset(struct node *n);
+/* An entry was applied; limits: it was one of those. Adds to o's changes what it changed there. */
+void node__system_applied(struct node *n, bool limits, struct machine_outcome *o);
+/* A configuration was applied: tells watches. */
+void node__system_config(struct node *n, raft_index index);
+/* Is it a read of /coord? */
+bool node__system_owns(const struct coord_request *q);
+/* As machine_read. */
+int node__system_read(struct node *n, const struct coord_request *q, struct coord_result *ret_res);
 
 /* --- inspect.c ------------------------------------------------------------------------------ */
 

@@ -140,10 +140,11 @@ static int boot_snapshot(struct node *n, const struct node_boot *boot, char *why
             (void)snprintf(why, why_bytes, "snapshot: its state is missing");
             return COORD_EPROTO;
         }
-        int rv = machine_load(n->machine, boot->state->data, boot->state->len, why, why_bytes);
-        if (rv != 0) {
-            return rv;
+        if (machine_loader_revision(boot->state) != s.index) {
+            (void)snprintf(why, why_bytes, "snapshot: its state is of another revision");
+            return COORD_EPROTO;
         }
+        machine_replace(n->machine, boot->state);
         watch_reset(n->hub, s.index); /* what came before is not in the history */
         if (s.snap_id == 0) {
             s.snap_id = s.index << 8 | (n->o.raft.id & 0xff);
@@ -340,6 +341,7 @@ int node_create(const struct node_options *o, const struct node_env *env,
     }
     raft_status(n->raft, &n->st);
     node__limits_init(n);
+    node__system_reset(n);
     node__sessions_regime(n);
     *ret_node = n;
     return 0;
@@ -359,6 +361,7 @@ void node_destroy(struct node *n)
     node__snapshots_release(n);
     node__recall_release(n);
     node__payloads_release(&n->log);
+    node__system_release(n);
     for (uint32_t i = 0; i < n->outbox_count; i++) {
         coord_buf_unref(n->outbox[i].buf);
     }

@@ -6,8 +6,9 @@
  *     read sockets                    events of the node
  *     drain the disk threads          events of the node
  *     node_run                        all decisions; output gathers in queues
- *     submit the log's batch          first, so that the disk works while we write to sockets
- *     flush peers, then clients       one sendmsg a connection
+ *     flush peers                     first: what a write waits for is their disks, and a message's way
+ *     submit the log's batch          our own disk works while theirs do
+ *     flush clients                   one sendmsg a connection
  *
  * Batches come from this and nothing else: what arrives while a turn or the disk is busy is the next
  * turn's. There is no timer for a request.
@@ -319,19 +320,16 @@ static void shell_finish(struct shell *s)
 
 /* --- turns ------------------------------------------------------------------------------------- */
 
-/* Set the timer to the node's deadline. libevent's timers tick in milliseconds: rounded up, so that
- * the turn does not come too early and go round in vain. */
+/* See that the timer fires by the node's deadline. Under load that moves away with every turn; the timer
+ * stays where it is then, and a turn that comes too early sets it anew. libevent's timers tick in
+ * milliseconds: rounded up, so that the turn does not go round in vain. */
 static void deadline_set(struct shell *s)
 {
     uint64_t due = node_deadline(s->node);
-    if (due == s->deadline_ns) {
+    if (due >= s->deadline_ns) {
         return;
     }
     s->deadline_ns = due;
-    if (due == UINT64_MAX) {
-        (void)event_del(&s->deadline);
-        return;
-    }
     uint64_t ns = due > s->now ? due - s->now : 0;
     uint64_t ms = (ns + CLOCK_NS_PER_MS - 1) / CLOCK_NS_PER_MS;
     struct timeval tv = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
@@ -353,8 +351,8 @@ static void shell_turn(struct shell *s)
     s->now = clock_boot_ns(); /* nothing that came is younger than this */
     node_run(s->node, s->now, clock_wall_ms(), &more);
     more = more || (s->repairing && !node_repairing(s->node)); /* told in the next turn */
-    wal_thread_submit(s->wal);
     bool told = peer_set_flush(s->peers);
+    wal_thread_submit(s->wal);
     told = conn_set_flush(s->conns) || told;
     s->again = more || told || conn_set_ready(s->conns);
     if (s->stopping && node_drained(s->node) && !conn_set_pending(s->conns)) {

@@ -306,7 +306,8 @@ static int insert_split(struct children *c, struct pool *p, struct way *w, uint3
     return 0;
 }
 
-int children_insert(struct children *c, struct pool *p, struct znode *node)
+/* A leaf to begin with. Return: 0 or COORD_ENOMEM. */
+static int root_reserve(struct children *c, struct pool *p)
 {
     if (c->height == 0) {
         c->root = leaf_create(p, LEAF_FIRST);
@@ -315,32 +316,96 @@ int children_insert(struct children *c, struct pool *p, struct znode *node)
         }
         c->height = 1;
     }
-    struct way w;
-    way_find(c, node->name, node->name_bytes, &w);
-    uint32_t pos = rank(w.leaf->items, w.leaf->count, node->name, node->name_bytes, false);
-    assert(pos == w.leaf->count ||
-           compare_node(w.leaf->items[pos], node->name, node->name_bytes) != 0);
-    if (w.leaf->count == CHILDREN_LEAF_MAX) {
-        int rc = insert_split(c, p, &w, pos, node);
+    return 0;
+}
+
+/* Put node at position pos of the leaf at the end of the way. */
+static int insert_at(struct children *c, struct pool *p, struct way *w, uint32_t pos,
+                     struct znode *node)
+{
+    if (w->leaf->count == CHILDREN_LEAF_MAX) {
+        int rc = insert_split(c, p, w, pos, node);
         if (rc != 0) {
             return rc;
         }
         c->count++;
         return 0;
     }
-    if (w.leaf->count == w.leaf->cap) {
-        void **slot = leaf_slot(c, &w);
-        if (!leaf_resize(slot, p, leaf_cap_above(w.leaf->cap))) {
+    if (w->leaf->count == w->leaf->cap) {
+        void **slot = leaf_slot(c, w);
+        if (!leaf_resize(slot, p, leaf_cap_above(w->leaf->cap))) {
             return COORD_ENOMEM;
         }
-        w.leaf = *slot;
+        w->leaf = *slot;
     }
-    leaf_put(w.leaf, pos, node);
+    leaf_put(w->leaf, pos, node);
     if (pos == 0) {
-        way_refresh(&w);
+        way_refresh(w);
     }
     c->count++;
     return 0;
+}
+
+int children_insert(struct children *c, struct pool *p, struct znode *node)
+{
+    struct way w;
+    if (root_reserve(c, p) != 0) {
+        return COORD_ENOMEM;
+    }
+    way_find(c, node->name, node->name_bytes, &w);
+    uint32_t pos = rank(w.leaf->items, w.leaf->count, node->name, node->name_bytes, false);
+    assert(pos == w.leaf->count ||
+           compare_node(w.leaf->items[pos], node->name, node->name_bytes) != 0);
+    return insert_at(c, p, &w, pos, node);
+}
+
+/* To the last leaf. */
+static void way_last(const struct children *c, struct way *ret_way)
+{
+    void *at = c->root;
+    assert(c->height > 0);
+    ret_way->inners = c->height - 1u;
+    for (uint32_t i = 0; i < ret_way->inners; i++) {
+        struct inner *n = at;
+        ret_way->node[i] = n;
+        ret_way->at[i] = n->count - 1;
+        at = n->kids[n->count - 1];
+    }
+    ret_way->leaf = at;
+}
+
+int children_append(struct children *c, struct pool *p, struct znode *node)
+{
+    struct way w;
+    if (root_reserve(c, p) != 0) {
+        return COORD_ENOMEM;
+    }
+    way_last(c, &w);
+    return insert_at(c, p, &w, w.leaf->count, node);
+}
+
+struct znode *children_pop(struct children *c, struct pool *p)
+{
+    struct way w;
+    if (c->count == 0) {
+        return NULL;
+    }
+    way_last(c, &w);
+    struct znode *last = w.leaf->items[--w.leaf->count];
+    c->count--;
+    if (w.leaf->count > 0) {
+        return last;
+    }
+    pool_free(p, w.leaf, leaf_bytes(w.leaf->cap));
+    for (uint32_t i = w.inners; i > 0; i--) {
+        if (--w.node[i - 1]->count > 0) {
+            return last;
+        }
+        pool_free(p, w.node[i - 1], sizeof(struct inner));
+    }
+    c->root = NULL;
+    c->height = 0;
+    return last;
 }
 
 static bool leaves_join(struct pool *p, struct inner *n, uint32_t i)

@@ -49,8 +49,15 @@ int children_name_compare(const char *a, size_t a_bytes, const char *b, size_t b
 /* Add a node whose name is not there. Return: 0, or COORD_ENOMEM with nothing changed. */
 int children_insert(struct children *c, struct pool *p, struct znode *node);
 
+/* The same for a name that is behind all others: nothing is compared. */
+int children_append(struct children *c, struct pool *p, struct znode *node);
+
 /* Take out a node that is there. Needs no memory. */
 void children_remove(struct children *c, struct pool *p, const struct znode *node);
+
+/* Take out the last one: nothing is compared, nor are sparse nodes joined, as all are to go.
+ * Return: NULL when there is none. Needs no memory. */
+struct znode *children_pop(struct children *c, struct pool *p);
 
 /* Forget all items. */
 void children_clear(struct children *c, struct pool *p);

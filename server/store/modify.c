@@ -87,6 +87,9 @@ int store_delete_node(struct store *s, struct znode *node, struct coord_bytes pa
     if (node->kind == COORD_NODE_EPHEMERAL) {
         store_guard_owned(s, node->extra->owned);
     }
+    if (node->extra != NULL && node->extra->quota != NULL && store_record_quota(s, kept) != 0) {
+        return COORD_ENOMEM;
+    }
     store_record_delete(s, node, kept);
     struct znode_extra *x = node->parent->extra;
     store_node_displace(s, node, kept);

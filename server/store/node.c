@@ -79,20 +79,20 @@ void store_owned_unlink(struct znode *node)
     x->owned = NULL;
 }
 
-int store_node_place(struct store *s, struct znode *parent, struct znode *node,
-                     struct coord_bytes path)
+/* Everything but the index, in which there is room then. */
+static int place(struct store *s, struct znode *parent, struct znode *node, bool last)
 {
     struct znode_extra *x = store_node_extra(s, parent);
     bool ttl = node->kind == COORD_NODE_TTL;
     if (x == NULL || slots_reserve(&s->index) != 0 || (ttl && store_due_expect(s) != 0)) {
         return COORD_ENOMEM;
     }
-    int rc = children_insert(&x->children, s->pool, node);
+    int rc = last ? children_append(&x->children, s->pool, node)
+                  : children_insert(&x->children, s->pool, node);
     if (rc != 0) {
         return rc;
     }
     node->parent = parent;
-    slots_add(&s->index, slots_hash(path.data, path.len), node);
     s->nodes++;
     s->name_bytes += node->name_bytes;
     s->due.ttl_nodes += ttl;
@@ -100,6 +100,31 @@ int store_node_place(struct store *s, struct znode *parent, struct znode *node,
     store_due_update(s, parent);
     store_due_update(s, node);
     return 0;
+}
+
+int store_node_place(struct store *s, struct znode *parent, struct znode *node,
+                     struct coord_bytes path)
+{
+    int rc = place(s, parent, node, false);
+    if (rc == 0) {
+        slots_add(&s->index, slots_hash(path.data, path.len), node);
+    }
+    return rc;
+}
+
+int store_node_place_last(struct store *s, struct znode *parent, struct znode *node,
+                          struct coord_bytes path)
+{
+    int rc = place(s, parent, node, true);
+    if (rc == 0) {
+        struct store_late *late = &s->late[s->late_next++ % STORE_LATE_MAX];
+        if (late->node != NULL) {
+            slots_add(&s->index, late->hash, late->node);
+        }
+        *late = (struct store_late){node, slots_hash(path.data, path.len)};
+        slots_prefetch(&s->index, late->hash);
+    }
+    return rc;
 }
 
 void store_node_displace(struct store *s, struct znode *node, struct coord_bytes path)

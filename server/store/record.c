@@ -52,6 +52,24 @@ bool store_record_path(struct store *s, struct coord_bytes path, struct coord_by
     return copy != NULL;
 }
 
+int store_record_quota(struct store *s, struct coord_bytes path)
+{
+    struct coord_bytes kept;
+    if (!room_for_one((void **)&s->touched, s->touched_count, &s->touched_cap,
+                      sizeof(s->touched[0])) ||
+        !store_record_path(s, path, &kept)) {
+        return COORD_ENOMEM;
+    }
+    s->touched[s->touched_count++] = kept;
+    return 0;
+}
+
+const struct coord_bytes *store_quotas_touched(const struct store *s, uint32_t *ret_count)
+{
+    *ret_count = s->touched_count;
+    return s->touched;
+}
+
 void store_record_reset(struct store *s)
 {
     for (uint32_t i = 0; i < s->dead_count; i++) {
@@ -65,6 +83,7 @@ void store_record_reset(struct store *s)
     s->dead_count = 0;
     s->undo_count = 0;
     s->changes_count = 0;
+    s->touched_count = 0;
     arena_reset(&s->paths);
 }
 

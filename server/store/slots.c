@@ -193,6 +193,15 @@ void slots_add(struct slots *s, uint32_t hash, void *item)
     move_some(s);
 }
 
+void slots_prefetch(const struct slots *s, uint32_t hash)
+{
+    if (s->now.cap != 0) {
+        uint64_t home = home_of(&s->now, hash);
+        __builtin_prefetch(&s->now.hashes[home], 1);
+        __builtin_prefetch(&s->now.items[home], 1);
+    }
+}
+
 /* Where the item stands. Return: t->cap when it is not there. */
 static uint64_t table_seek(const struct slots_table *t, uint32_t hash, const void *item)
 {

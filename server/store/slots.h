@@ -57,6 +57,9 @@ int slots_presize(struct slots *s, uint64_t count);
 /* Add an item that is not there. slots_reserve was called since the last one was added. */
 void slots_add(struct slots *s, uint32_t hash, void *item);
 
+/* One with this hash is about to be added: have its place at hand. */
+void slots_prefetch(const struct slots *s, uint32_t hash);
+
 /* Take out this very item, which is there. */
 void slots_remove(struct slots *s, uint32_t hash, const void *item);
 

@@ -55,15 +55,13 @@ void store_destroy(struct store *s)
     struct znode *at = s->root;
     store_record_reset(s);
     for (;;) {
-        while (at->extra != NULL && at->extra->children.count > 0) {
-            struct children_cursor cur;
-            children_first(&at->extra->children, &cur);
-            at = children_next(&at->extra->children, &cur);
+        struct znode *child =
+            at->extra == NULL ? NULL : children_pop(&at->extra->children, s->pool);
+        if (child != NULL) {
+            at = child;
+            continue;
         }
         struct znode *parent = at->parent;
-        if (parent != NULL) {
-            children_remove(&parent->extra->children, s->pool, at);
-        }
         pool_free(s->pool, at->data, at->data_bytes);
         store_node_free(s, at);
         if (parent == NULL) {
@@ -77,6 +75,7 @@ void store_destroy(struct store *s)
     free(s->changes);
     free(s->dead);
     free(s->undo);
+    free(s->touched);
     free(s);
 }
 

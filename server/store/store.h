@@ -140,6 +140,10 @@ void store_usage(const struct znode *node, struct store_usage *ret_usage);
  * is more. It goes with the node. Errors: COORD_ENOMEM. Return: 0 or negative. */
 int store_quota_set(struct store *s, struct znode *node, uint64_t nodes, uint64_t bytes);
 
+/* Paths of nodes that were given a quota, or lost one, or went or came with one, since store_begin, or since the
+ * store was made when it was restored; each perhaps more than once. Valid until the next store_begin. */
+const struct coord_bytes *store_quotas_touched(const struct store *s, uint32_t *ret_count);
+
 /* --- what is removed by itself -------------------------------------------------------------------- */
 
 /* When the first ttl node without children will not have been modified for its ttl (milliseconds, by the
@@ -238,6 +242,9 @@ struct store_restore_args {
 /* Put one node back. Its stats are taken as they are, those of the parent do not change: the caller has
  * checked them and the order. Errors: COORD_ENOMEM. Return: 0 or negative. */
 int store_restore(struct store *s, const struct store_restore_args *a, struct znode **ret_node);
+
+/* That was the last one: now nodes can be found. */
+void store_restore_end(struct store *s);
 
 /* The sequence counter of a node: creates below it so far. */
 uint64_t store_sequence(const struct znode *node);

@@ -55,6 +55,14 @@ struct store_due_census {
     bool wrong;
 };
 
+/* A node that is still to go into the index. */
+struct store_late {
+    struct znode *node; /* NULL: none */
+    uint32_t hash;
+};
+
+#define STORE_LATE_MAX 16u /* about as many misses as a processor has under way */
+
 struct store {
     struct pool *pool;
     struct slots index; /* hash of a path -> node; "/" is not in it */
@@ -74,7 +82,12 @@ struct store {
     struct store_undo *undo;
     uint32_t undo_count;
     uint32_t undo_cap;
-    struct arena paths;              /* of the changes, and scratch of one operation */
+    struct coord_bytes *touched; /* paths whose quotas changed */
+    uint32_t touched_count;
+    uint32_t touched_cap;
+    struct arena paths;                     /* of the changes, and scratch of one operation */
+    struct store_late late[STORE_LATE_MAX]; /* while restoring: a ring */
+    uint32_t late_next;
     const struct store_guard *guard; /* NULL: none */
 };
 
@@ -112,6 +125,10 @@ struct znode_extra *store_node_extra(struct store *s, struct znode *node);
  * Return: 0 or COORD_ENOMEM. */
 int store_node_place(struct store *s, struct znode *parent, struct znode *node,
                      struct coord_bytes path);
+/* The same for a node behind all children of its parent; it goes into the index a few calls later, at
+ * store_restore_end at the latest. */
+int store_node_place_last(struct store *s, struct znode *parent, struct znode *node,
+                          struct coord_bytes path);
 /* Take it out again; it keeps its parent. */
 void store_node_displace(struct store *s, struct znode *node, struct coord_bytes path);
 
@@ -153,6 +170,11 @@ void store_due_forget(struct store *s, struct znode *node);
 void store_due_count(const struct store *s, const struct znode *node, struct store_due_census *c);
 const char *store_due_check(const struct store *s, const struct store_due_census *c);
 
+/* --- subtree.c --------------------------------------------------------------------------------- */
+
+/* Give a node its quota without a word about it: 0 and 0: none. Return: 0 or COORD_ENOMEM. */
+int store_quota_put(struct store *s, struct znode *node, uint64_t nodes, uint64_t bytes);
+
 /* --- record.c ---------------------------------------------------------------------------------- */
 
 /* Room for the record of one more change. Return: false when memory is out. */
@@ -165,6 +187,8 @@ void store_record_create(struct store *s, struct znode *node, struct coord_bytes
 void store_record_set(struct store *s, const struct store_former *former, struct znode *node,
                       struct coord_bytes path, struct coord_bytes previous);
 void store_record_delete(struct store *s, struct znode *node, struct coord_bytes path);
+/* The quota at path (which is copied) may have changed. Return: 0 or COORD_ENOMEM. */
+int store_record_quota(struct store *s, struct coord_bytes path);
 /* Forget it all: what was kept for it goes. */
 void store_record_reset(struct store *s);
 

@@ -47,7 +47,7 @@ int store_quota_admit(const struct znode *parent, uint64_t nodes, uint64_t bytes
     return 0;
 }
 
-int store_quota_set(struct store *s, struct znode *node, uint64_t nodes, uint64_t bytes)
+int store_quota_put(struct store *s, struct znode *node, uint64_t nodes, uint64_t bytes)
 {
     store_guard_node(s, node);
     if (nodes == 0 && bytes == 0) {
@@ -69,6 +69,17 @@ int store_quota_set(struct store *s, struct znode *node, uint64_t nodes, uint64_
     }
     *x->quota = (struct znode_quota){nodes, bytes};
     return 0;
+}
+
+int store_quota_set(struct store *s, struct znode *node, uint64_t nodes, uint64_t bytes)
+{
+    char path[COORD_PATH_BYTES_MAX];
+    size_t len = store_path(node, path);
+    int rc = store_quota_put(s, node, nodes, bytes);
+    if (rc == 0) {
+        rc = store_record_quota(s, (struct coord_bytes){(const uint8_t *)path, (uint32_t)len});
+    }
+    return rc;
 }
 
 /* --- the nodes of a subtree -------------------------------------------------------------------- */

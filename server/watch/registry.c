@@ -269,6 +269,9 @@ bool group_wants(const struct group *g, enum coord_change_kind kind, struct coor
     if (path.len == t->path_bytes) {
         return true;
     }
+    if (t->path_bytes == 1 && coord_path_reserved((const char *)path.data, path.len)) {
+        return false; /* "/" does not have the service's own nodes below it */
+    }
     if (t->path_bytes > 1 && path.data[t->path_bytes] != '/') {
         return false;
     }

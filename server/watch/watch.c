@@ -208,7 +208,9 @@ static void change_match(struct watch_hub *h, const struct coord_change *c, uint
     }
     enum coord_depth depth = COORD_DEPTH_CHILDREN;
     size_t len = coord_path_parent_len((const char *)path, c->path.len);
-    while (len > 0) {
+    /* "/" does not have the service's own nodes below it. */
+    size_t least = coord_path_reserved((const char *)path, c->path.len) ? 2 : 1;
+    while (len >= least) {
         target_match(h, path, (uint32_t)len, depth, c->kind, change);
         if (r->by_depth[COORD_DEPTH_SUBTREE] == 0) {
             return;

@@ -157,8 +157,11 @@ void lane_ready(struct lane *l)
     }
 }
 
-void lane_done(struct lane *l, struct shot *s, enum load_result result)
+void lane_done(struct lane *l, struct shot *s, enum load_result result, int64_t code)
 {
+    if (result == RESULT_FAILED && l->load->first_error == 0) {
+        l->load->first_error = code;
+    }
     l->under_way--;
     l->load->under_way--;
     l->load->on_done(l->load, s, result);

@@ -89,7 +89,8 @@ extern const struct wire load_wire;
 
 /* Called by the wire while it handles input. */
 void lane_ready(struct lane *l);
-void lane_done(struct lane *l, struct shot *s, enum load_result result);
+/* code: the system's own word for what went wrong, kept of the first failure. */
+void lane_done(struct lane *l, struct shot *s, enum load_result result, int64_t code);
 void lane_told(struct lane *l); /* a watch of it has told a change */
 void lane_left(struct lane *l);
 struct shot *lane_oldest(struct lane *l); /* takes it out of the queue; NULL: none is under way */
@@ -125,6 +126,7 @@ struct load {
     uint64_t run_id, next_name;
     uint64_t under_way, open_lanes, ready_lanes, left_lanes, broken_lanes;
     const char *broken_why;
+    int64_t first_error; /* the system's own code of the first failed operation, 0 none */
     /* what happens with an answer, a told watch; set by the phase that runs */
     void (*on_done)(struct load *ld, struct shot *s, enum load_result result);
     void (*on_told)(struct load *ld, struct lane *l);

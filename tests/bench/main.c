@@ -3,7 +3,7 @@
  * main.c: options of the load generators, and the order of things: connect, prepare, run, leave.
  *
  *   WIREload --servers HOST:PORT,... --op set|create|fill|get|mixed:PERCENT|fanout|attempt
- *            (fill: create, but unconditionally where a system can)
+ *            (fill: create, unconditionally where a system can, again when refused)
  *            [--level linearizable|local] [--conns N] [--outstanding N] [--value BYTES] [--keys N]
  *            [--secs S] [--warmup S] [--ops N] [--prefix TEXT] [--pids PID,...]
  *            [--watchers N --rounds N]  [--kill PID --limit-ms N --read]

@@ -10,7 +10,7 @@
 #          --systems LIST     of coord,zookeeper,etcd (default: all)
 #          --cells REGEX      only the loads whose name matches
 #          --rounds N         visits to each system (3; 0: none, for --long alone)
-#          --secs S           of each load (2)
+#          --secs S           of each load (1.5)
 #          --kills N          leaders killed in each visit (3) --limit-ms N  of an attempt then (200)
 #          --nodes N          of --long (1000000)              --out DIR     (build/peers)
 #
@@ -21,7 +21,7 @@ cd "$(dirname "$0")/../.."
 . scripts/lib.sh
 . tests/bench/systems.sh
 
-rounds=3 secs=2 kills=3 limit_ms=200 nodes=1000000 fan_rounds=20 warm_zookeeper=25 warm_others=3
+rounds=3 secs=1.5 kills=3 limit_ms=200 nodes=1000000 fan_rounds=50 warm_zookeeper=25 warm_others=3
 install=0 long=0 systems="coord zookeeper etcd" cells="" out=build/peers
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' tests/bench/peers.sh; }
@@ -142,13 +142,13 @@ loads() {
     measure get_linearizable_64x16_after_writes $rate --op get --level linearizable --conns 64 --outstanding 16
     measure mixed_90/10_local_64x16 $rate --op mixed:90 --level local --conns 64 --outstanding 16
     measure mixed_90/10_linearizable_64x16 $rate --op mixed:90 --level linearizable --conns 64 --outstanding 16
-    measure last_of_1,000_watchers,_1,000_connections p50_us,max_us --op fanout --keys 1 --watchers 1000 --conns 1000 --rounds $fan_rounds
+    measure last_of_1,000_watchers,_1,000_connections p50_us,max_us,server_cpu_100k --op fanout --keys 1 --watchers 1000 --conns 1000 --rounds $fan_rounds
     if [ "$SYSTEM" = etcd ]; then
         # A create that may overwrite: no condition, which costs etcd much less.
         measure put_of_new_keys_64x16 $rate --op fill --conns 64 --outstanding 16
     fi
     if [ "$SYSTEM" != zookeeper ]; then
-        measure last_of_1,000_watchers,_50_connections p50_us,max_us --op fanout --keys 1 --watchers 1000 --conns 50 --rounds $fan_rounds
+        measure last_of_1,000_watchers,_50_connections p50_us,max_us,server_cpu_100k --op fanout --keys 1 --watchers 1000 --conns 50 --rounds $fan_rounds
     fi
 }
 
@@ -293,7 +293,8 @@ mkdir -p "$out"
 results=$out/results.txt
 : >"$results"
 load_before=$(cut -d' ' -f1-3 /proc/loadavg)
-nodes_text=${nodes}_nodes
+nodes_text=$(sed ':a; s/\B[0-9]\{3\}\>/,&/; ta' <<<"$nodes")_nodes
+round=1
 started=$(date +%s)
 for round in $(seq "$rounds"); do
     for SYSTEM in $(rotate $(((round - 1) % 3)) $chosen); do visit; done

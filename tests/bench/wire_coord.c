@@ -110,7 +110,8 @@ static int one_message(struct lane *l, const uint8_t *p, size_t n)
     lane_done(l, s,
               r.code == 0                  ? RESULT_DONE
               : r.code == COORDMSG_EEXISTS ? RESULT_EXISTS
-                                           : RESULT_FAILED);
+                                           : RESULT_FAILED,
+              (int64_t)r.code);
     return 0;
 }
 

@@ -67,7 +67,7 @@ static void finish_shot(struct stream *st, enum load_result result)
 
     if (s != NULL) {
         st->shot = NULL;
-        lane_done(st->lane, s, result);
+        lane_done(st->lane, s, result, st->status);
     }
 }
 
@@ -164,7 +164,7 @@ static int on_close(nghttp2_session *h, int32_t id, uint32_t code, void *user)
     st->next_free = http->free;
     http->free = st;
     if (s != NULL) {
-        lane_done(l, s, result);
+        lane_done(l, s, result, st->status);
     }
     return 0;
 }

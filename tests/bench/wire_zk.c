@@ -101,7 +101,8 @@ static int one_response(struct lane *l, const uint8_t *p, size_t n)
     lane_done(l, s,
               r.error == 0                   ? RESULT_DONE
               : r.error == JUTE_ERROR_EXISTS ? RESULT_EXISTS
-                                             : RESULT_FAILED);
+                                             : RESULT_FAILED,
+              r.error);
     return 0;
 }
 

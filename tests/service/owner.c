@@ -12,7 +12,6 @@
 #include "client/shell/handle.h"
 #include "tests/sim/util.h"
 
-#define LOCK_PATH     "/locks/x"
 #define ELECTION_PATH "/elections/e"
 
 enum claim_state { CLAIM_NONE = 0, CLAIM_ASKED, CLAIM_HELD, CLAIM_LOST, CLAIM_RELEASING };
@@ -35,7 +34,7 @@ struct owner {
 
 static const char *path_of(const struct claim *m)
 {
-    return m->election ? ELECTION_PATH : LOCK_PATH;
+    return m->election ? ELECTION_PATH : OWNER_LOCK;
 }
 
 void owner_init(struct actor *a)
@@ -230,6 +229,11 @@ static void claim_step(struct claim *m, bool more)
     case CLAIM_RELEASING:
         break;
     }
+}
+
+uint64_t owner_token(const struct actor *a)
+{
+    return a->owner == NULL ? 0 : a->owner->claims[0].token;
 }
 
 void owner_step(struct actor *a)

@@ -198,7 +198,7 @@ static int ask_txn(struct actor *a)
     struct coord_txn *t = coord_txn_new();
     char path[64];
     some_path(a, path, sizeof(path));
-    switch (dice(a, 6)) {
+    switch (dice(a, owner_token(a) != 0 ? 9 : 6)) {
     case 0:
         (void)coord_txn_if_exists(t, path);
         break;
@@ -214,7 +214,10 @@ static int ask_txn(struct actor *a)
     case 4:
         (void)coord_txn_if_owner(t, path, a->session);
         break;
+    case 5:
+        break;
     default:
+        (void)coord_txn_if_held(t, OWNER_LOCK, owner_token(a));
         break;
     }
     for (uint64_t n = 1 + dice(a, 3); n > 0; n--) {

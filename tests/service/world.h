@@ -110,6 +110,7 @@ struct media_job {
     raft_id peer;
     struct coord_buf *buf;
     struct coord_buf *header;
+    struct machine_loader *state; /* result of LOAD */
     uint64_t digest[2];
     uint64_t through;
     int error;
@@ -372,6 +373,9 @@ void work_forget(struct actor *a);
 
 /* Locks and elections. */
 void owner_init(struct actor *a);
+#define OWNER_LOCK "/locks/x"
+/* With which it holds the lock there, or held it last; 0 none. */
+uint64_t owner_token(const struct actor *a);
 void owner_step(struct actor *a);
 /* Its client is about to end the session under what it owns. */
 void owner_void(struct actor *a);

@@ -469,8 +469,8 @@ START_TEST(what_the_server_told_is_refused_here)
             (void)rig_expect(&rig, COORD_OP_SET);
         } else {
             rig_expect_nothing(&rig);
-            ck_assert_int_eq(rig_reply(&rig, id, COORD_ETOOBIG)->outcome,
-                             COORD_OUTCOME_NOT_APPLIED);
+            const struct rig_told *t = rig_reply(&rig, id, COORD_ETOOBIG);
+            ck_assert_int_eq(t->outcome, COORD_OUTCOME_NOT_APPLIED);
         }
     }
     (void)rig_watch(&rig, "/a", 0, 0);

@@ -28,6 +28,7 @@ static struct {
     int frames;
     int bad;
     int closed;
+    int drained;
     uint64_t last;      /* connection of the last event */
     char data[64];      /* of the last frame */
     bool close_at_once; /* answer a frame by closing */
@@ -79,18 +80,36 @@ static void on_closed(void *ctx, uint64_t conn)
     seen.last = conn;
 }
 
-static void make(uint32_t connections_max, uint32_t per_address_max, uint64_t output_max)
+static void on_drained(void *ctx, uint64_t conn)
+{
+    (void)ctx;
+    seen.drained++;
+    seen.last = conn;
+}
+
+static void make_all(uint32_t connections_max, uint32_t per_address_max, uint64_t output_max,
+                     uint64_t total_max)
 {
     struct conn_options o = {.base = base,
-                             .host = {NULL, on_opened, on_frame, on_bad, on_closed},
+                             .host = {NULL, on_opened, on_frame, on_bad, on_closed, on_drained},
                              .head_room = ROOM,
                              .frame_bytes_max = 4 << 20,
                              .connections_max = connections_max,
                              .per_address_max = per_address_max,
                              .output_bytes_max = output_max,
-                             .output_total_bytes_max = 128 << 20,
+                             .output_total_bytes_max = total_max,
                              .watch_output_bytes_max = output_max / 2};
     ck_assert_int_eq(conn_set_create(&o, &set), 0);
+}
+
+static void make(uint32_t connections_max, uint32_t per_address_max, uint64_t output_max)
+{
+    make_all(connections_max, per_address_max, output_max, 128 << 20);
+}
+
+static void make_total(uint32_t connections_max, uint64_t output_max, uint64_t total_max)
+{
+    make_all(connections_max, connections_max, output_max, total_max);
 }
 
 static void setup(void)
@@ -284,6 +303,102 @@ START_TEST(slow_reader_is_closed_at_the_limit)
 }
 END_TEST
 
+/* Unread events pile up to the budget, at it no more are taken; once half of it is left the host hears. */
+START_TEST(a_reader_behind_is_told_of_once_it_has_read)
+{
+    int fd;
+    static char in[100000];
+    make(4, 4, 4 << 20); /* of which half for events */
+    uint64_t id = join(&fd);
+    struct coord_buf *b = coord_buf_create(100000);
+    memset(b->data, 1, 100000);
+    b->len = 100000;
+    uint64_t sent = 0;
+    while (!conn_set_behind(set, id) && sent < 100) {
+        conn_set_send(set, id, b);
+        turn();
+        sent++;
+    }
+    /* 2 MiB here, and what the kernel took. */
+    ck_assert_uint_ge(sent, 21);
+    ck_assert_uint_lt(sent, 40);
+    ck_assert(conn_set_full(set, id));
+    ck_assert_int_eq(seen.closed, 0);
+    uint64_t got = 0;
+    while (seen.drained == 0 && got < sent * 100000) {
+        ssize_t n = read(fd, in, sizeof(in));
+        got += n > 0 ? (uint64_t)n : 0;
+        turn();
+    }
+    ck_assert_int_eq(seen.drained, 1);
+    ck_assert_uint_ge(got, 1000000); /* a good part of it was read before */
+    ck_assert_uint_lt(got, sent * 100000);
+    ck_assert(!conn_set_behind(set, id));
+    ck_assert(!conn_set_full(set, id));
+    coord_buf_unref(b);
+    close(fd);
+}
+END_TEST
+
+/* When all connections together leave too much, nobody who has anything unread gets more. */
+START_TEST(all_together_are_bounded_too)
+{
+    enum { CLIENTS = 8 };
+    int fds[CLIENTS + 1];
+    uint64_t ids[CLIENTS + 1];
+    make_total(16, 4 << 20, 1 << 20);
+    struct coord_buf *b = coord_buf_create(400000);
+    memset(b->data, 1, 400000);
+    b->len = 400000;
+    for (int i = 0; i <= CLIENTS; i++) {
+        ids[i] = join(&fds[i]);
+    }
+    int taken = 0;
+    for (int i = 0; i < CLIENTS; i++) {
+        for (int k = 0; k < 2; k++) { /* the kernel takes the better part of the first */
+            if (!conn_set_behind(set, ids[i])) {
+                conn_set_send(set, ids[i], b);
+                taken++;
+            }
+            turn();
+        }
+    }
+    ck_assert_int_lt(taken, 2 * CLIENTS);
+    ck_assert(conn_set_behind(set, ids[0]));
+    ck_assert(!conn_set_behind(set, ids[CLIENTS])); /* it has read all it was sent: nothing */
+    coord_buf_unref(b);
+    for (int i = 0; i <= CLIENTS; i++) {
+        close(fds[i]);
+    }
+}
+END_TEST
+
+START_TEST(the_limit_on_frames_can_change)
+{
+    int fd;
+    make(4, 4, 1 << 20);
+    (void)join(&fd);
+    conn_set_frame_limit(set, 3);
+    ck_assert_int_eq(write(fd, "\0\0\0\3abc", 7), 7);
+    turn();
+    ck_assert_int_eq(seen.frames, 1);
+    conn_set_frame_limit(set, 4);
+    ck_assert_int_eq(write(fd, "\0\0\0\4abcd", 8), 8);
+    turn();
+    ck_assert_int_eq(seen.frames, 2);
+    ck_assert_int_eq(write(fd, "\0\0\0\5abcde", 9), 9);
+    turn();
+    ck_assert_int_eq(seen.frames, 2);
+    ck_assert_int_eq(seen.bad, 1);
+    close(fd);
+    (void)join(&fd); /* new ones too */
+    ck_assert_int_eq(write(fd, "\0\0\0\5abcde", 9), 9);
+    turn();
+    ck_assert_int_eq(seen.bad, 2);
+    close(fd);
+}
+END_TEST
+
 /* 60 requests at once, each with an answer of 1 MB: the client is slowed down, not closed, and what waits
  * for it stays bounded. */
 START_TEST(asking_faster_than_reading_is_slowed_down)
@@ -460,15 +575,14 @@ START_TEST(running_out_of_descriptors_is_survived)
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     ck_assert(refused(fds[1]));
     ck_assert_int_eq(seen.opened, 1);
-    /* the listener rests: a turn has nothing to do although somebody waits */
+    /* everybody who comes meanwhile hears at once, and a turn has nothing more to do */
+    close(fds[1]);
+    fds[1] = dial();
+    ck_assert(refused(fds[1]));
+    ck_assert_int_eq(seen.opened, 1);
     limit.rlim_cur = 200;
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     fds[2] = dial();
-    for (int i = 0; i < 20; i++) {
-        turn();
-    }
-    ck_assert_int_eq(seen.opened, 1);
-    (void)conn_set_sweep(set, clock_mono_ns()); /* a second has passed */
     turn_until_opened(2);
     for (int i = 0; i < 3; i++) {
         close(fds[i]);
@@ -488,6 +602,9 @@ int main(void)
     tcase_add_test(t, lingering_ends_by_itself);
     tcase_add_loop_test(t, bad_stream_is_told_and_ends, 0, 2);
     tcase_add_test(t, slow_reader_is_closed_at_the_limit);
+    tcase_add_test(t, a_reader_behind_is_told_of_once_it_has_read);
+    tcase_add_test(t, all_together_are_bounded_too);
+    tcase_add_test(t, the_limit_on_frames_can_change);
     tcase_add_test(t, asking_faster_than_reading_is_slowed_down);
     tcase_add_test(t, small_requests_are_soon_taken_at_once);
     tcase_add_loop_test(t, times_are_limited, 0, 4);

@@ -542,6 +542,7 @@ START_TEST(the_sequence_grows_past_ten_digits_and_ends)
                                                 .child_version = 2 * row[i].sequence}};
         struct znode *node = NULL;
         ck_assert_int_eq(store_restore(t.store, &r, &node), 0);
+        store_restore_end(t.store);
         struct store_create_args a = {.path = str("/p/n-"), .sequential = true};
         uint64_t sequence = 0;
         t.revision = 1;

@@ -541,6 +541,96 @@ START_TEST(room_is_what_can_be_written)
 }
 END_TEST
 
+/* Another thread makes the segments: what is ready can be written meanwhile, what needs more is refused
+ * without effect, and a failure there is no failure of the log. */
+START_TEST(segments_can_be_made_beside)
+{
+    struct place p;
+    struct raft_wal_prep *prep = NULL;
+    struct raft_wal_prep *none = NULL;
+    int rc = 0;
+    place_init(&p, _i);
+    struct raft_wal *w = place_open(&p, 8192);
+    ck_assert_int_eq(raft_wal_prep(w, &prep), 1);
+    ck_assert_int_eq(raft_wal_prep(w, &none), 0); /* one at a time */
+    ck_assert_ptr_null(none);
+    while (rc == 0) {
+        batch.count = 0;
+        walkit_entry(&batch, model.last + 1, 1, 900);
+        rc = walkit_write(w, &model, &batch);
+    }
+    ck_assert_int_eq(rc, -EBUSY);
+    ck_assert(!raft_wal_failed(w));
+    ck_assert_int_eq(raft_wal_read(w, model.last + 1, batch.data[0], 900), RAFT_STORE_ENOENT);
+    int files = count_files(&p.fs);
+    ck_assert_int_eq(raft_wal_idle(w), 0); /* and makes none of its own */
+    ck_assert_int_eq(count_files(&p.fs), files);
+    raft_wal_prep_run(prep);
+    ck_assert_int_eq(raft_wal_prep_end(w), 0);
+    ck_assert_int_eq(walkit_write(w, &model, &batch), 0); /* the same again */
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(raft_wal_prep(w, &prep), 1);
+        raft_wal_prep_run(prep);
+        ck_assert_int_eq(raft_wal_prep_end(w), 0);
+    }
+    ck_assert_int_eq(raft_wal_prep(w, &prep), 0); /* there are enough */
+    if (p.disk != NULL) {
+        sim_disk_set_capacity(p.disk, sim_disk_used(p.disk));
+        uint64_t room = raft_wal_room(w);
+        batch.count = 0;
+        for (raft_index i = 1; i <= 9; i++) {
+            walkit_entry(&batch, model.last + i, 1, 900);
+        }
+        ck_assert_int_eq(walkit_write(w, &model, &batch), 0);
+        ck_assert_int_eq(raft_wal_prep(w, &prep), 1);
+        raft_wal_prep_run(prep);
+        ck_assert_int_eq(raft_wal_prep_end(w), -ENOSPC);
+        ck_assert(!raft_wal_failed(w));
+        ck_assert_uint_lt(raft_wal_room(w), room);
+        sim_disk_set_capacity(p.disk, UINT64_MAX);
+    }
+    raft_wal_close(w);
+    w = place_open(&p, 8192);
+    check_same(w, &model);
+    raft_wal_close(w);
+    place_finish(&p);
+}
+END_TEST
+
+/* A log that was long leaves files for one as long again, and no more; a short one gives them back. */
+START_TEST(released_files_are_kept_for_as_long_a_log)
+{
+    struct place p;
+    place_init(&p, _i);
+    struct raft_wal *w = place_open(&p, 8192);
+    for (int i = 0; i < 60; i++) {
+        batch.count = 0;
+        for (raft_index k = 1; k <= 6; k++) {
+            walkit_entry(&batch, model.last + k, 2, 1000);
+        }
+        ck_assert_int_eq(walkit_write(w, &model, &batch), 0);
+        if (i % 10 == 9) { /* half of it is released */
+            batch.count = 0;
+            walkit_snapmark(&batch, model.last - 30, 2);
+            ck_assert_int_eq(walkit_write(w, &model, &batch), 0);
+            raft_wal_compact(w, model.snapshot_index);
+            ck_assert_int_eq(raft_wal_idle(w), 0);
+            ck_assert_int_le(count_files(&p.fs), 2 * 11 + 3); /* three entries fill one */
+        }
+    }
+    ck_assert_int_gt(count_files(&p.fs), 10);
+    batch.count = 0;
+    walkit_snapmark(&batch, model.last, 2);
+    ck_assert_int_eq(walkit_write(w, &model, &batch), 0);
+    raft_wal_compact(w, model.last);
+    ck_assert_int_eq(raft_wal_idle(w), 0);
+    ck_assert_int_eq(raft_wal_idle(w), 0);
+    ck_assert_int_le(count_files(&p.fs), 4); /* one in use, two asked for, one for the log's own */
+    raft_wal_close(w);
+    place_finish(&p);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("wal");
@@ -563,6 +653,8 @@ int main(void)
     tcase_add_loop_test(tc, foreign_and_newer_logs_are_refused, 0, 2);
     tcase_add_loop_test(tc, a_crash_loop_does_not_fill_the_disk, 0, 2);
     tcase_add_loop_test(tc, room_is_what_can_be_written, 0, 2);
+    tcase_add_loop_test(tc, segments_can_be_made_beside, 0, 2);
+    tcase_add_loop_test(tc, released_files_are_kept_for_as_long_a_log, 0, 2);
     suite_add_tcase(s, tc);
     SRunner *sr = srunner_create(s);
     srunner_run_all(sr, CK_NORMAL);

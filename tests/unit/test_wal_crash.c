@@ -76,6 +76,33 @@ static int step_write(struct run *r)
     return rc;
 }
 
+/* A segment is made beside the log, as by another thread: writes go on in between, in whatever order. */
+static int step_prep(struct run *r)
+{
+    struct raft_wal_prep *prep = NULL;
+    int rc = raft_wal_prep(r->wal, &prep);
+    if (rc != 1) {
+        return rc < 0 ? rc : step_write(r);
+    }
+    uint64_t before = walkit_draw(&r->rng) % 3;
+    uint64_t after = walkit_draw(&r->rng) % 3;
+    for (uint64_t i = 0; i < before + after && rc >= 0; i++) {
+        if (i == before) {
+            raft_wal_prep_run(prep);
+        }
+        rc = step_write(r);
+        if (rc == -EBUSY) { /* it needs what is being made: refused without effect */
+            r->batch.count = 0;
+            rc = raft_wal_idle(r->wal);
+        }
+    }
+    if (after == 0 || rc < 0) {
+        raft_wal_prep_run(prep);
+    }
+    int end = raft_wal_prep_end(r->wal);
+    return rc < 0 ? rc : end;
+}
+
 static int step_snapshot(struct run *r)
 {
     struct walkit_model *m = &r->acked;
@@ -297,7 +324,10 @@ START_TEST(long_lives_with_many_crashes)
         }
         for (int step = 0; rc == 0 && step < 40; step++) {
             uint64_t dice = walkit_draw(&r.rng) % 10;
-            rc = dice == 0 ? step_snapshot(&r) : dice == 1 ? raft_wal_idle(r.wal) : step_write(&r);
+            rc = dice == 0   ? step_snapshot(&r)
+                 : dice == 1 ? raft_wal_idle(r.wal)
+                 : dice == 2 ? step_prep(&r)
+                             : step_write(&r);
         }
         ck_assert(rc == 0 || rc == -EIO); /* what was armed may have hit what is not needed */
         raft_wal_close(r.wal);

@@ -4,7 +4,7 @@
  * above that is shifted right by s = b - 1 - HISTOGRAM_PART_BITS, which leaves p .. 2p - 1, and goes to bucket
  * s * p + shifted. Buckets of shift s are 2^s wide and begin at p * 2^s: a relative width of at most 1/p.
  */
-#include "client/cli/histogram.h"
+#include "client/bench/histogram.h"
 
 static unsigned bucket_of(uint64_t value)
 {

@@ -9,8 +9,8 @@
  * touches what it meets. Adding costs a count of leading zeros and one increment.
  * Thread: the owner's.
  */
-#ifndef COORD_CLI_HISTOGRAM_H
-#define COORD_CLI_HISTOGRAM_H
+#ifndef COORD_BENCH_HISTOGRAM_H
+#define COORD_BENCH_HISTOGRAM_H
 
 #include <stdint.h>
 
