@@ -45,6 +45,7 @@ struct verify_planner {
     uint8_t *shown;    /* by path: somebody saw something of its children */
     uint8_t *goes;     /* by path: it may be deleted, or go by itself */
     uint8_t *vague;    /* by path: its children are not judged, see note_vague */
+    uint8_t *implied;  /* by path: a create with COORD_PARENTS may have made it */
     uint32_t *creates; /* by path */
     uint32_t *deletes; /* by path, answered with success */
     uint32_t *next;    /* by path: the next child of the same parent; first: by parent */
@@ -101,6 +102,7 @@ static void note_create(struct verify_planner *w, const struct verify_action *a,
     uint32_t path = made_path(a, answered);
     uint32_t parent = parent_of(w, a->path);
     bool ephemeral = (a->flags & COORD_EPHEMERAL) != 0;
+    bool goes = (a->flags & (COORD_EPHEMERAL | COORD_CONTAINER | COORD_TTL)) != 0;
     if (parent == VERIFY_NOWHERE || (answered && a->error != 0)) {
         return;
     }
@@ -108,7 +110,7 @@ static void note_create(struct verify_planner *w, const struct verify_action *a,
     w->shown[parent] |= (a->flags & COORD_SEQUENTIAL) != 0;
     if (path != VERIFY_NOWHERE) {
         w->creates[path]++;
-        w->goes[path] |= (a->flags & (COORD_EPHEMERAL | COORD_CONTAINER | COORD_TTL)) != 0;
+        w->goes[path] |= goes;
         if (ephemeral) {
             note_vague(w, path, false);
         }
@@ -121,6 +123,7 @@ static void note_create(struct verify_planner *w, const struct verify_action *a,
     }
     for (uint32_t at = parent; (a->flags & COORD_PARENTS) != 0 && at != 0; at = parent_of(w, at)) {
         w->changes[parent_of(w, at)]++;
+        w->implied[at] = 1;
     }
 }
 
@@ -294,10 +297,12 @@ static void touch_action(struct verify_planner *w, const struct verify_op *op,
             touch_subtree(w, a->path);
             break;
         }
-        if ((a->flags & COORD_SEQUENTIAL) == 0) {
-            touch(w, NODE(a->path));
+        if (a->kind == VERIFY_VANISH && (a->flags & COORD_SEQUENTIAL) != 0) {
             touch(w, KIDS(a->path));
+            break;
         }
+        touch(w, NODE(a->path));
+        touch(w, KIDS(a->path));
         if (a->path != 0) {
             touch(w, KIDS(parent_of(w, a->path)));
         }
@@ -425,7 +430,8 @@ static struct verify_op *make_up(struct verify_planner *w, const struct verify_o
 static void note_owner(struct verify_planner *w, const struct verify_op *op, bool ephemeral,
                        uint64_t owner, uint32_t path)
 {
-    bool deleted = w->creates[path] == 1 && w->deletes[path] > 0 && !w->renames;
+    bool once = w->creates[path] == 1 && w->implied[path] == 0 && !w->renames;
+    bool deleted = once && w->deletes[path] > 0;
     if (!in_scope(w, path)) {
         return;
     }
@@ -513,12 +519,11 @@ static void note_transient(struct verify_planner *w, const struct verify_op *op,
             note_owner(w, op, ephemeral, owner, c); /* any of these may be the one */
         }
     }
-    if (in_scope(w, a->path)) {
-        /* Or one whose name nobody ever saw: only its parent shows that it goes. */
-        struct verify_op *v = make_up(w, op, VERIFY_VANISH, VERIFY_UNKNOWN, a->path);
-        if (v != NULL) {
-            v->act.flags = COORD_SEQUENTIAL;
-        }
+    /* Or one that nobody named: of it only the number of children tells that it went. */
+    struct verify_op *v =
+        in_scope(w, parent) ? make_up(w, op, VERIFY_VANISH, VERIFY_UNKNOWN, parent) : NULL;
+    if (v != NULL) {
+        v->act.flags = COORD_SEQUENTIAL;
     }
 }
 
@@ -715,6 +720,7 @@ static bool planner_alloc(struct verify_planner *w)
     w->shown = coord__alloc(paths);
     w->goes = coord__alloc(paths);
     w->vague = coord__alloc(paths);
+    w->implied = coord__alloc(paths);
     w->creates = coord__alloc(paths * sizeof(*w->creates));
     w->deletes = coord__alloc(paths * sizeof(*w->deletes));
     w->next = coord__alloc(paths * sizeof(*w->next));
@@ -722,8 +728,8 @@ static bool planner_alloc(struct verify_planner *w)
     w->leader = coord__alloc(2 * paths * sizeof(*w->leader));
     w->used = coord__alloc(2 * paths);
     if (w->changes == NULL || w->shown == NULL || w->goes == NULL || w->vague == NULL ||
-        w->creates == NULL || w->deletes == NULL || w->next == NULL || w->first == NULL ||
-        w->leader == NULL || w->used == NULL) {
+        w->implied == NULL || w->creates == NULL || w->deletes == NULL || w->next == NULL ||
+        w->first == NULL || w->leader == NULL || w->used == NULL) {
         return false;
     }
     memset(w->first, 0xff, paths * sizeof(*w->first));
@@ -744,6 +750,7 @@ static void planner_free(struct verify_planner *w)
     coord__free(w->shown);
     coord__free(w->goes);
     coord__free(w->vague);
+    coord__free(w->implied);
     coord__free(w->creates);
     coord__free(w->deletes);
     coord__free(w->next);

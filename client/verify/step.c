@@ -179,13 +179,13 @@ static bool step_delete(struct verify_model *m, const struct verify_step *s)
 /* --- what goes by itself ----------------------------------------------------------------------- */
 
 /* A node that its session, its emptiness or its age may take away: s->session is the owner, 0 for
- * the other two; VERIFY_UNKNOWN: any. */
+ * the other two; VERIFY_UNKNOWN: any. With COORD_SEQUENTIAL a child of the path whose name nobody knows. */
 static bool step_vanish(struct verify_model *m, const struct verify_step *s)
 {
     uint32_t path = s->a->path;
     enum verify_presence was = VERIFY_MAYBE;
-    if ((s->a->flags & COORD_SEQUENTIAL) != 0) { /* its name is not known */
-        verify_count_children(m, verify_parent_of(m, path), 0, VERIFY_UNKNOWN);
+    if ((s->a->flags & COORD_SEQUENTIAL) != 0) {
+        verify_count_children(m, path, -1, VERIFY_UNKNOWN);
         return true;
     }
     for (int role = VERIFY_NODE; role <= VERIFY_KID; role += VERIFY_KID) {

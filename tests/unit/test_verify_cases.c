@@ -120,6 +120,19 @@ static const struct {
      "C 2 2 70 delete path=/o/p\nR 2 2 80 ENONODE failed rcpt=2:1:8:0:1\n"
      "C 2 3 90 create path=/o/p/x data=s:2 flags=4\n"
      "R 2 3 99 OK done session=7 rev=9 stat=9:9:9:0:0:0:0:0:1:0\n"},
+    {"a node that goes with its session, where an implied parent was deleted", VERIFY_CAUSE_NONE,
+     "C 1 1 10 create path=/o data=s:0\nR 1 1 20 OK done rev=4\n"
+     "C 1 2 30 create path=/o/p/x data=s:1 flags=4\nR 1 2 40 OK done rev=5\n"
+     "C 1 3 50 delete path=/o/p/x\nR 1 3 60 OK done rev=6\n"
+     "C 1 4 70 delete path=/o/p\nR 1 4 80 OK done rev=7\n"
+     "C 1 5 90 create path=/o/p data=s:2 flags=1\n"
+     "R 1 5 99 OK done session=2 rev=8 stat=8:8:8:0:0:1:2:0:1:0\n"
+     "C 2 1 110 get path=/o/p\nR 2 1 120 ENONODE failed rcpt=2:1:10:0:1\n"},
+    {"a numbered node of a session that nobody heard of", VERIFY_CAUSE_NONE,
+     "C 1 1 10 create path=/d data=s:0\nR 1 1 20 OK done rev=4\n"
+     "C 2 1 30 create path=/d/s data=s:1 flags=3\n"
+     "C 1 2 50 stat path=/d\nR 1 2 60 OK done rcpt=1:1:6:0:1 stat=4:4:5:0:1:0:0:0:1:1\n"
+     "C 1 3 70 stat path=/d\nR 1 3 80 OK done rcpt=1:1:9:0:1 stat=4:4:8:0:2:0:0:0:1:0\n"},
     {"a rename that left something behind", VERIFY_CAUSE_TIME,
      "C 1 1 10 create path=/a data=s:1\nR 1 1 20 OK done rev=5\n"
      "C 1 3 50 rename path=/a to=/c\nR 1 3 60 OK done rev=7\n"
