@@ -187,7 +187,7 @@ many_nodes() {
     if line=$(timeout 570 "$(generator)" --servers "$(addresses)" --pids "$(pids)" --op fill --ops "$nodes" --prefix f \
         --conns 64 --outstanding 16 --warmup 0 --secs 560) &&
         "$(generator)" --servers "$(addresses)" --op get --keys 1 --warmup 0 --secs 0.1 >/dev/null; then
-        record "creating_$nodes_text" ops_s,server_cpu_100k "$line"
+        record "creating_$nodes_text" ops_s,max_us,server_cpu_100k "$line"
         sleep 2 # what follows the last write, garbage and snapshots, belongs to it
         record "$nodes_text" rss_mb,disk_mb "$(memory_line)"
         ensemble_down TERM
