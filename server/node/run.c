@@ -115,7 +115,7 @@ static uint64_t deadline(const struct node *n)
     at = earliest(at, n->reads.blocked_at);
     at = earliest(at, n->limits.check_at);
     if (n->st.leader != 0) {
-        at = earliest(at, n->reads.retry_at);
+        at = earliest(at, node__reads_deadline(n));
         at = earliest(at, n->writes.probe_at);
     }
     if (node__is_leader(n) && n->st.leader_ready && !n->leaving && !node__diverged(n)) {
