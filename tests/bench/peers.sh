@@ -28,7 +28,11 @@ install=0 long=0 systems="coord zookeeper etcd" cells="" out=build/peers
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' tests/bench/peers.sh; }
 
 number() { # NAME VALUE
-    case "$2" in '' | *[!0-9.]*) die "$1 needs a number, not '$2'" ;; esac
+    case "$1 $2" in
+    *' ' | '--secs '*[!0-9.]* | '--secs '*.*.*) die "$1 needs a number, not '$2'" ;;
+    '--secs '*) ;;
+    *' '*[!0-9]*) die "$1 needs a whole number, not '$2'" ;;
+    esac
 }
 
 settings="${*:-(defaults)}"
