@@ -93,7 +93,7 @@ SERVICE_SRC  := $(wildcard tests/service/*.c) $(wildcard tests/sim/disk*.c) \
 SERVICE_WRAP := clock_gettime getrandom epoll_create1 epoll_ctl epoll_wait timerfd_create timerfd_settime \
                 eventfd read write readv close socket setsockopt getsockopt connect send recv shutdown \
                 raft_fs_posix_open raft_fs_posix_close raft_wal_options_init \
-                machine_apply machine_skip machine_load \
+                machine_apply machine_skip machine_replace \
                 coord__core_submit coord__core_next coord_request_encode coord__session_ponged \
                 coord__core_watch coord__core_unwatch coord__watch_answered coord__watch_event \
                 coord__record_open coord__record_call coord__record_reply coord__record_state \
@@ -101,7 +101,7 @@ SERVICE_WRAP := clock_gettime getrandom epoll_create1 epoll_ctl epoll_wait timer
 UNIT_SRC     := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
 # The load generators: what only computes (a unit test checks it), and what every one of them has.
-BENCH_PURE   := $(addprefix tests/bench/,bytes.c jute.c grpc.c coordmsg.c usage.c table.c) client/cli/histogram.c
+BENCH_PURE   := $(addprefix tests/bench/,bytes.c jute.c grpc.c coordmsg.c usage.c table.c) client/bench/histogram.c
 BENCH_SRC    := $(addprefix tests/bench/,main.c load.c run.c fanout.c attempt.c measure.c)
 TESTLIB_SRC  += $(filter tests/bench/%,$(BENCH_PURE))
 
@@ -267,6 +267,12 @@ test: unit sim scripts script-sweep mc fuzz-replay integration  ## everything: u
 bench-raft: $(BENCH_RAFT)  ## measure the Raft library (D=directory for the log's part)
 	$(BENCH_RAFT) $(D)
 
+.PHONY: bench-state
+$(B)/bench/state: $(call obj,tests/bench/state/state.c) $(LIB_SERVER) $(LIB_PROTO) $(LIB_RAFT)
+	@mkdir -p $(dir $@)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_SERVER) $(LIBS_PROTO) $(LIBS_RAFT)
+bench-state: $(B)/bench/state  ## measure what a large state costs (ARGS="NODES RECORDS shuffle")
+	$(B)/bench/state $(ARGS)
 # Run by hand only (tests/bench/cliffs/README.md); ARGS= is passed on.
 CLIFFS := $(B)/tests/bench/cliffs/delay $(B)/tests/bench/cliffs/slowsync.so
 $(B)/tests/bench/cliffs/delay: $(call obj,tests/bench/cliffs/delay.c)

@@ -332,11 +332,18 @@ int raft_snap_list(const struct raft_fs *fs, uint64_t cluster_id, struct raft_sn
 int raft_snap_open(const struct raft_fs *fs, uint64_t cluster_id, raft_term term, raft_index index,
                    struct raft_snap_reader **ret_reader);
 
+/* Open one to be read once, from its beginning to its end by raft_snap_next: each chunk is verified as it is
+ * read and the rest of the file at the end, so it is read once and not twice. Nothing that was read is to be
+ * believed before raft_snap_next has answered 0.
+ * Ownership, Errors (those of the header and the trailer), Thread, Return: as raft_snap_open. */
+int raft_snap_stream(const struct raft_fs *fs, uint64_t cluster_id, raft_term term,
+                     raft_index index, struct raft_snap_reader **ret_reader);
+
 /* What the file says of itself.
  * Ownership: r's, until raft_snap_close. Errors: none. Thread: the reader's. Return: never NULL. */
 const struct raft_snap_meta *raft_snap_meta(const struct raft_snap_reader *r);
 
-/* The next chunk of state.
+/* The next chunk of state. Of a stream, 0 also says that the whole file was intact.
  * Ownership: *ret_data is the reader's, until the next call.
  * Errors:    RAFT_STORE_ECORRUPT (rot since it was opened), negative errno.
  * Thread:    the reader's. Return: bytes, 0 at the end, or negative; sets its outputs above 0. */

@@ -253,10 +253,14 @@ struct raft_snap_reader {
     uint64_t offset; /* of the next chunk */
     uint32_t done;   /* chunks returned */
     uint8_t *buf;    /* SNAP_CHUNK_BUFFER */
+
+    /* Of a stream: what verifies the whole at its end. */
+    XXH3_state_t *digest; /* NULL: it was verified before */
+    uint8_t *table;       /* as it must be, one entry a chunk */
 };
 
-int raft_snap_open(const struct raft_fs *fs, uint64_t cluster_id, raft_term term, raft_index index,
-                   struct raft_snap_reader **ret_reader)
+static int open_file(const struct raft_fs *fs, raft_term term, raft_index index,
+                     struct raft_snap_reader **ret_reader)
 {
     char path[SNAP_PATH_BYTES];
     struct raft_snap_reader *r = calloc(1, sizeof *r);
@@ -277,6 +281,18 @@ int raft_snap_open(const struct raft_fs *fs, uint64_t cluster_id, raft_term term
         free(r);
         return rc == -ENOENT ? RAFT_STORE_ENOENT : rc;
     }
+    *ret_reader = r;
+    return 0;
+}
+
+int raft_snap_open(const struct raft_fs *fs, uint64_t cluster_id, raft_term term, raft_index index,
+                   struct raft_snap_reader **ret_reader)
+{
+    struct raft_snap_reader *r;
+    int rc = open_file(fs, term, index, &r);
+    if (rc != 0) {
+        return rc;
+    }
     rc = raft__snap_verify(fs, r->fd, cluster_id, term, index, &r->meta, &r->trailer);
     if (rc != 0) {
         raft_snap_close(r);
@@ -284,6 +300,74 @@ int raft_snap_open(const struct raft_fs *fs, uint64_t cluster_id, raft_term term
     }
     *ret_reader = r;
     return 0;
+}
+
+/* What a stream needs before its first chunk. */
+static int stream_begin(struct raft_snap_reader *r)
+{
+    uint8_t page[SNAP_HEADER_BYTES];
+    /* Each chunk takes room in the file: a trailer that says more is not believed. */
+    if (r->trailer.chunks > r->meta.bytes / SNAP_CHUNK_HEADER) {
+        return RAFT_STORE_ECORRUPT;
+    }
+    int rc = raft__snap_read(r->fs, r->fd, page, sizeof page, 0);
+    if (rc != 0) {
+        return rc;
+    }
+    r->table = malloc((size_t)r->trailer.chunks * SNAP_TABLE_ENTRY + 1);
+    r->digest = XXH3_createState();
+    if (r->table == NULL || r->digest == NULL) {
+        return -ENOMEM;
+    }
+    (void)XXH3_128bits_reset(r->digest); /* fails only for a NULL state */
+    (void)XXH3_128bits_update(r->digest, page, sizeof page);
+    return 0;
+}
+
+int raft_snap_stream(const struct raft_fs *fs, uint64_t cluster_id, raft_term term,
+                     raft_index index, struct raft_snap_reader **ret_reader)
+{
+    struct raft_snap_reader *r;
+    int rc = open_file(fs, term, index, &r);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = raft__snap_peek(fs, r->fd, cluster_id, term, index, &r->meta, &r->trailer);
+    if (rc == 0) {
+        rc = stream_begin(r);
+    }
+    if (rc != 0) {
+        raft_snap_close(r);
+        return rc;
+    }
+    *ret_reader = r;
+    return 0;
+}
+
+/* The last chunk of a stream is read: the table, its checksum and the digest. */
+static int stream_end(struct raft_snap_reader *r)
+{
+    const struct snap_trailer *t = &r->trailer;
+    size_t bytes = (size_t)t->chunks * SNAP_TABLE_ENTRY;
+    uint64_t digest[2];
+    if (r->digest == NULL) {
+        return 0;
+    }
+    raft__snap_digest_end(r->digest, digest);
+    if (r->offset != t->table_offset || raft__crc32c(0, r->table, bytes) != t->table_crc ||
+        memcmp(digest, t->digest, sizeof digest) != 0) {
+        return RAFT_STORE_ECORRUPT;
+    }
+    uint8_t *there = malloc(bytes + 1);
+    if (there == NULL) {
+        return -ENOMEM;
+    }
+    int rc = raft__snap_read(r->fs, r->fd, there, bytes, t->table_offset);
+    if (rc == 0 && memcmp(there, r->table, bytes) != 0) {
+        rc = RAFT_STORE_ECORRUPT;
+    }
+    free(there);
+    return rc;
 }
 
 const struct raft_snap_meta *raft_snap_meta(const struct raft_snap_reader *r)
@@ -295,11 +379,15 @@ int64_t raft_snap_next(struct raft_snap_reader *r, uint8_t *ret_type, const void
 {
     struct snap_chunk c;
     if (r->done == r->trailer.chunks) {
-        return 0;
+        return stream_end(r);
     }
     int rc = raft__snap_read_chunk(r->fs, r->fd, r->offset, r->done + 1, r->buf, &c);
     if (rc != 0) {
         return rc;
+    }
+    if (r->digest != NULL) {
+        raft__snap_table_encode(r->table + (size_t)r->done * SNAP_TABLE_ENTRY, r->offset, &c);
+        raft__snap_digest_chunk(r->digest, c.crc);
     }
     r->done++;
     r->offset += raft__snap_chunk_bytes(c.bytes);
@@ -319,6 +407,8 @@ void raft_snap_close(struct raft_snap_reader *r)
         return;
     }
     (void)r->fs->close(r->fs->ctx, r->fd); /* was only read */
+    (void)XXH3_freeState(r->digest);       /* cannot fail */
+    free(r->table);
     free(r->buf);
     free(r);
 }

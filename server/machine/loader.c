@@ -231,6 +231,11 @@ void machine_loader_destroy(struct machine_loader *l)
     free(l);
 }
 
+bool machine_loader_failed(const struct machine_loader *l)
+{
+    return l->error != 0;
+}
+
 void machine_loader_why(const struct machine_loader *l, char *why, size_t why_bytes)
 {
     if (why != NULL && why_bytes > 0) {
@@ -255,20 +260,31 @@ void machine_replace(struct machine *m, struct machine_loader *l)
     memset(&l->state, 0, sizeof(l->state));
 }
 
-int machine_load(struct machine *m, const uint8_t *bytes, size_t len, char *why, size_t why_bytes)
+int machine_loader_read(const uint8_t *bytes, size_t len, struct machine_loader **ret_l, char *why,
+                        size_t why_bytes)
 {
     struct machine_loader *l = machine_loader_create(len);
-    if (l == NULL) {
-        return COORD_ENOMEM;
-    }
-    int rc = machine_loader_feed(l, bytes, len);
+    int rc = l == NULL ? COORD_ENOMEM : machine_loader_feed(l, bytes, len);
     if (rc == 0) {
         rc = machine_loader_end(l);
     }
     if (rc == 0) {
-        machine_replace(m, l);
-    } else {
+        *ret_l = l;
+        return 0;
+    }
+    if (l != NULL) {
         machine_loader_why(l, why, why_bytes);
+    }
+    machine_loader_destroy(l);
+    return rc;
+}
+
+int machine_load(struct machine *m, const uint8_t *bytes, size_t len, char *why, size_t why_bytes)
+{
+    struct machine_loader *l = NULL;
+    int rc = machine_loader_read(bytes, len, &l, why, why_bytes);
+    if (rc == 0) {
+        machine_replace(m, l);
     }
     machine_loader_destroy(l);
     return rc;

@@ -8,6 +8,7 @@
 #ifndef COORD_SERVER_MACHINE_LOADER_H
 #define COORD_SERVER_MACHINE_LOADER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,14 @@ int machine_loader_feed(struct machine_loader *l, const uint8_t *bytes, size_t l
 
 /* That was all: is it a whole state? Errors: as above. Return: 0 or negative. */
 int machine_loader_end(struct machine_loader *l);
+
+/* All three for bytes that are in one place. Errors: COORD_EPROTO (why says where), COORD_ENOMEM.
+ * Return: 0 or negative; *ret_l is set on 0 only. */
+int machine_loader_read(const uint8_t *bytes, size_t len, struct machine_loader **ret_l, char *why,
+                        size_t why_bytes);
+
+/* Has a call returned an error? */
+bool machine_loader_failed(const struct machine_loader *l);
 
 /* What is wrong and at which byte, after an error. Writes at most why_bytes, the NUL included. */
 void machine_loader_why(const struct machine_loader *l, char *why, size_t why_bytes);

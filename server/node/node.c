@@ -140,10 +140,11 @@ static int boot_snapshot(struct node *n, const struct node_boot *boot, char *why
             (void)snprintf(why, why_bytes, "snapshot: its state is missing");
             return COORD_EPROTO;
         }
-        int rv = machine_load(n->machine, boot->state->data, boot->state->len, why, why_bytes);
-        if (rv != 0) {
-            return rv;
+        if (machine_loader_revision(boot->state) != s.index) {
+            (void)snprintf(why, why_bytes, "snapshot: its state is of another revision");
+            return COORD_EPROTO;
         }
+        machine_replace(n->machine, boot->state);
         watch_reset(n->hub, s.index); /* what came before is not in the history */
         if (s.snap_id == 0) {
             s.snap_id = s.index << 8 | (n->o.raft.id & 0xff);

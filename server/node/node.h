@@ -31,6 +31,7 @@
 #include "protocol/buf.h"
 #include "protocol/message.h"
 #include "server/machine/entry.h"
+#include "server/machine/loader.h"
 #include "server/machine/machine.h"
 #include "server/watch/watch.h"
 
@@ -119,7 +120,7 @@ struct node_options {
     uint64_t conn_bytes_max;     /* default 16 MiB of requests under way per connection, likewise */
     uint64_t snapshot_entries;   /* default 100,000 entries since the last one */
     uint64_t snapshot_bytes;     /* default 256 MiB of payload since the last one */
-    uint32_t slice_records;      /* default 384: of the state copied or hashed in one run ... */
+    uint32_t slice_records;      /* default 256: of the state copied or hashed in one run ... */
     uint32_t slice_bytes;        /* default 128 KiB: ... or so many bytes (saving.c) */
     uint64_t digest_entries;     /* default 100,000: the members' states are compared; 0 never */
     uint64_t digest_interval_ns; /* default 10 s: at most so often */
@@ -140,8 +141,8 @@ struct node_boot {
     raft_id vote;
     raft_index commit;
     struct raft_snapshot
-        snapshot;            /* index 0 when there is none; then config is the configured one */
-    struct coord_buf *state; /* of the snapshot, NULL when none */
+        snapshot; /* index 0 when there is none; then config is the configured one */
+    struct machine_loader *state; /* of the snapshot, whole; NULL when none */
     raft_index first;
     uint32_t count;
     const struct raft_entry *metas;
@@ -192,9 +193,9 @@ void node_snapshot_written(struct node *n, int error, uint64_t now);
 /* meta has bytes set; error 0 or negative: the snapshot was abandoned, the log is kept. */
 void node_snapshot_saved(struct node *n, const struct raft_snapshot *meta, int error, uint64_t now);
 void node_snapshot_stored(struct node *n, uint64_t snap_id, uint64_t through, uint64_t now);
-/* error 0: state holds it; negative: the file failed its verification. */
-void node_snapshot_loaded(struct node *n, const struct raft_snapshot *meta, struct coord_buf *state,
-                          int error, uint64_t now);
+/* error 0: state holds it, whole, and is the node's now; negative: the file failed its verification. */
+void node_snapshot_loaded(struct node *n, const struct raft_snapshot *meta,
+                          struct machine_loader *state, int error, uint64_t now);
 
 /* --- time -------------------------------------------------------------------------------------- */
 

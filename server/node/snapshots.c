@@ -4,7 +4,8 @@
  * once it is loaded. Taking one is saving.c.
  *
  *   receiving: SNAPSHOT message -> raft -> env->snapshot_store ... node_snapshot_stored -> SNAP_STORED
- *              ... last one -> env->snapshot_load ... node_snapshot_loaded -> machine_load
+ *              ... last one -> env->snapshot_load, which reads it into a state of its own beside the loop
+ *              ... node_snapshot_loaded -> machine_replace
  *              -> SNAP_INSTALLED (or SNAP_REJECTED, and the leader begins again)
  *
  * Invariants
@@ -29,7 +30,7 @@ void node__snapshots_release(struct node *n)
         s->chunks_head = (s->chunks_head + 1) % NODE_CHUNKS_MAX;
         s->chunks_count--;
     }
-    coord_buf_unref(s->loaded_state);
+    machine_loader_destroy(s->loaded_state);
     s->loaded_state = NULL;
     node__saving_release(n);
     node__digest_drop(n);
@@ -103,23 +104,23 @@ static void stand_on(struct node *n, const struct raft_snapshot *meta)
 static void finish_load(struct node *n)
 {
     struct snapshots *s = &n->snaps;
-    char why[NODE_TEXT_BYTES] = "the file failed its verification";
-    int rv = s->loaded_error;
+    const char *why = s->loaded_error != 0 ? "the file failed its verification" : NULL;
     s->loading = false;
     s->loaded = false;
-    if (rv == 0 && s->loaded_meta.index <= n->applied) {
-        rv = COORD_EPROTO;
-        (void)memcpy(why, "it is older than the state", sizeof("it is older than the state"));
+    if (why == NULL && s->loaded_meta.index <= n->applied) {
+        why = "it is older than the state";
     }
-    if (rv == 0) {
+    if (why == NULL && machine_loader_revision(s->loaded_state) != s->loaded_meta.index) {
+        why = "its state is of another revision";
+    }
+    if (why == NULL) {
         node__saving_abandon(n, "another state is loaded");
         node__digest_drop(n);
-        rv =
-            machine_load(n->machine, s->loaded_state->data, s->loaded_state->len, why, sizeof(why));
+        machine_replace(n->machine, s->loaded_state);
     }
-    coord_buf_unref(s->loaded_state);
+    machine_loader_destroy(s->loaded_state);
     s->loaded_state = NULL;
-    if (rv == 0) {
+    if (why == NULL) {
         stand_on(n, &s->loaded_meta);
         return;
     }
@@ -161,16 +162,17 @@ void node_snapshot_stored(struct node *n, uint64_t snap_id, uint64_t through, ui
     (void)node__step(n, &ev, NULL); /* a transfer that was given up meanwhile is no concern */
 }
 
-void node_snapshot_loaded(struct node *n, const struct raft_snapshot *meta, struct coord_buf *state,
-                          int error, uint64_t now)
+void node_snapshot_loaded(struct node *n, const struct raft_snapshot *meta,
+                          struct machine_loader *state, int error, uint64_t now)
 {
     struct snapshots *s = &n->snaps;
     n->now = now > n->now ? now : n->now;
     if (!s->loading || s->loaded) {
+        machine_loader_destroy(state);
         return;
     }
     s->loaded = true;
     s->loaded_error = error == 0 && state == NULL ? COORD_EPROTO : error;
     s->loaded_meta = *meta;
-    s->loaded_state = coord_buf_ref(state);
+    s->loaded_state = state;
 }

@@ -351,7 +351,7 @@ void boot_release_entries(struct boot *b)
         coord_buf_unref(b->payloads[i]);
     }
     free(b->payloads);
-    coord_buf_unref(b->node.state);
+    machine_loader_destroy(b->node.state);
     b->payloads = NULL;
     b->node.payloads = NULL;
     b->node.metas = NULL;

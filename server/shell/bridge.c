@@ -316,7 +316,8 @@ static bool snap_result(struct shell *s, struct snap_job *job)
         if (job->error == 0) {
             bridge_digest_keep(s, job->meta.index, job->digest);
         }
-        node_snapshot_loaded(s->node, &job->meta, job->buf, job->error, shell_now(s));
+        node_snapshot_loaded(s->node, &job->meta, job->state, job->error, shell_now(s));
+        job->state = NULL; /* the node's now */
         break;
     case SNAP_CHUNK:
         if (job->error == 0) {

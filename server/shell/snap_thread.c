@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <coord/error.h>
 #include "server/shell/clock.h"
 #include "server/shell/log.h"
 
@@ -69,6 +70,7 @@ void snap_job_destroy(struct snap_job *job)
     if (job != NULL) {
         coord_buf_unref(job->header);
         coord_buf_unref(job->buf);
+        machine_loader_destroy(job->state);
         free(job);
     }
 }
@@ -164,45 +166,52 @@ static int job_store(struct snap_thread *t, struct snap_job *job)
     return 0;
 }
 
-/* Read all of the state of an open snapshot into one buffer. */
-static int state_read(struct raft_snap_reader *r, struct coord_buf **ret_state)
+/* Read all of the state of an open snapshot. */
+static int state_read(struct raft_snap_reader *r, struct machine_loader *state)
 {
-    const struct raft_snap_meta *meta = raft_snap_meta(r);
-    if (meta->bytes > UINT32_MAX) {
-        return RAFT_STORE_ETOOBIG;
-    }
-    struct coord_buf *state = coord_buf_create((size_t)meta->bytes);
-    if (state == NULL) {
-        return -ENOMEM;
-    }
     for (;;) {
         uint8_t type = 0;
         const void *data = NULL;
         int64_t n = raft_snap_next(r, &type, &data);
+        if (n < 0) {
+            return (int)n;
+        }
+        int rc = COORD_EPROTO;
         if (n == 0) {
-            break;
+            rc = machine_loader_end(state);
+        } else if (type == SNAP_STATE_TYPE) {
+            rc = machine_loader_feed(state, data, (size_t)n);
         }
-        if (n < 0 || type != SNAP_STATE_TYPE || (uint64_t)n > state->cap - state->len) {
-            coord_buf_unref(state);
-            return n < 0 ? (int)n : RAFT_STORE_ECORRUPT;
+        if (rc == COORD_ENOMEM) {
+            return -ENOMEM;
         }
-        memcpy(state->data + state->len, data, (size_t)n);
-        state->len += (uint32_t)n;
+        if (rc != 0 || n == 0) {
+            return rc == 0 ? 0 : RAFT_STORE_ECORRUPT;
+        }
     }
-    *ret_state = state;
-    return 0;
 }
 
 int snap_state_read(const struct raft_fs *fs, uint64_t cluster_id, raft_term term, raft_index index,
-                    struct raft_snap_meta *ret_meta, struct coord_buf **ret_state)
+                    struct raft_snap_meta *ret_meta, struct machine_loader **ret_state)
 {
     struct raft_snap_reader *r = NULL;
-    int rc = raft_snap_open(fs, cluster_id, term, index, &r);
+    int rc = raft_snap_stream(fs, cluster_id, term, index, &r);
     if (rc < 0) {
         return rc;
     }
-    *ret_meta = *raft_snap_meta(r);
-    rc = state_read(r, ret_state);
+    struct machine_loader *state = machine_loader_create(raft_snap_meta(r)->bytes);
+    rc = state == NULL ? -ENOMEM : state_read(r, state);
+    if (rc == 0) {
+        *ret_meta = *raft_snap_meta(r);
+        *ret_state = state;
+    } else {
+        char why[128] = "";
+        if (state != NULL && machine_loader_failed(state)) {
+            machine_loader_why(state, why, sizeof(why));
+            log_write(CONF_LOG_ERROR, "snapshot at index %" PRIu64 ": its state: %s", index, why);
+        }
+        machine_loader_destroy(state);
+    }
     raft_snap_close(r);
     return rc;
 }
@@ -218,7 +227,7 @@ static int job_load(struct snap_thread *t, struct snap_job *job)
         }
     }
     int rc = snap_state_read(t->o.fs, t->o.cluster_id, job->meta.term, job->meta.index, &meta,
-                             &job->buf);
+                             &job->state);
     if (rc < 0) {
         return rc;
     }

@@ -19,6 +19,7 @@
 #include <coord/raft.h>
 #include <coord/raft_storage.h>
 #include "protocol/buf.h"
+#include "server/machine/loader.h"
 #include "server/shell/wake.h"
 
 struct snap_thread;
@@ -29,7 +30,7 @@ enum snap_job_kind {
     SNAP_END = 3,   /* make it a snapshot */
     SNAP_ABORT = 4, /* delete it */
     SNAP_STORE = 5, /* store the chunk buf that msg announced */
-    SNAP_LOAD = 6,  /* verify the stored file and read its state into buf */
+    SNAP_LOAD = 6,  /* verify the stored file and read its state */
     SNAP_CHUNK = 7, /* read the chunk that msg asks for into buf, to be sent behind header */
     SNAP_PRUNE = 8  /* delete old files */
 };
@@ -37,15 +38,16 @@ enum snap_job_kind {
 /* A job, and its result once it was done. */
 struct snap_job {
     enum snap_job_kind kind;
-    struct raft_snapshot meta; /* BEGIN to ABORT (result of END: bytes set), LOAD */
-    struct raft_msg msg;       /* STORE, CHUNK */
-    raft_id peer;              /* CHUNK */
-    struct coord_buf *header;  /* CHUNK */
-    struct coord_buf *buf;     /* WRITE, STORE: bytes. Result of LOAD: state, of CHUNK: chunk */
-    uint64_t digest[2];        /* result of END and LOAD */
-    uint64_t through;          /* result of STORE: stored through this offset */
-    int error;                 /* result: 0 or negative (raft_storage.h) */
-    bool known;                /* a WRITE failed before in this file: the error was told */
+    struct raft_snapshot meta;    /* BEGIN to ABORT (result of END: bytes set), LOAD */
+    struct raft_msg msg;          /* STORE, CHUNK */
+    raft_id peer;                 /* CHUNK */
+    struct coord_buf *header;     /* CHUNK */
+    struct coord_buf *buf;        /* WRITE, STORE: bytes. Result of CHUNK: chunk */
+    struct machine_loader *state; /* result of LOAD */
+    uint64_t digest[2];           /* result of END and LOAD */
+    uint64_t through;             /* result of STORE: stored through this offset */
+    int error;                    /* result: 0 or negative (raft_storage.h) */
+    bool known;                   /* a WRITE failed before in this file: the error was told */
     struct snap_job *next;
 };
 
@@ -56,11 +58,11 @@ struct snap_thread_options {
     struct wake *wake; /* signalled when results are there */
 };
 
-/* Open, verify and read one snapshot whole; for boot, before the thread exists.
- * Ownership: *ret_state is the caller's. Errors: those of raft_snap_open, RAFT_STORE_ETOOBIG beyond
- * 4 GiB, -ENOMEM. Return: 0 or negative. */
+/* Verify one snapshot and read its state, in one go over the file; also for boot, before the thread exists.
+ * Ownership: *ret_state is the caller's. Errors: those of raft_snap_open; RAFT_STORE_ECORRUPT also when the
+ * file is intact and holds no state, which is logged here. Return: 0 or negative. */
 int snap_state_read(const struct raft_fs *fs, uint64_t cluster_id, raft_term term, raft_index index,
-                    struct raft_snap_meta *ret_meta, struct coord_buf **ret_state);
+                    struct raft_snap_meta *ret_meta, struct machine_loader **ret_state);
 
 /* Return: 0 or a negative errno. */
 int snap_thread_start(const struct snap_thread_options *o, struct snap_thread **ret_t);

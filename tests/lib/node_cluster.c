@@ -71,6 +71,17 @@ static void deliver_persist(struct member *m, struct world_event *e)
     node_io_done(m->node, seq, cluster__member_now(m));
 }
 
+/* What a file holds, as the worker reads it. */
+static struct machine_loader *state_of(const struct coord_buf *file)
+{
+    struct machine_loader *state = NULL;
+    char why[128] = "";
+    if (machine_loader_read(file->data, file->len, &state, why, sizeof(why)) != 0) {
+        broken(why);
+    }
+    return state;
+}
+
 static void deliver_loaded(struct member *m, struct world_event *e)
 {
     struct disk *d = &m->disk;
@@ -80,7 +91,7 @@ static void deliver_loaded(struct member *m, struct world_event *e)
     } else {
         cluster__disk_keep_snapshot(d, &e->meta, d->incoming);
     }
-    node_snapshot_loaded(m->node, &e->meta, error == 0 ? d->states[0] : NULL, error,
+    node_snapshot_loaded(m->node, &e->meta, error == 0 ? state_of(d->states[0]) : NULL, error,
                          cluster__member_now(m));
     cluster__event_free(e);
 }
@@ -249,7 +260,7 @@ static void fill_boot(struct member *m, struct node_boot *b)
     b->vote = d->vote;
     b->commit = d->commit;
     b->snapshot = d->snapshots[0];
-    b->state = d->states[0];
+    b->state = d->states[0] == NULL ? NULL : state_of(d->states[0]);
     if (d->states[0] == NULL) {
         b->snapshot.config.count = m->cl->o.members;
         for (uint32_t i = 0; i < m->cl->o.members; i++) {
@@ -302,6 +313,7 @@ int cluster_boot(struct cluster *cl, raft_id id)
                          &m->node, why, sizeof(why));
     free(metas);
     free(payloads);
+    machine_loader_destroy(b.state);
     if (rv != 0) {
         fprintf(stderr, "node_cluster: node_create: %s\n", why);
         m->node = NULL;

@@ -4,7 +4,7 @@
  * the client core (--wrap, see the Makefile), so that nothing in the product knows of it; each does what it
  * stands for and tells what happened. Threads: one.
  *
- *   machine_apply, machine_skip, machine_load    what each member does at each index
+ *   machine_apply, machine_skip, machine_replace what each member does at each index
  *   coord__core_submit, coord__core_next         each call, and its end
  *   coord_request_encode                         under which number and in which session it is sent
  *   coord__session_ponged                        keep-alives that were acknowledged
@@ -29,10 +29,8 @@ void __wrap_machine_apply(struct machine *m, uint64_t revision, const uint8_t *b
                           struct machine_outcome *ret_o);
 void __real_machine_skip(struct machine *m, uint64_t revision);
 void __wrap_machine_skip(struct machine *m, uint64_t revision);
-int __real_machine_load(struct machine *m, const uint8_t *bytes, size_t len, char *why,
-                        size_t why_bytes);
-int __wrap_machine_load(struct machine *m, const uint8_t *bytes, size_t len, char *why,
-                        size_t why_bytes);
+void __real_machine_replace(struct machine *m, struct machine_loader *l);
+void __wrap_machine_replace(struct machine *m, struct machine_loader *l);
 int __real_coord__core_submit(struct coord__core *k, struct coord__request *r, uint32_t timeout_ms,
                               uint64_t now);
 int __wrap_coord__core_submit(struct coord__core *k, struct coord__request *r, uint32_t timeout_ms,
@@ -252,13 +250,12 @@ void __wrap_machine_skip(struct machine *m, uint64_t revision)
     }
 }
 
-int __wrap_machine_load(struct machine *m, const uint8_t *bytes, size_t len, char *why,
-                        size_t why_bytes)
+void __wrap_machine_replace(struct machine *m, struct machine_loader *l)
 {
     struct member *member = world_member();
-    int rv = __real_machine_load(m, bytes, len, why, why_bytes);
-    if (member == NULL || rv != 0) {
-        return rv;
+    __real_machine_replace(m, l);
+    if (member == NULL) {
+        return;
     }
     struct world *w = member->w;
     struct machine_stats s;
@@ -267,7 +264,6 @@ int __wrap_machine_load(struct machine *m, const uint8_t *bytes, size_t len, cha
     if (member->node != NULL) { /* at boot member.c tells it */
         JUDGE(w, oracle_member_state(w->oracle, member->id, s.revision, machine_digest(m), w->now));
     }
-    return rv;
 }
 
 /* --- calls --------------------------------------------------------------------------------------- */
@@ -466,7 +462,7 @@ void __wrap_coord__session_ponged(struct coord__core *k, const struct coord__req
     struct actor *a = world_actor();
     if (a != NULL && !a->ended && res->error == 0 && k->link.attached) {
         JUDGE(a->w, oracle_alive(a->w->oracle, a->client, coord__core_session(k), a->ping_sent,
-                                 a->w->now));
+                                 res->receipt.revision));
     }
     __real_coord__session_ponged(k, r, res);
 }

@@ -77,6 +77,7 @@ static void queue_clear(struct media_queue *q)
 static void job_free(struct media_job *job)
 {
     coord_buf_unref(job->buf);
+    machine_loader_destroy(job->state);
     coord_buf_unref(job->header);
     free(job);
 }
@@ -439,7 +440,7 @@ static int job_load(struct media *d, struct media_job *job)
         }
     }
     int rc = snap_state_read(&d->boot.fs, d->boot.cluster_id, job->meta.term, job->meta.index,
-                             &meta, &job->buf);
+                             &meta, &job->state);
     if (rc == 0) {
         job->meta.bytes = meta.bytes;
         job->meta.config = meta.config;
@@ -554,7 +555,8 @@ static void tell(struct member *m, struct media_job *job)
         }
         break;
     case JOB_LOAD:
-        node_snapshot_loaded(m->node, &job->meta, job->buf, job->error, now);
+        node_snapshot_loaded(m->node, &job->meta, job->state, job->error, now);
+        job->state = NULL; /* the node's now */
         break;
     case JOB_CHUNK:
         if (job->error == 0) {

@@ -243,6 +243,78 @@ START_TEST(a_cut_state_is_refused)
 }
 END_TEST
 
+/* In pieces of one size, as a file's chunks come. Return: what the loader says in the end. */
+static int load_pieces(const uint8_t *bytes, size_t len, size_t piece, struct machine_loader **ret)
+{
+    struct machine_loader *l = machine_loader_create(len);
+    int rc = 0;
+    for (size_t at = 0; at < len && rc == 0; at += piece) {
+        size_t some = len - at < piece ? len - at : piece;
+        uint8_t *exact =
+            malloc(some); /* so that a sanitizer sees the end, and what is kept of it */
+        memcpy(exact, bytes + at, some);
+        rc = machine_loader_feed(l, exact, some);
+        free(exact);
+    }
+    *ret = l;
+    return rc == 0 ? machine_loader_end(l) : rc;
+}
+
+START_TEST(a_state_loads_in_pieces_of_any_size)
+{
+    struct fixture f;
+    struct machine_loader *l;
+    fixture_open(&f, NULL);
+    fill(&f);
+    struct coord_buf *saved = machine_save(f.m);
+    for (size_t piece = 1; piece <= saved->len; piece += piece < 400 ? 1 : 97) {
+        struct machine *m = empty_machine();
+        ck_assert_int_eq(load_pieces(saved->data, saved->len, piece, &l), 0);
+        ck_assert_uint_eq(machine_loader_revision(l), f.revision);
+        machine_replace(m, l);
+        ck_assert_ptr_null(store_check(m->state.store));
+        ck_assert_uint_eq(machine_digest(m), machine_digest(f.m));
+        machine_loader_destroy(l);
+        machine_destroy(m);
+    }
+    coord_buf_unref(saved);
+    fixture_close(&f);
+}
+END_TEST
+
+/* The same words as for all of it at once, wherever the pieces end. */
+START_TEST(a_bad_state_is_refused_in_pieces_as_at_once)
+{
+    struct fixture f;
+    fixture_open(&f, NULL);
+    fill(&f);
+    struct coord_buf *saved = machine_save(f.m);
+    struct machine *m = empty_machine();
+    for (int i = 0; i < 500; i++) {
+        char whole[128] = "";
+        char pieces[128] = "";
+        struct machine_loader *l;
+        size_t at = rnd(saved->len);
+        size_t len = i % 2 == 0 ? saved->len : rnd(saved->len);
+        uint8_t was = saved->data[at];
+        saved->data[at] = (uint8_t)rnd(256);
+        int want = machine_load(m, saved->data, len, whole, sizeof(whole));
+        int got = load_pieces(saved->data, len, 1 + rnd(200), &l);
+        ck_assert_int_eq(got, want);
+        if (got != 0) {
+            machine_loader_why(l, pieces, sizeof(pieces));
+            ck_assert_str_eq(pieces, whole);
+            ck_assert_int_eq(machine_loader_feed(l, saved->data, 1), got); /* for good */
+        }
+        machine_loader_destroy(l);
+        saved->data[at] = was;
+    }
+    coord_buf_unref(saved);
+    machine_destroy(m);
+    fixture_close(&f);
+}
+END_TEST
+
 START_TEST(what_version_1_wrote_is_read)
 {
     struct fixture f;
@@ -531,6 +603,8 @@ static Suite *suite(void)
     tcase_add_test(c, the_digest_sees_every_part);
     tcase_add_test(c, the_digest_is_the_same_everywhere);
     tcase_add_test(c, a_cut_state_is_refused);
+    tcase_add_test(c, a_state_loads_in_pieces_of_any_size);
+    tcase_add_test(c, a_bad_state_is_refused_in_pieces_as_at_once);
     tcase_add_test(c, what_version_1_wrote_is_read);
     tcase_add_test(c, a_mutated_state_is_refused_or_whole);
     tcase_add_test(c, rules_of_the_format_are_kept);

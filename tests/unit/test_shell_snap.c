@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "server/machine/machine_internal.h"
 #include "server/shell/log.h"
 #include "server/shell/snap_thread.h"
 
@@ -79,13 +80,36 @@ static struct snap_job *result_await(struct side *s, enum snap_job_kind kind)
     return job;
 }
 
+/* A machine at that revision, with four nodes of a fourth of STATE_BYTES each. */
+static struct machine *machine_make(raft_index index)
+{
+    static uint8_t data[STATE_BYTES / 4];
+    struct machine_limits limits;
+    struct znode *node;
+    uint64_t sequence;
+    machine_limits_init(&limits);
+    struct machine *m = machine_create(&limits);
+    store_begin(m->state.store, 1, 0);
+    for (uint32_t k = 0; k < 4; k++) {
+        char path[8];
+        for (uint32_t i = 0; i < sizeof(data); i++) {
+            data[i] = (uint8_t)(i * 31 + i / 257 + index + k);
+        }
+        (void)snprintf(path, sizeof(path), "/n%u", k);
+        const struct store_create_args a = {.path = {(const uint8_t *)path, 3},
+                                            .data = {data, sizeof(data)}};
+        ck_assert_int_eq(store_create(m->state.store, &a, &node, &sequence), 0);
+    }
+    machine_skip(m, index);
+    return m;
+}
+
 static struct coord_buf *state_make(raft_index index)
 {
-    struct coord_buf *b = coord_buf_create(STATE_BYTES);
-    for (uint32_t i = 0; i < STATE_BYTES; i++) {
-        b->data[i] = (uint8_t)(i * 31 + i / 257 + index);
-    }
-    b->len = STATE_BYTES;
+    struct machine *m = machine_make(index);
+    struct coord_buf *b = machine_save(m);
+    ck_assert_uint_gt(b->len, STATE_BYTES);
+    machine_destroy(m);
     return b;
 }
 
@@ -110,8 +134,8 @@ static void parts_put(raft_index index, uint32_t parts)
     struct coord_buf *state = state_make(index);
     part_put(SNAP_BEGIN, index, NULL);
     for (uint32_t i = 0; i < parts; i++) {
-        uint32_t start = (uint32_t)((uint64_t)STATE_BYTES * i / parts);
-        uint32_t end = (uint32_t)((uint64_t)STATE_BYTES * (i + 1) / parts);
+        uint32_t start = (uint32_t)((uint64_t)state->len * i / parts);
+        uint32_t end = (uint32_t)((uint64_t)state->len * (i + 1) / parts);
         part_put(SNAP_WRITE, index, coord_buf_copy(state->data + start, end - start));
     }
     coord_buf_unref(state);
@@ -205,13 +229,16 @@ START_TEST(file_is_carried_and_loaded)
     uint64_t total = save(50);
     carry(50, total, UINT64_MAX);
     struct snap_job *done = load(50);
-    struct coord_buf *want = state_make(50);
+    struct machine *want = machine_make(50);
+    struct machine *got = machine_make(7);
     ck_assert_int_eq(done->error, 0);
     ck_assert_uint_eq(done->meta.bytes, total);
     ck_assert_uint_eq(done->meta.config.count, 1);
-    ck_assert_uint_eq(done->buf->len, STATE_BYTES);
-    ck_assert_int_eq(memcmp(done->buf->data, want->data, STATE_BYTES), 0);
-    coord_buf_unref(want);
+    ck_assert_uint_eq(machine_loader_revision(done->state), 50);
+    machine_replace(got, done->state);
+    ck_assert_uint_eq(machine_digest(got), machine_digest(want));
+    machine_destroy(got);
+    machine_destroy(want);
     snap_job_destroy(done);
 }
 END_TEST
@@ -223,11 +250,30 @@ START_TEST(damage_on_the_way_is_found)
     carry(50, total, _i == 4 ? total - 1 : places[_i]);
     struct snap_job *done = load(50);
     ck_assert_int_lt(done->error, 0);
-    ck_assert_ptr_null(done->buf);
+    ck_assert_ptr_null(done->state);
     snap_job_destroy(done);
     carry(50, total, UINT64_MAX); /* from the beginning, as the leader does after a rejection */
     done = load(50);
     ck_assert_int_eq(done->error, 0);
+    snap_job_destroy(done);
+}
+END_TEST
+
+/* Every byte of the file is as it was written, and still it is no state. */
+START_TEST(a_file_without_a_state_is_refused)
+{
+    part_put(SNAP_BEGIN, 50, NULL);
+    part_put(SNAP_WRITE, 50, coord_buf_copy("what is this?", 13));
+    part_put(SNAP_END, 50, NULL);
+    ck_assert_uint_eq(parts_await(1), 0);
+    struct snap_job *done = result_await(&from, SNAP_END);
+    uint64_t total = done->meta.bytes;
+    ck_assert_int_eq(done->error, 0);
+    snap_job_destroy(done);
+    carry(50, total, UINT64_MAX);
+    done = load(50);
+    ck_assert_int_eq(done->error, RAFT_STORE_ECORRUPT);
+    ck_assert_ptr_null(done->state);
     snap_job_destroy(done);
 }
 END_TEST
@@ -357,6 +403,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, file_is_carried_and_loaded);
     tcase_add_loop_test(t, damage_on_the_way_is_found, 0, 5);
+    tcase_add_test(t, a_file_without_a_state_is_refused);
     tcase_add_test(t, newer_transfer_takes_the_place_of_the_older);
     tcase_add_test(t, what_is_not_there_is_an_error);
     tcase_add_test(t, prune_keeps_the_newest);

@@ -83,6 +83,28 @@ static void check_file(const struct raft_fs *fs, raft_term term, raft_index inde
     raft_snap_close(r);
 }
 
+/* Read it as a stream. Return: 0 when it said at its end that all is well, or its error. */
+static int stream_file(const struct raft_fs *fs, raft_term term, raft_index index, size_t len)
+{
+    struct raft_snap_reader *r;
+    uint8_t type;
+    const void *data;
+    size_t at = 0;
+    int64_t n = raft_snap_stream(fs, CLUSTER, term, index, &r);
+    if (n < 0) {
+        return (int)n;
+    }
+    while ((n = raft_snap_next(r, &type, &data)) > 0) {
+        ck_assert_uint_le(at + (size_t)n, len);
+        ck_assert_int_eq(memcmp(data, state + at, (size_t)n),
+                         0); /* a chunk is verified by itself */
+        at += (size_t)n;
+    }
+    ck_assert(n < 0 || at == len);
+    raft_snap_close(r);
+    return (int)n;
+}
+
 START_TEST(round_trips)
 {
     static const size_t lens[] = {0, 1, 2, 7, 8, 9, 1000, 262144, 262145, 786432, 800001};
@@ -93,6 +115,7 @@ START_TEST(round_trips)
         ck_assert_int_eq(write_file(sim_disk_fs(d), 3, i + 1, lens[i], 100000, &m), 0);
         sim_disk_crash(d, SIM_DISK_CRASH_DROP, i); /* commit made it durable */
         check_file(sim_disk_fs(d), 3, i + 1, lens[i]);
+        ck_assert_int_eq(stream_file(sim_disk_fs(d), 3, i + 1, lens[i]), 0);
     }
     sim_disk_destroy(d);
 }
@@ -124,7 +147,7 @@ START_TEST(bytes_are_deterministic)
 }
 END_TEST
 
-/* Every flipped byte is noticed when the file is opened. */
+/* Every flipped byte is noticed when the file is opened, or by the end of a stream. */
 START_TEST(every_flipped_byte)
 {
     struct sim_disk *d = sim_disk_create(1);
@@ -139,6 +162,8 @@ START_TEST(every_flipped_byte)
         ck_assert_int_eq(sim_disk_flip(d, path, offset, bit), 0);
         int rc = raft_snap_open(fs, CLUSTER, 1, 5, &r);
         ck_assert_msg(rc == RAFT_STORE_ECORRUPT, "byte %lu: %d", (unsigned long)offset, rc);
+        rc = stream_file(fs, 1, 5, 701);
+        ck_assert_msg(rc == RAFT_STORE_ECORRUPT, "stream, byte %lu: %d", (unsigned long)offset, rc);
         ck_assert_int_eq(sim_disk_flip(d, path, offset, bit), 0);
     }
     check_file(fs, 1, 5, 701);
@@ -165,6 +190,7 @@ START_TEST(every_truncated_length)
         ck_assert_int_eq(fs->pwritev(fs->ctx, fd, &iov, 1, 0), 0);
         ck_assert_int_eq(fs->close(fs->ctx, fd), 0);
         ck_assert_int_eq(raft_snap_open(fs, CLUSTER, 1, 5, &r), RAFT_STORE_ECORRUPT);
+        ck_assert_int_eq(stream_file(fs, 1, 5, 701), RAFT_STORE_ECORRUPT);
     }
     sim_disk_destroy(d);
 }
@@ -181,6 +207,8 @@ START_TEST(foreign_newer_and_missing)
     ck_assert_int_eq(raft_snap_open(fs, CLUSTER, 1, 5, &r), RAFT_STORE_ENOENT);
     ck_assert_int_eq(write_file(fs, 1, 5, 100, 100, &m), 0);
     ck_assert_int_eq(raft_snap_open(fs, CLUSTER + 1, 1, 5, &r), RAFT_STORE_EFOREIGN);
+    ck_assert_int_eq(raft_snap_stream(fs, CLUSTER + 1, 1, 5, &r), RAFT_STORE_EFOREIGN);
+    ck_assert_int_eq(raft_snap_stream(fs, CLUSTER, 1, 6, &r), RAFT_STORE_ENOENT);
     ck_assert_int_eq(raft_snap_open(fs, CLUSTER, 1, 6, &r), RAFT_STORE_ENOENT);
     raft__snap_header_encode(page, &m);
     page[4] = 2;                                                               /* the version */
