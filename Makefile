@@ -101,7 +101,7 @@ SERVICE_WRAP := clock_gettime getrandom epoll_create1 epoll_ctl epoll_wait timer
 UNIT_SRC     := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
 # The load generators: what only computes (a unit test checks it), and what every one of them has.
-BENCH_PURE   := $(addprefix tests/bench/,bytes.c jute.c grpc.c coordmsg.c usage.c table.c) client/cli/histogram.c
+BENCH_PURE   := $(addprefix tests/bench/,bytes.c jute.c grpc.c coordmsg.c usage.c table.c) client/bench/histogram.c
 BENCH_SRC    := $(addprefix tests/bench/,main.c load.c run.c fanout.c attempt.c measure.c)
 TESTLIB_SRC  += $(filter tests/bench/%,$(BENCH_PURE))
 

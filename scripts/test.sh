@@ -33,6 +33,8 @@ step "unit tests"
 make -s DEV=1 CC=gcc unit
 step "simulator"
 make -s DEV=1 CC=gcc sim SEED=1 N="$([ $quick = 1 ] && echo 200 || echo 2000)"
+step "whole-node simulation"
+make -s DEV=1 CC=gcc sim-service SEED=1 N="$([ $quick = 1 ] && echo 40 || echo 300)"
 step "scenario scripts, then every fourth power cut in them"
 make -s DEV=1 CC=gcc scripts
 make -s DEV=1 CC=gcc script-sweep STRIDE="$([ $quick = 1 ] && echo 20 || echo 4)"
@@ -57,6 +59,8 @@ if [ $quick = 0 ]; then
     make -s DEV=1 CC=gcc VARIANT=asan script-sweep STRIDE=100
     step "simulator under the sanitizers"
     make -s DEV=1 CC=gcc VARIANT=asan sim SEED=100001 N=200
+    step "whole-node simulation under the sanitizers"
+    make -s DEV=1 CC=gcc VARIANT=asan sim-service SEED=100001 N=20
     step "kept fuzzing inputs under the sanitizers"
     make -s -j"$jobs" DEV=1 CC=gcc VARIANT=asan fuzz-replay
     step "integration tests under the sanitizers"

@@ -31,7 +31,7 @@
  *   20  machine/apply.c              a session is given up though it was attached anew
  *   21  node/run.c                   after a pause a leader gives up everybody it did not hear
  *   22  node/reads.c                 a bounded read does not look at its bound
- *   23  node/run.c                   a progress mark tells what is committed, not what is applied
+ *   23  node/run.c                   a progress mark tells one revision too many
  *   24  node/request.c               a receipt tells what is committed, not what is applied
  *   25  watch/watch.c                a snapshot's changes are skipped without a word
  *   26  session/answers.c            one answer too many is dropped

@@ -9,7 +9,16 @@
 #include <string.h>
 #include "client/bench/load.h"
 
-#define UNDER_WAY_MAX 1024u
+#define UNDER_WAY_MAX 512u
+
+struct preparation;
+
+/* One node under way, or to be asked for again. */
+struct making {
+    struct preparation *p;
+    struct making *next;
+    uint64_t index;
+};
 
 struct preparation {
     struct cli *cli;
@@ -19,15 +28,20 @@ struct preparation {
     const char *value;
     uint64_t under_way;
     int error;
+    struct making makings[UNDER_WAY_MAX], *idle, *again; /* again: the servers were too busy */
 };
 
 static void on_made(struct coord *c, const struct coord_reply *r, void *arg)
 {
-    struct preparation *p = arg;
+    struct making *m = arg;
+    struct preparation *p = m->p;
+    struct making **list = r->error == COORD_EBUSY ? &p->again : &p->idle;
 
     (void)c; /* p has it */
     p->under_way--;
-    if (r->error != 0 && r->error != COORD_EEXISTS && p->error == 0) {
+    m->next = *list;
+    *list = m;
+    if (r->error != 0 && r->error != COORD_EEXISTS && r->error != COORD_EBUSY && p->error == 0) {
         p->error = r->error;
     }
 }
@@ -40,20 +54,35 @@ static int turn(struct preparation *p)
     return coord_dispatch(p->c);
 }
 
+/* Ask for node /bench/<kind><index>. Return: 0 or an error. */
+static int make(struct preparation *p, struct making *m, char kind, bool number)
+{
+    char path[64];
+    size_t bytes = number ? 1 : pick_between(&p->pick, p->plan->value_min, p->plan->value_max);
+
+    (void)snprintf(path, sizeof path, "/bench/%c%" PRIu64, kind, m->index);
+    int rc = coord_create(p->c, path, number ? "0" : p->value, bytes, &p->cli->call, on_made, m);
+    p->under_way += rc == 0 ? 1 : 0;
+    return rc;
+}
+
 /* Nodes /bench/<kind>0 ... Return: 0 or an error. */
 static int make_many(struct preparation *p, char kind, bool number)
 {
-    char path[64];
+    uint64_t next = 0;
     int rc = 0;
 
-    for (uint64_t i = 0; rc == 0 && p->error == 0 && (i < p->plan->keys || p->under_way > 0);) {
-        while (rc == 0 && i < p->plan->keys && p->under_way < UNDER_WAY_MAX) {
-            size_t bytes =
-                number ? 1 : pick_between(&p->pick, p->plan->value_min, p->plan->value_max);
-            (void)snprintf(path, sizeof path, "/bench/%c%" PRIu64, kind, i++);
-            rc =
-                coord_create(p->c, path, number ? "0" : p->value, bytes, &p->cli->call, on_made, p);
-            p->under_way += rc == 0 ? 1 : 0;
+    while (rc == 0 && p->error == 0 &&
+           (next < p->plan->keys || p->under_way > 0 || p->again != NULL)) {
+        while (rc == 0 && (p->again != NULL || (p->idle != NULL && next < p->plan->keys))) {
+            struct making *m = p->again != NULL ? p->again : p->idle;
+            if (m == p->again) {
+                p->again = m->next;
+            } else {
+                p->idle = m->next;
+                m->index = next++;
+            }
+            rc = make(p, m, kind, number);
         }
         rc = rc != 0 ? rc : turn(p);
     }
@@ -63,8 +92,17 @@ static int make_many(struct preparation *p, char kind, bool number)
 int load_prepare(struct cli *cli, const struct plan *plan)
 {
     static char value[1024 * 1024];
-    struct preparation p = {.cli = cli, .plan = plan, .value = value};
+    static struct preparation p; /* large for a stack */
     struct coord_reply *r = NULL;
+
+    memset(&p, 0, sizeof p);
+    p.cli = cli;
+    p.plan = plan;
+    p.value = value;
+    for (size_t i = 0; i < UNDER_WAY_MAX; i++) {
+        p.makings[i] = (struct making){.p = &p, .next = p.idle};
+        p.idle = &p.makings[i];
+    }
     int rc = cli_open(cli, &p.c);
 
     if (rc != EXIT_DONE) {

@@ -160,6 +160,7 @@ int cli_exit_code(int error)
     case COORD_EAUTH:
     case COORD_ERESERVED:
     case COORD_EQUOTA:
+    case COORD_ESTOREFULL:
         return EXIT_DENIED;
     case COORD_ELOST:
     case COORD_EEXPIRED:

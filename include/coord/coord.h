@@ -491,7 +491,8 @@ struct coord_call {
  * Errors:    at once: COORD_EINVAL, COORD_EBADPATH, COORD_ETOOBIG, COORD_EBUSY, COORD_ENOMEM,
  *            COORD_ENOSESSION (ephemeral without sessions), COORD_ECLOSED, COORD_EFORKED.
  *            in the reply: COORD_EEXISTS, COORD_ENONODE (no parent), COORD_EEPHEMERAL (of the
- *            parent), COORD_ERESERVED, COORD_ENOSPACE, COORD_ELIMIT, COORD_EDENIED, and those of
+ *            parent), COORD_ERESERVED, COORD_EQUOTA, COORD_ESTOREFULL (coord_server_limits: the
+ *            store's high-water mark), COORD_ENOSPACE, COORD_ELIMIT, COORD_EDENIED, and those of
  *            any request: COORD_ENOQUORUM, COORD_EINDOUBT, COORD_ETIMEOUT, COORD_ECONNECT,
  *            COORD_EEXPIRED, COORD_ECLOSED, COORD_EPROTO, COORD_ENOMEM, COORD_ETOOBIG,
  *            COORD_EBADREQUEST, COORD_EBUSY, COORD_ESHUTDOWN.
@@ -507,8 +508,8 @@ COORD_MUST_CHECK int coord_get(struct coord *c, const char *path, const struct c
                                coord_reply_cb cb, void *arg);
 
 /* Replace a node's data, under call's conditions: reply->stat, revision. Reply errors:
- * COORD_ENONODE, COORD_ECONDITION, COORD_ERESERVED, COORD_ENOSPACE. Everything else as
- * coord_create. */
+ * COORD_ENONODE, COORD_ECONDITION, COORD_ERESERVED, COORD_EQUOTA, COORD_ESTOREFULL, COORD_ENOSPACE.
+ * Everything else as coord_create. */
 COORD_MUST_CHECK int coord_set(struct coord *c, const char *path, const void *data,
                                size_t data_bytes, const struct coord_call *call, coord_reply_cb cb,
                                void *arg);
@@ -524,7 +525,8 @@ COORD_MUST_CHECK int coord_delete(struct coord *c, const char *path, const struc
 /* Add delta to a node whose data is a number in decimal (an optional '-', digits, no needless 0),
  * under call's conditions: reply->value, stat, revision. However often it is sent, it is applied at most
  * once. Reply errors: COORD_ENONODE, COORD_ECONDITION, COORD_ENOTNUMBER (the data is none, or the sum
- * leaves 64 bits), COORD_EQUOTA, COORD_ERESERVED, COORD_ENOSPACE. Everything else as coord_create. */
+ * leaves 64 bits), COORD_EQUOTA, COORD_ESTOREFULL, COORD_ERESERVED, COORD_ENOSPACE. Everything else as
+ * coord_create. */
 COORD_MUST_CHECK int coord_increment(struct coord *c, const char *path, int64_t delta,
                                      const struct coord_call *call, coord_reply_cb cb, void *arg);
 
@@ -534,7 +536,7 @@ COORD_MUST_CHECK int coord_increment(struct coord *c, const char *path, int64_t 
  * data, kinds, owners, quotas and sequence counters. Reply errors: COORD_ENONODE (no such node, or no
  * parent of `to`), COORD_EEXISTS, COORD_ECONDITION, COORD_EEPHEMERAL (the parent of `to` is
  * ephemeral), COORD_EINSIDE, COORD_ELIMIT (too many nodes for one change), COORD_EQUOTA,
- * COORD_EBADPATH (a path below would be too long), COORD_ERESERVED. Everything else as
+ * COORD_ESTOREFULL, COORD_EBADPATH (a path below would be too long), COORD_ERESERVED. Everything else as
  * coord_create. */
 COORD_MUST_CHECK int coord_rename(struct coord *c, const char *path, const char *to,
                                   const struct coord_call *call, coord_reply_cb cb, void *arg);

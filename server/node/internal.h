@@ -175,6 +175,9 @@ struct reads {
     uint64_t done; /* rounds through this are confirmed and applied */
     raft_index done_index;
     bool wanted;
+    bool lazy;         /* somebody wants one who can wait ... */
+    uint64_t lazy_at;  /* ... until then at most */
+    uint64_t begun_at; /* the last round */
     uint64_t leased;   /* rounds that the lease has spared */
     uint64_t retry_at; /* NODE_NEVER, or when to ask again after a round was lost */
     uint64_t fresh;    /* the state applied here held everything committed by then */
@@ -528,6 +531,13 @@ void node__reads_init(struct node *n);
 void node__read_join(struct node *n, struct request *r);
 /* Some caller that is no request needs one. Return: its number. */
 uint64_t node__read_round(struct node *n);
+/* The same for one who can wait: without anybody in a hurry rounds are node__leisure apart. */
+uint64_t node__read_round_lazy(struct node *n);
+/* How long a keep-alive may be put off so that it shares what it costs with others: a heartbeat, or less where sessions
+ * may be so short that it would matter to them. */
+uint64_t node__leisure(const struct node *n);
+/* When node__reads_run is to be called next. */
+uint64_t node__reads_deadline(const struct node *n);
 void node__reads_run(struct node *n);
 void node__reads_result(struct node *n, const struct raft_read *result);
 /* Rounds whose index is applied are done: wake who waits. */

@@ -355,6 +355,7 @@ struct coord_buf *peer_touch_encode(const struct peer_touch *t, const uint64_t *
     put64(b->data + 16, t->nonce);
     put64(b->data + 24, t->round);
     put32(b->data + 32, t->count);
+    put32(b->data + 36, t->hurry);
     for (uint32_t i = 0; i < t->count; i++) {
         put64(b->data + TOUCH_BYTES + (size_t)i * 8, sessions[i]);
     }
@@ -374,6 +375,7 @@ bool peer_touch_decode(const uint8_t *bytes, size_t len, struct peer_touch *ret_
                                  .nonce = get64(bytes + 16),
                                  .round = get64(bytes + 24),
                                  .count = count,
+                                 .hurry = get32(bytes + 36) == 1,
                                  .sessions = bytes + TOUCH_BYTES};
     return true;
 }

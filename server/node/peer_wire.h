@@ -41,7 +41,7 @@
  *
  * TOUCH: sessions active at the sender since its last
  *        8     8  term        16     8  nonce       24     8  round
- *       32     4  count       36     4  zero        40     8 x count  sessions
+ *       32     4  count       36     4  1: somebody is in a hurry, else 0      40     8 x count  sessions
  *
  * DIGEST: the digest of the sender's state at `revision`, made of the bytes of that version of the format of
  * saved states (machine/snapshot.c)
@@ -144,6 +144,7 @@ struct peer_touch {
     uint64_t nonce;
     uint64_t round;
     uint32_t count;
+    bool hurry;
     const uint8_t *sessions; /* of a decoded one: borrowed */
 };
 struct coord_buf *peer_touch_encode(const struct peer_touch *t, const uint64_t *sessions);

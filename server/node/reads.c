@@ -41,6 +41,22 @@ uint64_t node__read_round(struct node *n)
     return n->reads.next;
 }
 
+uint64_t node__leisure(const struct node *n)
+{
+    uint64_t shortest = machine_limits(n->machine)->session_min_ms * NODE_MS / 20;
+    return shortest < n->o.raft.heartbeat ? shortest : n->o.raft.heartbeat;
+}
+
+uint64_t node__read_round_lazy(struct node *n)
+{
+    struct reads *rd = &n->reads;
+    if (!rd->lazy) {
+        rd->lazy = true;
+        rd->lazy_at = rd->begun_at + node__leisure(n);
+    }
+    return rd->next;
+}
+
 void node__read_join(struct node *n, struct request *r)
 {
     r->round = node__read_round(n);
@@ -74,6 +90,17 @@ static struct round *round_of(struct reads *rd, uint64_t id)
     return NULL;
 }
 
+uint64_t node__reads_deadline(const struct node *n)
+{
+    const struct reads *rd = &n->reads;
+    bool room = false;
+    for (uint32_t i = 0; i < NODE_ROUNDS_MAX; i++) {
+        room = room || rd->rounds[i].id == 0;
+    }
+    /* Without room the end of a round brings a run. */
+    return rd->lazy && room && rd->lazy_at < rd->retry_at ? rd->lazy_at : rd->retry_at;
+}
+
 /* Can the leader's lease stand for a round as of n->now? raft has been told of n->now by the tick of this
  * run, so it decides alike. */
 static bool has_lease(const struct node *n)
@@ -91,19 +118,25 @@ void node__reads_run(struct node *n)
     struct reads *rd = &n->reads;
     bool retry = n->now >= rd->retry_at;
     struct round *free_one = round_of(rd, 0);
-    if ((!rd->wanted && !retry) || n->st.leader == 0 || free_one == NULL) {
+    bool lazy =
+        rd->lazy && (n->now >= rd->lazy_at || has_lease(n)); /* which makes it cost nothing */
+    if ((!rd->wanted && !retry && !lazy) || n->st.leader == 0 || free_one == NULL) {
         return;
     }
     bool lease = has_lease(n);
     struct raft_event ev = {.type = RAFT_EV_READ, .cookie = rd->next, .value = lease ? 1 : 0};
     if (node__step(n, &ev, NULL) != 0) {
         rd->retry_at = n->now + n->o.raft.heartbeat / 8;
+        rd->wanted = rd->wanted || rd->lazy;
+        rd->lazy = false;
         return;
     }
     *free_one = (struct round){.id = rd->next, .started = n->now};
     rd->next++;
     rd->leased += lease;
     rd->wanted = false;
+    rd->lazy = false;
+    rd->begun_at = n->now;
     rd->retry_at = NODE_NEVER;
 }
 
@@ -151,7 +184,7 @@ void node__reads_finish(struct node *n)
         round->id = 0;
         round->confirmed = false;
         news = true;
-        n->again = n->again || rd->wanted;
+        n->again = n->again || rd->wanted || (rd->lazy && n->now >= rd->lazy_at);
     }
     if (news) {
         node__touch_confirm(n);

@@ -86,7 +86,7 @@ static void progress_marks(struct node *n)
         return;
     }
     if (watch_count(n->hub) > 0) {
-        watch_progress(n->hub, SERVER_BUG(23) ? n->commit : n->applied);
+        watch_progress(n->hub, n->applied + SERVER_BUG(23));
     }
     n->progress_revision = n->applied;
     n->progress_at = n->now + PROGRESS_NS;
@@ -115,7 +115,7 @@ static uint64_t deadline(const struct node *n)
     at = earliest(at, n->reads.blocked_at);
     at = earliest(at, n->limits.check_at);
     if (n->st.leader != 0) {
-        at = earliest(at, n->reads.retry_at);
+        at = earliest(at, node__reads_deadline(n));
         at = earliest(at, n->writes.probe_at);
     }
     if (node__is_leader(n) && n->st.leader_ready && !n->leaving && !node__diverged(n)) {

@@ -201,7 +201,7 @@ static void quota_path(struct coord_bytes path, char out[PATH_ROOM])
     }
     name[at] = '\0';
     if (at <= COORD_NAME_BYTES_MAX) {
-        (void)snprintf(out, PATH_ROOM, "/coord/quotas/%s", name);
+        (void)snprintf(out, PATH_ROOM, "/coord/quotas/%.*s", COORD_NAME_BYTES_MAX, name);
     } else {
         (void)snprintf(out, PATH_ROOM, "/coord/quotas/%%%016llx",
                        (unsigned long long)XXH64(path.data, path.len, 0));

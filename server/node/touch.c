@@ -7,10 +7,11 @@
  * heartbeats at most. Writes need no TOUCH (the leader sees their session), and no activity ever costs a log
  * entry.
  *
- * A PING after a pause is placed at once; then those of the next quarter of a heartbeat are gathered and placed
- * together, with one round for all. So many idle sessions cost what receiving and answering their PINGs costs: a
- * round among the members for each would be most of it. The delay is small beside any session's timeout, which
- * counts from when the client sent its PING, and a request that waits behind a PING ends it.
+ * A PING after a pause is placed at once; then those of the next half of a heartbeat are gathered and placed
+ * together, and the leader begins at most one round a heartbeat for them, from whichever member they are. So
+ * many idle sessions cost what receiving and answering their PINGs costs: a round among the members for each would be
+ * most of it. The delay is small beside any session's timeout (node__leisure), which counts from when the client sent
+ * its PING, and a request that waits behind a PING ends it: it is in a hurry, and so is the TOUCH sent for it.
  *
  * PING (testing.md E2, E4) is answered only when the leader has the activity, was confirmed as leader by
  * a quorum round begun after that, and this member has applied everything up to that round and up to the
@@ -86,7 +87,7 @@ void node__touch_conn(struct node *n, struct conn *c)
 
 static uint64_t gather_delay(const struct node *n)
 {
-    return n->o.raft.heartbeat / 4;
+    return node__leisure(n) / 2;
 }
 
 /* Are there PINGs to look at now? */
@@ -212,7 +213,7 @@ static void run_leader(struct node *n)
         r->placed_at = n->now;
         /* Also where gathering it found no memory. */
         node__sessions_heard(n, r->conn->session, n->o.raft.id);
-        r->round = node__read_round(n);
+        r->round = t->hurry ? node__read_round(n) : node__read_round_lazy(n);
         r->after = t->expire_index;
     }
     placed(n);
@@ -238,6 +239,7 @@ static void run_follower(struct node *n)
     struct peer_touch m = {.term = n->st.term,
                            .nonce = n->writes.nonce,
                            .round = ++t->round,
+                           .hurry = t->hurry,
                            .count = (uint32_t)t->active_count};
     struct coord_buf *b = peer_touch_encode(&m, t->active);
     if (b == NULL) {
@@ -335,7 +337,7 @@ void node__touch_receive(struct node *n, struct peer *p, const struct peer_touch
     *w = (struct touch_wait){.set = true,
                              .nonce = t->nonce,
                              .round = t->round,
-                             .need = node__read_round(n),
+                             .need = t->hurry ? node__read_round(n) : node__read_round_lazy(n),
                              .index = n->touch.expire_index};
 }
 

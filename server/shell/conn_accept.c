@@ -4,9 +4,9 @@
  * and what happens when the process runs out of descriptors. The loop's thread.
  *
  * Out of descriptors (EMFILE): a listener stays readable, so a loop that only tries again would spin.
- * One descriptor is kept in reserve: it is given up to accept and at once close the connection at the
- * head of the queue, which tells that client soon; then the listener rests until a connection ends or
- * a second has passed.
+ * One descriptor is kept in reserve: it is given up to accept and at once close the connections that wait,
+ * which tells those clients soon and empties the queue. Where even that fails the listener rests until a
+ * connection ends or a second has passed.
  */
 #include <assert.h>
 #include <errno.h>
@@ -81,21 +81,29 @@ static void refusal_log(struct conn_set *s, bool of_address, const char *why)
     }
 }
 
-/* No descriptor is left: refuse one connection with the spare one, and rest. */
+/* No descriptor is left: refuse those that wait, one after the other, with the spare one. When even that
+ * is gone (a thread was quicker), rest. */
 static void descriptors_out(struct conn_set *s)
 {
     refusal_log(s, false, strerror(errno));
+    int fd = -1;
     if (s->spare >= 0) {
         (void)close(s->spare);
         s->spare = -1;
-        struct net_address from;
-        int fd = net_accept(s->listener, &from);
-        if (fd >= 0) {
-            (void)close(fd);
-        }
-        spare_open(s);
     }
-    accept_rest(s);
+    for (int i = 0; i < CONN_ACCEPT_BATCH; i++) {
+        struct net_address from;
+        fd = net_accept(s->listener, &from);
+        if (fd < 0) {
+            break;
+        }
+        (void)close(fd);
+    }
+    bool empty = fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+    spare_open(s);
+    if (s->spare < 0 || (fd < 0 && !empty)) {
+        accept_rest(s);
+    }
 }
 
 /* Return: false when there is nothing more to accept now. */

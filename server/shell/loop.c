@@ -6,8 +6,9 @@
  *     read sockets                    events of the node
  *     drain the disk threads          events of the node
  *     node_run                        all decisions; output gathers in queues
- *     submit the log's batch          first, so that the disk works while we write to sockets
- *     flush peers, then clients       one sendmsg a connection
+ *     flush peers                     first: what a write waits for is their disks, and a message's way
+ *     submit the log's batch          our own disk works while theirs do
+ *     flush clients                   one sendmsg a connection
  *
  * Batches come from this and nothing else: what arrives while a turn or the disk is busy is the next
  * turn's. There is no timer for a request.
@@ -350,8 +351,8 @@ static void shell_turn(struct shell *s)
     s->now = clock_boot_ns(); /* nothing that came is younger than this */
     node_run(s->node, s->now, clock_wall_ms(), &more);
     more = more || (s->repairing && !node_repairing(s->node)); /* told in the next turn */
-    wal_thread_submit(s->wal);
     bool told = peer_set_flush(s->peers);
+    wal_thread_submit(s->wal);
     told = conn_set_flush(s->conns) || told;
     s->again = more || told || conn_set_ready(s->conns);
     if (s->stopping && node_drained(s->node) && !conn_set_pending(s->conns)) {

@@ -21,7 +21,7 @@
 #ifndef COORD_TESTS_BENCH_LOAD_H
 #define COORD_TESTS_BENCH_LOAD_H
 
-#include "client/cli/histogram.h"
+#include "client/bench/histogram.h"
 #include "tests/bench/bytes.h"
 
 #define LOAD_SERVERS_MAX 8

@@ -10,7 +10,7 @@
 #          --systems LIST     of coord,zookeeper,etcd (default: all)
 #          --cells REGEX      only the loads whose name matches
 #          --rounds N         visits to each system (3; 0: none, for --long alone)
-#          --secs S           of each load (2)
+#          --secs S           of each load (1.5)
 #          --kills N          leaders killed in each visit (3) --limit-ms N  of an attempt then (200)
 #          --nodes N          of --long (1000000)              --out DIR     (build/peers)
 #
@@ -21,7 +21,7 @@ cd "$(dirname "$0")/../.."
 . scripts/lib.sh
 . tests/bench/systems.sh
 
-rounds=3 secs=2 kills=3 limit_ms=200 nodes=1000000 fan_rounds=50 warm_zookeeper=25 warm_others=3
+rounds=3 secs=1.5 kills=3 limit_ms=200 nodes=1000000 fan_rounds=50 warm_zookeeper=25 warm_others=3
 install=0 long=0 systems="coord zookeeper etcd" cells="" out=build/peers
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' tests/bench/peers.sh; }

@@ -109,7 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     FUZZ_CHECK(m != NULL && state != NULL, "memory");
     memcpy(state, bytes + 1, n);
     for (size_t i = 0; i < 8 && n >= SNAPSHOT_HEAD_BYTES && bytes[0] % 2 == 0; i++) {
-        state[16 + i] = state[8] == 1 ? (uint8_t)((uint64_t)n >> (8 * i)) : 0;
+        state[16 + i] = (uint8_t)(state[8] == 1 ? (uint64_t)n >> (8 * i) : 0);
     }
     uint64_t before = machine_digest(m);
     memset(why, 'x', sizeof(why));

@@ -1,4 +1,5 @@
-# Goal (P9): a member that runs out of descriptors serves the clients it has, does not spin, and recovers.
+# Goal (P9): a member that runs out of descriptors serves the clients it has, tells all others at once, does not spin, and
+# recovers.
 . "$(dirname "$0")/lib.sh"
 command -v prlimit >/dev/null || skip "prlimit is not installed"
 start_ensemble 3
@@ -19,6 +20,9 @@ before=$(ticks)
 sleep 2 # of which a loop that spins burns all
 [ "$(basename "$BUILD")" != release ] || expect_below $(($(ticks) - before)) 60 "1/100 s of processor time in two seconds"
 grep -q "Too many open files" "$ENSEMBLE/member-$victim.log" || fail "the log does not say what is missing"
+ulimit -n "$(ulimit -Hn)"
+"$HELPERS/abuser" storm "$port" 3000 127.0.0.1 0 >"$WORK/storm" || fail "the storm could not begin"
+expect_match "$(cat "$WORK/storm")" 'stuck=0$' "those without a word"
 ctl set /f "still" || fail "the ensemble does not go on"
 for i in $(seq 4 43); do
     eval "[ -z \"\${held$i:-}\" ] || exec {held$i}>&-"

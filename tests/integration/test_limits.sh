@@ -25,7 +25,7 @@ agreed() {
         ctl_on $i set /f - <"$WORK/most" >/dev/null || fail "data at the limit is refused by member $i $1"
         { cat "$WORK/most" && echo; } >"$WORK/more"
         expect_exit 1 "$COORDCTL" -s "$(client_address $i)" set /f - <"$WORK/more"
-        expect_match "$ERR" "limit" "the word of member $i about one byte more"
+        expect_match "$ERR" "at most $((leader * 102400)) are allowed" "the word of member $i about one byte more"
     done
 }
 ctl create /f "" >/dev/null
@@ -57,6 +57,7 @@ while ctl create -s /fill/n - <"$WORK/piece" >/dev/null 2>"$WORK/full"; do
 done
 expect_match "$(cat "$WORK/full")" "high-water mark" "the word about a full store"
 [ $filled -ge 5 ] || fail "1 MiB holds only $filled pieces of 50 KiB"
+expect_exit 7 "$COORDCTL" -s "$(all_addresses)" create -s /fill/n - <"$WORK/piece"
 expect_below "$(member_status "$leader" store_bytes)" 1048576 "bytes of the store"
 ctl set /fill "" >/dev/null || fail "a full store takes no change"
 ctl mv /fill/n0000000000 /fill/m >/dev/null || fail "a full store takes no rename to a shorter name"

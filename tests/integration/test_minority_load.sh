@@ -26,9 +26,8 @@ for n in free at1 at2 at3 at4 at5; do
 done
 
 leader=$(leader_id)
-other=$(other_members "$leader" | head -n 1)
-majority=$(other_members "$leader" | tail -n +2)
-ctl partition "$leader,$other / $(echo $majority | tr ' ' ',')" >/dev/null || fail "the partition was refused"
+read -r other first second third <<<"$(other_members "$leader" | paste -sd' ')"
+ctl partition "$leader,$other / $first,$second,$third" >/dev/null || fail "the partition was refused"
 
 # Each member of the minority refuses a write and a linearizable read: soon, in words, exit code 5.
 for n in $leader $other; do
@@ -39,7 +38,6 @@ for n in $leader $other; do
     expect_exit 0 ctl_on "$n" --consistency local ls /
 done
 # The majority goes on, with clients that were on the other side before.
-first=$(head -n 1 <<<"$majority")
 serves() { ctl_on "$1" --timeout 1s sync; }
 wait_until 10 "the majority has a leader" serves "$first"
 for n in free "at$first"; do

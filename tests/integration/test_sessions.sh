@@ -1,5 +1,6 @@
 # Goal: an operator sees who is connected and what they own, from any member, and ends a session: its
-# ephemeral nodes are gone at once and its client is told. Nothing secret is shown.
+# ephemeral nodes are gone at once and its client is told. Nothing secret is shown. /coord tells of the ensemble
+# and cannot be written.
 # Method: three members; the holder of a lock, connected to a follower, is looked at and ended.
 . "$(dirname "$0")/lib.sh"
 start_ensemble 3 "sessions: {min: 1s, max: 60s}"
@@ -56,6 +57,21 @@ expect_equal "$code" 8 "how the holder ended"
 expect_below "$(($(now_ms) - start))" 5000 "until the holder knew"
 grep -q "session ended on request: session=$(printf %016x "$id")" "$WORK"/*/log* "$WORK"/*.log 2>/dev/null ||
     grep -rq "session ended on request: session=$(printf %016x "$id")" "$WORK" || fail "no log line"
+
+# --- /coord ------------------------------------------------------------------------------------------------------
+expect_exit 0 ctl_on "$third" ls /coord
+expect_equal "$(tr '\n' ' ' <<<"$OUT")" "config members quotas " "what stands below /coord"
+expect_equal "$(ctl ls /coord/members | tr '\n' ' ')" "1 2 3 " "the members"
+expect_match "$(ctl_on "$third" get /coord/members/2)" "^\{\"id\": 2, \"role\": \"voter\", \"client\": \"$(client_address 2)\""
+expect_equal "$(ctl_on "$follower" get /coord/config/sessions.min)" 1000 "a limit in force"
+ctl create /tenant >/dev/null
+ctl quota /tenant nodes=5 >/dev/null
+expect_equal "$(ctl_on "$third" get /coord/quotas/%2Ftenant)" '{"path": "/tenant", "nodes": 5, "bytes": 0}' "a quota"
+for refused in "create /coord/x" "set /coord/members/1 y" "delete -r /coord" "mv /tenant /coord/t" "quota /coord nodes=1"; do
+    expect_exit 7 ctl $refused
+    expect_match "$ERR" "reserved for the service"
+done
+expect_equal "$(ctl ls / | grep -c coord)" 0 "/coord in the list of /"
 
 # --- refusals ----------------------------------------------------------------------------------------------------
 expect_exit 3 ctl sessions end "$id"

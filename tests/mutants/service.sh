@@ -3,14 +3,14 @@
 # it notices. Called by make:
 #   service.sh quick BUILD [N...]   each bug (or those named) must be found within the seeds that its row of
 #                                   tests/mutants/README.md states, from 1 on: a minute or two
-#   service.sh measure BUILD [N...] finds the first seed of each within 2,000 and writes the rows anew
+#   service.sh measure BUILD [N...] finds the first seed of each within 2,000 (SEEDS=) and writes the rows anew
 # BUILD is a build with VARIANT=mutants. A seed counts when it fails with the bug and passes without.
 # Exit code 1 when a bug is not found.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mode=$1 build=$2
 shift 2
-most=2000
+most=${SEEDS:-2000}
 page=tests/mutants/README.md
 work=$(mktemp -d "${TMPDIR:-/tmp}/coord-mutants.XXXXXX")
 trap 'rm -rf "$work"' EXIT

@@ -134,6 +134,7 @@ static void run_seed(const struct batch *b, struct tally *t, uint64_t seed)
                             .without = b->without,
                             .verbose = b->verbose,
                             .trace = b->trace ? stdout : NULL,
+                            .record = b->count == 1 ? b->record : NULL,
                             .current = &running};
     struct world_result r;
     t->current = seed;

@@ -21,6 +21,7 @@ struct batch {
     uint64_t without;         /* likewise */
     const char *with_text;    /* the same for the replay command; NULL: nothing */
     const char *without_text; /* likewise */
+    const char *record;       /* the recording of a single seed goes to this file; NULL: not */
     const char *keep;         /* failing seeds are appended to this file; NULL: not */
     uint32_t kept_count;      /* run before the others */
     uint64_t kept[BATCH_KEPT_MAX];

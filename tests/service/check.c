@@ -223,6 +223,17 @@ static char *load(const struct world *w, size_t *ret_len)
     return text;
 }
 
+void check_keep(struct world *w, const char *file)
+{
+    size_t len = 0;
+    char *text = load(w, &len);
+    FILE *f = fopen(file, "we");
+    if (f == NULL || fwrite(text, 1, len, f) != len || fclose(f) != 0) {
+        perror(file);
+    }
+    free(text);
+}
+
 void check_history(struct world *w)
 {
     char why[256] = "";

@@ -61,6 +61,9 @@ static void fill_options(struct actor *a, char *servers, size_t bytes, struct co
     o->backoff_min_ms = 10;
     o->backoff_max_ms = 200;
     o->session = rng_chance(&a->rng, 200) ? COORD_SESSIONS_EAGER : COORD_SESSIONS_LAZY;
+    if (a->index >= a->w->k.owners && rng_chance(&a->rng, 200)) {
+        o->session = COORD_SESSIONS_OFF;
+    }
     o->state = on_state;
     o->state_arg = a;
 }

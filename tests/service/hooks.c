@@ -462,7 +462,7 @@ void __wrap_coord__session_ponged(struct coord__core *k, const struct coord__req
     struct actor *a = world_actor();
     if (a != NULL && !a->ended && res->error == 0 && k->link.attached) {
         JUDGE(a->w, oracle_alive(a->w->oracle, a->client, coord__core_session(k), a->ping_sent,
-                                 a->w->now));
+                                 res->receipt.revision));
     }
     __real_coord__session_ponged(k, r, res);
 }

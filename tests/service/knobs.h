@@ -89,6 +89,8 @@ struct knobs {
     bool tree;           /* renames and recursive deletes of subtrees */
     bool odd;            /* containers and ttl nodes */
     bool quotas;
+    bool differ; /* members whose files say other limits */
+    bool lease;  /* reads by the leader's lease, within what it assumes of clocks */
 };
 
 static inline int knobs_has(const struct knobs *k, enum svc_fault f)

@@ -3,7 +3,9 @@
  * main.c: run a batch of seeds: first the kept ones, then --count from --seed on.
  *
  *   sim-service [--seed N] [--count K] [--jobs J] [--seeds FILE] [--keep FILE] [--with FAULT,...]
- *               [--without FAULT,...] [--verbose] [--trace]
+ *               [--without FAULT,...] [--record FILE] [--verbose] [--trace]
+ *
+ * --record keeps what the clients of a single seed recorded, for `coordctl verify --empty FILE`.
  *
  * Exit: 0 when every seed passed, 1 when one failed or (in a batch of MARKS_BATCH_MIN or more) a mark
  * that must be hit was not, 2 for bad arguments. Threads: none.
@@ -37,7 +39,8 @@ static int usage(void)
     (void)fprintf(
         stderr,
         "usage: sim-service [--seed N] [--count K] [--jobs J] [--seeds FILE] [--keep FILE]\n"
-        "                   [--with FAULT,...] [--without FAULT,...] [--verbose] [--trace]\n");
+        "                   [--with FAULT,...] [--without FAULT,...] [--record FILE] [--verbose] "
+        "[--trace]\n");
     return 2;
 }
 
@@ -118,6 +121,9 @@ static void take_option(int opt, struct batch *b, struct arguments *args)
         b->without_text = optarg;
         args->bad |= parse_faults(optarg, &b->without);
         break;
+    case 'r':
+        b->record = optarg;
+        break;
     case 'v':
         b->verbose = 1;
         break;
@@ -133,11 +139,17 @@ static void take_option(int opt, struct batch *b, struct arguments *args)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},    {"count", required_argument, NULL, 'c'},
-        {"jobs", required_argument, NULL, 'j'},    {"seeds", required_argument, NULL, 'f'},
-        {"keep", required_argument, NULL, 'k'},    {"with", required_argument, NULL, 'i'},
-        {"without", required_argument, NULL, 'w'}, {"verbose", no_argument, NULL, 'v'},
-        {"trace", no_argument, NULL, 't'},         {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},
+        {"count", required_argument, NULL, 'c'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"seeds", required_argument, NULL, 'f'},
+        {"keep", required_argument, NULL, 'k'},
+        {"with", required_argument, NULL, 'i'},
+        {"without", required_argument, NULL, 'w'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"trace", no_argument, NULL, 't'},
+        {"record", required_argument, NULL, 'r'},
+        {NULL, 0, NULL, 0},
     };
     static struct batch b;
     struct arguments args = {.seeds = "tests/service/seeds.txt",

@@ -242,6 +242,13 @@ static void fill_options(struct member *m, struct node_options *o)
     o->raft.rng_seed = rng_next(&m->rng);
     o->cluster = SVC_CLUSTER_NAME;
     o->members_count = m->w->k.members;
+    if (m->w->k.differ) { /* in force is what the leader's file says */
+        o->machine.answers += m->id;
+        o->machine.sessions += m->id;
+        o->machine.txn_operations += m->id;
+        o->machine.subtree_nodes += m->id;
+        o->machine.list_entries += m->id;
+    }
     for (uint32_t i = 0; i < o->members_count; i++) {
         struct node_member *t = &o->members[i];
         t->id = i + 1;

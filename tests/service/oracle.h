@@ -157,10 +157,10 @@ const char *oracle_reply(struct oracle *o, const struct oracle_reply *r, uint64_
 
 /* --- clients: sessions -------------------------------------------------------------------------- */
 
-/* A PING (or the library's own keep-alive) that was sent at `sent_at` has been answered with success, `at`
- * now. Clock rates of client and leader may differ by twice the drift. */
+/* A PING (or the library's own keep-alive) that was sent at `sent_at` has been answered with success;
+ * revision: of its receipt, 0 not known. Clock rates of client and leader may differ by twice the drift. */
 const char *oracle_alive(struct oracle *o, uint64_t client, uint64_t session, uint64_t sent_at,
-                         uint64_t at);
+                         uint64_t revision);
 /* The client was told that its session has ended (session_state 2, EEXPIRED). */
 const char *oracle_session_gone(struct oracle *o, uint64_t client, uint64_t session, uint64_t at);
 

@@ -127,9 +127,11 @@ static struct oracle_truth *find_answer(struct oracle *o, const struct oracle_pe
     while (index != 0 && found == NULL) {
         struct oracle_truth *t = oracle__truth(o, index);
         struct coord_bytes body = {b->data, b->len};
+        /* Others may have asked for the same: it is one that was decided while this one waited. */
+        bool mine = index > p->truth_then && index <= res->receipt.revision && !t->claimed;
         *ret_index = index;
-        if (!own || (!t->claimed && t->error == res->error &&
-                     (t->error != 0 || oracle__same(t->body, body)))) {
+        if (!own ||
+            (mine && t->error == res->error && (t->error != 0 || oracle__same(t->body, body)))) {
             found = t;
         }
         index = t->same_next;
@@ -151,7 +153,8 @@ static bool is_decision(int error)
 {
     return error == 0 || error == COORD_ENONODE || error == COORD_EEXISTS ||
            error == COORD_ECONDITION || error == COORD_ENOTEMPTY || error == COORD_EEPHEMERAL ||
-           error == COORD_EQUOTA || error == COORD_EINSIDE || error == COORD_ENOTNUMBER;
+           error == COORD_EQUOTA || error == COORD_EINSIDE || error == COORD_ENOTNUMBER ||
+           error == COORD_ESTOREFULL;
 }
 
 static const char *decided(struct oracle *o, const struct oracle_pending *p,

@@ -7,6 +7,7 @@
  *       that was answered, at least the timeout passes until the session is given up; clocks of the client
  *       and of the leader may each be off by the drift
  *   E4  a keep-alive that succeeds was sent while the session was open
+ *   X1  it was confirmed by a leader after it was sent: its receipt shows all that was applied before
  *   E5  what came through an older attachment has no effect
  *   E7  a session is called gone only when it is
  *   C1  only a container that has lost its last child goes by itself, or a ttl node that is old enough and has
@@ -164,13 +165,21 @@ static const char *alive(struct oracle *o, struct oracle_session *s, uint64_t se
 }
 
 const char *oracle_alive(struct oracle *o, uint64_t client, uint64_t session, uint64_t sent_at,
-                         uint64_t at)
+                         uint64_t revision)
 {
     if (o->verdict[0] != '\0') {
         return o->verdict;
     }
     struct oracle_session *s = oracle__session(o, session);
-    (void)at;
+    const struct oracle_truth *next = revision == 0 ? NULL : oracle__truth(o, revision + 1);
+    if (next != NULL && next->at < sent_at) {
+        return oracle__fail(
+            o,
+            "X1: client %llu: a keep-alive is answered from %llu, %llu was applied before "
+            "it was sent",
+            (unsigned long long)client, (unsigned long long)revision,
+            (unsigned long long)revision + 1);
+    }
     if (s == NULL || (s->ended != 0 && o->truth[s->ended].at < sent_at)) {
         return oracle__fail(o, "E4: client %llu: a keep-alive of session %llu succeeds, which %s",
                             (unsigned long long)client, (unsigned long long)session,

@@ -20,15 +20,19 @@ bool peers_connected(const struct world *w, raft_id a, raft_id b)
     return running(w, a) && running(w, b) && !w->cut[a][b] && !w->cut[b][a];
 }
 
-static void deliver_later(struct world *w, raft_id from, raft_id to, struct coord_buf *own)
+/* In order, as a connection delivers, but where overtaking is drawn. */
+static void deliver_later(struct world *w, raft_id from, raft_id to, struct coord_buf *own,
+                          bool again)
 {
-    uint64_t delay = world_latency(w);
-    if (rng_chance(&w->rng_net, w->k.reorder_permille)) {
-        delay += rng_exp(&w->rng_net, 10 * (w->k.latency_ns + w->k.jitter_ns));
+    uint64_t at = w->now + world_latency(w);
+    if (again || rng_chance(&w->rng_net, w->k.reorder_permille)) {
+        at += rng_exp(&w->rng_net, 10 * (w->k.latency_ns + w->k.jitter_ns));
+    } else {
+        at = at < w->link_last[from][to] ? w->link_last[from][to] : at;
+        w->link_last[from][to] = at + 1; /* no two at one moment: the order of those is drawn */
     }
-    world_later(
-        w, delay,
-        (struct ev){.kind = SE_MESSAGE, .node = (uint8_t)to, .peer = (uint8_t)from, .p = own});
+    world_at(w, at,
+             (struct ev){.kind = SE_MESSAGE, .node = (uint8_t)to, .peer = (uint8_t)from, .p = own});
 }
 
 static struct coord_buf *copy_of(const struct coord_buf *b)
@@ -52,9 +56,9 @@ void peers_send(struct member *m, raft_id to, struct coord_buf *whole)
         return;
     }
     if (rng_chance(&w->rng_net, w->k.dup_permille)) {
-        deliver_later(w, m->id, to, copy_of(whole));
+        deliver_later(w, m->id, to, copy_of(whole), true);
     }
-    deliver_later(w, m->id, to, whole);
+    deliver_later(w, m->id, to, whole, false);
 }
 
 void peers_deliver(struct world *w, const struct ev *e)

@@ -396,6 +396,9 @@ void world_run(const struct world_run *run, struct marks *m, struct world_result
         }
     }
     finish(w);
+    if (run->record != NULL) {
+        check_keep(w, run->record);
+    }
     if (w->failed) {
         report(w);
     }

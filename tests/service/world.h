@@ -408,6 +408,8 @@ void nemesis_heal(struct world *w);
 void check_look(struct world *w);
 /* Judge the recording. */
 void check_history(struct world *w);
+/* Copy it to a file, for `coordctl verify`. */
+void check_keep(struct world *w, const char *file);
 
 /* --- the world ------------------------------------------------------------------------------------ */
 
@@ -431,7 +433,8 @@ struct world {
 
     struct member members[SVC_MEMBERS_MAX + 1]; /* from 1 */
     bool cut[SVC_MEMBERS_MAX + 1][SVC_MEMBERS_MAX + 1];
-    bool link_up[SVC_MEMBERS_MAX + 1][SVC_MEMBERS_MAX + 1]; /* as the first was told */
+    bool link_up[SVC_MEMBERS_MAX + 1][SVC_MEMBERS_MAX + 1];       /* as the first was told */
+    uint64_t link_last[SVC_MEMBERS_MAX + 1][SVC_MEMBERS_MAX + 1]; /* arrival, from, to */
     uint64_t link_gen[SVC_MEMBERS_MAX + 1][SVC_MEMBERS_MAX + 1];
     bool apart[SVC_CLIENTS_MAX][SVC_MEMBERS_MAX + 1]; /* a client does not reach a member */
     struct actor actors[SVC_CLIENTS_MAX];
@@ -494,6 +497,7 @@ struct world_run {
     uint64_t without;
     int verbose;
     FILE *trace;
+    const char *record; /* the recording is copied to this file; NULL: not */
     struct world **current;
 };
 

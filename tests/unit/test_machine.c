@@ -319,7 +319,11 @@ START_TEST(what_is_reserved_cannot_be_written)
     ck_assert_int_eq(do_create(&f, "/coordinate", NULL, 0), 0);
     ck_assert_int_eq(do_create(&f, "/x/coord", NULL, COORD_F_PARENTS), 0);
     ck_assert_int_eq(do_create(&f, "/coord", NULL, COORD_F_SEQUENTIAL), 0);
-    ck_assert(!exists(&f, "/coord"));
+    /* Nor read from this tree: what stands there is the member's to say. */
+    ck_assert_int_eq(do_read(&f, COORD_OP_EXISTS, "/coord").error, COORD_ERESERVED);
+    ck_assert_int_eq(do_read(&f, COORD_OP_LIST, "/coord/x").error, COORD_ERESERVED);
+    ck_assert(exists(&f, "/coordinate"));
+    ck_assert(exists(&f, "/coord0000000002"));
     fixture_close(&f);
 }
 END_TEST

@@ -371,6 +371,25 @@ START_TEST(a_transaction_counts_as_a_whole)
 }
 END_TEST
 
+START_TEST(kept_answers_count_and_sessions_too)
+{
+    struct fixture f;
+    fixture_open(&f, NULL);
+    mark(&f, 2 * node_cost());
+    uint64_t s = fixture_session(&f, 1, 5000);
+    ck_assert_uint_ne(s, 0);
+    for (uint64_t number = 1; number <= 3; number++) {
+        (void)do_create_in(&f, s, number, "/none/there", 0); /* refused: only its answer is new */
+    }
+    ck_assert_uint_gt(stats(&f).store_bytes, in_force(&f).store_bytes);
+    ck_assert_int_eq(do_create(&f, "/x", "0123456789", 0), COORD_ESTOREFULL);
+    uint64_t pair[] = {s, s};
+    ck_assert_int_eq(fixture_expire(&f, pair, 1), 0);
+    ck_assert_int_eq(do_create(&f, "/x", "0123456789", 0), 0); /* cleared by itself */
+    fixture_close(&f);
+}
+END_TEST
+
 START_TEST(the_count_follows_the_state)
 {
     /* Whatever happened: it is what a machine that loads the state counts. */
@@ -423,6 +442,7 @@ int main(void)
     tcase_add_test(tc, at_the_mark_and_one_past_it);
     tcase_add_test(tc, above_the_mark_everything_that_does_not_grow_passes);
     tcase_add_test(tc, a_transaction_counts_as_a_whole);
+    tcase_add_test(tc, kept_answers_count_and_sessions_too);
     tcase_add_test(tc, the_count_follows_the_state);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -138,6 +138,39 @@ START_TEST(when_the_lease_is_over_a_round_takes_its_place)
 }
 END_TEST
 
+START_TEST(while_leadership_is_handed_over_there_is_no_lease)
+{
+    options.net_ns = 10 * CLUSTER_MS; /* so that handing over takes its time */
+    begin();
+    struct cluster_client *c = greeted(leader);
+    ck_assert_int_eq(client_create(c, "/v", "0", 0), 0);
+    ck_assert(served_at_once(c));
+    cluster_stall_disk(cl, leader, true); /* it gives leadership away for that */
+    struct coord_request q = {.op = COORD_OP_SET,
+                              .path = bytes_of("/v"),
+                              .data = bytes_of("1"),
+                              .expect_version = COORD_VERSION_ANY};
+    (void)client_send(c, &q);
+    uint32_t seen = 0;
+    for (int i = 0; i < 2000 && seen < 5; i++) {
+        struct raft_status st;
+        cluster_run(cl, CLUSTER_MS);
+        raft_status(node_raft(cluster_node(cl, leader)), &st);
+        if (st.role != RAFT_LEADER || st.transfer_to == 0) {
+            continue;
+        }
+        seen++;
+        struct cluster_client *reader = client_connect(cl, leader);
+        struct coord_request hello = {.op = COORD_OP_HELLO, .version = COORD_PROTOCOL_VERSION};
+        (void)client_send(reader, &hello);
+        uint64_t number = send_get(reader);
+        cluster_run(cl, 0);
+        ck_assert(!client_has(reader, number));
+    }
+    ck_assert_uint_ge(seen, 3);
+}
+END_TEST
+
 /* --- nothing stale ----------------------------------------------------------------------------- */
 
 struct reader {
@@ -310,6 +343,7 @@ int main(void)
     tcase_add_test(tc, the_leader_answers_at_once_and_says_so);
     tcase_add_test(tc, without_the_option_every_read_takes_a_round);
     tcase_add_test(tc, when_the_lease_is_over_a_round_takes_its_place);
+    tcase_add_test(tc, while_leadership_is_handed_over_there_is_no_lease);
     tcase_add_loop_test(tc, no_read_is_ever_stale, 0, TROUBLES);
     tcase_add_test(tc, a_ping_is_confirmed_by_the_lease_too);
     tcase_add_test(tc, a_lease_and_link_hints_exclude_each_other);

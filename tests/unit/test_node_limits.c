@@ -259,6 +259,45 @@ START_TEST(a_node_beyond_a_lower_limit_is_still_read_or_says_why_not)
 }
 END_TEST
 
+START_TEST(a_write_from_before_a_lower_limit_is_not_done_twice)
+{
+    options.members = 1;
+    options.tune = later;
+    file_changed = false;
+    begin();
+    char data[151];
+    memset(data, 'x', sizeof(data) - 1);
+    data[sizeof(data) - 1] = '\0';
+    uint8_t secret[COORD_SECRET_BYTES];
+    struct coord_result res;
+    struct cluster_client *c = client_connect(cl, 1);
+    uint64_t session = client_open_session(c, 30000, secret);
+    struct coord_request q = {
+        .op = COORD_OP_CREATE, .path = bytes_of("/a"), .data = bytes_of(data)};
+    ck_assert_int_eq(client_call(c, &q, &res), 0);
+    cluster_kill(cl, 1); /* as if the answer had been lost */
+    file_changed = true;
+    ck_assert_int_eq(cluster_boot(cl, 1), 0);
+    ck_assert_uint_ne(cluster_wait_leader(cl, 10 * CLUSTER_S), 0);
+    cluster_run(cl, 500 * CLUSTER_MS);
+    ck_assert_uint_eq(in_force(1)->data_bytes, 100);
+    c = client_connect(cl, 1);
+    c->next_number = q.number + 1;
+    ck_assert_int_eq(client_resume(c, session, secret, NULL), 0);
+    ck_assert_int_eq(client_call(c, &q, &res), 0); /* the same number: the answer of then */
+    q.number = 0;
+    q.path = bytes_of("/b");
+    ck_assert_int_eq(client_call(c, &q, &res), COORD_ETOOBIG); /* by the machine */
+    /* Who came later is refused before the log. */
+    uint64_t before = revision_of(1);
+    struct cluster_client *young = client_connect(cl, 1);
+    ck_assert_uint_ne(client_open_session(young, 30000, secret), 0);
+    q.number = 0;
+    ck_assert_int_eq(client_call(young, &q, &res), COORD_ETOOBIG);
+    ck_assert_uint_eq(revision_of(1), before + 1); /* the session */
+}
+END_TEST
+
 /* --- clients that do not read ------------------------------------------------------------------ */
 
 START_TEST(requests_at_the_limit_are_read_and_one_more_is_not)
@@ -316,10 +355,10 @@ START_TEST(a_watcher_that_does_not_read_is_told_gap_and_goes_on)
     ck_assert(slow->open);
     ck_assert(client_event(quick, 49, &ev, &at));
     /* A read and a bad request meanwhile are answered, behind the gap (W8). */
-    struct coord_request q = {.op = COORD_OP_EXISTS, .path = bytes_of("/n0000000049")};
-    uint64_t read = client_send(slow, &q);
     struct coord_request bad = {.op = COORD_OP_EXISTS, .path = bytes_of("bad")};
     uint64_t refused = client_send(slow, &bad);
+    struct coord_request q = {.op = COORD_OP_EXISTS, .path = bytes_of("/n0000000049")};
+    uint64_t read = client_send(slow, &q);
     cluster_run(cl, CLUSTER_S);
     ck_assert(!client_has(slow, read));
     ck_assert(!client_has(slow, refused));
@@ -332,6 +371,7 @@ START_TEST(a_watcher_that_does_not_read_is_told_gap_and_goes_on)
     ck_assert_int_eq(ev.state, COORD_EVENT_GAP);
     ck_assert_uint_eq(ev.watch, 1);
     ck_assert_uint_ge(ev.revision, 50);
+    ck_assert_uint_lt(at, client_position(slow, refused));
     ck_assert_uint_lt(at, client_position(slow, read));
     uint64_t gap = ev.revision;
     ck_assert_int_eq(client_create(writer, "/elsewhere", "x", 0), 0);
@@ -357,6 +397,7 @@ int main(void)
     tcase_add_test(tc, the_file_of_the_leader_wins);
     tcase_add_test(tc, each_change_of_leaders_makes_one_entry);
     tcase_add_test(tc, a_member_comes_back_to_what_is_in_force);
+    tcase_add_test(tc, a_write_from_before_a_lower_limit_is_not_done_twice);
     tcase_add_test(tc, a_node_beyond_a_lower_limit_is_still_read_or_says_why_not);
     suite_add_tcase(suite, tc);
     TCase *pressure = tcase_create("back-pressure");

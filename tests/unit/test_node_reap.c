@@ -430,6 +430,35 @@ START_TEST(a_leader_without_a_quorum_proposes_nothing)
 }
 END_TEST
 
+/* The log has no room while the others' disks stand still; then it goes on. */
+START_TEST(a_full_log_delays_it)
+{
+    char path[16];
+    options.node.raft.log_slots = 64;
+    begin();
+    struct cluster_client *c = greeted(leader);
+    struct coord_result res;
+    ck_assert_int_eq(create(c, "/t", COORD_F_TTL, 1000), 0);
+    cluster_stall_disk(cl, follower, true);
+    cluster_stall_disk(cl, third, true);
+    uint64_t last = 0;
+    for (uint32_t i = 0; i < 100; i++) {
+        (void)snprintf(path, sizeof(path), "/n%u", i);
+        struct coord_request q = {.op = COORD_OP_CREATE, .path = bytes_of(path)};
+        last = client_send(c, &q);
+    }
+    cluster_run(cl, 1500 * CLUSTER_MS);
+    ck_assert_uint_eq(cluster_leader(cl), leader);
+    ck_assert(exists_at(leader, "/t", COORD_LEVEL_LOCAL));
+    cluster_stall_disk(cl, follower, false);
+    cluster_stall_disk(cl, third, false);
+    ck_assert_int_eq(client_wait(c, last, COORD_OP_CREATE, &res, 5 * CLUSTER_S), 0);
+    cluster_run(cl, CLUSTER_S);
+    ck_assert(!exists("/t"));
+    ck_assert(cluster_wait_equal(cl, 5 * CLUSTER_S));
+}
+END_TEST
+
 /* The loop of the only member stands still while a set waits in its socket: it is heard first. */
 START_TEST(what_came_while_the_loop_stood_still_counts)
 {
@@ -473,6 +502,7 @@ int main(void)
     tcase_add_test(t, nothing_due_writes_nothing);
     tcase_add_test(t, a_member_alone_wakes_for_nothing);
     tcase_add_test(t, a_leader_without_a_quorum_proposes_nothing);
+    tcase_add_test(t, a_full_log_delays_it);
     tcase_add_test(t, what_came_while_the_loop_stood_still_counts);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

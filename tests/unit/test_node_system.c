@@ -362,6 +362,32 @@ START_TEST(a_change_of_quotas_has_the_revision_of_its_cause)
 }
 END_TEST
 
+/* One who comes back is replayed them from the history, where it asks for them. */
+START_TEST(what_was_missed_is_replayed)
+{
+    begin();
+    struct cluster_client *c = greeted(leader);
+    ck_assert_int_eq(client_create(c, "/a", "", 0), 0);
+    ck_assert_int_eq(quota(c, "/a", 3, 0), 0);
+    ck_assert_int_eq(client_create(c, "/b", "", 0), 0);
+    ck_assert(cluster_wait_equal(cl, CLUSTER_S));
+    struct cluster_client *w = greeted(third);
+    struct coord_request q = {.op = COORD_OP_WATCH,
+                              .watch = 1,
+                              .path = bytes_of("/"),
+                              .depth = COORD_DEPTH_SUBTREE,
+                              .kinds = COORD_CHANGE_CREATED,
+                              .revision = 1};
+    ck_assert_int_eq(client_call(w, &q, NULL), 0);
+    ck_assert_str_eq(told(w), "1+/a 1+/b ");
+    w = greeted(third);
+    q.path = bytes_of("/coord");
+    q.number = 0;
+    ck_assert_int_eq(client_call(w, &q, NULL), 0);
+    ck_assert_str_eq(told(w), "1+/coord/quotas/%2Fa ");
+}
+END_TEST
+
 /* What is refused as a whole, or taken back, changes nothing there. */
 START_TEST(what_is_taken_back_is_not_told)
 {
@@ -535,6 +561,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, changes_of_quotas_are_told);
     tcase_add_test(t, a_change_of_quotas_has_the_revision_of_its_cause);
+    tcase_add_test(t, what_was_missed_is_replayed);
     tcase_add_test(t, what_is_taken_back_is_not_told);
     tcase_add_test(t, new_limits_are_told);
     suite_add_tcase(s, t);

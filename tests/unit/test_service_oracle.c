@@ -349,7 +349,7 @@ static struct coord_request ephemeral(const char *path)
 START_TEST(test_expire_in_time)
 {
     RIG_OK(rig_write(&r, ephemeral("/e")));
-    RIG_OK(oracle_alive(r.o, 1, r.session, r.now, r.now + RIG_MS));
+    RIG_OK(oracle_alive(r.o, 1, r.session, r.now, r.f.revision));
     r.now += 5000 * RIG_MS;
     RIG_OK(rig_expire(&r));
     RIG_OK(oracle_session_gone(r.o, 1, r.session, r.now));
@@ -361,7 +361,7 @@ START_TEST(test_expire_early)
 {
     r.now += 4000 * RIG_MS;
     if (_i == 0) {
-        RIG_OK(oracle_alive(r.o, 1, r.session, r.now - 1000 * RIG_MS, r.now));
+        RIG_OK(oracle_alive(r.o, 1, r.session, r.now - 1000 * RIG_MS, 0));
         r.now += 3000 * RIG_MS;
     } else if (_i == 1) {
         RIG_OK(rig_write(&r, create("/a")));
@@ -381,7 +381,7 @@ START_TEST(test_alive_then_expired)
     uint64_t sent = r.now + 4000 * RIG_MS;
     r.now += 6000 * RIG_MS;
     RIG_OK(rig_expire(&r));
-    RIG_BREAKS("E2", oracle_alive(r.o, 1, r.session, sent, r.now));
+    RIG_BREAKS("E2", oracle_alive(r.o, 1, r.session, sent, 0));
 }
 END_TEST
 
@@ -389,7 +389,17 @@ START_TEST(test_alive_after_end)
 {
     r.now += 6000 * RIG_MS;
     RIG_OK(rig_expire(&r));
-    RIG_BREAKS("E4", oracle_alive(r.o, 1, r.session, r.now + 1, r.now + 2));
+    RIG_BREAKS("E4", oracle_alive(r.o, 1, r.session, r.now + 1, 0));
+}
+END_TEST
+
+START_TEST(test_alive_unconfirmed)
+{
+    uint64_t revision = r.f.revision;
+    uint64_t early = r.now;
+    RIG_OK(rig_write(&r, create("/a")));
+    RIG_OK(oracle_alive(r.o, 1, r.session, early, revision)); /* sent before it */
+    RIG_BREAKS("X1", oracle_alive(r.o, 1, r.session, r.now, revision));
 }
 END_TEST
 
@@ -586,6 +596,7 @@ static void add_sessions(Suite *s)
     tcase_add_loop_test(t, test_expire_early, 0, 4);
     tcase_add_test(t, test_alive_then_expired);
     tcase_add_test(t, test_alive_after_end);
+    tcase_add_test(t, test_alive_unconfirmed);
     tcase_add_loop_test(t, test_left_behind, 0, 2);
     tcase_add_test(t, test_write_after_end);
     tcase_add_test(t, test_write_after_move);

@@ -16,7 +16,7 @@ room=$((files - 200))
 [ $((sessions / members)) -le "$room" ] ||
     die "$sessions sessions on $members members need $((sessions / members)) descriptors in each, and ulimit -Hn is $files"
 
-bench_start "$members" "limits: {connections: $room, connections_per_address: $room, sessions: $((sessions + 1000))}"
+bench_start "$members" "limits: {connections: $room, connections_per_address: $room, sessions: $((sessions + 1000))}" "sessions: {min: 2s, max: 1h}"
 before_mib=$(resident_mib 1)
 processes=$(((sessions + room - 1) / room))
 opened=$(now_ms)
@@ -29,7 +29,7 @@ loads_live() { kill -0 $PROCESSES 2>/dev/null; }
 all_open() { loads_live || { cat "$BENCH_WORK"/load-*; exit 1; }; [ "$(member_status 1 sessions)" -ge "$sessions" ]; }
 wait_until 300 "all sessions are open" all_open
 echo "$sessions sessions with a timeout of $timeout on $members members, opened in $(number "($(now_ms) - $opened) / 1000") s"
-sleep 5
+sleep 12 # what opening them left to be done is done
 logs() { for i in $(seq "$members"); do member_status "$i" log_last; done | paste -sd' '; }
 log_a=$(logs) ticks_a=$(cpu_ticks) at_a=$(now_ms)
 sleep "$secs"

@@ -43,7 +43,7 @@ part_conns() {
 }
 part_nodes() {
     local n
-    bench_start 3 "snapshot: {entries: 10000000, bytes: 16GiB}"
+    bench_start 3
     for n in 1000 10000 100000 1000000; do
         fill "$n"
         row "$n nodes, 64 x 16" --conns 64 --outstanding 16 --keys "$n"
