@@ -601,6 +601,7 @@ int main(void)
     tcase_add_test(t, series_of_nothing_is_one_stall);
     suite_add_tcase(s, t);
     t = tcase_create("proc");
+    tcase_set_timeout(t, 60); /* of a machine with 100,000 connections /proc is long */
     tcase_add_test(t, listeners);
     tcase_add_test(t, stat_lines);
     tcase_add_test(t, status_lines);

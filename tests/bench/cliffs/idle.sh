@@ -16,7 +16,7 @@ room=$((files - 200))
 [ $((sessions / members)) -le "$room" ] ||
     die "$sessions sessions on $members members need $((sessions / members)) descriptors in each, and ulimit -Hn is $files"
 
-bench_start "$members" "limits: {connections: $room, connections_per_address: $room, sessions: $((sessions + 1000))}" "sessions: {min: 2s, max: 1h}"
+bench_start "$members" "limits: {connections: $room, connections_per_address: $room, sessions: $((sessions + 1000))}" "sessions: {min: 2s, max: 60m}"
 before_mib=$(resident_mib 1)
 processes=$(((sessions + room - 1) / room))
 opened=$(now_ms)
