@@ -267,6 +267,12 @@ test: unit sim scripts script-sweep mc fuzz-replay integration  ## everything: u
 bench-raft: $(BENCH_RAFT)  ## measure the Raft library (D=directory for the log's part)
 	$(BENCH_RAFT) $(D)
 
+.PHONY: bench-state
+$(B)/bench/state: $(call obj,tests/bench/state/state.c) $(LIB_SERVER) $(LIB_PROTO) $(LIB_RAFT)
+	@mkdir -p $(dir $@)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_SERVER) $(LIBS_PROTO) $(LIBS_RAFT)
+bench-state: $(B)/bench/state  ## measure what a large state costs (ARGS="NODES RECORDS shuffle")
+	$(B)/bench/state $(ARGS)
 # Run by hand only (tests/bench/cliffs/README.md); ARGS= is passed on.
 CLIFFS := $(B)/tests/bench/cliffs/delay $(B)/tests/bench/cliffs/slowsync.so
 $(B)/tests/bench/cliffs/delay: $(call obj,tests/bench/cliffs/delay.c)

@@ -294,8 +294,10 @@ static void touch_action(struct verify_planner *w, const struct verify_op *op,
             touch_subtree(w, a->path);
             break;
         }
-        touch(w, NODE(a->path));
-        touch(w, KIDS(a->path));
+        if ((a->flags & COORD_SEQUENTIAL) == 0) {
+            touch(w, NODE(a->path));
+            touch(w, KIDS(a->path));
+        }
         if (a->path != 0) {
             touch(w, KIDS(parent_of(w, a->path)));
         }
@@ -509,6 +511,13 @@ static void note_transient(struct verify_planner *w, const struct verify_op *op,
     for (uint32_t c = w->first[parent]; c != VERIFY_NOWHERE; c = w->next[c]) {
         if (w->creates[c] == 0 && verify_path_numbered(w->plan->h, a->path, c)) {
             note_owner(w, op, ephemeral, owner, c); /* any of these may be the one */
+        }
+    }
+    if (in_scope(w, a->path)) {
+        /* Or one whose name nobody ever saw: only its parent shows that it goes. */
+        struct verify_op *v = make_up(w, op, VERIFY_VANISH, VERIFY_UNKNOWN, a->path);
+        if (v != NULL) {
+            v->act.flags = COORD_SEQUENTIAL;
         }
     }
 }

@@ -42,7 +42,7 @@
 #define NODE_DIGESTS_KEPT 4u /* reports of each member about its state */
 
 /* Copying the state in slices (saving.c). 200 us of work: docs/performance.md. */
-#define NODE_SLICE_RECORDS    384u                 /* nodes and sessions in a slice ... */
+#define NODE_SLICE_RECORDS    256u                 /* nodes and sessions in a slice ... */
 #define NODE_SLICE_BYTES      (128u << 10)         /* ... or so many bytes */
 #define NODE_SLICE_PAUSE      NODE_MS              /* between two slices */
 #define NODE_SLICE_IMAGES     (UINT64_C(16) << 20) /* kept aside: longer slices, no pause */

@@ -120,7 +120,7 @@ struct node_options {
     uint64_t conn_bytes_max;     /* default 16 MiB of requests under way per connection, likewise */
     uint64_t snapshot_entries;   /* default 100,000 entries since the last one */
     uint64_t snapshot_bytes;     /* default 256 MiB of payload since the last one */
-    uint32_t slice_records;      /* default 384: of the state copied or hashed in one run ... */
+    uint32_t slice_records;      /* default 256: of the state copied or hashed in one run ... */
     uint32_t slice_bytes;        /* default 128 KiB: ... or so many bytes (saving.c) */
     uint64_t digest_entries;     /* default 100,000: the members' states are compared; 0 never */
     uint64_t digest_interval_ns; /* default 10 s: at most so often */

@@ -199,6 +199,19 @@ static void body_set(struct oracle *o, enum coord_op op, const struct coord_resu
     assert(rc == 0);
 }
 
+/* An operator ends a session. */
+static int end_other(struct oracle *o, uint64_t id, struct coord_result *res)
+{
+    struct oracle_session *s = session_open(o, id);
+    if (s == NULL) {
+        return COORD_EGONE;
+    }
+    session_end(o, s);
+    res->revision = o->tree.revision;
+    res->count = o->tree.changes_count; /* its nodes */
+    return 0;
+}
+
 /* Above the high-water mark the tree does not grow. */
 static bool may_grow(const struct oracle *o)
 {
@@ -223,6 +236,8 @@ static int decide(struct oracle *o, const struct oracle_entry *e, struct oracle_
         if (rc == 0) {
             session_end(o, s);
         }
+    } else if (e->q.op == COORD_OP_SESSION_END) {
+        rc = end_other(o, e->q.session, &res);
     } else if (e->q.op == COORD_OP_TXN) {
         rc = oracle__txn(o, &e->q, s == NULL ? 0 : s->id, &res, &results);
     } else {

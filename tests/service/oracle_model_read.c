@@ -84,6 +84,9 @@ int oracle__read(struct oracle *o, const struct coord_request *q, uint64_t revis
                  struct coord_result *res)
 {
     int rc = coord_path_check((const char *)q->path.data, q->path.len, NULL, 0);
+    if (rc == 0 && coord_path_reserved((const char *)q->path.data, q->path.len)) {
+        rc = COORD_ERESERVED; /* in a transaction; else it is not read from this tree */
+    }
     if (rc != 0) {
         return rc;
     }
@@ -228,7 +231,8 @@ const char *oracle__read_judge(struct oracle *o, const struct oracle_pending *p,
 {
     const uint64_t revision = got->receipt.revision;
     struct coord_result want = {.error = 0};
-    if (!is_read(p->q.op) || (got->error != 0 && got->error != COORD_ENONODE)) {
+    if (!is_read(p->q.op) || coord_path_reserved((const char *)p->q.path.data, p->q.path.len) ||
+        (got->error != 0 && got->error != COORD_ENONODE)) {
         return NULL;
     }
     o->counts.reads++;

@@ -187,7 +187,12 @@ static const char *random_session(struct rig *r)
     const struct coord_request q = {.op = COORD_OP_SESSION_CLOSE};
     const char *said = NULL;
     fixture_secret(rnd(5) == 0 ? 8 : 7, secret);
-    switch (rnd(3)) {
+    switch (rnd(4)) {
+    case 3:
+        said = rig_write(
+            r, (struct coord_request){.op = COORD_OP_SESSION_END,
+                                      .session = rnd(4) == 0 ? r->session + 1 : r->session});
+        break;
     case 0:
         r->now += 60000 * RIG_MS;
         said = rig_expire(r);
@@ -217,7 +222,7 @@ static const char *repeat(struct rig *r)
                                     .path = str("/a"),
                                     .to = str("/b"),
                                     .expect_version = COORD_VERSION_ANY};
-    return r->number == 0 || q.op == 0 ? NULL : rig_apply(r, &q);
+    return r->number == 0 || q.op == 0 || r->session == 0 ? NULL : rig_apply(r, &q);
 }
 
 static uint32_t reaped;

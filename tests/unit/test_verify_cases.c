@@ -308,6 +308,18 @@ static const struct {
      "C 2 1 30 create path=/q/n data=s:1 flags=2\nR 2 1 40 OK done rev=7 path=/q/n0000000006 "
      "seq=6\n"
      "C 2 2 50 list path=/q\nR 2 2 60 OK done e=n0000000004 e=n0000000005 e=n0000000006\n"},
+    {"one of a name that nobody saw may go by itself", VERIFY_CAUSE_NONE,
+     "C 1 1 10 create path=/q data=s:1\n"
+     "R 1 1 20 OK done rev=4 session=77 path=/q stat=4:4:4:0:0:0:0:0:1:0\n"
+     "C 1 2 30 create path=/q/n data=s:1 flags=3\n"
+     "C 2 1 50 stat path=/q\nR 2 1 60 OK done stat=4:4:6:0:1:0:0:0:1:1\n"
+     "C 2 2 70 stat path=/q\nR 2 2 80 OK done stat=4:4:9:0:2:0:0:0:1:0\n"},
+    {"but not if it stays", VERIFY_CAUSE_TIME,
+     "C 1 1 10 create path=/q data=s:1\n"
+     "R 1 1 20 OK done rev=4 session=77 path=/q stat=4:4:4:0:0:0:0:0:1:0\n"
+     "C 1 2 30 create path=/q/n data=s:1 flags=2\n"
+     "C 2 1 50 stat path=/q\nR 2 1 60 OK done stat=4:4:6:0:1:0:0:0:1:1\n"
+     "C 2 2 70 stat path=/q\nR 2 2 80 OK done stat=4:4:9:0:2:0:0:0:1:0\n"},
     {"an ephemeral goes with its session", VERIFY_CAUSE_NONE,
      "C 1 1 10 create path=/e data=s:1 flags=1\n"
      "R 1 1 20 OK done rev=5 session=77 path=/e stat=5:5:5:0:0:1:77:0:1:0\n"
