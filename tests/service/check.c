@@ -187,8 +187,12 @@ void check_look(struct world *w)
         look_probe(w);
         break;
     case PHASE_QUIET:
-        /* Watches get their last progress mark each second. */
-        if (w->now > w->phase_at + 3 * SVC_SEC) {
+        /* Watches get their last progress mark each second; a ttl node may still be due. */
+        if (w->quiet_revision != w->hooks_applied) {
+            w->quiet_revision = w->hooks_applied;
+            w->quiet_at = w->now;
+        }
+        if (w->now > w->quiet_at + 3 * SVC_SEC) {
             JUDGE(w, oracle_end(w->oracle, true, w->now));
             for (uint32_t i = 0; i < w->k.clients && !w->failed; i++) {
                 client_end(&w->actors[i], CLIENT_CLOSE);

@@ -15,7 +15,7 @@
     X(KILLED, 1, "a member's process was killed")                                     \
     X(POWER_CUT, 1, "a member's power was cut")                                       \
     X(CUT_IN_WRITE, 1, "the power was cut inside a write")                            \
-    X(TORN_TAIL, 1, "a torn tail of a log was cut at boot")                           \
+    X(TORN_TAIL, 0, "a torn tail of a log was cut at boot")                           \
     X(BOOT_FROM_SNAPSHOT, 1, "a member booted from a snapshot")                       \
     X(WRITE_FAILED, 1, "a failed write made a member stop")                           \
     X(LEADER_CHANGED, 1, "leadership went to another member")                         \

@@ -231,6 +231,7 @@ void member_finish(struct member *m)
         world_leave();
     }
     media_close(m);
+    world_leave();
     media_finish(&m->media);
     free(m->conf);
 }

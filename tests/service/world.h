@@ -455,6 +455,8 @@ struct world {
 
     uint64_t healed_at;
     uint64_t phase_at;
+    uint64_t quiet_at; /* nothing was applied since */
+    uint64_t quiet_revision;
     uint64_t converged_ns;
     uint32_t probes;        /* rounds of them */
     uint32_t undecided;     /* parts of the recording */
