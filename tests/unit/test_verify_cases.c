@@ -133,6 +133,13 @@ static const struct {
      "C 2 1 30 create path=/d/s data=s:1 flags=3\n"
      "C 1 2 50 stat path=/d\nR 1 2 60 OK done rcpt=1:1:6:0:1 stat=4:4:5:0:1:0:0:0:1:1\n"
      "C 1 3 70 stat path=/d\nR 1 3 80 OK done rcpt=1:1:9:0:1 stat=4:4:8:0:2:0:0:0:1:0\n"},
+    {"a parent that was made for a child after it had gone by its age", VERIFY_CAUSE_NONE,
+     "C 1 1 10 create path=/p data=s:1 flags=16 ttl=5\n"
+     "R 1 1 20 OK done rev=4 stat=4:4:4:0:0:3:0:5:1:0\n"
+     "C 2 1 30 create path=/p/x data=s:2 flags=4\n"
+     "R 2 1 40 OK done rev=7 stat=7:7:7:0:0:0:0:0:1:0\n"
+     "C 1 2 50 set path=/p data=s:3\n"
+     "R 1 2 60 OK done rev=9 stat=7:9:7:1:1:0:0:0:1:1\n"},
     {"a rename that left something behind", VERIFY_CAUSE_TIME,
      "C 1 1 10 create path=/a data=s:1\nR 1 1 20 OK done rev=5\n"
      "C 1 3 50 rename path=/a to=/c\nR 1 3 60 OK done rev=7\n"
