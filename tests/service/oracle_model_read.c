@@ -154,13 +154,13 @@ static const char *entry_difference(const struct coord_list_entry *want,
 }
 
 /* Was there room for the entry at which the page ended? */
-static bool page_is_full(const struct oracle *o, const struct listing *l, uint32_t told)
+static bool page_is_full(const struct oracle_limits *limits, const struct listing *l, uint32_t told)
 {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i <= told; i++) {
         bytes += 160 + (uint64_t)l->entries[i].name.len + l->entries[i].data.len;
     }
-    return bytes >= o->options.limits.list_bytes / 2;
+    return bytes >= limits->list_bytes / 2;
 }
 
 static const char *list_judge(struct oracle *o, const struct coord_request *q, uint64_t revision,
@@ -174,7 +174,8 @@ static const char *list_judge(struct oracle *o, const struct coord_request *q, u
     if ((q->flags & COORD_LIST_COUNT) != 0) {
         return got->entries_raw.len > 0 || got->more ? "entries that were not asked for" : NULL;
     }
-    uint64_t limit = o->options.limits.list_entries;
+    const struct oracle_limits *limits = oracle__limits_at(o, revision);
+    uint64_t limit = limits->list_entries;
     limit = q->limit != 0 && q->limit < limit ? q->limit : limit;
     struct coord_bytes cursor = got->entries_raw;
     struct coord_list_entry e;
@@ -192,8 +193,9 @@ static const char *list_judge(struct oracle *o, const struct coord_request *q, u
     if (got->more != (told < l.count)) {
         return "more";
     }
-    return told < l.count && told < limit && !page_is_full(o, &l, told) ? "a page that is too short"
-                                                                        : NULL;
+    return told < l.count && told < limit && !page_is_full(limits, &l, told)
+               ? "a page that is too short"
+               : NULL;
 }
 
 static const char *difference(struct oracle *o, const struct coord_request *q, uint64_t revision,

@@ -431,6 +431,34 @@ START_TEST(test_notices_reads)
 }
 END_TEST
 
+/* A member that is behind cuts its pages by the limits that it knows. */
+START_TEST(test_older_limits)
+{
+    struct rig r;
+    struct coord_request q = {.op = COORD_OP_LIST, .path = str("/"), .level = COORD_LEVEL_LOCAL};
+    run(&r, 79, 0);
+    for (int i = 0; i < 12; i++) {
+        RIG_OK(rig_write(&r, (struct coord_request){.op = COORD_OP_CREATE,
+                                                    .path = str("/s"),
+                                                    .flags = COORD_F_SEQUENTIAL}));
+    }
+    RIG_OK(limits(&r, true)); /* at most nine entries */
+    rig_read(&r, &q);
+    ck_assert(r.f.res.more);
+    struct coord_result res = r.f.res;
+    struct coord_buf *reply = coord_buf_ref(r.f.reply);
+    res.receipt.age_ms = UINT64_MAX;
+    RIG_OK(limits(&r, false));
+    uint64_t call = rig_call(&r, &q);
+    RIG_OK(rig_answer(&r, call, &res));
+    res.receipt.revision = r.f.revision;
+    call = rig_call(&r, &q);
+    RIG_BREAKS("M3", rig_answer(&r, call, &res));
+    coord_buf_unref(reply);
+    end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("service oracle: model");
@@ -439,6 +467,7 @@ int main(void)
     tcase_add_loop_test(t, test_agrees, 0, 6);
     tcase_add_loop_test(t, test_notices, 0, DETAILS);
     tcase_add_loop_test(t, test_notices_reads, 0, 18);
+    tcase_add_test(t, test_older_limits);
     suite_add_tcase(s, t);
     SRunner *runner = srunner_create(s);
     srunner_run_all(runner, CK_NORMAL);
