@@ -2,7 +2,8 @@
 /*
  * buf.c: the reference-counted buffer of buf.h.
  *
- * Leaves to others: bounds on how much is put into a buffer (frame limits are the caller's), pools.
+ * Leaves to others: bounds on how much is put into a buffer (frame limits are the caller's), where its
+ * memory comes from (pool.c).
  * Thread: a buffer that is being filled belongs to one thread; a filled one may be held by several.
  *
  * Invariants
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <coord/error.h>
 #include "protocol/codec.h"
+#include "protocol/pool.h"
 
 #define BUF_CAP_MIN 64u
 #define BUF_CAP_MAX (UINT32_MAX - (uint32_t)sizeof(struct coord_buf))
@@ -28,14 +30,15 @@ struct coord_buf *coord_buf_create(size_t cap)
     if (cap > BUF_CAP_MAX) {
         return NULL;
     }
-    struct coord_buf *b = malloc(sizeof(*b) + cap);
+    uint32_t pool_class = 0;
+    struct coord_buf *b = coord__pool_alloc(sizeof(*b) + cap, &pool_class);
     if (b == NULL) {
         return NULL;
     }
     b->refs = 1;
     b->len = 0;
     b->cap = (uint32_t)cap;
-    b->reserved = 0;
+    b->pool_class = pool_class;
     return b;
 }
 
@@ -73,7 +76,7 @@ void coord_buf_unref(struct coord_buf *b)
     assert(before >= 1);
     if (before == 1) {
         assert(b->len <= b->cap);
-        free(b);
+        coord__pool_free(b, b->pool_class);
     }
 }
 
@@ -104,11 +107,17 @@ int coord__buf_reserve(struct coord_buf **b, size_t more)
         return *b != NULL ? 0 : COORD_ENOMEM;
     }
     assert(__atomic_load_n(&(*b)->refs, __ATOMIC_RELAXED) == 1);
+    size_t there = (*b)->pool_class != 0 ? coord__pool_bytes((*b)->pool_class) - sizeof(**b) : 0;
+    if (len + more <= there) {
+        (*b)->cap = (uint32_t)there;
+        return 0;
+    }
     struct coord_buf *moved = realloc(*b, sizeof(*moved) + want);
     if (moved == NULL) {
         return COORD_ENOMEM;
     }
     moved->cap = (uint32_t)want;
+    moved->pool_class = 0; /* it has outgrown that */
     *b = moved;
     return 0;
 }

@@ -15,7 +15,7 @@
  *    4  node/applying.c              the reply leaves before the events of its own change
  *    5  watch/watch.c                the last change of a replay is left out
  *    6  watch/watch.c                a replay begins with the revision that was seen
- *    7  machine/apply.c              a write of a session that has ended is applied
+ *    7  machine/apply.c, request.c   a write of a session that has ended is applied
  *    8  node/sessions.c              a new leader gives sessions half their timeout
  *    9  node/touch.c                 what followers say of sessions' activity is not heard
  *   10  machine/apply.c              the nodes of a session stay when the leader gives it up
@@ -36,7 +36,7 @@
  *   25  watch/watch.c                a snapshot's changes are skipped without a word
  *   26  session/answers.c            one answer too many is dropped
  *   27  node/forward.c               a forwarded write that comes again is taken again
- *   28  node/writes.c                a write that may be under way is sent again
+ *   28  node/run.c                   writes under way are sent again with every new leader
  *   29  watch/watch.c                of several changes of one revision the last is not told
  *   30  node/applying.c              the events of an ended session are not told
  */

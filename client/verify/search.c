@@ -423,6 +423,25 @@ static uint32_t first_return(const struct verify_search *s)
     return e != END ? s->ends[e - 1].item : VERIFY_NOWHERE;
 }
 
+static bool makes_parents(const struct verify_action *a)
+{
+    return a->kind == VERIFY_CREATE && (a->flags & COORD_PARENTS) != 0;
+}
+
+/* What changes nothing now may happen now, whatever comes behind it: unless it would change something elsewhere
+ * and be answered alike. Only parents are such: there already, or made because they had gone. */
+static bool is_settled(const struct verify_search *s, const struct verify_op *op)
+{
+    const struct verify_txn *t = &op->txn;
+    bool made = op->error == 0 && makes_parents(&op->act);
+    for (uint32_t branch = 0; op->act.kind == VERIFY_TXN && branch < 2; branch++) {
+        for (uint32_t i = 0; i < t->branch_count[branch]; i++) {
+            made = made || makes_parents(&s->m->h->actions[t->branch[branch] + i]);
+        }
+    }
+    return !made;
+}
+
 /* Let an item happen, if it fits and leads somewhere new. Return: 1 it happened, 0 not, 2 not, and
  * no other one need be tried here, or COORD_ENOMEM. */
 static int try_item(struct verify_search *s, uint32_t item, uint64_t place)
@@ -433,6 +452,7 @@ static int try_item(struct verify_search *s, uint32_t item, uint64_t place)
     uint64_t before[2] = {m->hash[0], m->hash[1]};
     bool fit = fits(s, item);
     bool changed = m->hash[0] != before[0] || m->hash[1] != before[1];
+    bool settled = !changed && is_settled(s, it->op);
     if (m->out_of_memory) {
         return COORD_ENOMEM;
     }
@@ -445,9 +465,9 @@ static int try_item(struct verify_search *s, uint32_t item, uint64_t place)
     if (r != 1) {
         unlift(s, item);
         verify_model_undo(m, mark);
-        return r == 0 && !changed ? 2 : r;
+        return r == 0 && settled ? 2 : r;
     }
-    s->stack[s->depth++] = (struct frame){item, mark, place, !changed};
+    s->stack[s->depth++] = (struct frame){item, mark, place, settled};
     return 1;
 }
 

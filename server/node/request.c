@@ -184,7 +184,8 @@ static int check_session(const struct conn *c, const struct coord_request *q, ch
                          size_t why_bytes)
 {
     bool write = coord_op_kind(q->op) == COORD_KIND_WRITE;
-    if (c->lost && q->op != COORD_OP_SESSION_OPEN && (write || coord_op_needs_session(q->op))) {
+    if (c->lost && q->op != COORD_OP_SESSION_OPEN && (write || coord_op_needs_session(q->op)) &&
+        !SERVER_BUG(7)) {
         (void)snprintf(why, why_bytes, "the session of this connection has ended");
         return COORD_EEXPIRED;
     }

@@ -29,6 +29,9 @@ static void regime(struct node *n, const struct raft_status *before)
         return;
     }
     n->again = true;
+    if (SERVER_BUG(28)) {
+        node__writes_lost(n);
+    }
     if (was_leader || node__is_leader(n)) {
         node__writes_drop_foreign(n);
         node__sessions_regime(n);

@@ -22,7 +22,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include "server/mutant.h"
 
 #define QUEUE_MIN   64u
 #define PENDING_MIN 64u
@@ -467,7 +466,7 @@ void node__writes_doubt(struct node *n)
 void node__writes_unsure(struct node *n)
 {
     struct writes *w = &n->writes;
-    requeue(n, !SERVER_BUG(28));
+    requeue(n, true);
     w->stream_start = 0; /* what is sent again gets a stream of its own */
     for (uint64_t cookie = w->base; cookie < w->next && w->sent_count > 0; cookie++) {
         struct request *r = node__write_find(n, cookie);

@@ -367,6 +367,7 @@ int loop_main(const struct conf *c, const char *file, void (*started)(const stru
         log_write(CONF_LOG_ERROR, "out of memory");
         return 1;
     }
+    coord_buf_pool_begin();
     s->conf = c;
     s->file = file;
     s->wake.fd = -1;
@@ -392,6 +393,7 @@ int loop_main(const struct conf *c, const char *file, void (*started)(const stru
         log_write(CONF_LOG_INFO, "stopped");
     }
     shell_finish(s);
+    coord_buf_pool_end();
     free(s);
     return code;
 }

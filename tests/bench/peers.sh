@@ -13,6 +13,7 @@
 #          --secs S           of each load (1.5)
 #          --kills N          leaders killed in each visit (3) --limit-ms N  of an attempt then (200)
 #          --nodes N          of --long (1000000)              --out DIR     (build/peers)
+#          --minutes N        begin no round that would end later, 4 minutes for --long included (no bound)
 #
 # Each system runs as three members with its defaults and fsync, one ensemble at a time; rounds begin with another
 # system each. DIR gets results.txt (a line for each load and round), table.md and table.json.
@@ -21,13 +22,17 @@ cd "$(dirname "$0")/../.."
 . scripts/lib.sh
 . tests/bench/systems.sh
 
-rounds=3 secs=1.5 kills=3 limit_ms=200 nodes=1000000 fan_rounds=50 warm_zookeeper=25 warm_others=3
+rounds=3 secs=1.5 kills=3 limit_ms=200 nodes=1000000 fan_rounds=50 warm_zookeeper=25 warm_others=3 minutes=1000000
 install=0 long=0 systems="coord zookeeper etcd" cells="" out=build/peers
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' tests/bench/peers.sh; }
 
 number() { # NAME VALUE
-    case "$2" in '' | *[!0-9.]*) die "$1 needs a number, not '$2'" ;; esac
+    case "$1 $2" in
+    *' ' | '--secs '*[!0-9.]* | '--secs '*.*.*) die "$1 needs a number, not '$2'" ;;
+    '--secs '*) ;;
+    *' '*[!0-9]*) die "$1 needs a whole number, not '$2'" ;;
+    esac
 }
 
 settings="${*:-(defaults)}"
@@ -36,7 +41,7 @@ while [ $# -gt 0 ]; do
     --install) install=1 ;;
     --quick) rounds=1 secs=0.5 kills=1 nodes=50000 fan_rounds=5 warm_zookeeper=5 warm_others=1 ;;
     --long) long=1 ;;
-    --rounds | --secs | --kills | --limit-ms | --nodes)
+    --rounds | --secs | --kills | --limit-ms | --nodes | --minutes)
         number "$1" "${2:-}"
         name=${1#--}
         printf -v "${name//-/_}" %s "$2"
@@ -187,7 +192,7 @@ many_nodes() {
     if line=$(timeout 570 "$(generator)" --servers "$(addresses)" --pids "$(pids)" --op fill --ops "$nodes" --prefix f \
         --conns 64 --outstanding 16 --warmup 0 --secs 560) &&
         "$(generator)" --servers "$(addresses)" --op get --keys 1 --warmup 0 --secs 0.1 >/dev/null; then
-        record "creating_$nodes_text" ops_s,server_cpu_100k "$line"
+        record "creating_$nodes_text" ops_s,max_us,server_cpu_100k "$line"
         sleep 2 # what follows the last write, garbage and snapshots, belongs to it
         record "$nodes_text" rss_mb,disk_mb "$(memory_line)"
         ensemble_down TERM
@@ -296,8 +301,17 @@ load_before=$(cut -d' ' -f1-3 /proc/loadavg)
 nodes_text=$(sed ':a; s/\B[0-9]\{3\}\>/,&/; ta' <<<"$nodes")_nodes
 round=1
 started=$(date +%s)
+longest=0
 for round in $(seq "$rounds"); do
+    began=$(($(date +%s) - started))
+    if [ $((began + longest + 240 * long)) -gt $((minutes * 60)) ] && [ "$round" -gt 1 ]; then
+        rounds=$((round - 1))
+        echo "no time for round $round" >&2
+        break
+    fi
     for SYSTEM in $(rotate $(((round - 1) % 3)) $chosen); do visit; done
+    took=$(($(date +%s) - started - began))
+    [ $took -le $longest ] || longest=$took
     echo "round $round of $rounds done after $(($(date +%s) - started)) s" >&2
 done
 if [ $long = 1 ]; then

@@ -297,13 +297,27 @@ static void print_row(const struct table *t, FILE *out, size_t cell, size_t k, s
     fprintf(out, "\n");
 }
 
+/* Has any system more than one sample? */
+static bool repeated(const struct table *t, size_t cell, size_t measure)
+{
+    for (size_t s = 0; s < TABLE_SYSTEMS; s++) {
+        double *values;
+        size_t n = collect(t, cell, s, measure, &values);
+        free(values);
+        if (n > 1) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The rows of one cell for measure k. */
 static void print_rows(const struct table *t, FILE *out, size_t c, size_t k)
 {
     for (size_t m = 0; m < t->measures_count; m++) {
         if (t->shown[c][m] && strcmp(t->measures[m], measures[k].name) == 0) {
             print_row(t, out, c, k, m, false);
-            if (measures[k].worst) {
+            if (measures[k].worst && repeated(t, c, m)) {
                 print_row(t, out, c, k, m, true);
             }
         }

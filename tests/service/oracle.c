@@ -65,6 +65,15 @@ struct coord_bytes oracle__keep(struct oracle *o, struct coord_bytes b)
     return (struct coord_bytes){p, b.len};
 }
 
+uint64_t oracle__u64(const uint8_t *p)
+{
+    uint64_t v = 0;
+    for (int i = 7; i >= 0; i--) {
+        v = v << 8 | p[i];
+    }
+    return v;
+}
+
 bool oracle__same(struct coord_bytes a, struct coord_bytes b)
 {
     return (a.data == NULL) == (b.data == NULL) && a.len == b.len &&

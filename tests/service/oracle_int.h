@@ -196,11 +196,21 @@ struct oracle_watch {
 
 struct oracle_locks;
 
+/* Limits in force from a revision on. */
+struct oracle_limits_since {
+    uint64_t revision;
+    struct oracle_limits limits;
+};
+
 struct oracle {
     struct oracle_options options;
     char verdict[512];
     struct oracle_counts counts;
     struct oracle_chunk *chunks;
+
+    uint32_t limits_count;
+    uint32_t limits_cap;
+    struct oracle_limits_since *limits; /* the newest last; options.limits are those */
 
     uint32_t members_count;
     struct oracle_member members[COORD_MEMBERS_MAX * 2];
@@ -236,6 +246,8 @@ void *oracle__grow(struct oracle *o, void *array, uint32_t count, uint32_t *cap,
 /* A copy; absent stays absent, and what is empty gets a pointer. */
 struct coord_bytes oracle__keep(struct oracle *o, struct coord_bytes b);
 bool oracle__same(struct coord_bytes a, struct coord_bytes b);
+/* Little-endian. */
+uint64_t oracle__u64(const uint8_t *p);
 uint64_t oracle__hash(const void *bytes, size_t len, uint64_t seed);
 /* The first one stays. Return: the sentence. */
 const char *oracle__fail(struct oracle *o, const char *format, ...)
@@ -321,11 +333,16 @@ struct oracle_session *oracle__session(struct oracle *o, uint64_t id);
 /* The entry on the model. *ret_repeat: it was answered before. o->body has the answer behind it.
  * Return: the error of its outcome. */
 int oracle__entry_apply(struct oracle *o, const struct oracle_entry *e, bool *ret_repeat);
-/* New limits. Which are out of range is the members' own business: `error` is what they said. */
-int oracle__limits_apply(struct oracle *o, const struct oracle_entry *e, int error);
 
 /* Is it time for a node that is removed by itself? */
 bool oracle__is_due(const struct oracle_version *v, uint64_t time_ms);
+
+/* --- oracle_model_limits.c ----------------------------------------------------------------------- */
+
+/* New limits. Which are out of range is the members' own business: `error` is what they said. */
+int oracle__limits_apply(struct oracle *o, const struct oracle_entry *e, int error);
+/* Those that a state of this revision has. */
+const struct oracle_limits *oracle__limits_at(const struct oracle *o, uint64_t revision);
 
 /* --- oracle_model_txn.c -------------------------------------------------------------------------- */
 

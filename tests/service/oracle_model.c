@@ -22,7 +22,8 @@ static const char *rule_of(const struct oracle_entry *e, bool repeat, int error)
     if (error == COORD_EMOVED) {
         return "E5";
     }
-    if (e->kind == ORACLE_EXPIRE || (e->has_q && e->q.op == COORD_OP_SESSION_CLOSE) ||
+    if (e->kind == ORACLE_EXPIRE ||
+        (e->has_q && (e->q.op == COORD_OP_SESSION_CLOSE || e->q.op == COORD_OP_SESSION_END)) ||
         error == COORD_EEXPIRED) {
         return "E1";
     }

@@ -12,18 +12,9 @@
 
 /* --- entries -------------------------------------------------------------------------------------- */
 
-static uint64_t get64(const uint8_t *p)
-{
-    uint64_t v = 0;
-    for (int i = 7; i >= 0; i--) {
-        v = v << 8 | p[i];
-    }
-    return v;
-}
-
 static bool body_is_whole(const uint8_t *bytes, size_t len)
 {
-    return len >= ENTRY_BYTES && len - ENTRY_BYTES == (get64(bytes + 40) & UINT32_MAX);
+    return len >= ENTRY_BYTES && len - ENTRY_BYTES == (oracle__u64(bytes + 40) & UINT32_MAX);
 }
 
 void oracle__entry_decode(const uint8_t *bytes, size_t len, struct oracle_entry *ret_e)
@@ -36,10 +27,10 @@ void oracle__entry_decode(const uint8_t *bytes, size_t len, struct oracle_entry 
     e->code = bytes[0];
     e->kind = e->code >= ORACLE_REQUEST && e->code <= ORACLE_LIMITS ? (enum oracle_kind)e->code
                                                                     : ORACLE_OTHER;
-    e->origin = (uint32_t)(get64(bytes) >> 32);
-    e->session = get64(bytes + 16);
-    e->epoch = get64(bytes + 24);
-    e->time_ms = get64(bytes + 32);
+    e->origin = (uint32_t)(oracle__u64(bytes) >> 32);
+    e->session = oracle__u64(bytes + 16);
+    e->epoch = oracle__u64(bytes + 24);
+    e->time_ms = oracle__u64(bytes + 32);
     e->body = (struct coord_bytes){bytes + ENTRY_BYTES, (uint32_t)(len - ENTRY_BYTES)};
     struct coord_bytes frame = e->body;
     if (e->kind == ORACLE_OPEN && frame.len >= COORD_SECRET_BYTES) {
@@ -142,8 +133,8 @@ static int apply_expire(struct oracle *o, const struct oracle_entry *e)
         return COORD_EBADREQUEST;
     }
     for (uint32_t at = 0; at < e->body.len; at += 16) {
-        struct oracle_session *s = session_open(o, get64(e->body.data + at));
-        if (s != NULL && s->epoch == get64(e->body.data + at + 8)) {
+        struct oracle_session *s = session_open(o, oracle__u64(e->body.data + at));
+        if (s != NULL && s->epoch == oracle__u64(e->body.data + at + 8)) {
             s->expired = true;
             session_end(o, s);
         }
@@ -175,7 +166,7 @@ static int apply_reap(struct oracle *o, const struct oracle_entry *e)
         }
         struct oracle_node *n = oracle__node(&o->tree, (struct coord_bytes){at + 10, len});
         const struct oracle_version *v = oracle__now(n);
-        if (v != NULL && v->stat.create_revision == get64(at) &&
+        if (v != NULL && v->stat.create_revision == oracle__u64(at) &&
             oracle__is_due(v, o->tree.time_ms)) {
             oracle__delete_node(o, n);
         }
@@ -197,6 +188,19 @@ static void body_set(struct oracle *o, enum coord_op op, const struct coord_resu
     /* There is nothing to tell of an entry that is no request and succeeded. */
     int rc = op == COORD_OP_EVENT && res->error == 0 ? 0 : coord_body_encode(op, res, &o->body);
     assert(rc == 0);
+}
+
+/* An operator ends a session. */
+static int end_other(struct oracle *o, uint64_t id, struct coord_result *res)
+{
+    struct oracle_session *s = session_open(o, id);
+    if (s == NULL) {
+        return COORD_EGONE;
+    }
+    session_end(o, s);
+    res->revision = o->tree.revision;
+    res->count = o->tree.changes_count; /* its nodes */
+    return 0;
 }
 
 /* Above the high-water mark the tree does not grow. */
@@ -223,6 +227,8 @@ static int decide(struct oracle *o, const struct oracle_entry *e, struct oracle_
         if (rc == 0) {
             session_end(o, s);
         }
+    } else if (e->q.op == COORD_OP_SESSION_END) {
+        rc = end_other(o, e->q.session, &res);
     } else if (e->q.op == COORD_OP_TXN) {
         rc = oracle__txn(o, &e->q, s == NULL ? 0 : s->id, &res, &results);
     } else {
@@ -317,35 +323,6 @@ static int apply_request(struct oracle *o, const struct oracle_entry *e, bool *r
     int rc = decide(o, e, s);
     answer_keep(o, s, q->number, rc);
     return rc;
-}
-
-/* Numbers in the order of struct oracle_limits. */
-static void take_limits(struct oracle *o, const struct oracle_entry *e)
-{
-    const uint8_t *at = e->body.data;
-    o->options.limits = (struct oracle_limits){.data_bytes = (uint32_t)get64(at),
-                                               .session_min_ms = get64(at + 8),
-                                               .session_max_ms = get64(at + 16),
-                                               .sessions = (uint32_t)get64(at + 24),
-                                               .answers = (uint32_t)get64(at + 32),
-                                               .answers_bytes = (uint32_t)get64(at + 40),
-                                               .txn_operations = (uint32_t)get64(at + 48),
-                                               .subtree_nodes = (uint32_t)get64(at + 56),
-                                               .list_entries = (uint32_t)get64(at + 64),
-                                               .list_bytes = (uint32_t)get64(at + 72),
-                                               .frame_bytes = (uint32_t)get64(at + 80),
-                                               .store_bytes = get64(at + 88)};
-}
-
-int oracle__limits_apply(struct oracle *o, const struct oracle_entry *e, int error)
-{
-    if (e->body.len != 96) {
-        return COORD_EBADREQUEST;
-    }
-    if (error == 0) {
-        take_limits(o, e);
-    }
-    return error;
 }
 
 int oracle__entry_apply(struct oracle *o, const struct oracle_entry *e, bool *ret_repeat)

@@ -84,6 +84,9 @@ int oracle__read(struct oracle *o, const struct coord_request *q, uint64_t revis
                  struct coord_result *res)
 {
     int rc = coord_path_check((const char *)q->path.data, q->path.len, NULL, 0);
+    if (rc == 0 && coord_path_reserved((const char *)q->path.data, q->path.len)) {
+        rc = COORD_ERESERVED; /* in a transaction; else it is not read from this tree */
+    }
     if (rc != 0) {
         return rc;
     }
@@ -151,13 +154,13 @@ static const char *entry_difference(const struct coord_list_entry *want,
 }
 
 /* Was there room for the entry at which the page ended? */
-static bool page_is_full(const struct oracle *o, const struct listing *l, uint32_t told)
+static bool page_is_full(const struct oracle_limits *limits, const struct listing *l, uint32_t told)
 {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i <= told; i++) {
         bytes += 160 + (uint64_t)l->entries[i].name.len + l->entries[i].data.len;
     }
-    return bytes >= o->options.limits.list_bytes / 2;
+    return bytes >= limits->list_bytes / 2;
 }
 
 static const char *list_judge(struct oracle *o, const struct coord_request *q, uint64_t revision,
@@ -171,7 +174,8 @@ static const char *list_judge(struct oracle *o, const struct coord_request *q, u
     if ((q->flags & COORD_LIST_COUNT) != 0) {
         return got->entries_raw.len > 0 || got->more ? "entries that were not asked for" : NULL;
     }
-    uint64_t limit = o->options.limits.list_entries;
+    const struct oracle_limits *limits = oracle__limits_at(o, revision);
+    uint64_t limit = limits->list_entries;
     limit = q->limit != 0 && q->limit < limit ? q->limit : limit;
     struct coord_bytes cursor = got->entries_raw;
     struct coord_list_entry e;
@@ -189,8 +193,9 @@ static const char *list_judge(struct oracle *o, const struct coord_request *q, u
     if (got->more != (told < l.count)) {
         return "more";
     }
-    return told < l.count && told < limit && !page_is_full(o, &l, told) ? "a page that is too short"
-                                                                        : NULL;
+    return told < l.count && told < limit && !page_is_full(limits, &l, told)
+               ? "a page that is too short"
+               : NULL;
 }
 
 static const char *difference(struct oracle *o, const struct coord_request *q, uint64_t revision,
@@ -228,7 +233,8 @@ const char *oracle__read_judge(struct oracle *o, const struct oracle_pending *p,
 {
     const uint64_t revision = got->receipt.revision;
     struct coord_result want = {.error = 0};
-    if (!is_read(p->q.op) || (got->error != 0 && got->error != COORD_ENONODE)) {
+    if (!is_read(p->q.op) || coord_path_reserved((const char *)p->q.path.data, p->q.path.len) ||
+        (got->error != 0 && got->error != COORD_ENONODE)) {
         return NULL;
     }
     o->counts.reads++;

@@ -47,21 +47,12 @@ static const char *expired_judge(struct oracle *o, uint64_t revision,
     return NULL;
 }
 
-static uint64_t get64(const uint8_t *p)
-{
-    uint64_t v = 0;
-    for (int i = 7; i >= 0; i--) {
-        v = v << 8 | p[i];
-    }
-    return v;
-}
-
 static const char *expire_judge(struct oracle *o, const struct oracle_applied *a,
                                 const struct oracle_entry *e, uint64_t at)
 {
     for (uint32_t i = 0; i + 16 <= e->body.len; i += 16) {
-        const struct oracle_session *s = oracle__session(o, get64(e->body.data + i));
-        if (s != NULL && s->ended == 0 && s->epoch == get64(e->body.data + i + 8)) {
+        const struct oracle_session *s = oracle__session(o, oracle__u64(e->body.data + i));
+        if (s != NULL && s->ended == 0 && s->epoch == oracle__u64(e->body.data + i + 8)) {
             ORACLE_TRY(expired_judge(o, a->revision, s, at));
         }
     }

@@ -41,6 +41,12 @@ const char *oracle_watch(struct oracle *o, uint64_t client, uint64_t watch,
     return NULL;
 }
 
+/* What is below /coord is the service's own; no entry says what happens there. */
+static bool is_foreign(const struct oracle_watch *w)
+{
+    return coord_path_reserved((const char *)w->q.path.data, w->q.path.len);
+}
+
 /* The first revision of (seen, to] of which the watch is still to be told; 0 none. */
 static uint64_t owed(struct oracle *o, struct oracle_watch *w, uint64_t to)
 {
@@ -164,6 +170,10 @@ static const char *changes_judge(struct oracle *o, struct oracle_watch *w, uint6
                                  struct coord_bytes changes)
 {
     o->counts.events++;
+    if (is_foreign(w)) {
+        told(w, revision);
+        return NULL;
+    }
     if ((w->q.flags & COORD_WATCH_ONCE) != 0 && w->fired) {
         return oracle__fail(o, "W9: watch %llu fires again at %llu", ULL(w->id), ULL(revision));
     }

@@ -114,6 +114,7 @@ START_TEST(markdown_has_medians_and_ratios)
     add("cell=kill show=first_ms system=coord first_ms=10");
     add("cell=kill show=first_ms system=coord first_ms=20");
     add("cell=kill show=first_ms system=zookeeper first_ms=600");
+    add("cell=once show=first_ms system=coord first_ms=5");
     char *text = printed(table_print);
     ck_assert_str_eq(
         text, "| load | median of | coord | ZooKeeper | etcd | times better than ZooKeeper | "
@@ -122,7 +123,8 @@ START_TEST(markdown_has_medians_and_ratios)
               "| set 1x1 | p50, us | 100 | | 250 | | 2.5 |\n"
               "| idle | MB of each member | | 75.2 | | | |\n"
               "| kill | ms | 20 | 600 | | 30 | |\n"
-              "| kill | ms, worst | 30 | 600 | | 20 | |\n");
+              "| kill | ms, worst | 30 | 600 | | 20 | |\n"
+              "| once | ms | 5 | | | | |\n");
     free(text);
 }
 END_TEST

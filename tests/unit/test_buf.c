@@ -137,6 +137,58 @@ START_TEST(threads_count_together)
 }
 END_TEST
 
+/* A thread that keeps memory: what is freed is used again, whatever size of its class is asked for next,
+ * and a buffer may be freed by a thread that keeps none. Under the address sanitizer nothing is kept. */
+START_TEST(a_pool_keeps_memory)
+{
+    coord_buf_pool_begin();
+    for (size_t cap = 0; cap < 70000; cap += 1 + cap / 7) {
+        struct coord_buf *b = coord_buf_create(cap);
+        ck_assert_ptr_nonnull(b);
+        ck_assert_uint_eq(b->cap, cap);
+        memset(b->data, 0x5a, cap);
+        coord_buf_unref(b);
+    }
+    struct coord_buf *first = coord_buf_create(1000);
+    uintptr_t place = (uintptr_t)first;
+    coord_buf_unref(first);
+    struct coord_buf *again = coord_buf_create(1001);
+    ck_assert_uint_eq(again->refs, 1);
+    ck_assert_uint_eq(again->len, 0);
+    ck_assert_uint_eq(again->cap, 1001);
+#if !defined(__SANITIZE_ADDRESS__)
+    ck_assert_uint_eq((uintptr_t)again, place);
+#else
+    (void)place;
+#endif
+    for (uint32_t i = 0; i < 9000; i++) { /* beyond its class */
+        uint8_t byte = (uint8_t)(i % 251);
+        ck_assert_int_eq(coord_buf_append(&again, &byte, 1), 0);
+    }
+    for (uint32_t i = 0; i < 9000; i++) {
+        ck_assert_uint_eq(again->data[i], i % 251);
+    }
+    coord_buf_unref(again);
+    struct coord_buf *many[600];
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < 600; i++) {
+            many[i] = coord_buf_create(900 + i);
+            ck_assert_ptr_nonnull(many[i]);
+            many[i]->len = many[i]->cap;
+            memset(many[i]->data, (int)(i & 0xff), many[i]->len);
+        }
+        for (size_t i = 0; i < 600; i++) {
+            ck_assert_uint_eq(many[i]->data[0], i & 0xff);
+            ck_assert_uint_eq(many[i]->data[many[i]->len - 1], i & 0xff);
+            coord_buf_unref(many[i]);
+        }
+    }
+    struct coord_buf *elsewhere = coord_buf_create(500);
+    coord_buf_pool_end();
+    coord_buf_unref(elsewhere); /* nothing is kept any more */
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("buf");
@@ -144,6 +196,7 @@ int main(void)
     tcase_add_test(tc, create_is_empty_and_aligned);
     tcase_add_test(tc, copy_holds_the_bytes);
     tcase_add_test(tc, null_is_accepted);
+    tcase_add_test(tc, a_pool_keeps_memory);
     tcase_add_test(tc, last_unref_frees);
     tcase_add_test(tc, append_grows_and_keeps);
     tcase_add_test(tc, append_into_room_does_not_move);

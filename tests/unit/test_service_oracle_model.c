@@ -187,7 +187,12 @@ static const char *random_session(struct rig *r)
     const struct coord_request q = {.op = COORD_OP_SESSION_CLOSE};
     const char *said = NULL;
     fixture_secret(rnd(5) == 0 ? 8 : 7, secret);
-    switch (rnd(3)) {
+    switch (rnd(4)) {
+    case 3:
+        said = rig_write(
+            r, (struct coord_request){.op = COORD_OP_SESSION_END,
+                                      .session = rnd(4) == 0 ? r->session + 1 : r->session});
+        break;
     case 0:
         r->now += 60000 * RIG_MS;
         said = rig_expire(r);
@@ -217,7 +222,7 @@ static const char *repeat(struct rig *r)
                                     .path = str("/a"),
                                     .to = str("/b"),
                                     .expect_version = COORD_VERSION_ANY};
-    return r->number == 0 || q.op == 0 ? NULL : rig_apply(r, &q);
+    return r->number == 0 || q.op == 0 || r->session == 0 ? NULL : rig_apply(r, &q);
 }
 
 static uint32_t reaped;
@@ -426,6 +431,34 @@ START_TEST(test_notices_reads)
 }
 END_TEST
 
+/* A member that is behind cuts its pages by the limits that it knows. */
+START_TEST(test_older_limits)
+{
+    struct rig r;
+    struct coord_request q = {.op = COORD_OP_LIST, .path = str("/"), .level = COORD_LEVEL_LOCAL};
+    run(&r, 79, 0);
+    for (int i = 0; i < 12; i++) {
+        RIG_OK(rig_write(&r, (struct coord_request){.op = COORD_OP_CREATE,
+                                                    .path = str("/s"),
+                                                    .flags = COORD_F_SEQUENTIAL}));
+    }
+    RIG_OK(limits(&r, true)); /* at most nine entries */
+    rig_read(&r, &q);
+    ck_assert(r.f.res.more);
+    struct coord_result res = r.f.res;
+    struct coord_buf *reply = coord_buf_ref(r.f.reply);
+    res.receipt.age_ms = UINT64_MAX;
+    RIG_OK(limits(&r, false));
+    uint64_t call = rig_call(&r, &q);
+    RIG_OK(rig_answer(&r, call, &res));
+    res.receipt.revision = r.f.revision;
+    call = rig_call(&r, &q);
+    RIG_BREAKS("M3", rig_answer(&r, call, &res));
+    coord_buf_unref(reply);
+    end(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("service oracle: model");
@@ -434,6 +467,7 @@ int main(void)
     tcase_add_loop_test(t, test_agrees, 0, 6);
     tcase_add_loop_test(t, test_notices, 0, DETAILS);
     tcase_add_loop_test(t, test_notices_reads, 0, 18);
+    tcase_add_test(t, test_older_limits);
     suite_add_tcase(s, t);
     SRunner *runner = srunner_create(s);
     srunner_run_all(runner, CK_NORMAL);

@@ -133,6 +133,13 @@ static const struct {
      "C 2 1 30 create path=/d/s data=s:1 flags=3\n"
      "C 1 2 50 stat path=/d\nR 1 2 60 OK done rcpt=1:1:6:0:1 stat=4:4:5:0:1:0:0:0:1:1\n"
      "C 1 3 70 stat path=/d\nR 1 3 80 OK done rcpt=1:1:9:0:1 stat=4:4:8:0:2:0:0:0:1:0\n"},
+    {"a parent that was made for a child after it had gone by its age", VERIFY_CAUSE_NONE,
+     "C 1 1 10 create path=/p data=s:1 flags=16 ttl=5\n"
+     "R 1 1 20 OK done rev=4 stat=4:4:4:0:0:3:0:5:1:0\n"
+     "C 2 1 30 create path=/p/x data=s:2 flags=4\n"
+     "R 2 1 40 OK done rev=7 stat=7:7:7:0:0:0:0:0:1:0\n"
+     "C 1 2 50 set path=/p data=s:3\n"
+     "R 1 2 60 OK done rev=9 stat=7:9:7:1:1:0:0:0:1:1\n"},
     {"a rename that left something behind", VERIFY_CAUSE_TIME,
      "C 1 1 10 create path=/a data=s:1\nR 1 1 20 OK done rev=5\n"
      "C 1 3 50 rename path=/a to=/c\nR 1 3 60 OK done rev=7\n"
@@ -321,6 +328,18 @@ static const struct {
      "C 2 1 30 create path=/q/n data=s:1 flags=2\nR 2 1 40 OK done rev=7 path=/q/n0000000006 "
      "seq=6\n"
      "C 2 2 50 list path=/q\nR 2 2 60 OK done e=n0000000004 e=n0000000005 e=n0000000006\n"},
+    {"one of a name that nobody saw may go by itself", VERIFY_CAUSE_NONE,
+     "C 1 1 10 create path=/q data=s:1\n"
+     "R 1 1 20 OK done rev=4 session=77 path=/q stat=4:4:4:0:0:0:0:0:1:0\n"
+     "C 1 2 30 create path=/q/n data=s:1 flags=3\n"
+     "C 2 1 50 stat path=/q\nR 2 1 60 OK done stat=4:4:6:0:1:0:0:0:1:1\n"
+     "C 2 2 70 stat path=/q\nR 2 2 80 OK done stat=4:4:9:0:2:0:0:0:1:0\n"},
+    {"but not if it stays", VERIFY_CAUSE_TIME,
+     "C 1 1 10 create path=/q data=s:1\n"
+     "R 1 1 20 OK done rev=4 session=77 path=/q stat=4:4:4:0:0:0:0:0:1:0\n"
+     "C 1 2 30 create path=/q/n data=s:1 flags=2\n"
+     "C 2 1 50 stat path=/q\nR 2 1 60 OK done stat=4:4:6:0:1:0:0:0:1:1\n"
+     "C 2 2 70 stat path=/q\nR 2 2 80 OK done stat=4:4:9:0:2:0:0:0:1:0\n"},
     {"an ephemeral goes with its session", VERIFY_CAUSE_NONE,
      "C 1 1 10 create path=/e data=s:1 flags=1\n"
      "R 1 1 20 OK done rev=5 session=77 path=/e stat=5:5:5:0:0:1:77:0:1:0\n"
