@@ -95,6 +95,19 @@ static void end_sessions(struct machine *m, uint64_t *revision)
     }
 }
 
+/* The same bytes in two pieces are judged as they are at once. */
+static void load_pieces(const uint8_t *state, size_t n, size_t first, int want)
+{
+    struct machine_loader *l = machine_loader_create(n);
+    FUZZ_CHECK(l != NULL, "memory");
+    first = n == 0 ? 0 : first % n;
+    int rc = machine_loader_feed(l, state, first);
+    rc = rc != 0 ? rc : machine_loader_feed(l, state + first, n - first);
+    rc = rc != 0 ? rc : machine_loader_end(l);
+    FUZZ_CHECK(rc == want, "pieces make no difference");
+    machine_loader_destroy(l);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     if (len == 0) {
@@ -115,6 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     memset(why, 'x', sizeof(why));
     int rc = machine_load(m, state, n, why, sizeof(why));
     FUZZ_CHECK(rc == 0 || rc == COORD_EPROTO, "no other answer");
+    load_pieces(state, n, bytes[0] * 7u, rc);
     check_tree(m);
     if (rc == 0) {
         struct coord_buf *saved = machine_save(m);
