@@ -160,8 +160,10 @@ void node__answer_error(struct node *n, struct request *r, int error, const char
 
 void node__answer_body(struct node *n, struct request *r, int error, struct coord_buf *body)
 {
-    /* The machine looks at the attachment and the number before it knows a write again. */
-    bool moved = r->unsure && (error == COORD_EMOVED || error == COORD_EBADREQUEST);
+    /* The machine looks at the attachment and the number before it knows a write again; and what it has no
+     * room to answer now it may carry out when another copy comes that is still under way. */
+    bool moved =
+        r->unsure && (error == COORD_EMOVED || error == COORD_EBADREQUEST || error == COORD_EBUSY);
     if ((body == NULL && error != 0) || moved) {
         node__answer_error(n, r, error, NULL);
         return;
