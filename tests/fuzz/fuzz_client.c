@@ -251,8 +251,15 @@ static void answer(struct run *f)
     res.has_no_quorum = (how & 32) != 0;
     res.version = COORD_PROTOCOL_VERSION + (more == 255);
     res.member = res.receipt.member;
-    res.limits =
-        (struct coord_limits){FRAME_MAX, 1u << 16, 1 + how % 16u, 4, 1000, 60000, 100, 100, 1000};
+    res.limits = (struct coord_limits){.frame_bytes = FRAME_MAX,
+                                       .data_bytes = 1u << 16,
+                                       .outstanding = 1 + how % 16u,
+                                       .watches = 4,
+                                       .session_min_ms = 1000,
+                                       .session_max_ms = 60000,
+                                       .list_entries = 100,
+                                       .txn_operations = 100,
+                                       .subtree_nodes = 1000};
     res.session_state = more >> 2 & 3;
     res.session_state = res.session_state < 3 ? res.session_state : 1;
     res.session = more & 16 ? 5 : more;
