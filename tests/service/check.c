@@ -238,13 +238,6 @@ void check_keep(struct world *w, const char *file)
     free(text);
 }
 
-/* The judge of recordings knows little of nodes that move, and of some that go by themselves while parents are
- * made for others: it is asked where there are none. The oracle judges all of them. */
-static bool judge_knows(const struct world *w)
-{
-    return !w->k.tree && !w->k.odd;
-}
-
 void check_history(struct world *w)
 {
     char why[256] = "";
@@ -253,9 +246,6 @@ void check_history(struct world *w)
     struct verify_text words = {0};
     const struct verify_options o = {.empty = true, .budget = BUDGET};
     size_t len = 0;
-    if (!judge_knows(w)) {
-        return;
-    }
     char *text = load(w, &len);
     struct verify_history *h = verify_history_create();
     if (h == NULL || verify_parse(h, 0, text, len, why, sizeof(why)) != 0 ||
