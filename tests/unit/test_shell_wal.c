@@ -35,6 +35,7 @@ static struct {
     int syncs;   /* finished */
     int fail_at; /* the n-th sync fails; 0 none */
     bool full;   /* no new segment can be made */
+    int refused; /* so often was one asked for */
     bool slow;   /* segments wait to be filled */
     int filling; /* those that wait now */
 } disk = {.mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
@@ -74,6 +75,8 @@ static int moody_allocate(void *ctx, int fd, uint64_t bytes)
         pthread_cond_wait(&disk.cond, &disk.mutex);
     }
     disk.filling--;
+    disk.refused += full;
+    pthread_cond_broadcast(&disk.cond);
     pthread_mutex_unlock(&disk.mutex);
     return full ? -ENOSPC : posix.allocate(ctx, fd, bytes);
 }
@@ -286,36 +289,63 @@ START_TEST(failed_sync_is_final)
 }
 END_TEST
 
+#define BIG_BYTES 60000 /* four fill a segment */
+
+/* One entry of BIG_BYTES. */
+static void big_put(uint64_t io_seq)
+{
+    static uint8_t bytes[BIG_BYTES];
+    struct coord_buf *big = coord_buf_copy(bytes, sizeof(bytes));
+    struct raft_entry meta = {.term = 1, .bytes = sizeof(bytes), .type = RAFT_ENTRY_COMMAND};
+    struct raft_persist p = {
+        .io_seq = io_seq, .kind = RAFT_PERSIST_ENTRIES, .first = io_seq, .count = 1};
+    wal_thread_put(thread, &p, &meta, &big, NULL);
+    wal_thread_submit(thread);
+    coord_buf_unref(big);
+}
+
+static void full_set(bool full)
+{
+    pthread_mutex_lock(&disk.mutex);
+    disk.full = full;
+    pthread_mutex_unlock(&disk.mutex);
+}
+
+/* Until the disk has refused to make a segment so often from now on. */
+static void refusals_await(int count)
+{
+    pthread_mutex_lock(&disk.mutex);
+    int until = disk.refused + count;
+    while (disk.refused < until) {
+        pthread_cond_wait(&disk.cond, &disk.mutex);
+    }
+    pthread_mutex_unlock(&disk.mutex);
+}
+
 START_TEST(full_disk_is_waited_for)
 {
     const char *why = NULL;
-    static uint8_t bytes[60000];
-    pthread_mutex_lock(&disk.mutex);
-    disk.full = true;
-    pthread_mutex_unlock(&disk.mutex);
     uint64_t io_seq = 0;
-    struct coord_buf *big = coord_buf_copy(bytes, sizeof(bytes));
+    full_set(true);
     while (wal_thread_room(thread) && io_seq < 100) {
-        struct raft_entry meta = {.term = 1, .bytes = sizeof(bytes), .type = RAFT_ENTRY_COMMAND};
-        struct raft_persist p = {.kind = RAFT_PERSIST_ENTRIES, .count = 1};
-        p.io_seq = ++io_seq;
-        p.first = io_seq;
-        wal_thread_put(thread, &p, &meta, &big, NULL);
-        wal_thread_submit(thread);
+        big_put(++io_seq);
         wake_await();
     }
     ck_assert_uint_lt(io_seq, 100);
+    /* What is under way when room runs out still fits, perhaps. These cannot all: three segments' worth, and
+     * at most one could be on its way to be made. */
+    for (uint64_t last = io_seq + 3 * SEGMENT_BYTES / BIG_BYTES; io_seq < last;) {
+        big_put(++io_seq);
+    }
+    refusals_await(2); /* tried, and tried again */
     ck_assert(!wal_thread_failed(thread, &why));
-    ck_assert_uint_le(wal_thread_durable(thread),
-                      io_seq); /* noticed before it is needed, or then */
-    pthread_mutex_lock(&disk.mutex);
-    disk.full = false;
-    pthread_mutex_unlock(&disk.mutex);
+    ck_assert(!wal_thread_room(thread));
+    ck_assert_uint_lt(wal_thread_durable(thread), io_seq);
+    full_set(false);
     durable_await(io_seq); /* tried again, without anybody asking */
     while (!wal_thread_room(thread)) {
         wake_await();
     }
-    coord_buf_unref(big);
 }
 END_TEST
 
@@ -325,19 +355,6 @@ static void slow(bool on)
     disk.slow = on;
     pthread_cond_broadcast(&disk.cond);
     pthread_mutex_unlock(&disk.mutex);
-}
-
-/* One entry of 60,000 bytes; four fill a segment. */
-static void big_put(uint64_t io_seq)
-{
-    static uint8_t bytes[60000];
-    struct coord_buf *big = coord_buf_copy(bytes, sizeof(bytes));
-    struct raft_entry meta = {.term = 1, .bytes = sizeof(bytes), .type = RAFT_ENTRY_COMMAND};
-    struct raft_persist p = {
-        .io_seq = io_seq, .kind = RAFT_PERSIST_ENTRIES, .first = io_seq, .count = 1};
-    wal_thread_put(thread, &p, &meta, &big, NULL);
-    wal_thread_submit(thread);
-    coord_buf_unref(big);
 }
 
 /* Segments are made beside the writes: while one is filled, what is ready is written; when that is used
