@@ -134,6 +134,9 @@ void coord__link_end(struct coord__core *k, enum coord__link_end end, const char
 void coord__link_hello(struct coord__core *k, const struct coord_result *res);
 void coord__link_tick(struct coord__core *k);
 uint64_t coord__link_deadline(const struct coord__core *k);
+/* Is r tried on until its deadline although every server refused it for want of a quorum? Not a write that
+ * could be applied twice. */
+bool coord__waits_for_quorum(const struct coord__core *k, const struct coord__request *r);
 /* The link's server answered ENOQUORUM or EINDOUBT for r, which is in waiting now: complete it when
  * every server was tried. Return: true when it was completed. */
 bool coord__refused_check(struct coord__core *k, struct coord__request *r);

@@ -86,11 +86,20 @@ static void next_server(struct coord__core *k, bool same)
     l->until = k->now + coord__random(k) % (most * COORD__NS_PER_MS + 1);
 }
 
+bool coord__waits_for_quorum(const struct coord__core *k, const struct coord__request *r)
+{
+    bool once = k->o.policy == COORD_SESSIONS_OFF && r->write && r->unsure;
+    return r->wait_quorum && !once;
+}
+
 bool coord__refused_check(struct coord__core *k, struct coord__request *r)
 {
     uint32_t all = (uint32_t)((1ull << k->o.servers_count) - 1);
     if (((r->refused | r->failed) & all) != all) {
         return false;
+    }
+    if (r->refused != 0 && coord__waits_for_quorum(k, r)) {
+        return false; /* another round */
     }
     if (r->refused != 0) {
         coord__complete(k, r, r->write && r->unsure ? COORD_EINDOUBT : COORD_ENOQUORUM, NULL);

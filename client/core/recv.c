@@ -4,7 +4,8 @@
  *
  *   error of an answer                what happens with the request
  *   0, FAILED class                   completed; a write so answered keeps the session alive
- *   ENOQUORUM, EINDOUBT               tried once on each other server, then completed
+ *   ENOQUORUM, EINDOUBT               tried once on each other server, then completed; tried on in its
+ *                                     time when it is to wait for a quorum
  *   ESHUTDOWN, EMOVED                 tried again on another connection, in its time
  *   EEXPIRED, ENOSESSION of a write   the session is over: completed with EEXPIRED
  *   any other                         completed
@@ -76,6 +77,9 @@ static bool may_move(const struct coord__core *k, const struct coord__request *r
     uint32_t all = (uint32_t)((1ull << k->o.servers_count) - 1);
     if (coord_op_kind(r->q.op) == COORD_KIND_MEMBER) {
         return false;
+    }
+    if (coord__waits_for_quorum(k, r)) {
+        return true;
     }
     if (k->o.policy == COORD_SESSIONS_OFF && r->write && r->unsure) {
         return false;

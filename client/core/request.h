@@ -36,14 +36,15 @@ struct coord__request {
     enum coord__role role;
     uint64_t id; /* the user's; 0 for the core's own */
     struct coord_request q;
-    bool write;     /* goes through the log, under a number that is kept */
-    bool unsure;    /* a copy was sent and its fate is not known */
-    bool zombie;    /* completed, and in flying: its answer is awaited to learn the outcome */
-    bool released;  /* the receiver of the completion is done with it */
-    bool flying;    /* in core->flying */
-    bool fail_fast; /* ECONNECT once every server failed */
-    bool numbered;  /* number is valid */
-    bool decided;   /* a TXN that the servers decided on, also if an operation of it failed */
+    bool write;       /* goes through the log, under a number that is kept */
+    bool unsure;      /* a copy was sent and its fate is not known */
+    bool zombie;      /* completed, and in flying: its answer is awaited to learn the outcome */
+    bool released;    /* the receiver of the completion is done with it */
+    bool flying;      /* in core->flying */
+    bool fail_fast;   /* ECONNECT once every server failed */
+    bool wait_quorum; /* refusals for want of a quorum are told at the deadline */
+    bool numbered;    /* number is valid */
+    bool decided;     /* a TXN that the servers decided on, also if an operation of it failed */
     uint32_t bad_streams;
     uint32_t refused; /* servers that answered ENOQUORUM or EINDOUBT, one bit each */
     uint32_t failed;  /* servers that could not be reached */

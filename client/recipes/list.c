@@ -127,6 +127,7 @@ int coord__queue_read(struct coord *c, const char *dir, const struct coord_call 
         r->call.consistency = call->consistency;
         r->call.bound_ms = call->bound_ms;
         r->call.fail_fast = call->fail_fast;
+        r->call.wait_quorum = call->wait_quorum;
     }
     r->call.flags = COORD_WITH_STATS | COORD_WITH_DATA;
     memcpy(r->dir, dir, strlen(dir) + 1);

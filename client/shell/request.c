@@ -271,6 +271,7 @@ int coord__submit_locked(struct coord *c, const struct coord__submission *s,
     r->arg = arg;
     r->waiter = waiter;
     r->fail_fast = how->fail_fast;
+    r->wait_quorum = how->wait_quorum;
     r->prefix_bytes = c->prefix_bytes;
     uint32_t timeout_ms = how->timeout_ms != 0 ? how->timeout_ms : c->request_timeout_ms;
     uint64_t now = coord__now();

@@ -469,10 +469,15 @@ struct coord_call {
     uint32_t timeout_ms;                /* 0: that of the handle */
     enum coord_consistency consistency; /* GET, EXISTS, STAT, LIST, USAGE */
     uint64_t bound_ms;                  /* for COORD_BOUNDED */
-    bool fail_fast;  /* complete with COORD_ECONNECT once every server was tried in vain, instead of
+    bool fail_fast; /* complete with COORD_ECONNECT once every server was tried in vain, instead of
                         trying on until timeout_ms */
+    bool
+        wait_quorum; /* a refusal for want of a quorum (COORD_ENOQUORUM, COORD_EINDOUBT) is told when
+                         timeout_ms is over, not at once: the servers are tried in turn until then, with
+                         growing pauses. A write in doubt is sent again under its number and applied
+                         at most once; without sessions it is told at once */
     uint32_t flags;  /* of CREATE, LIST or DELETE */
-    uint64_t ttl_ms; /* CREATE with COORD_TTL */
+    uint64_t ttl_ms;     /* CREATE with COORD_TTL */
     uint32_t conditions; /* SET, DELETE, INCREMENT, RENAME: set of enum coord_condition */
     uint64_t version;
     uint64_t modified;
@@ -732,7 +737,7 @@ int coord_txn_rename(struct coord_txn *t, enum coord_branch branch, const char *
  * by the library is applied at most once, as every write.
  *
  * t: NULL answers COORD_ENOMEM.
- * call: timeout_ms, fail_fast, ret_request.
+ * call: timeout_ms, fail_fast, wait_quorum, ret_request.
  * Ownership: t stays the caller's, who may free it at once; everything is copied.
  * Errors:    at once: the error t has kept; COORD_EBADPATH (with the handle's prefix a path is too long),
  *            COORD_ENOSESSION (an ephemeral node, without sessions), and those of any request. In the

@@ -351,6 +351,10 @@ static void shell_turn(struct shell *s)
     s->now = clock_boot_ns(); /* nothing that came is younger than this */
     node_run(s->node, s->now, clock_wall_ms(), &more);
     more = more || (s->repairing && !node_repairing(s->node)); /* told in the next turn */
+    if (!s->left && node_faulted(s->node, NULL)) {
+        s->left = true;
+        peer_set_leave(s->peers);
+    }
     bool told = peer_set_flush(s->peers);
     wal_thread_submit(s->wal);
     told = conn_set_flush(s->conns) || told;

@@ -87,26 +87,36 @@ void peer_set_send(struct peer_set *s, raft_id peer, struct coord_buf *const *pa
 void peer_set_cut(struct peer_set *s, const raft_id *peers, uint32_t count)
 {
     for (uint32_t i = 0; i < s->count; i++) {
-        s->cut_wanted[i] = false;
+        s->cut_wanted[i] = NULL;
         for (uint32_t j = 0; j < count; j++) {
-            s->cut_wanted[i] = s->cut_wanted[i] || peers[j] == s->peers[i].id;
+            if (peers[j] == s->peers[i].id) {
+                s->cut_wanted[i] = "cut on request";
+            }
         }
     }
     s->cut_changed = true;
 }
 
-static void peer_cut_apply(struct peer *p, bool cut)
+void peer_set_leave(struct peer_set *s)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        s->cut_wanted[i] = "cut, as this member has stopped";
+    }
+    s->cut_changed = true;
+}
+
+static void peer_cut_apply(struct peer *p, const char *cut)
 {
     if (p->cut == cut) {
         return;
     }
     p->cut = cut;
-    log_write(CONF_LOG_WARN, "link to member %u is %s on request", (unsigned)p->id,
-              cut ? "cut" : "mended");
-    if (cut) {
-        peer_out_close(p, "cut on request");
+    log_write(CONF_LOG_WARN, "link to member %u is %s", (unsigned)p->id,
+              cut != NULL ? cut : "mended on request");
+    if (cut != NULL) {
+        peer_out_close(p, cut);
         if (p->in != NULL) {
-            peer_in_close(p->in, "cut on request");
+            peer_in_close(p->in, cut);
         }
     } else {
         peer_out_retry(p, 0);
@@ -203,7 +213,7 @@ void peer_set_destroy(struct peer_set *s)
     }
     s->o.host.link = nobody_link;
     for (uint32_t i = 0; i < s->count; i++) {
-        s->peers[i].cut = true; /* nobody connects any more */
+        s->peers[i].cut = "over"; /* nobody connects any more */
         peer_out_close(&s->peers[i], "shutting down");
     }
     for (size_t i = 0; i < sizeof(s->ins) / sizeof(s->ins[0]); i++) {

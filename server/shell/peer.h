@@ -66,6 +66,9 @@ void peer_set_send(struct peer_set *s, raft_id peer, struct coord_buf *const *pa
                    uint32_t count);
 /* Cut the links to exactly these peers and mend the others; takes effect at the next flush. */
 void peer_set_cut(struct peer_set *s, const raft_id *peers, uint32_t count);
+/* This member takes no part any more: end the links to all peers, so that they need not find out by its
+ * silence; takes effect at the next flush. */
+void peer_set_leave(struct peer_set *s);
 
 /* Write what was queued, carry out cuts. Return: true when the host was told of anything. */
 bool peer_set_flush(struct peer_set *s);

@@ -94,9 +94,9 @@ static struct peer *in_identify(struct peer_in *in, const struct handshake *thei
                        (unsigned)theirs->from, (unsigned)ours.from);
         return NULL;
     }
-    if (p->cut) {
-        (void)snprintf(why, why_bytes, "the link between members %u and %u is cut on request",
-                       (unsigned)p->id, (unsigned)ours.from);
+    if (p->cut != NULL) {
+        (void)snprintf(why, why_bytes, "the link between members %u and %u is %s", (unsigned)p->id,
+                       (unsigned)ours.from, p->cut);
         return NULL;
     }
     if (p->in != NULL && p->in->incarnation != theirs->incarnation && !in_is_over(p->in)) {

@@ -52,7 +52,7 @@ void peer_out_close(struct peer *p, const char *why)
     p->dirty = false;
     out_state(p, PEER_OUT_WAITING);
     peer_link_update(p, why);
-    if (p->cut) {
+    if (p->cut != NULL) {
         (void)event_del(&p->timer);
     } else {
         peer_out_retry(p, p->wait_ns);
@@ -223,7 +223,7 @@ static void out_timer(evutil_socket_t fd, short what, void *arg)
     struct net_address to;
     const char *why = NULL;
     (void)fd, (void)what;
-    if (p->state != PEER_OUT_WAITING || p->cut) {
+    if (p->state != PEER_OUT_WAITING || p->cut != NULL) {
         return;
     }
     switch (resolver_ask(p->set->resolver, p->place, &p->address, &to, &why)) {

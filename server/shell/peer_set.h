@@ -70,7 +70,7 @@ struct peer {
 
     struct peer_in *in; /* established, NULL none */
     bool up;            /* as the host was told */
-    bool cut;
+    const char *cut;    /* why there is to be no link, or NULL; it lives as long as the program */
 };
 
 struct peer_set {
@@ -82,8 +82,8 @@ struct peer_set {
     uint64_t rng;
     int listener;
     struct event acceptable;
-    bool resting;                      /* the listener, until the next sweep */
-    bool cut_wanted[CONF_MEMBERS_MAX]; /* by place in peers */
+    bool resting;                             /* the listener, until the next sweep */
+    const char *cut_wanted[CONF_MEMBERS_MAX]; /* by place in peers; as peer.cut */
     bool cut_changed;
     bool told;
     struct log_limit complaints;

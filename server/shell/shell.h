@@ -59,6 +59,7 @@ struct shell {
     uint64_t durable;     /* as the node was told */
     bool room;            /* likewise */
     bool failed;          /* likewise */
+    bool left;            /* the links to the peers were ended: the node has stopped */
     bool repairing;       /* the log is to be told when the node is whole */
     uint64_t prune_after; /* not 0: delete old snapshots once this io_seq is durable */
     struct {

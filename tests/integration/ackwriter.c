@@ -44,10 +44,11 @@ static struct coord *open_servers(const char *servers)
 static int create_one(struct coord *c, const char *path, uint64_t i, FILE *journal)
 {
     char value[32];
+    struct coord_call call = {.wait_quorum = true};
     struct coord_reply *r = NULL;
 
     int n = snprintf(value, sizeof value, "%" PRIu64, i);
-    int rc = coord_create_sync(c, path, value, (size_t)n, NULL, &r);
+    int rc = coord_create_sync(c, path, value, (size_t)n, &call, &r);
     if (rc != 0) {
         rc = fail(path, rc, r);
     } else if (fprintf(journal, "%s %s\n", path, value) < 0 || fflush(journal) != 0) {
@@ -61,7 +62,8 @@ static int create_one(struct coord *c, const char *path, uint64_t i, FILE *journ
 /* The i-th set of the counter, only valid at version i - 1: done twice it fails, skipped the next fails. */
 static int count_one(struct coord *c, const char *path, uint64_t i)
 {
-    struct coord_call call = {.conditions = COORD_IF_VERSION, .version = i - 1};
+    struct coord_call call = {
+        .wait_quorum = true, .conditions = COORD_IF_VERSION, .version = i - 1};
     char value[32];
     struct coord_reply *r = NULL;
 
@@ -108,8 +110,9 @@ static int write_all(char **argv)
 
 static int verify_line(struct coord *c, const char *path, const char *value)
 {
+    struct coord_call call = {.wait_quorum = true};
     struct coord_reply *r = NULL;
-    int rc = coord_get_sync(c, path, NULL, &r);
+    int rc = coord_get_sync(c, path, &call, &r);
 
     if (rc != 0) {
         rc = fail(path, rc, r);

@@ -14,6 +14,9 @@ journalled() { cat "$WORK"/journal.* 2>/dev/null | wc -l; }
 grown_by() { [ "$(journalled)" -ge "$1" ]; }
 goes_on() { wait_until 20 "writes go on: $1" grown_by $(($(journalled) + 100)); }
 is_faulted() { [ "$(member_status "$1" role)" = faulted ]; }
+# How often the others lost their links to a member.
+links_ended() { cat "$ENSEMBLE"/member-?.log | grep -c "link to member $1 at .* is down" || true; }
+is_left() { [ "$(links_ended "$1")" -ge $(($2 + 2)) ]; }
 other_leads() {
     local l
     l=$(leader_id) && [ -n "$l" ] && [ "$l" != "$1" ]
@@ -32,9 +35,11 @@ wait_until 15 "member $leader is back" member_follows "$leader"
 for who in leader follower; do
     victim=$(leader_id)
     [ $who = leader ] || victim=$(other_members "$victim" | sed -n 1p)
+    before=$(links_ended "$victim")
     inject "$victim" fdatasync:error=EIO:when=3
     wait_until 10 "member $victim ($who) stops" is_faulted "$victim"
     expect_match "$(grep 'member stopped' "$ENSEMBLE/member-$victim.log")" "cannot write the log: Input/output error" "the log"
+    wait_until 5 "member $victim ends its links, so that nobody waits for its silence to be noticed" is_left "$victim" "$before"
     goes_on "without member $victim ($who)"
     expect_exit 5 "$COORDCTL" -s "$(client_address "$victim")" --timeout 2s set /load "x"
     member_kill "$victim"

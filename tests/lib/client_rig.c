@@ -328,6 +328,7 @@ uint64_t rig_submit(struct rig *r, struct coord_request *q, uint32_t timeout_ms,
     struct coord__request *req = coord__request_create(COORD__USER, q);
     ck_assert_ptr_nonnull(req);
     req->fail_fast = fail_fast;
+    req->wait_quorum = r->wait_quorum;
     ck_assert_int_eq(coord__core_submit(r->core, req, timeout_ms, r->now), 0);
     return req->id;
 }

@@ -63,7 +63,8 @@ struct rig {
     /* Sees each reply before it is noted; NULL: nobody. */
     void (*reply)(const struct coord_reply *reply, void *arg);
     void *reply_arg;
-    size_t split; /* answers are fed in pieces of so many bytes; 0: whole */
+    bool wait_quorum; /* of the requests made from now on */
+    size_t split;     /* answers are fed in pieces of so many bytes; 0: whole */
     struct coord__arena arena;
 };
 

@@ -222,6 +222,81 @@ START_TEST(a_single_server_is_believed_at_once)
 }
 END_TEST
 
+/* Refuse the create that was sent and be connected to the next server. */
+static uint64_t refuse_and_move(int error, enum coord_session_state state)
+{
+    struct rig_sent *s = rig_expect(&rig, COORD_OP_CREATE);
+    rig_answer_no_quorum(&rig, s, error);
+    rig_state(&rig, COORD_CONNECTING);
+    rig_greet(&rig, state);
+    rig_state(&rig, COORD_CONNECTED);
+    return s->q.number;
+}
+
+/* Two rounds of refusals, with doubt among them, are no answer to a request that waits for a quorum. */
+START_TEST(who_waits_for_a_quorum_is_refused_by_nobody)
+{
+    start(3);
+    rig_session(&rig, 10000);
+    rig.wait_quorum = true;
+    uint64_t id = rig_create(&rig, "/a", 0, 5000);
+    uint64_t number = refuse_and_move(COORD_EINDOUBT, COORD_SESSION_RESUMED);
+    uint64_t began = rig.now;
+    for (int i = 1; i < 6; i++) {
+        ck_assert_uint_eq(refuse_and_move(COORD_ENOQUORUM, COORD_SESSION_RESUMED), number);
+    }
+    ck_assert_uint_gt(rig.now, began); /* between the rounds is a pause */
+    struct rig_sent *s = rig_expect(&rig, COORD_OP_CREATE);
+    ck_assert_uint_eq(s->q.number, number);
+    struct coord_result ok = {.path = {(const uint8_t *)"/a", 2}};
+    rig_answer(&rig, s, &ok);
+    ck_assert_int_eq(rig_reply(&rig, id, 0)->outcome, COORD_OUTCOME_DONE);
+    stop();
+}
+END_TEST
+
+/* At the end of its time it learns as much as is known. */
+START_TEST(who_waits_for_a_quorum_waits_no_longer_than_told)
+{
+    static const int errors[] = {COORD_ENOQUORUM, COORD_EINDOUBT};
+    start(2);
+    rig_session(&rig, 10000);
+    rig.wait_quorum = true;
+    uint64_t id = rig_create(&rig, "/a", 0, 1000);
+    uint64_t until = rig.now + 1000 * RIG_MS;
+    (void)refuse_and_move(errors[_i], COORD_SESSION_RESUMED);
+    (void)refuse_and_move(COORD_ENOQUORUM, COORD_SESSION_RESUMED);
+    rig_answer_no_quorum(&rig, rig_expect(&rig, COORD_OP_CREATE), COORD_ENOQUORUM);
+    rig_state(&rig, COORD_CONNECTING);
+    ck_assert_uint_lt(rig.now, until);
+    rig_told_nothing(&rig);
+    rig_pass(&rig, (until - rig.now) / RIG_MS + 1);
+    ck_assert_int_eq(rig_reply(&rig, id, errors[_i])->outcome,
+                     _i == 0 ? COORD_OUTCOME_NOT_APPLIED : COORD_OUTCOME_UNKNOWN);
+    stop();
+}
+END_TEST
+
+/* Without a session a second copy of what is in doubt might be applied too. */
+START_TEST(without_a_session_doubt_ends_the_wait_for_a_quorum)
+{
+    struct coord__core_options o;
+    rig_options(&o, 2);
+    o.policy = COORD_SESSIONS_OFF;
+    rig_init(&rig, &o);
+    rig.wait_quorum = true;
+    uint64_t id = rig_create(&rig, "/a", 0, 5000);
+    rig_greet(&rig, COORD_SESSION_NONE);
+    rig_state(&rig, COORD_CONNECTED);
+    for (int i = 0; i < 3; i++) {
+        (void)refuse_and_move(COORD_ENOQUORUM, COORD_SESSION_NONE);
+    }
+    rig_answer_no_quorum(&rig, rig_expect(&rig, COORD_OP_CREATE), COORD_EINDOUBT);
+    ck_assert_int_eq(rig_reply(&rig, id, COORD_EINDOUBT)->outcome, COORD_OUTCOME_UNKNOWN);
+    stop();
+}
+END_TEST
+
 START_TEST(a_server_that_cannot_be_reached_counts_as_tried)
 {
     start(3);
@@ -623,6 +698,9 @@ int main(void)
     tcase_add_test(t, refused_writes_try_each_other_server_once);
     tcase_add_test(t, doubt_outweighs_refusal);
     tcase_add_test(t, a_single_server_is_believed_at_once);
+    tcase_add_test(t, who_waits_for_a_quorum_is_refused_by_nobody);
+    tcase_add_loop_test(t, who_waits_for_a_quorum_waits_no_longer_than_told, 0, 2);
+    tcase_add_test(t, without_a_session_doubt_ends_the_wait_for_a_quorum);
     tcase_add_test(t, a_server_that_cannot_be_reached_counts_as_tried);
     tcase_add_test(t, nobody_there_is_econnect_with_the_reason);
     tcase_add_test(t, pauses_grow_with_full_jitter);

@@ -234,6 +234,15 @@ START_TEST(end_of_a_member_is_noticed_and_mended)
 }
 END_TEST
 
+static void no_link_for_a_while(void)
+{
+    uint64_t end = clock_mono_ns() + CLOCK_NS_PER_S / 3;
+    while (clock_mono_ns() < end) {
+        turn();
+        ck_assert(!a.up && !b.up);
+    }
+}
+
 START_TEST(cut_links_stay_cut_until_mended)
 {
     raft_id two = 2;
@@ -243,17 +252,25 @@ START_TEST(cut_links_stay_cut_until_mended)
     ck_assert(peer_set_flush(a.set));
     ck_assert(!a.up);
     TURN_UNTIL(!b.up);
-    uint64_t end = clock_mono_ns() + CLOCK_NS_PER_S / 3;
-    while (clock_mono_ns() < end) { /* b keeps trying, in vain */
-        turn();
-        ck_assert(!a.up && !b.up);
-    }
+    no_link_for_a_while(); /* b keeps trying, in vain */
     peer_set_cut(a.set, NULL, 0);
     TURN_UNTIL(a.up && b.up);
     ck_assert_int_eq(a.downs, 1);
     ck_assert_int_eq(b.downs, 1);
     message_send(&b, 1, 0, 10);
     TURN_UNTIL(a.frames == 1);
+}
+END_TEST
+
+START_TEST(peers_are_told_when_a_member_leaves)
+{
+    both_begin();
+    peer_set_leave(a.set);
+    ck_assert(a.up); /* not from inside the call */
+    ck_assert(peer_set_flush(a.set));
+    TURN_UNTIL(!a.up && !b.up);
+    no_link_for_a_while();
+    ck_assert_int_eq(b.downs, 1);
 }
 END_TEST
 
@@ -549,6 +566,7 @@ int main(void)
     tcase_add_test(t, full_queue_drops_and_counts);
     tcase_add_test(t, end_of_a_member_is_noticed_and_mended);
     tcase_add_test(t, cut_links_stay_cut_until_mended);
+    tcase_add_test(t, peers_are_told_when_a_member_leaves);
     tcase_add_loop_test(t, wrong_hello_is_refused_with_the_reason, 0, 8);
     tcase_add_loop_test(t, noise_is_closed_without_an_answer, 0, 4);
     tcase_add_test(t, silence_is_closed_after_five_seconds);
