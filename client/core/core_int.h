@@ -126,11 +126,14 @@ void coord__link_start(struct coord__core *k);
 /* Give the link up and go to the next server (same: to this one again); why for people. failed: it
  * counts as a failure of the server. */
 enum coord__link_end {
-    COORD__END_FAILED = 1, /* could not be reached, broke, or spoke nonsense */
-    COORD__END_MOVE = 2,   /* another server may do better */
-    COORD__END_AGAIN = 3   /* the same server, anew */
+    COORD__END_FAILED = 1,     /* could not be reached, broke, or spoke nonsense */
+    COORD__END_MOVE = 2,       /* another server may do better */
+    COORD__END_AGAIN = 3,      /* the same server, anew */
+    COORD__END_TURNED_AWAY = 4 /* it says that it does not serve: as good as not reached */
 };
 void coord__link_end(struct coord__core *k, enum coord__link_end end, const char *why);
+/* The same as END_TURNED_AWAY, in the words of the answer that said so. */
+void coord__link_turned_away(struct coord__core *k, const struct coord_result *res);
 void coord__link_hello(struct coord__core *k, const struct coord_result *res);
 void coord__link_tick(struct coord__core *k);
 uint64_t coord__link_deadline(const struct coord__core *k);

@@ -180,7 +180,7 @@ void coord__link_end(struct coord__core *k, enum coord__link_end end, const char
     }
     k->out_at = 0;
     l->state = COORD__LINK_PAUSE; /* nothing is sent while requests are looked at */
-    if (end == COORD__END_FAILED && connecting) {
+    if ((end == COORD__END_FAILED && connecting) || end == COORD__END_TURNED_AWAY) {
         mark_failed(k, l->server);
         l->refused = l->refused && l->refused_by != l->server;
     }
@@ -189,6 +189,17 @@ void coord__link_end(struct coord__core *k, enum coord__link_end end, const char
     }
     next_server(k, end == COORD__END_AGAIN);
     coord__state_check(k);
+}
+
+void coord__link_turned_away(struct coord__core *k, const struct coord_result *res)
+{
+    char why[COORD__WHY_BYTES];
+    if (res->text.len > 0) {
+        (void)snprintf(why, sizeof(why), "%.*s", (int)res->text.len, (const char *)res->text.data);
+    } else {
+        (void)snprintf(why, sizeof(why), "%s", coord_strerror(res->error));
+    }
+    coord__link_end(k, COORD__END_TURNED_AWAY, why);
 }
 
 struct coord__link_wish coord__core_link(const struct coord__core *k)

@@ -6,7 +6,8 @@
  *   0, FAILED class                   completed; a write so answered keeps the session alive
  *   ENOQUORUM, EINDOUBT               tried once on each other server, then completed; tried on in its
  *                                     time when it is to wait for a quorum
- *   ESHUTDOWN, EMOVED                 tried again on another connection, in its time
+ *   ESHUTDOWN, EMOVED                 tried again on another connection, in its time; a server that is
+ *                                     shut counts as one that cannot be reached
  *   EEXPIRED, ENOSESSION of a write   the session is over: completed with EEXPIRED
  *   any other                         completed
  *   0 of a transaction that failed    completed with the error of its operation that failed
@@ -88,8 +89,8 @@ static bool may_move(const struct coord__core *k, const struct coord__request *r
 }
 
 /* Put r, which was answered, back in front and give the link up. */
-static void try_elsewhere(struct coord__core *k, struct coord__request *r, enum coord__link_end end,
-                          int error)
+static void try_elsewhere(struct coord__core *k, struct coord__request *r,
+                          const struct coord_result *res, int error)
 {
     assert(r->flying && !r->zombie);
     if (r->write) {
@@ -100,7 +101,12 @@ static void try_elsewhere(struct coord__core *k, struct coord__request *r, enum 
         coord__unhook(k, r);
     }
     coord__list_prepend(&k->waiting, &r->link);
-    coord__link_end(k, end, coord_strerror(error));
+    if (error == COORD_ESHUTDOWN) {
+        coord__link_turned_away(k, res);
+    } else {
+        coord__link_end(k, error == COORD_EMOVED ? COORD__END_FAILED : COORD__END_MOVE,
+                        coord_strerror(error));
+    }
     if (!coord__list_empty(&r->link)) {
         /* It was not completed, and what the end of the link put in front was made later. */
         coord__list_remove(&r->link);
@@ -177,13 +183,13 @@ static bool user_reply(struct coord__core *k, struct coord__request *r,
     if (error == COORD_ENOQUORUM || error == COORD_EINDOUBT) {
         note_refusal(k, r, res);
         if (may_move(k, r)) {
-            try_elsewhere(k, r, COORD__END_MOVE, error);
+            try_elsewhere(k, r, res, error);
             return false;
         }
         error = r->unsure ? COORD_EINDOUBT : COORD_ENOQUORUM;
     }
     if (error == COORD_EMOVED || (error == COORD_ESHUTDOWN && r->q.op != COORD_OP_STATUS)) {
-        try_elsewhere(k, r, COORD__END_FAILED, error);
+        try_elsewhere(k, r, res, error);
         return false;
     }
     bool closed =

@@ -58,7 +58,7 @@ static void open_failed(struct coord__core *k, const struct coord_result *res)
         return;
     }
     if (res->error == COORD_ESHUTDOWN) {
-        coord__link_end(k, COORD__END_FAILED, coord_strerror(res->error));
+        coord__link_turned_away(k, res);
         return;
     }
     for (struct coord__list *at = k->waiting.next; at != &k->waiting;) {

@@ -297,6 +297,58 @@ START_TEST(without_a_session_doubt_ends_the_wait_for_a_quorum)
 }
 END_TEST
 
+static void turn_away(struct rig_sent *s)
+{
+    static const char words[] = "this member has stopped after a fault";
+    struct coord_result res = {.error = COORD_ESHUTDOWN};
+    res.text = (struct coord_bytes){(const uint8_t *)words, sizeof(words) - 1};
+    rig_answer(&rig, s, &res);
+}
+
+/* Servers that say that they do not serve are as good as none: who wants to know at once is told, in their words. */
+START_TEST(servers_that_are_shut_count_as_not_reached)
+{
+    start(2);
+    rig_session(&rig, 10000);
+    struct coord_request q = {.op = COORD_OP_GET, .path = {(const uint8_t *)"/a", 2}};
+    uint64_t patient = rig_get(&rig, "/b", COORD_LEVEL_LOCAL, 5000);
+    uint64_t id = rig_submit(&rig, &q, 5000, true);
+    (void)rig_expect(&rig, COORD_OP_GET);
+    turn_away(rig_expect(&rig, COORD_OP_GET));
+    rig_state(&rig, COORD_CONNECTING);
+    rig_greet(&rig, COORD_SESSION_RESUMED);
+    rig_state(&rig, COORD_CONNECTED);
+    struct rig_sent *first = rig_expect(&rig, COORD_OP_GET);
+    struct rig_sent *second = rig_expect(&rig, COORD_OP_GET);
+    turn_away(strcmp(first->path, "/a") == 0 ? first : second);
+    rig_state(&rig, COORD_CONNECTING);
+    const struct rig_told *t = rig_reply(&rig, id, COORD_ECONNECT);
+    ck_assert_str_eq(t->text, "this member has stopped after a fault");
+    rig_greet(&rig, COORD_SESSION_RESUMED);
+    rig_state(&rig, COORD_CONNECTED);
+    struct coord_result data = got("d");
+    rig_answer(&rig, rig_expect(&rig, COORD_OP_GET), &data);
+    rig_reply(&rig, patient, 0);
+    stop();
+}
+END_TEST
+
+/* One server is shut and the other has no quorum: nothing is left to wait for. */
+START_TEST(a_shut_server_beside_one_without_quorum_is_no_hope)
+{
+    start(2);
+    rig_session(&rig, 10000);
+    uint64_t id = rig_create(&rig, "/a", 0, 5000);
+    turn_away(rig_expect(&rig, COORD_OP_CREATE));
+    rig_state(&rig, COORD_CONNECTING);
+    rig_greet(&rig, COORD_SESSION_RESUMED);
+    rig_state(&rig, COORD_CONNECTED);
+    rig_answer_no_quorum(&rig, rig_expect(&rig, COORD_OP_CREATE), COORD_ENOQUORUM);
+    rig_reply(&rig, id, COORD_ENOQUORUM);
+    stop();
+}
+END_TEST
+
 START_TEST(a_server_that_cannot_be_reached_counts_as_tried)
 {
     start(3);
@@ -701,6 +753,8 @@ int main(void)
     tcase_add_test(t, who_waits_for_a_quorum_is_refused_by_nobody);
     tcase_add_loop_test(t, who_waits_for_a_quorum_waits_no_longer_than_told, 0, 2);
     tcase_add_test(t, without_a_session_doubt_ends_the_wait_for_a_quorum);
+    tcase_add_test(t, servers_that_are_shut_count_as_not_reached);
+    tcase_add_test(t, a_shut_server_beside_one_without_quorum_is_no_hope);
     tcase_add_test(t, a_server_that_cannot_be_reached_counts_as_tried);
     tcase_add_test(t, nobody_there_is_econnect_with_the_reason);
     tcase_add_test(t, pauses_grow_with_full_jitter);
