@@ -9,54 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "server/node/peer_wire.h"
-#include "tests/lib/node_cluster.h"
-
-static struct cluster *cl;
-static struct cluster_options options;
-static raft_id leader;
-static raft_id follower; /* not the leader ... */
-static raft_id third;    /* and the other one */
-
-static void setup(void)
-{
-    cluster_options_init(&options, 3);
-}
-
-static void begin(void)
-{
-    cl = cluster_create(&options);
-    leader = cluster_wait_leader(cl, 10 * CLUSTER_S);
-    ck_assert_uint_ne(leader, 0);
-    follower = leader == 1 ? 2 : 1;
-    third = options.members < 3 ? 0 : 6 - leader - follower;
-    cluster_run(cl, 200 * CLUSTER_MS); /* followers know */
-}
-
-static void teardown(void)
-{
-    if (cl != NULL) {
-        cluster_destroy(cl);
-    }
-    cl = NULL;
-}
-
-static struct cluster_client *greeted(raft_id id)
-{
-    struct cluster_client *c = client_connect(cl, id);
-    ck_assert_int_eq(client_hello(c), 0);
-    return c;
-}
-
-static struct coord_request create_request(const char *path, uint32_t flags)
-{
-    return (struct coord_request){.op = COORD_OP_CREATE, .path = bytes_of(path), .flags = flags};
-}
-
-static struct coord_request get_request(const char *path, enum coord_level level, uint64_t arg)
-{
-    return (struct coord_request){
-        .op = COORD_OP_GET, .path = bytes_of(path), .level = level, .level_arg = arg};
-}
+#include "tests/lib/node_fixture.h"
 
 static struct coord_request watch_request(uint64_t watch, const char *path, uint32_t flags)
 {
