@@ -3,6 +3,7 @@
  * args.c: see args.h. The only place that turns text into numbers and durations.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include "client/cli/args.h"
@@ -122,6 +123,12 @@ static int store(const char *command, const struct arg *a, const char *text)
     case ARG_NUMBER:
         if (!args_number(text, a->out)) {
             return cli_usage(command, "--%s: '%s' is not a number", a->name, text);
+        }
+        break;
+    case ARG_REVISION:
+        if (!args_number(text, a->out) || *(uint64_t *)a->out == 0) {
+            return cli_usage(command, "--%s: '%s' is not a revision, a number from 1", a->name,
+                             text);
         }
         break;
     case ARG_DURATION:
@@ -264,6 +271,7 @@ struct globals {
     const char *format;
     const char *consistency;
     uint64_t timeout_ms;
+    const char *timeout_from;
     bool help;
     bool version;
 };
@@ -347,6 +355,7 @@ static int read_globals(int argc, char **argv, struct globals *g, int *i)
             if (!args_duration(text, a->out)) {
                 return bad("--timeout", text, "a duration such as 500ms or 5s");
             }
+            g->timeout_from = "--timeout";
         } else {
             const char *text = a->kind == ARG_FLAG ? "" : (value != NULL ? value : argv[++*i]);
             (void)store("", a, text); /* flags and text cannot fail */
@@ -363,10 +372,13 @@ static int apply_globals(struct cli *cli, const struct globals *g)
         cli->options.servers = g->servers;
     }
     if (g->timeout_ms == 0 || g->timeout_ms > 3600000) {
-        fprintf(stderr, "coordctl: --timeout: not between 1ms and 1h\n");
+        fprintf(stderr, "coordctl: %s: %" PRIu64 "ms is not between 1ms and 1h\n", g->timeout_from,
+                g->timeout_ms);
         return EXIT_USAGE;
     }
     cli->options.prefix = g->prefix;
+    cli->servers_from = source(g->servers, "COORDCTL_SERVERS", "--servers");
+    cli->prefix_from = source(g->prefix, "COORDCTL_NAMESPACE", "--namespace");
     cli->options.name = "coordctl";
     cli->options.request_timeout_ms = (uint32_t)g->timeout_ms;
     cli->call.timeout_ms = (uint32_t)g->timeout_ms;
@@ -389,6 +401,7 @@ int args_global(struct cli *ret_cli, int argc, char **argv, int *ret_first)
         .format = getenv("COORDCTL_OUTPUT"),
         .consistency = getenv("COORDCTL_CONSISTENCY"),
         .timeout_ms = 5000,
+        .timeout_from = timeout != NULL ? "COORDCTL_TIMEOUT" : "--timeout",
     };
     int first = 1;
 

@@ -11,10 +11,11 @@
 #include "client/cli/cli.h"
 
 enum arg_kind {
-    ARG_FLAG,    /* out: bool */
-    ARG_TEXT,    /* out: const char * */
-    ARG_NUMBER,  /* out: uint64_t */
-    ARG_DURATION /* out: uint64_t, milliseconds, of "500ms", "10s", "2m", "1h" */
+    ARG_FLAG,     /* out: bool */
+    ARG_TEXT,     /* out: const char * */
+    ARG_NUMBER,   /* out: uint64_t */
+    ARG_REVISION, /* out: uint64_t, not 0 */
+    ARG_DURATION  /* out: uint64_t, milliseconds, of "500ms", "10s", "2m", "1h" */
 };
 
 struct arg {

@@ -33,10 +33,10 @@ struct ask_conditions {
     bool by_revision;
 };
 
-#define ASK_CONDITION_ARGS(call, given)                                      \
-    {"version", 0, ARG_NUMBER, &(call).version, &(given).by_version},        \
-    {                                                                        \
-        "if-revision", 0, ARG_NUMBER, &(call).modified, &(given).by_revision \
+#define ASK_CONDITION_ARGS(call, given)                                        \
+    {"version", 0, ARG_NUMBER, &(call).version, &(given).by_version},          \
+    {                                                                          \
+        "if-revision", 0, ARG_REVISION, &(call).modified, &(given).by_revision \
     }
 
 uint32_t ask_condition_flags(const struct ask_conditions *given);

@@ -31,6 +31,9 @@ struct cli {
     struct coord_options options;
     struct coord_call call; /* consistency and timeout of single requests */
     enum cli_format format;
+    const char
+        *servers_from; /* how options.servers and .prefix were given, for what is wrong with them */
+    const char *prefix_from;
 };
 
 struct command {
@@ -43,7 +46,7 @@ struct command {
 
 extern const struct command cli_commands[]; /* ends with a NULL name */
 
-/* The command, or NULL. cli_nearest gives the one with the most similar name, never NULL. */
+/* The command, or NULL. cli_nearest gives the one with the most similar name, NULL when none is similar. */
 const struct command *cli_find(const char *name);
 const struct command *cli_nearest(const char *name);
 
@@ -61,6 +64,9 @@ int cli_fail(const struct cli *cli, const char *what, int error, const struct co
 /* The same; when the path is not valid and the reply does not say why, which rule it breaks. */
 int cli_fail_path(const struct cli *cli, const char *what, const char *path, int error,
                   const struct coord_reply *reply);
+
+/* Which rule a path breaks, as far as a person is likely to break it; NULL: none of these. */
+const char *cli_path_problem(const char *path);
 
 /* The same for calls that return no reply: without a quorum the server is asked for the detail. */
 int cli_fail_asking(const struct cli *cli, struct coord *c, const char *what, int error);

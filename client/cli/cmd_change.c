@@ -78,9 +78,13 @@ int cmd_mv(struct cli *cli, int argc, char **argv)
     }
     call.conditions = ask_condition_flags(&given);
     int error = coord_rename_sync(c, a.values[0], a.values[1], &call, &r);
-    /* Of two paths the one that breaks a rule is more likely the new one. */
-    const char *told = error == COORD_EBADPATH && a.values[0][0] == '/' ? a.values[1] : a.values[0];
-    return ask_finish(cli, c, "mv", told, error, r, ask_show_change);
+    char both[2 * COORD_PATH_MAX + 8]; /* either may be the one that is not there, is there, ... */
+    (void)snprintf(both, sizeof both, "mv %s", a.values[0]);
+    const char *broken = cli_path_problem(a.values[0]) != NULL ? a.values[0] : a.values[1];
+    if (error == COORD_EBADPATH) {
+        return ask_finish(cli, c, "mv", broken, error, r, NULL);
+    }
+    return ask_finish(cli, c, both, a.values[1], error, r, ask_show_change);
 }
 
 /* --- usage and quotas -------------------------------------------------------------------------- */

@@ -89,7 +89,11 @@ static int limits_one(struct cli *cli, const char *address)
     if (error == 0) {
         print(cli, address, &l);
     } else {
-        rc = cli_fail(cli, address, error, r);
+        char
+            what[CLI_ADDRESS_BYTES_MAX + 16]; /* a refused connection names the address by itself */
+        (void)snprintf(what, sizeof what, "limits%s%s", error == COORD_ECONNECT ? "" : " of ",
+                       error == COORD_ECONNECT ? "" : address);
+        rc = cli_fail(cli, what, error, r);
     }
     coord_reply_free(r);
     coord_close(c);

@@ -98,6 +98,30 @@ static void row_table(const char *address, const struct coord_server_status *s)
     putchar('\n');
 }
 
+/* Why a server did not answer, without the address that stands beside it. */
+static const char *reason(const char *address, int error, const struct coord_reply *r)
+{
+    const char *text = r != NULL && r->text[0] != '\0' ? r->text : coord_strerror(error);
+    size_t n = strlen(address);
+
+    return strncmp(text, address, n) == 0 && strncmp(text + n, ": ", 2) == 0 ? text + n + 2 : text;
+}
+
+static void row_missing(const struct cli *cli, const char *address, int error,
+                        const struct coord_reply *r)
+{
+    if (cli->format == FORMAT_JSON) {
+        struct json j = json_begin(stdout);
+        json_text(&j, "address", address);
+        json_text(&j, "error", coord_errname(error));
+        json_text(&j, "text", reason(address, error, r));
+        json_end(&j);
+        return;
+    }
+    printf("-    %-12s %6s %6s %10s %10s  %-9s  %s  %s\n", "unreachable", "-", "-", "-", "-", "-",
+           address, reason(address, error, r));
+}
+
 /* One row. Return: 0 or an exit code. */
 static int status_row(struct cli *cli, const char *address)
 {
@@ -109,14 +133,8 @@ static int status_row(struct cli *cli, const char *address)
         return rc;
     }
     int error = coord_status_sync(c, &cli->call, &r);
-    if (error != 0 && cli->format == FORMAT_JSON) {
-        struct json j = json_begin(stdout);
-        json_text(&j, "address", address);
-        json_text(&j, "error", coord_errname(error));
-        json_end(&j);
-    } else if (error != 0) {
-        printf("-    %-12s %6s %6s %10s %10s  %-9s  %s\n", "unreachable", "-", "-", "-", "-", "-",
-               address);
+    if (error != 0) {
+        row_missing(cli, address, error, r);
     } else if (cli->format == FORMAT_JSON) {
         row_json(address, r->status);
     } else {
@@ -211,7 +229,8 @@ static int parse_groups(const char *text, struct groups *g)
             continue;
         }
         if (n == 0 || n >= sizeof digits) {
-            return cli_usage("partition", "'%s' is not a list of members", text);
+            return cli_usage("partition", "'%.*s' is not the id of a member",
+                             (int)strcspn(text, "/, "), text);
         }
         memcpy(digits, text, n);
         digits[n] = '\0';

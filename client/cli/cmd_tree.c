@@ -65,6 +65,9 @@ int cmd_create(struct cli *cli, int argc, char **argv)
     if (rc == EXIT_DONE) {
         int error = coord_create_sync(c, a.values[0], data, bytes, &call, &r);
         rc = ask_finish(cli, c, "create", a.values[0], error, r, show_created);
+        if (error == COORD_ENONODE && cli->format != FORMAT_JSON) {
+            fputs("  the node above it is missing; create -p makes what is missing\n", stderr);
+        }
     }
     free(owned);
     return rc;

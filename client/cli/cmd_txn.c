@@ -9,6 +9,7 @@
  * Leaves to others: everything about the operations (libcoord), the words of a line's mistakes that commands
  * make too (args.c).
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -314,6 +315,22 @@ static int add_operation(struct coord_txn *t, struct line *l, int *ret_error)
     return bad_line(l, "there is no operation '%s'", word);
 }
 
+/* The path of a line that the library did not take: the first word that breaks a rule. Return: EXIT_USAGE. */
+static int bad_path(const struct line *l)
+{
+    char text[COORD_PATH_MAX + 128];
+
+    for (int i = 2; i < l->count; i++) {
+        const char *problem = cli_path_problem(l->words[i]);
+        if (l->words[i][0] != '-' && problem != NULL) {
+            (void)snprintf(text, sizeof text, "%s: the path is not valid: %s", l->words[i],
+                           problem);
+            return bad_line(l, "%s", text);
+        }
+    }
+    return bad_line(l, "%s", coord_strerror(COORD_EBADPATH));
+}
+
 /* --- the text ---------------------------------------------------------------------------------- */
 
 static int add_line(struct coord_txn *t, struct line *l)
@@ -327,6 +344,9 @@ static int add_line(struct coord_txn *t, struct line *l)
         rc = add_operation(t, l, &error);
     } else {
         rc = bad_line(l, "'%s' is neither if, then nor else", l->words[0]);
+    }
+    if (rc == EXIT_DONE && error == COORD_EBADPATH) {
+        return bad_path(l);
     }
     if (rc == EXIT_DONE && error != 0) {
         (void)bad_line(l, "%s", coord_strerror(error));
@@ -369,7 +389,7 @@ static int read_script(struct coord_txn *t, const char *file)
     size_t bytes = 0;
 
     if (in == NULL) {
-        perror(file);
+        fprintf(stderr, "coordctl txn: %s: %s\n", file, strerror(errno));
         return EXIT_OTHER;
     }
     bool whole = ask_read(in, name, &data, &bytes);

@@ -161,7 +161,12 @@ static int watch_loop(struct cli *cli, struct coord *c, const char *path,
         error = run_turn(w->run, -1);
     }
     error = error != 0 ? error : w->error;
-    return error != 0 ? cli_fail(cli, path, error, NULL) : w->exit_code;
+    if (error == 0) {
+        return w->exit_code;
+    }
+    char what[COORD_PATH_MAX + 16];
+    (void)snprintf(what, sizeof what, "watch %s", path);
+    return cli_fail_path(cli, what, path, error, NULL);
 }
 
 int cmd_watch(struct cli *cli, int argc, char **argv)

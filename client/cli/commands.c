@@ -253,10 +253,12 @@ static size_t distance(const char *a, const char *b)
 
 const struct command *cli_nearest(const char *name)
 {
-    const struct command *best = &cli_commands[0];
+    const struct command *best = NULL;
+    size_t least_distance = strnlen(name, NAME_BYTES_MAX) / 2 + 1; /* half of it may be wrong */
 
     for (const struct command *c = cli_commands; c->name != NULL; c++) {
-        if (distance(name, c->name) < distance(name, best->name)) {
+        if (distance(name, c->name) < least_distance) {
+            least_distance = distance(name, c->name);
             best = c;
         }
     }

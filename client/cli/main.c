@@ -49,8 +49,10 @@ static const struct command *command_named(const char *name)
     const struct command *c = cli_find(name);
 
     if (c == NULL) {
-        fprintf(stderr, "coordctl: there is no command '%s'; did you mean '%s'?\n", name,
-                cli_nearest(name)->name);
+        const struct command *near = cli_nearest(name);
+        fprintf(stderr, "coordctl: there is no command '%s'; %s%s%s\n", name,
+                near != NULL ? "did you mean '" : "coordctl --help lists them",
+                near != NULL ? near->name : "", near != NULL ? "'?" : "");
     }
     return c;
 }

@@ -260,8 +260,7 @@ int cli_fail(const struct cli *cli, const char *what, int error, const struct co
     return cli_exit_code(error);
 }
 
-/* Which rule a path breaks, as far as a person is likely to break it. */
-static const char *path_problem(const char *path)
+const char *cli_path_problem(const char *path)
 {
     size_t n = strlen(path);
 
@@ -290,19 +289,21 @@ static const char *path_problem(const char *path)
             break;
         }
     }
-    return "a path is UTF-8 without control characters";
+    return NULL;
 }
 
 int cli_fail_path(const struct cli *cli, const char *what, const char *path, int error,
                   const struct coord_reply *reply)
 {
     struct coord_reply said = {.text = NULL};
+    const char *problem = cli_path_problem(path);
     char text[128];
 
     if (error != COORD_EBADPATH || (reply != NULL && reply->text != NULL)) {
         return cli_fail(cli, what, error, reply);
     }
-    (void)snprintf(text, sizeof text, "%s: %s", coord_strerror(error), path_problem(path));
+    (void)snprintf(text, sizeof text, "%s: %s", coord_strerror(error),
+                   problem != NULL ? problem : "a path is UTF-8 without control characters");
     said.text = text;
     return cli_fail(cli, what, error, &said);
 }
@@ -329,7 +330,13 @@ int cli_open(struct cli *cli, struct coord **ret_c)
     if (rc == 0) {
         return EXIT_DONE;
     }
-    fprintf(stderr, "coordctl: %s\n", why[0] != '\0' ? why : coord_strerror(rc));
+    if (strncmp(why, "servers: ", 9) == 0) {
+        fprintf(stderr, "coordctl: %s: %s\n", cli->servers_from, why + 9);
+    } else if (strncmp(why, "prefix: ", 8) == 0) {
+        fprintf(stderr, "coordctl: %s: '%s': %s\n", cli->prefix_from, cli->options.prefix, why + 8);
+    } else {
+        fprintf(stderr, "coordctl: %s\n", why[0] != '\0' ? why : coord_strerror(rc));
+    }
     return rc == COORD_EINVAL || rc == COORD_EBADPATH ? EXIT_USAGE : EXIT_OTHER;
 }
 

@@ -85,6 +85,7 @@ struct conf {
     uint64_t watch_output_bytes; /* at most output_bytes; if not given, half of it */
     uint64_t history_events;
     uint64_t history_bytes;
+    uint64_t log_memory_bytes; /* of applied entries, for members that are behind */
 
     enum conf_log_level log_level;
     enum conf_log_format log_format;

@@ -116,8 +116,8 @@ static int relation_check(const struct conf *c, const struct relation *rel,
     if (own) {
         return conf_fail(r, lines->key[rel->small], key, "%s %s %s%s", a, rel->why, b, rel->tail);
     }
-    return conf_fail(r, lines->key[rel->large], key, "%s is too little for a %s of %s", b,
-                     small->name, a);
+    return conf_fail(r, lines->key[rel->large], key, "%s is too little for %s, %s", b, small->name,
+                     a);
 }
 
 static int sizes_check(const struct conf *c, const struct conf_lines *lines,

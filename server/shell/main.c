@@ -8,6 +8,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,9 +56,14 @@ enum {
     OPTION_VERSION
 };
 
-static int usage_fail(const char *why)
+__attribute__((format(printf, 1, 2))) static int usage_fail(const char *format, ...)
 {
-    (void)fprintf(stderr, "coordd: %s\n%s", why, usage);
+    va_list args;
+    va_start(args, format);
+    (void)fputs("coordd: ", stderr);
+    (void)vfprintf(stderr, format, args);
+    (void)fprintf(stderr, "\n%s", usage);
+    va_end(args);
     return 2;
 }
 
@@ -77,7 +83,7 @@ static int arguments_read(int argc, char **argv, struct arguments *ret_a)
         int option = getopt_long(argc, argv, "c:h", options, NULL);
         switch (option) {
         case -1:
-            return optind < argc ? usage_fail("an argument without an option") : -1;
+            return optind < argc ? usage_fail("unexpected argument '%s'", argv[optind]) : -1;
         case 'c':
             ret_a->file = optarg;
             break;
@@ -104,7 +110,8 @@ static int arguments_read(int argc, char **argv, struct arguments *ret_a)
             (void)printf("coordd %s\n", COORD_VERSION);
             return 0;
         default:
-            return usage_fail("see above"); /* getopt has said what is wrong */
+            (void)fputs(usage, stderr); /* getopt has said what is wrong */
+            return 2;
         }
     }
 }
@@ -184,7 +191,7 @@ static int dev_run(const struct arguments *a)
     uint64_t port = MAIN_DEV_PORT;
     if (a->port != NULL &&
         (conf_value_number(a->port, &port, why) < 0 || port == 0 || port > 65535)) {
-        return usage_fail("--port wants a number from 1 to 65535");
+        return usage_fail("--port: '%s' is not a number from 1 to 65535", a->port);
     }
     const char *dir = a->data_dir;
     if (dir == NULL) {

@@ -69,5 +69,6 @@ void options_fill(const struct conf *c, uint64_t rng_seed, struct node_options *
     o->snapshot_entries = c->snapshot_entries;
     o->snapshot_bytes = c->snapshot_bytes;
     o->digest_entries = c->compare_entries;
+    o->log_memory_bytes = c->log_memory_bytes;
     o->lab = c->lab;
 }

@@ -31,6 +31,45 @@ rule "/$(printf 'n%.0s' $(seq 256))" "at most 255"
 rule "$(printf 'a\tb' | sed 's|^|/|')" "control characters"
 rule "/$(printf '\xff')" "UTF-8"
 
+expect_exit 2 ctl watch app
+expect_match "$ERR" "watch app: .*begins with '/'" "the rule, of a watch"
+expect_exit 2 ctl mv /app app
+expect_match "$ERR" "mv app: .*begins with '/'" "the one of two paths that breaks a rule"
+printf 'then set /ok fine\nthen set ok fine\n' >"$WORK/lines"
+expect_exit 2 ctl txn "$WORK/lines"
+expect_match "$ERR" "lines, line 2: ok: .*begins with '/'" "the rule, of a line"
+
+# What is wrong is named by the name it was given under, with its value.
+names() { # PATTERN WHAT COMMAND...
+    local pattern=$1 what=$2
+    shift 2
+    expect_exit 2 "$@"
+    expect_match "$ERR" "$pattern" "$what"
+}
+names "^coordctl: --servers: 'a:b' is not host:port" "the option" "$COORDCTL" -s a:b status
+names "^coordctl: COORDCTL_SERVERS: 'a:b' is not host:port" "the variable" env COORDCTL_SERVERS=a:b "$COORDCTL" status
+names "^coordctl: --namespace: 'app': .*begins with '/'" "the namespace" ctl -n app get /x
+names "^coordctl: COORDCTL_NAMESPACE: '/app/': .*end with '/'" "the namespace's variable" env COORDCTL_NAMESPACE=/app/ "$COORDCTL" -s "$(all_addresses)" get /x
+names "^coordctl: --timeout: 7200000ms is not between 1ms and 1h" "the timeout" ctl --timeout 2h get /x
+names "^coordctl: COORDCTL_TIMEOUT: 7200000ms" "the timeout's variable" env COORDCTL_TIMEOUT=2h "$COORDCTL" get /x
+names "--if-revision: '0' is not a revision" "the revision" ctl set --if-revision 0 /x 1
+names "'x' is not the id of a member" "the member" ctl partition x / 1
+names "no command 'frob'; coordctl --help" "a word like none" ctl frob
+expect_exit 1 ctl txn "$WORK/nowhere"
+expect_match "$ERR" "^coordctl txn: .*/nowhere: No such file" "the file"
+expect_exit 3 ctl create /nowhere/child
+expect_match "$ERR" "above it is missing; create -p" "a missing parent"
+expect_exit 3 ctl mv /nowhere /elsewhere
+expect_match "$ERR" "mv /nowhere /elsewhere: no such node" "both paths of a move"
+
+# A server that is down: why, with its address once.
+expect_exit 0 "$COORDCTL" -s "$(all_addresses),127.0.0.1:1" status
+expect_match "$OUT" "unreachable .* 127.0.0.1:1  Connection refused$" "the row of a server that is down"
+expect_exit 0 "$COORDCTL" -s "$(all_addresses),127.0.0.1:1" -o json status
+expect_match "$OUT" '^\{"address": "127.0.0.1:1", "error": "ECONNECT", "text": "Connection refused"\}$' "in JSON"
+expect_exit 5 "$COORDCTL" -s 127.0.0.1:1 limits
+expect_match "$ERR" "^coordctl: limits: 127.0.0.1:1: Connection refused$" "limits of a server that is down"
+
 # Options: bundled flags, a value that begins with '-', global options behind the command.
 expect_exit 0 ctl create -sp /a/b/job- "x"
 expect_equal "$OUT" "/a/b/job-0000000000" "bundled flags"

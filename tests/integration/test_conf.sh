@@ -21,6 +21,10 @@ for f in "$ROOT"/conf/*.yaml; do
 done
 expect_exit 1 "$COORDD" -c "$WORK/none.yaml"
 expect_match "$ERR" "none.yaml" "the missing file is named"
+expect_exit 2 "$COORDD" -c "$WORK/bad.yaml" extra
+expect_match "$ERR" "^coordd: unexpected argument 'extra'" "the argument"
+expect_exit 2 "$COORDD" --dev --port 70000
+expect_match "$ERR" "^coordd: --port: '70000' is not a number from 1 to 65535" "the port"
 expect_exit 2 "$COORDD" --colour
 
 # A used port: one line with the address, exit 1.

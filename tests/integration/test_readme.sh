@@ -14,13 +14,15 @@ block() { sed -n "/$1/,/$2/s/^    //p" "$root/README.md"; }
         sed "s|^coordd --dev &|coordd --dev --port $port --data-dir $WORK/data \\&\nuntil coordctl --timeout 1s sync 2>/dev/null; do sleep 0.05; done|" |
         sed '/^coordctl watch/a until coordctl -o json status | grep -q watches.:.1,; do sleep 0.05; done'
 } >"$WORK/typed"
-expect_equal "$(grep -c '^coord' "$WORK/typed")" 8 "the lines that were found in README.md"
+expect_equal "$(grep -c '^coord' "$WORK/typed")" 10 "the lines that were found in README.md"
 expect_exit 0 timeout -k 2 60 bash "$WORK/typed"
 expect_match "$OUT" "^host=10.0.0.7$" "what get printed"
 expect_match "$OUT" "changed /app/db host=10.0.0.8" "what the watch printed"
 expect_match "$OUT" "backing up with token [0-9]+" "the lock"
 expect_match "$OUT" "serving with token [0-9]+" "the election"
 expect_match "$OUT" "^1 +leader" "status"
+expect_match "$OUT" "^increment /from: 90$" "the transaction"
+expect_match "$OUT" "^increment /to: 10$" "the other half of it"
 gone() { port_free "$port"; }
 wait_until 5 "the member has ended" gone
 

@@ -590,6 +590,51 @@ void cluster_stall_disk(struct cluster *cl, raft_id id, bool stalled)
     }
 }
 
+static uint32_t running(const struct cluster *cl)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < cl->o.members; i++) {
+        count += cl->members[i].node != NULL;
+    }
+    return count;
+}
+
+void cluster_disturb(struct cluster *cl, raft_id id, uint64_t draw)
+{
+    uint64_t more = draw / 6;
+    switch (draw % 6) {
+    case 0:
+    case 1:
+        if (running(cl) > 1) {
+            cluster_kill(cl, id);
+        }
+        break;
+    case 2:
+        cluster_isolate(cl, id, more % 2 == 0);
+        break;
+    case 3:
+        cluster_cut_one_way(cl, id, id % cl->o.members + 1);
+        break;
+    case 4:
+        cluster_pause(cl, id, (100 + more % 2500) * CLUSTER_MS);
+        break;
+    default:
+        cluster_stall_disk(cl, id, true);
+        break;
+    }
+}
+
+void cluster_mend(struct cluster *cl)
+{
+    for (raft_id id = 1; id <= cl->o.members; id++) {
+        if (cluster_node(cl, id) == NULL && cluster_boot(cl, id) != 0) {
+            abort();
+        }
+        cluster_stall_disk(cl, id, false);
+    }
+    cluster_heal(cl);
+}
+
 uint32_t cluster_log_count(struct cluster *cl, raft_id id, const char *text)
 {
     struct member *m = member_of(cl, id);

@@ -86,6 +86,8 @@ void cluster_link(struct cluster *cl, raft_id a, raft_id b, bool up, bool told);
 void cluster_cut_one_way(struct cluster *cl, raft_id a, raft_id b);
 void cluster_isolate(struct cluster *cl, raft_id id, bool told);
 void cluster_heal(struct cluster *cl);
+/* Boot whoever is down, mend all links, let all disks go on. A boot must succeed. */
+void cluster_mend(struct cluster *cl);
 /* The member's loop does not run until then. */
 void cluster_pause(struct cluster *cl, raft_id id, uint64_t ns);
 /* Its wall clock differs from the others' by so much from now on. */
@@ -96,6 +98,9 @@ void cluster_slow_clock(struct cluster *cl, raft_id id, uint32_t percent);
 uint64_t cluster_member_now(struct cluster *cl, raft_id id);
 /* Its disk completes nothing while stalled. */
 void cluster_stall_disk(struct cluster *cl, raft_id id, bool stalled);
+/* One fault at a member, which one and how long says `draw`: killed (unless it is the last that runs), cut
+ * off both ways or in one direction, paused, or its disk stalled. */
+void cluster_disturb(struct cluster *cl, raft_id id, uint64_t draw);
 /* Iterations of a member's loop so far. */
 uint64_t cluster_runs(struct cluster *cl, raft_id id);
 /* Log lines of a member that contain text. */

@@ -7,12 +7,9 @@
  * out what differs only by the names of members: when the world begins alike for all, member 1 may as
  * well be the first.
  */
-#include "tests/mc/mc.h"
-
-#define BIT(type) ((uint32_t)1 << (type))
+#include "tests/mc/scope.h"
 
 #define ELECTIONS_ONLY (BIT(RAFT_MSG_HEARTBEAT) | BIT(RAFT_MSG_APPEND))
-#define GOAL(g)        ((uint32_t)1 << MC_G_##g)
 
 const struct mc_scope mc_scopes[] = {
     {.name = "elections",

@@ -3,9 +3,7 @@
  * scope_broken.c: rules broken on purpose, each in a world where the search must find it.
  * Thread: one.
  */
-#include "tests/mc/mc.h"
-
-#define BIT(type) ((uint32_t)1 << (type))
+#include "tests/mc/scope.h"
 
 const struct mc_scope mc_mutants[] = {
     {.name = "ack-early",

@@ -7,12 +7,7 @@
  * election_min is 128. A leader whose clock shows 24 of them is as slow as its options allow for.
  * Thread: one.
  */
-#include "tests/mc/mc.h"
-
-#define GOAL(g) ((uint32_t)1 << MC_G_##g)
-
-/* Sets of members. */
-enum { M1 = 1, M2 = 2, M3 = 4, M4 = 8, ALL3 = 7, ALL4 = 15 };
+#include "tests/mc/scope.h"
 
 const struct mc_scope mc_scopes_change[] = {
     {.name = "change-remove",
@@ -171,7 +166,7 @@ const struct mc_scope mc_scopes_change[] = {
      .targets = {{M2 | M3, 0}},
      .start = MC_DIVERGED,
      .budget = {[MC_B_TIMEOUT] = 2, [MC_B_CRASH] = 1},
-     .mute = (uint32_t)1 << RAFT_MSG_HEARTBEAT,
+     .mute = BIT(RAFT_MSG_HEARTBEAT),
      .ordered = 1,
      .goals = GOAL(ELECTED) | GOAL(COMMITTED) | GOAL(TRUNCATED) | GOAL(JOINT) | GOAL(FELL_BACK) |
               GOAL(CHANGED) | GOAL(RESTARTED)},
@@ -181,7 +176,7 @@ const struct mc_scope mc_scopes_change[] = {
      .targets = {{M2 | M3, 0}},
      .start = MC_DIVERGED,
      .budget = {[MC_B_TIMEOUT] = 2, [MC_B_PAUSE] = 2},
-     .mute = (uint32_t)1 << RAFT_MSG_HEARTBEAT,
+     .mute = BIT(RAFT_MSG_HEARTBEAT),
      .ordered = 1,
      .quick = ALL3,
      .goals = GOAL(ELECTED) | GOAL(COMMITTED) | GOAL(JOINT) | GOAL(FELL_BACK) | GOAL(STALLED)},
@@ -279,7 +274,7 @@ const struct mc_scope mc_scopes_change[] = {
                 [MC_B_TIMEOUT] = 1,
                 [MC_B_ELAPSE] = 2,
                 [MC_B_CRASH] = 1},
-     .mute = (uint32_t)1 << RAFT_MSG_HEARTBEAT,
+     .mute = BIT(RAFT_MSG_HEARTBEAT),
      .ordered = 1,
      .quick = ALL3,
      .may_timeout = M2,
@@ -291,7 +286,7 @@ const struct mc_scope mc_scopes_change[] = {
      .nodes = 3,
      .start = MC_DIVERGED,
      .budget = {[MC_B_ROT] = 1, [MC_B_TIMEOUT] = 2, [MC_B_ELAPSE] = 1},
-     .mute = (uint32_t)1 << RAFT_MSG_HEARTBEAT,
+     .mute = BIT(RAFT_MSG_HEARTBEAT),
      .ordered = 1,
      .quick = ALL3,
      .may_rot = M2 | M3,
@@ -301,7 +296,7 @@ const struct mc_scope mc_scopes_change[] = {
      .nodes = 3,
      .start = MC_FRESH,
      .budget = {[MC_B_TIMEOUT] = 2, [MC_B_ROT] = 1},
-     .mute = (uint32_t)1 << RAFT_MSG_HEARTBEAT,
+     .mute = BIT(RAFT_MSG_HEARTBEAT),
      .ordered = 1,
      .quick = M1,
      .may_timeout = M1 | M2,
@@ -336,7 +331,7 @@ const struct mc_scope mc_scopes_change[] = {
      .targets = {{M1 | M2, M3}},
      .start = MC_LED,
      .budget = {[MC_B_CONFIG] = 1, [MC_B_ROT] = 1, [MC_B_TIMEOUT] = 1, [MC_B_ELAPSE] = 2},
-     .mute = (uint32_t)1 << RAFT_MSG_HEARTBEAT,
+     .mute = BIT(RAFT_MSG_HEARTBEAT),
      .ordered = 1,
      .quick = ALL3,
      .may_timeout = M2,

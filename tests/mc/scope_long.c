@@ -5,11 +5,7 @@
  *
  * Thread: one.
  */
-#include "tests/mc/mc.h"
-
-#define GOAL(g) ((uint32_t)1 << MC_G_##g)
-
-enum { M1 = 1, M2 = 2, M3 = 4, M4 = 8, ALL3 = 7, ALL4 = 15 };
+#include "tests/mc/scope.h"
 
 const struct mc_scope mc_scopes_long[] = {
     {.name = "long-replication",
@@ -25,7 +21,7 @@ const struct mc_scope mc_scopes_long[] = {
      .nodes = 3,
      .start = MC_FRESH,
      .budget = {[MC_B_TIMEOUT] = 2, [MC_B_ELAPSE] = 1, [MC_B_CRASH] = 1, [MC_B_DUP] = 1},
-     .mute = (uint32_t)1 << RAFT_MSG_HEARTBEAT | (uint32_t)1 << RAFT_MSG_APPEND,
+     .mute = BIT(RAFT_MSG_HEARTBEAT) | BIT(RAFT_MSG_APPEND),
      .may_timeout = M1 | M2,
      .goals = GOAL(ELECTED) | GOAL(RESTARTED)},
     {.name = "long-repair",
@@ -48,7 +44,7 @@ const struct mc_scope mc_scopes_long[] = {
      .nodes = 3,
      .start = MC_FRESH,
      .budget = {[MC_B_TIMEOUT] = 3},
-     .mute = (uint32_t)1 << RAFT_MSG_HEARTBEAT | (uint32_t)1 << RAFT_MSG_APPEND,
+     .mute = BIT(RAFT_MSG_HEARTBEAT) | BIT(RAFT_MSG_APPEND),
      .may_timeout = M1 | M2,
      .goals = GOAL(ELECTED)},
     {.name = "long-transfer",

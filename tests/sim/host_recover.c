@@ -326,10 +326,10 @@ static int cut_again(struct node *n, int open)
     return 0;
 }
 
-int disk_recover(struct world *w, struct node *n)
+/* Return: what raft_wal_open returns. */
+static int open_log(struct world *w, struct node *n, char *why, size_t why_bytes)
 {
     struct raft_wal_options o;
-    char why[256] = "";
     raft_wal_options_init(&o);
     o.fs = sim_disk_fs(n->disk);
     o.cluster_id = SIM_CLUSTER_ID;
@@ -343,22 +343,25 @@ int disk_recover(struct world *w, struct node *n)
     n->reads_failed = (n->reads_failed << 1 | n->reads_fail) & 3;
     n->spoiled |= n->verdict != 0 && !n->repaired && n->reads_failed != 0;
     n->attested_path[0] = '\0';
-    int result = raft_wal_open(&o, &n->wal, why, sizeof(why));
-    if (sim_disk_stopped(n->disk)) {
-        return cut_again(n, result == 0);
+    return raft_wal_open(&o, &n->wal, why, why_bytes);
+}
+
+/* The log did not open, which may only be if something was done to the disk. */
+static int not_opened(struct world *w, struct node *n, int result, const char *why)
+{
+    n->wal = NULL;
+    if (n->reads_fail || result == -ENOSPC) {
+        return try_again(w, n);
     }
-    if (result != 0) {
-        n->wal = NULL;
-        if (n->reads_fail || result == -ENOSPC) {
-            return try_again(w, n);
-        }
-        if (n->rotted) {
-            return stay_out(w, n, why);
-        }
-        sim_fail(w, "n%u: log does not open: %s (%s)", n->id, raft_store_strerror(result), why);
-        return 0;
+    if (n->rotted) {
+        return stay_out(w, n, why);
     }
-    const struct raft_wal_state *found = raft_wal_state(n->wal);
+    sim_fail(w, "n%u: log does not open: %s (%s)", n->id, raft_store_strerror(result), why);
+    return 0;
+}
+
+static void trace_boot(struct world *w, const struct node *n, const struct raft_wal_state *found)
+{
     trace_add(&w->trace, &(struct trace_rec){.at = w->now,
                                              .kind = TR_BOOT,
                                              .node = (uint8_t)n->id,
@@ -367,6 +370,13 @@ int disk_recover(struct world *w, struct node *n)
                                              .c = found->vote,
                                              .d = found->snapshot_index,
                                              .e = found->first + found->count - 1});
+}
+
+/* Hold what was found in the log against what must be there. Return: 1 when the member can go on with it. */
+static int judge_log(struct world *w, struct node *n)
+{
+    const struct raft_wal_state *found = raft_wal_state(n->wal);
+    trace_boot(w, n, found);
     if (found->health == RAFT_WAL_REPAIR && !n->rotted) {
         sim_fail(w, "n%u: recovery claims damage, none was done: %s", n->id, found->detail);
     }
@@ -381,18 +391,34 @@ int disk_recover(struct world *w, struct node *n)
         match_shadow(w, n, found);
     }
     n->spoiled = 0;
-    if (w->failed) {
-        return 0;
-    }
+    return !w->failed;
+}
+
+/* Read entries and snapshot. Return: 1 when all is there. */
+static int load_state(struct world *w, struct node *n)
+{
     int loaded = load_entries(w, n) && load_snapshot(w, n);
     if (sim_disk_stopped(n->disk)) {
         return cut_again(n, 1);
     }
-    if (!loaded) {
-        if (n->reads_fail && !w->failed) {
-            return try_again(w, n);
-        }
-        return w->failed ? 0 : stay_out(w, n, "snapshot or entry damaged");
+    if (loaded || w->failed) {
+        return loaded;
+    }
+    return n->reads_fail ? try_again(w, n) : stay_out(w, n, "snapshot or entry damaged");
+}
+
+int disk_recover(struct world *w, struct node *n)
+{
+    char why[256] = "";
+    int result = open_log(w, n, why, sizeof(why));
+    if (sim_disk_stopped(n->disk)) {
+        return cut_again(n, result == 0);
+    }
+    if (result != 0) {
+        return not_opened(w, n, result, why);
+    }
+    if (!judge_log(w, n) || !load_state(w, n)) {
+        return 0;
     }
     end_bad_reads(n);
     n->sealed = 0;

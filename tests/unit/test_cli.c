@@ -174,6 +174,8 @@ START_TEST(misspelt_commands)
         ck_assert_ptr_null(cli_find(table[i][0]));
         ck_assert_ptr_nonnull(cli_find(table[i][1]));
     }
+    ck_assert_ptr_null(cli_nearest("frob")); /* nobody means rm by that */
+    ck_assert_ptr_null(cli_nearest(""));
 }
 END_TEST
 

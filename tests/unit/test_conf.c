@@ -15,6 +15,7 @@
 #include "server/shell/conf.h"
 #include "server/shell/conf_rules.h"
 #include "server/shell/conf_value.h"
+#include "server/shell/options.h"
 
 /* Lines 1 to 5 of most files below. */
 #define HEAD          \
@@ -98,6 +99,8 @@ static const struct bad_case bad_cases[] = {
      "f.yaml:6: snapshot.bytes: 1KiB is not between 1MiB and 64GiB"},
     {HEAD "snapshot: {keep: 0}\n", "f.yaml:6: snapshot.keep: 0 is not between 1 and 100"},
     {HEAD "snapshot: {keep: -1}\n", "f.yaml:6: snapshot.keep: '-1' is not a whole number"},
+    {HEAD "limits: {log_memory: 1KiB}\n",
+     "f.yaml:6: limits.log_memory: 1KiB is not between 64KiB and 64GiB"},
     {HEAD "limits: {connections: 0}\n",
      "f.yaml:6: limits.connections: 0 is not between 1 and 1000000"},
     {HEAD "log: {level: loud}\n",
@@ -115,11 +118,11 @@ static const struct bad_case bad_cases[] = {
     {HEAD "limits: {request: 4MiB}\n",
      "f.yaml:6: limits.request: 4MiB does not fit into a frame of 4MiB"},
     {HEAD "limits: {output: 1MiB}\n",
-     "f.yaml:6: limits.output: 1MiB is too little for a frame of 4MiB"},
+     "f.yaml:6: limits.output: 1MiB is too little for frame, 4MiB"},
     {HEAD "limits: {request: 1GiB}\n",
      "f.yaml:6: limits.request: 1GiB is not between 1KiB and 4MiB"},
     {HEAD "limits: {frame: 512KiB}\n",
-     "f.yaml:6: limits.frame: 512KiB is too little for a request of 1MiB"},
+     "f.yaml:6: limits.frame: 512KiB is too little for request, 1MiB"},
     {HEAD "limits: {list_bytes: 4MiB}\n",
      "f.yaml:6: limits.list_bytes: 4MiB does not fit into a frame of 4MiB"},
     {HEAD "limits:\n  request: 2MiB\n  store: 1MiB\n",
@@ -127,9 +130,9 @@ static const struct bad_case bad_cases[] = {
     {HEAD "limits: {outstanding: 5000}\n",
      "f.yaml:6: limits.outstanding: 5000 writes of a session would be more than answers, 4096"},
     {HEAD "limits: {answers: 1000}\n",
-     "f.yaml:6: limits.answers: 1000 is too little for a outstanding of 1024"},
+     "f.yaml:6: limits.answers: 1000 is too little for outstanding, 1024"},
     {HEAD "limits: {output_total: 8MiB}\n",
-     "f.yaml:6: limits.output_total: 8MiB is too little for a output of 16MiB"},
+     "f.yaml:6: limits.output_total: 8MiB is too little for output, 16MiB"},
     {HEAD "limits: {watch_output: 17MiB}\n",
      "f.yaml:6: limits.watch_output: 17MiB is more than output, 16MiB"},
     {HEAD "reads: {clock_drift: 0.1}\n",
@@ -250,6 +253,7 @@ static void further_limits_are_read(const struct conf *c)
     ck_assert_uint_eq(c->watch_output_bytes, 67 * 1024);
     ck_assert_uint_eq(c->history_events, 15);
     ck_assert_uint_eq(c->history_bytes, 68 * 1024);
+    ck_assert_uint_eq(c->log_memory_bytes, 69 * 1024);
     ck_assert(c->lease);
     ck_assert_uint_eq(c->clock_drift_ppm, 20);
     ck_assert_uint_eq(conf_lease_ms(c), 1000);
@@ -275,7 +279,8 @@ START_TEST(good_file_is_read_whole)
         "  connections_per_address: 6, outstanding: 5, sessions: 4, watches: 3,\n"
         "  output: 2MiB, operations: 11, subtree: 12, list_entries: 13, list_bytes: 64KiB,\n"
         "  store: 3GiB, answers: 14, answers_bytes: 65KiB, outstanding_bytes: 66KiB,\n"
-        "  output_total: 4MiB, watch_output: 67KiB, history_events: 15, history_bytes: 68KiB}\n"
+        "  output_total: 4MiB, watch_output: 67KiB, history_events: 15, history_bytes: 68KiB,\n"
+        "  log_memory: 69KiB}\n"
         "reads: {lease: true, clock_drift: 20ppm}\n"
         "log: {level: debug, format: json}\n"
         "lab: true\n";
@@ -341,6 +346,45 @@ START_TEST(defaults_are_those_of_the_design)
     ck_assert_uint_eq(conf_lease_ms(&c), 0);
     ck_assert_int_eq(c.log_level, CONF_LOG_INFO);
     ck_assert(!c.lab);
+}
+END_TEST
+
+/* What a member's own limits say reaches the node, and a file that says nothing leaves what the node would have
+ * taken by itself. */
+START_TEST(a_members_own_limits_reach_its_node)
+{
+    static const char plain[] = HEAD;
+    static const char text[] =
+        HEAD "snapshot: {entries: 500, bytes: 2GiB, compare: 7}\n"
+             "limits: {outstanding: 5, outstanding_bytes: 66KiB, watches: 3,\n"
+             "  history_events: 15, history_bytes: 68KiB, log_memory: 69KiB}\n";
+    static struct conf c;
+    static struct node_options o;
+    static struct node_options standard;
+    char err[CONF_ERROR_BYTES_MAX];
+    ck_assert_msg(conf_parse("f.yaml", text, sizeof(text) - 1, &c, err) == 0, "%s", err);
+    options_fill(&c, 1, &o);
+    ck_assert_uint_eq(o.snapshot_entries, 500);
+    ck_assert_uint_eq(o.snapshot_bytes, UINT64_C(2) << 30);
+    ck_assert_uint_eq(o.digest_entries, 7);
+    ck_assert_uint_eq(o.outstanding_max, 5);
+    ck_assert_uint_eq(o.conn_bytes_max, 66 * 1024);
+    ck_assert_uint_eq(o.watch.per_connection, 3);
+    ck_assert_uint_eq(o.watch.history_events, 15);
+    ck_assert_uint_eq(o.watch.history_bytes, 68 * 1024);
+    ck_assert_uint_eq(o.log_memory_bytes, 69 * 1024);
+    node_options_init(&standard);
+    ck_assert_int_eq(conf_parse("f.yaml", plain, sizeof(plain) - 1, &c, err), 0);
+    options_fill(&c, 1, &o);
+    ck_assert_uint_eq(o.snapshot_entries, standard.snapshot_entries);
+    ck_assert_uint_eq(o.snapshot_bytes, standard.snapshot_bytes);
+    ck_assert_uint_eq(o.digest_entries, standard.digest_entries);
+    ck_assert_uint_eq(o.outstanding_max, standard.outstanding_max);
+    ck_assert_uint_eq(o.conn_bytes_max, standard.conn_bytes_max);
+    ck_assert_uint_eq(o.watch.per_connection, standard.watch.per_connection);
+    ck_assert_uint_eq(o.watch.history_events, standard.watch.history_events);
+    ck_assert_uint_eq(o.watch.history_bytes, standard.watch.history_bytes);
+    ck_assert_uint_eq(o.log_memory_bytes, standard.log_memory_bytes);
 }
 END_TEST
 
@@ -585,6 +629,7 @@ int main(void)
     tcase_add_test(t, size_and_depth_are_bounded);
     tcase_add_test(t, good_file_is_read_whole);
     tcase_add_test(t, defaults_are_those_of_the_design);
+    tcase_add_test(t, a_members_own_limits_reach_its_node);
     tcase_add_loop_test(t, every_range_is_kept, 0, CONF_KEY_MEMBERS);
     tcase_add_loop_test(t, every_limit_is_in_the_handbook, 0, CONF_KEY_MEMBERS);
     tcase_add_test(t, the_example_shows_the_defaults);

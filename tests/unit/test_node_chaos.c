@@ -359,54 +359,14 @@ static void watcher_step(void)
 
 /* --- faults -------------------------------------------------------------------------------------- */
 
-static uint32_t live_count(void)
-{
-    uint32_t count = 0;
-    for (raft_id id = 1; id <= 3; id++) {
-        count += cluster_node(cl, id) != NULL;
-    }
-    return count;
-}
-
-static void boot_all(void)
-{
-    for (raft_id id = 1; id <= 3; id++) {
-        if (cluster_node(cl, id) == NULL) {
-            ck_assert_int_eq(cluster_boot(cl, id), 0);
-        }
-    }
-}
-
 static void fault(void)
 {
     raft_id leader = cluster_leader(cl);
     raft_id id = leader != 0 && rnd(2) == 0 ? leader : live_member();
-    switch (rnd(8)) {
-    case 0:
-    case 1:
-        if (live_count() > 1) {
-            cluster_kill(cl, id);
-        }
-        break;
-    case 2:
-        cluster_isolate(cl, id, rnd(2) == 0);
-        break;
-    case 3:
-        cluster_cut_one_way(cl, id, id % 3 + 1);
-        break;
-    case 4:
-        cluster_pause(cl, id, (100 + rnd(2500)) * CLUSTER_MS);
-        break;
-    case 5:
-        cluster_stall_disk(cl, id, true);
-        break;
-    default:
-        boot_all();
-        cluster_heal(cl);
-        for (raft_id k = 1; k <= 3; k++) {
-            cluster_stall_disk(cl, k, false);
-        }
-        break;
+    if (rnd(8) < 6) {
+        cluster_disturb(cl, id, rnd(UINT32_MAX));
+    } else {
+        cluster_mend(cl);
     }
 }
 
@@ -537,11 +497,7 @@ static void run_seed(uint64_t seed, bool bad_network)
             next_fault = cluster_now(cl) + (50 + rnd(900)) * CLUSTER_MS;
         }
     }
-    boot_all();
-    cluster_heal(cl);
-    for (raft_id k = 1; k <= 3; k++) {
-        cluster_stall_disk(cl, k, false);
-    }
+    cluster_mend(cl);
     uint64_t limit = cluster_now(cl) + 60 * CLUSTER_S;
     while (!finished() && cluster_now(cl) < limit) {
         step_all();

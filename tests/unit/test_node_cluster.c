@@ -8,59 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tests/lib/node_cluster.h"
-
-static struct cluster *cl;
-static struct cluster_options options;
-static raft_id leader;
-static raft_id follower; /* not the leader ... */
-static raft_id third;    /* and the other one */
-
-static void look(void)
-{
-    leader = cluster_wait_leader(cl, 10 * CLUSTER_S);
-    ck_assert_uint_ne(leader, 0);
-    follower = leader == 1 ? 2 : 1;
-    third = 6 - leader - follower;
-}
-
-static void setup(void)
-{
-    cluster_options_init(&options, 3);
-}
-
-static void begin(void)
-{
-    cl = cluster_create(&options);
-    look();
-    cluster_run(cl, 200 * CLUSTER_MS); /* followers know */
-}
-
-static void teardown(void)
-{
-    if (cl != NULL) {
-        cluster_destroy(cl);
-    }
-    cl = NULL;
-}
-
-static struct cluster_client *greeted(raft_id id)
-{
-    struct cluster_client *c = client_connect(cl, id);
-    ck_assert_int_eq(client_hello(c), 0);
-    return c;
-}
-
-static struct coord_request create_request(const char *path, uint32_t flags)
-{
-    return (struct coord_request){.op = COORD_OP_CREATE, .path = bytes_of(path), .flags = flags};
-}
-
-static struct coord_request get_request(const char *path, enum coord_level level, uint64_t arg)
-{
-    return (struct coord_request){
-        .op = COORD_OP_GET, .path = bytes_of(path), .level = level, .level_arg = arg};
-}
+#include "tests/lib/node_fixture.h"
 
 static bool exists_at(raft_id id, const char *path, enum coord_level level)
 {
@@ -809,7 +757,7 @@ START_TEST(all_members_restart)
     for (raft_id id = 1; id <= 3; id++) {
         ck_assert_int_eq(cluster_boot(cl, id), 0);
     }
-    look();
+    roles();
     c = greeted(leader);
     for (int i = 0; i < 30; i++) {
         (void)snprintf(path, sizeof(path), "/n%d", i);

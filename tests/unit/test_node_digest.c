@@ -11,43 +11,16 @@
 #include <string.h>
 #include "server/machine/machine_internal.h"
 #include "server/store/znode.h"
-#include "tests/lib/node_cluster.h"
+#include "tests/lib/node_fixture.h"
 
 #define PERIOD 50
 
-static struct cluster *cl;
-static struct cluster_options options;
-static raft_id leader;
-
-static void setup(void)
+static void setup_digests(void)
 {
-    cluster_options_init(&options, 3);
+    setup();
     options.node.digest_entries = PERIOD;
     options.node.digest_interval_ns = 0;
     options.node.slice_records = 5;
-}
-
-static void begin(void)
-{
-    cl = cluster_create(&options);
-    leader = cluster_wait_leader(cl, 10 * CLUSTER_S);
-    ck_assert_uint_ne(leader, 0);
-    cluster_run(cl, 200 * CLUSTER_MS);
-}
-
-static void teardown(void)
-{
-    if (cl != NULL) {
-        cluster_destroy(cl);
-    }
-    cl = NULL;
-}
-
-static struct cluster_client *greeted(raft_id id)
-{
-    struct cluster_client *c = client_connect(cl, id);
-    ck_assert_int_eq(client_hello(c), 0);
-    return c;
 }
 
 /* So many writes through a member that serves. */
@@ -309,7 +282,7 @@ END_TEST
 START_TEST(two_of_five_are_found)
 {
     cluster_options_init(&options, 5);
-    setup();
+    setup_digests();
     options.members = 5;
     begin();
     raft_id a = another(leader, 0);
@@ -426,7 +399,7 @@ int main(void)
     Suite *s = suite_create("node_digest");
     TCase *t = tcase_create("states compared");
     tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_checked_fixture(t, setup_digests, teardown);
     tcase_add_test(t, members_agree_again_and_again);
     tcase_add_test(t, a_wrong_follower_stops_serving);
     tcase_add_test(t, a_wrong_leader_hands_over);

@@ -7,35 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tests/lib/node_cluster.h"
-
-static struct cluster *cl;
-static struct cluster_options options;
-static raft_id leader;
-static raft_id follower;
-static raft_id third;
-
-static void setup(void)
-{
-    cluster_options_init(&options, 3);
-    cl = cluster_create(&options);
-    leader = cluster_wait_leader(cl, 10 * CLUSTER_S);
-    ck_assert_uint_ne(leader, 0);
-    follower = leader % 3 + 1;
-    third = follower % 3 + 1;
-}
-
-static void teardown(void)
-{
-    cluster_destroy(cl);
-}
-
-static struct cluster_client *greeted(raft_id member)
-{
-    struct cluster_client *c = client_connect(cl, member);
-    ck_assert_int_eq(client_hello(c), 0);
-    return c;
-}
+#include "tests/lib/node_fixture.h"
 
 static struct coord_request list_request(uint64_t after, uint64_t limit, enum coord_level level)
 {
@@ -351,7 +323,7 @@ int main(void)
     Suite *s = suite_create("node: sessions for operators");
     TCase *t = tcase_create("look");
     tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_checked_fixture(t, setup_and_begin, teardown);
     tcase_add_test(t, the_leader_knows_who_was_heard_when_and_through_whom);
     tcase_add_test(t, a_follower_tells_what_it_knows_and_no_more);
     tcase_add_test(t, a_moved_session_is_seen_where_it_is);
@@ -363,7 +335,7 @@ int main(void)
     suite_add_tcase(s, t);
     t = tcase_create("end");
     tcase_set_timeout(t, 60);
-    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_checked_fixture(t, setup_and_begin, teardown);
     tcase_add_test(t, an_ended_session_is_told_as_if_it_had_expired);
     tcase_add_test(t, its_waiting_requests_are_answered);
     tcase_add_test(t, one_can_end_its_own);

@@ -11,42 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tests/lib/node_cluster.h"
+#include "tests/lib/node_fixture.h"
 
 #define STEP_NS (2 * CLUSTER_MS)
 
-static struct cluster *cl;
-static struct cluster_options options;
-static raft_id leader;
-
-static void setup(void)
+static void setup_lease(void)
 {
-    cluster_options_init(&options, 3);
+    setup();
     options.node.raft.lease_drift_ppm = 1000;
     options.node.raft.link_hint = 0;
-}
-
-static void begin(void)
-{
-    cl = cluster_create(&options);
-    leader = cluster_wait_leader(cl, 10 * CLUSTER_S);
-    ck_assert_uint_ne(leader, 0);
-    cluster_run(cl, 200 * CLUSTER_MS);
-}
-
-static void end(void)
-{
-    if (cl != NULL) {
-        cluster_destroy(cl);
-    }
-    cl = NULL;
-}
-
-static struct cluster_client *greeted(raft_id id)
-{
-    struct cluster_client *c = client_connect(cl, id);
-    ck_assert_int_eq(client_hello(c), 0);
-    return c;
 }
 
 static struct coord_status status_of(raft_id id)
@@ -290,7 +263,7 @@ START_TEST(no_read_is_ever_stale)
         ck_assert_uint_gt(r.served, 90);
         ck_assert_uint_gt(w.acked, 30);
         changes += cluster_leader(cl) != leader;
-        end();
+        teardown();
     }
     ck_assert_uint_gt(changes, 5); /* else it has shown nothing */
 }
@@ -338,7 +311,7 @@ int main(void)
 {
     Suite *suite = suite_create("node_lease");
     TCase *tc = tcase_create("lease");
-    tcase_add_checked_fixture(tc, setup, end);
+    tcase_add_checked_fixture(tc, setup_lease, teardown);
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, the_leader_answers_at_once_and_says_so);
     tcase_add_test(tc, without_the_option_every_read_takes_a_round);

@@ -10,37 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tests/lib/node_cluster.h"
-
-static struct cluster *cl;
-static struct cluster_options options;
-
-static void setup(void)
-{
-    cluster_options_init(&options, 3);
-}
-
-static void begin(void)
-{
-    cl = cluster_create(&options);
-    ck_assert_uint_ne(cluster_wait_leader(cl, 10 * CLUSTER_S), 0);
-    cluster_run(cl, 500 * CLUSTER_MS);
-}
-
-static void teardown(void)
-{
-    if (cl != NULL) {
-        cluster_destroy(cl);
-    }
-    cl = NULL;
-}
-
-static struct cluster_client *greeted(raft_id id)
-{
-    struct cluster_client *c = client_connect(cl, id);
-    ck_assert_int_eq(client_hello(c), 0);
-    return c;
-}
+#include "tests/lib/node_fixture.h"
 
 static struct coord_limits told(raft_id id)
 {
@@ -149,10 +119,10 @@ START_TEST(at_a_limit_and_one_past_it)
     uint8_t secret[COORD_SECRET_BYTES];
     ck_assert_uint_ne(client_open_session(client_connect(cl, 1), 5000, secret), 0);
     ck_assert_uint_ne(client_open_session(client_connect(cl, 2), 5000, secret), 0);
-    struct cluster_client *third = greeted(3);
+    struct cluster_client *one_more = greeted(3);
     struct coord_request q = {.op = COORD_OP_SESSION_OPEN, .timeout_ms = 5000};
     struct coord_result res;
-    ck_assert_int_eq(client_call(third, &q, &res), COORD_ELIMIT);
+    ck_assert_int_eq(client_call(one_more, &q, &res), COORD_ELIMIT);
 }
 END_TEST
 
@@ -162,7 +132,6 @@ START_TEST(the_file_of_the_leader_wins)
 {
     options.tune = own_data;
     begin();
-    raft_id leader = cluster_leader(cl);
     cluster_run(cl, 10 * CLUSTER_S);
     for (raft_id id = 1; id <= 3; id++) {
         ck_assert_uint_eq(in_force(id)->data_bytes, 100 * leader);
@@ -210,22 +179,19 @@ START_TEST(a_member_comes_back_to_what_is_in_force)
     options.tune = own_data;
     options.node.snapshot_entries = 20;
     begin();
-    raft_id leader = cluster_leader(cl);
-    raft_id other = cluster_other(cl, leader);
-    cluster_kill(cl, other);
-    ck_assert_int_eq(cluster_boot(cl, other), 0);
+    cluster_kill(cl, follower);
+    ck_assert_int_eq(cluster_boot(cl, follower), 0);
     cluster_run(cl, CLUSTER_S);
-    ck_assert_uint_eq(in_force(other)->data_bytes, 100 * leader);
-    cluster_kill(cl, other);
+    ck_assert_uint_eq(in_force(follower)->data_bytes, 100 * leader);
+    cluster_kill(cl, follower);
     struct cluster_client *c = greeted(leader);
     for (int i = 0; i < 60; i++) {
         ck_assert_int_eq(client_create(c, "/n", "x", COORD_F_SEQUENTIAL), 0);
     }
     ck_assert_uint_gt(cluster_snapshots(cl, leader), 0);
-    ck_assert_int_eq(cluster_boot(cl, other), 0);
+    ck_assert_int_eq(cluster_boot(cl, follower), 0);
     ck_assert(cluster_wait_equal(cl, 5 * CLUSTER_S));
-    ck_assert_uint_eq(in_force(other)->data_bytes, 100 * leader);
-    raft_id third = 6 - leader - other;
+    ck_assert_uint_eq(in_force(follower)->data_bytes, 100 * leader);
     cluster_kill(cl, third); /* from its own snapshot */
     ck_assert_int_eq(cluster_boot(cl, third), 0);
     ck_assert_uint_eq(in_force(third)->data_bytes, 100 * leader);

@@ -8,44 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tests/lib/node_cluster.h"
-
-static struct cluster *cl;
-static struct cluster_options options;
-static raft_id leader;
-static raft_id follower;
-static raft_id third;
-
-static void setup(void)
-{
-    cluster_options_init(&options, 3);
-}
-
-static void teardown(void)
-{
-    cluster_destroy(cl);
-}
-
-static void roles(void)
-{
-    leader = cluster_wait_leader(cl, 10 * CLUSTER_S);
-    ck_assert_uint_ne(leader, 0);
-    follower = leader % 3 + 1;
-    third = follower % 3 + 1;
-}
-
-static void begin(void)
-{
-    cl = cluster_create(&options);
-    roles();
-}
-
-static struct cluster_client *greeted(raft_id member)
-{
-    struct cluster_client *c = client_connect(cl, member);
-    ck_assert_int_eq(client_hello(c), 0);
-    return c;
-}
+#include "tests/lib/node_fixture.h"
 
 static int create(struct cluster_client *c, const char *path, uint32_t flags, uint64_t ttl_ms)
 {

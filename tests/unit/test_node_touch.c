@@ -6,30 +6,11 @@
  */
 #include <check.h>
 #include <stdlib.h>
-#include "tests/lib/node_cluster.h"
+#include "tests/lib/node_fixture.h"
 
 #define SESSIONS 200
 
-static struct cluster *cl;
-static raft_id leader, follower;
 static struct cluster_client *clients[SESSIONS];
-
-static void setup(void)
-{
-    struct cluster_options o;
-
-    cluster_options_init(&o, 3);
-    cl = cluster_create(&o);
-    ck_assert_ptr_nonnull(cl);
-    leader = cluster_wait_leader(cl, 10 * CLUSTER_S);
-    ck_assert_uint_ne(leader, 0);
-    follower = cluster_other(cl, leader);
-}
-
-static void teardown(void)
-{
-    cluster_destroy(cl);
-}
 
 static void open_sessions(raft_id member, uint32_t count)
 {
@@ -49,11 +30,10 @@ static uint64_t send_ping(struct cluster_client *c)
 
 static uint64_t log_last(raft_id member)
 {
-    struct cluster_client *c = client_connect(cl, member);
+    struct cluster_client *c = greeted(member);
     struct coord_request q = {.op = COORD_OP_STATUS};
     struct coord_result res;
 
-    ck_assert_int_eq(client_hello(c), 0);
     ck_assert_int_eq(client_call(c, &q, &res), 0);
     client_close(c);
     return res.status.log_last;
@@ -226,7 +206,7 @@ int main(void)
     SRunner *r = srunner_create(s);
 
     tcase_set_timeout(t, 20);
-    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_checked_fixture(t, setup_and_begin, teardown);
     tcase_add_test(t, idle_sessions_everywhere);
     tcase_add_test(t, short_sessions_are_not_put_off);
     tcase_add_test(t, idle_sessions_at_a_follower);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "tests/lib/raft_ensemble.h"
+#include "tests/lib/raft_lone.h"
 
 #define MS ENS_MS
 
@@ -25,19 +26,12 @@ struct solo {
     uint32_t count[RAFT_MSG_TYPE_END];
 };
 
-static const struct raft_config three = {
-    .count = 3, .members = {{1, RAFT_VOTER}, {2, RAFT_VOTER}, {3, RAFT_VOTER}}};
 static const struct raft_config four = {
     .count = 4, .members = {{1, RAFT_VOTER}, {2, RAFT_VOTER}, {3, RAFT_VOTER}, {4, RAFT_VOTER}}};
 
 static int step(struct solo *s, struct raft_event ev)
 {
-    struct raft_accept accept;
-    char why[160] = "";
-    ev.now = s->now;
-    int rv = raft_step(s->raft, &ev, &accept);
-    ck_assert_msg(raft_check(s->raft, why, sizeof(why)) == 0, "%s", why);
-    return rv;
+    return lone_step(s->raft, s->now, ev);
 }
 
 static void poll_all(struct solo *s)
@@ -156,7 +150,7 @@ static void read_reply(struct solo *s, uint64_t number, raft_index commit, raft_
 
 START_TEST(whole_only_through_the_end_of_the_leaders_log)
 {
-    struct solo s = solo_new(RAFT_DAMAGE_HOLE, &three);
+    struct solo s = solo_new(RAFT_DAMAGE_HOLE, &lone_three);
     append(&s, 10, 5, 0);
     const struct raft_msg *ask = &s.said[RAFT_MSG_READ][0];
     ck_assert_uint_eq(ask->type, RAFT_MSG_READ);
@@ -177,7 +171,7 @@ END_TEST
 /* What the leader said before the crash proves nothing about what it holds now. */
 START_TEST(words_from_before_the_crash_prove_nothing)
 {
-    struct solo s = solo_new(RAFT_DAMAGE_HOLE, &three);
+    struct solo s = solo_new(RAFT_DAMAGE_HOLE, &lone_three);
     append(&s, 10, 5, 2); /* held up on the network since, like */
     on_disk(&s);
     uint64_t number = s.said[RAFT_MSG_READ][0].seq;
@@ -193,7 +187,7 @@ END_TEST
 
 START_TEST(a_refusal_is_no_answer)
 {
-    struct solo s = solo_new(RAFT_DAMAGE_HOLE, &three);
+    struct solo s = solo_new(RAFT_DAMAGE_HOLE, &lone_three);
     append(&s, 10, 5, 0);
     struct raft_msg m = {.type = RAFT_MSG_READ_REPLY,
                          .flags = RAFT_FLAG_REJECT,
@@ -219,7 +213,7 @@ END_TEST
 /* The end that the leader of one term named does not hold for the next. */
 START_TEST(a_new_leader_is_asked_anew)
 {
-    struct solo s = solo_new(RAFT_DAMAGE_HOLE, &three);
+    struct solo s = solo_new(RAFT_DAMAGE_HOLE, &lone_three);
     append(&s, 10, 5, 0);
     read_reply(&s, s.said[RAFT_MSG_READ][0].seq, 5, 6);
     struct raft_entry noop = {.term = 5, .type = RAFT_ENTRY_NOOP};
@@ -270,7 +264,7 @@ static void tell_term(struct solo *s, raft_id from, raft_term term, uint64_t num
 START_TEST(in_doubt_it_is_deaf_and_asks_all)
 {
     const uint8_t told = RAFT_FLAG_REJECT | RAFT_FLAG_ASK;
-    struct solo s = solo_new(RAFT_DAMAGE_VOTE, &three);
+    struct solo s = solo_new(RAFT_DAMAGE_VOTE, &lone_three);
     const struct raft_msg *to_two = &s.said[RAFT_MSG_PREVOTE][0];
     const struct raft_msg *to_three = &s.said[RAFT_MSG_PREVOTE][1];
     ck_assert_uint_eq(to_two->flags, RAFT_FLAG_ASK);
@@ -306,7 +300,7 @@ END_TEST
 START_TEST(the_term_it_learns_is_closed_for_it)
 {
     const uint8_t told = RAFT_FLAG_REJECT | RAFT_FLAG_ASK;
-    struct solo s = solo_new(RAFT_DAMAGE_VOTE, &three);
+    struct solo s = solo_new(RAFT_DAMAGE_VOTE, &lone_three);
     uint64_t number = s.said[RAFT_MSG_PREVOTE][0].seq;
     tell_term(&s, 2, 6, number, 0, told);
     tell_term(&s, 3, 6, number, 0, told);
@@ -356,7 +350,7 @@ END_TEST
 START_TEST(an_outdated_configuration_keeps_the_doubt)
 {
     const uint8_t told = RAFT_FLAG_REJECT | RAFT_FLAG_ASK;
-    struct solo s = solo_new(RAFT_DAMAGE_VOTE, &three);
+    struct solo s = solo_new(RAFT_DAMAGE_VOTE, &lone_three);
     uint64_t number = s.said[RAFT_MSG_PREVOTE][0].seq;
     tell_term(&s, 2, 6, number, 0, told);
     tell_term(&s, 3, 9, number, 12, told);
@@ -387,7 +381,7 @@ END_TEST
 /* The question changes nothing at the one that is asked. */
 START_TEST(a_question_has_no_effect)
 {
-    struct solo s = solo_new(RAFT_DAMAGE_TAIL, &three);
+    struct solo s = solo_new(RAFT_DAMAGE_TAIL, &lone_three);
     pass(&s, 3000 * MS); /* ready to grant pre-votes */
     struct raft_msg ask = {.type = RAFT_MSG_PREVOTE,
                            .flags = RAFT_FLAG_ASK,
@@ -411,7 +405,7 @@ END_TEST
 /* For two election waits only a log that reaches the cut tail gets the vote. */
 START_TEST(a_cut_tail_asks_for_a_log_that_reaches_it)
 {
-    struct solo s = solo_new(RAFT_DAMAGE_TAIL, &three); /* the tail reached 8 of term 4 */
+    struct solo s = solo_new(RAFT_DAMAGE_TAIL, &lone_three); /* the tail reached 8 of term 4 */
     struct raft_msg vote = {.type = RAFT_MSG_VOTE,
                             .flags = RAFT_FLAG_TRANSFER,
                             .from = 3,
@@ -435,7 +429,7 @@ START_TEST(what_is_no_damage_is_refused)
     raft_options_init(&o);
     o.id = 1;
     struct raft *r = raft_init(malloc(raft_size(&o)), raft_size(&o), &o);
-    struct raft_snapshot none = {.config = three};
+    struct raft_snapshot none = {.config = lone_three};
     struct raft_event damage = {.type = RAFT_EV_BOOT_DAMAGE, .value = RAFT_DAMAGE_HOLE};
     struct raft_event ev = {.type = RAFT_EV_BOOT_SNAPSHOT, .snapshot = &none};
     ck_assert_int_eq(raft_step(r, &ev, NULL), 0);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include "raft/internal.h"
 #include "tests/lib/raft_ensemble.h"
+#include "tests/lib/raft_lone.h"
 
 #define MS ENS_MS
 
@@ -29,17 +30,9 @@ struct solo {
     raft_index install;    /* 0: none */
 };
 
-static const struct raft_config three = {
-    .count = 3, .members = {{1, RAFT_VOTER}, {2, RAFT_VOTER}, {3, RAFT_VOTER}}};
-
 static int step(struct solo *s, struct raft_event ev)
 {
-    struct raft_accept accept;
-    char why[160] = "";
-    ev.now = s->now;
-    int rv = raft_step(s->raft, &ev, &accept);
-    ck_assert_msg(raft_check(s->raft, why, sizeof(why)) == 0, "%s", why);
-    return rv;
+    return lone_step(s->raft, s->now, ev);
 }
 
 /* Carry out one round: remember what it says, complete nothing. */
@@ -100,7 +93,7 @@ static void append(struct solo *s, struct raft_msg m, uint32_t count, raft_term 
 /* A chunk of a snapshot at (index, log_term) of file 7. */
 static void chunk(struct solo *s, struct raft_msg m)
 {
-    struct raft_config_at at = {.index = 0, .config = three};
+    struct raft_config_at at = {.index = 0, .config = lone_three};
     m.type = RAFT_MSG_SNAPSHOT;
     m.to = 1;
     m.snap_id = m.snap_id == 0 ? 7 : m.snap_id;
@@ -122,7 +115,7 @@ static struct raft_snapshot snapshot_at(raft_index index, raft_term term, uint64
     memset(&s, 0, sizeof(s));
     s.index = index;
     s.term = term;
-    s.config = three;
+    s.config = lone_three;
     s.snap_id = snap_id;
     s.bytes = 100;
     return s;
@@ -141,7 +134,7 @@ static struct solo *solo_new(uint32_t count, uint32_t log_slots)
     static uint64_t boots; /* each boot has a seed of its own */
     struct solo *s = calloc(1, sizeof(*s));
     struct raft_options o;
-    struct raft_snapshot first = {.config = three};
+    struct raft_snapshot first = {.config = lone_three};
     struct raft_entry entries[64];
     memset(entries, 0, sizeof(entries));
     for (uint32_t i = 0; i < count; i++) {

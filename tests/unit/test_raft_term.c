@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <coord/raft.h>
+#include "tests/lib/raft_lone.h"
 
 #define MS ((raft_ns)1000000)
 
@@ -26,17 +27,9 @@ struct solo {
     raft_index install;            /* of the snapshot to be loaded; 0 none */
 };
 
-static const struct raft_config three = {
-    .count = 3, .members = {{1, RAFT_VOTER}, {2, RAFT_VOTER}, {3, RAFT_VOTER}}};
-
 static int step(struct solo *s, struct raft_event ev)
 {
-    struct raft_accept accept;
-    char why[160] = "";
-    ev.now = s->now;
-    int rv = raft_step(s->raft, &ev, &accept);
-    ck_assert_msg(raft_check(s->raft, why, sizeof(why)) == 0, "%s", why);
-    return rv;
+    return lone_step(s->raft, s->now, ev);
 }
 
 /* Take every action there is; what was said before is forgotten. */
@@ -72,7 +65,7 @@ static void give(struct solo *s, struct raft_event ev)
 
 static void receive(struct solo *s, struct raft_msg m)
 {
-    struct raft_config_at at = {.index = 0, .config = three};
+    struct raft_config_at at = {.index = 0, .config = lone_three};
     m.to = 1;
     give(s, (struct raft_event){.type = RAFT_EV_RECV,
                                 .msg = &m,
@@ -134,7 +127,7 @@ struct disk {
 static struct solo *boot(struct disk d)
 {
     struct solo *s = solo_new();
-    struct raft_snapshot snap = {.index = d.snap_index, .term = d.snap_term, .config = three};
+    struct raft_snapshot snap = {.index = d.snap_index, .term = d.snap_term, .config = lone_three};
     struct raft_entry entries[2];
     memset(entries, 0, sizeof(entries));
     entries[0].term = entries[1].term = d.entries_term;
@@ -316,7 +309,7 @@ static void stored(struct solo *s)
 static void installed(struct solo *s, raft_index index)
 {
     struct raft_snapshot snap = {
-        .index = index, .term = 1, .config = three, .snap_id = 7, .bytes = 9};
+        .index = index, .term = 1, .config = lone_three, .snap_id = 7, .bytes = 9};
     give(s, (struct raft_event){.type = RAFT_EV_SNAP_INSTALLED, .snapshot = &snap});
 }
 
@@ -517,7 +510,8 @@ START_TEST(commit_waits_while_a_snapshot_is_loaded)
     ck_assert_uint_eq(s->install, 2);
     receive(s, m);
     ck_assert_uint_eq(status(s).commit, 0);
-    struct raft_snapshot snap = {.index = 2, .term = 2, .config = three, .snap_id = 7, .bytes = 9};
+    struct raft_snapshot snap = {
+        .index = 2, .term = 2, .config = lone_three, .snap_id = 7, .bytes = 9};
     give(s, (struct raft_event){.type = RAFT_EV_SNAP_INSTALLED, .snapshot = &snap});
     ck_assert_uint_eq(status(s).commit, 2);
     ck_assert_uint_eq(status(s).last, 3);

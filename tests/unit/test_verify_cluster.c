@@ -261,54 +261,16 @@ static raft_id some_member(void)
     return cluster_node(cl, id) != NULL ? id : cluster_other(cl, id);
 }
 
-static uint32_t running(void)
-{
-    uint32_t n = 0;
-    for (raft_id id = 1; id <= 3; id++) {
-        n += cluster_node(cl, id) != NULL;
-    }
-    return n;
-}
-
-static void mend(void)
-{
-    for (raft_id id = 1; id <= 3; id++) {
-        if (cluster_node(cl, id) == NULL) {
-            ck_assert_int_eq(cluster_boot(cl, id), 0);
-        }
-        cluster_stall_disk(cl, id, false);
-    }
-    cluster_heal(cl);
-}
-
 static void fault(void)
 {
+    uint64_t which = rnd(9);
     raft_id id = some_member();
-    switch (rnd(9)) {
-    case 0:
-    case 1:
-        if (running() > 1) {
-            cluster_kill(cl, id);
-        }
-        break;
-    case 2:
-        cluster_isolate(cl, id, rnd(2) == 0);
-        break;
-    case 3:
-        cluster_cut_one_way(cl, id, id % 3 + 1);
-        break;
-    case 4:
-        cluster_pause(cl, id, (100 + rnd(2000)) * CLUSTER_MS);
-        break;
-    case 5:
-        cluster_stall_disk(cl, id, true);
-        break;
-    case 6:
+    if (which < 6) {
+        cluster_disturb(cl, id, rnd(UINT32_MAX));
+    } else if (which == 6) {
         actor_die(&actors[rnd(ACTORS)]);
-        break;
-    default:
-        mend();
-        break;
+    } else {
+        cluster_mend(cl);
     }
 }
 
@@ -403,7 +365,7 @@ static void run_seed(uint64_t seed)
             next_fault = cluster_now(cl) + (50 + rnd(900)) * CLUSTER_MS;
         }
     }
-    mend();
+    cluster_mend(cl);
     uint64_t limit = cluster_now(cl) + 10 * CLUSTER_S;
     while (anything_under_way() && cluster_now(cl) < limit) {
         step_all(false);

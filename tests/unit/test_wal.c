@@ -95,6 +95,15 @@ static int count_files(const struct raft_fs *fs)
 static struct walkit_batch batch;
 static struct walkit_model model;
 
+/* Close the log and open it again: it is what it was. */
+static struct raft_wal *open_same(struct place *p, struct raft_wal *w, uint64_t segment_bytes)
+{
+    raft_wal_close(w);
+    w = place_open(p, segment_bytes);
+    check_same(w, &model);
+    return w;
+}
+
 static void setup(void)
 {
     memset(&batch, 0, sizeof batch);
@@ -154,9 +163,7 @@ START_TEST(payloads_of_every_length)
         }
         ck_assert_int_eq(walkit_write(w, &model, &batch), 0);
     }
-    raft_wal_close(w);
-    w = place_open(&p, SEGMENT_BYTES);
-    check_same(w, &model);
+    w = open_same(&p, w, SEGMENT_BYTES);
     raft_wal_close(w);
     place_finish(&p);
 }
@@ -179,9 +186,7 @@ START_TEST(roll_over_many_segments)
         }
     }
     ck_assert_int_gt(count_files(&p.fs), 20);
-    raft_wal_close(w);
-    w = place_open(&p, 8192);
-    check_same(w, &model);
+    w = open_same(&p, w, 8192);
     raft_wal_close(w);
     place_finish(&p);
 }
@@ -197,9 +202,7 @@ START_TEST(a_large_write_is_split)
         walkit_entry(&batch, i, 1, 1500);
     }
     ck_assert_int_eq(walkit_write(w, &model, &batch), 0);
-    raft_wal_close(w);
-    w = place_open(&p, 8192);
-    check_same(w, &model);
+    w = open_same(&p, w, 8192);
     raft_wal_close(w);
     place_finish(&p);
 }
@@ -256,9 +259,7 @@ START_TEST(truncation_within_and_across_segments)
         ck_assert_int_eq(walkit_write(w, &model, &batch), 0);
         ck_assert_int_eq(raft_wal_read(w, model.last + 1, batch.data[0], 900), RAFT_STORE_ENOENT);
         if (term % 5 == 0) {
-            raft_wal_close(w);
-            w = place_open(&p, 8192);
-            check_same(w, &model);
+            w = open_same(&p, w, 8192);
         }
     }
     raft_wal_close(w);
@@ -290,9 +291,7 @@ START_TEST(compaction_recycles_segments)
             ck_assert_int_le(count_files(&p.fs), 8);
         }
         if (i % 17 == 16) {
-            raft_wal_close(w);
-            w = place_open(&p, 8192);
-            check_same(w, &model);
+            w = open_same(&p, w, 8192);
         }
     }
     ck_assert_int_eq(raft_wal_read(w, model.first - 4, batch.data[0], 900), RAFT_STORE_ENOENT);
@@ -342,9 +341,7 @@ START_TEST(an_installed_snapshot_replaces_the_log)
     walkit_entry(&batch, 8, 2, 50);
     walkit_hardstate(&batch, 2, 0, 8);
     ck_assert_int_eq(walkit_write(w, &model, &batch), 0);
-    raft_wal_close(w);
-    w = place_open(&p, 8192);
-    check_same(w, &model);
+    w = open_same(&p, w, 8192);
     ck_assert_uint_eq(raft_wal_state(w)->first, 8);
     batch.count = 0;
     walkit_snapmark(&batch, 100, 3); /* far ahead */
@@ -356,9 +353,7 @@ START_TEST(an_installed_snapshot_replaces_the_log)
     ck_assert_int_eq(walkit_write(w, &model, &batch), -EINVAL); /* leaves a gap */
     raft_wal_compact(w, 100);
     ck_assert_int_eq(raft_wal_idle(w), 0);
-    raft_wal_close(w);
-    w = place_open(&p, 8192);
-    check_same(w, &model);
+    w = open_same(&p, w, 8192);
     raft_wal_close(w);
     place_finish(&p);
 }
@@ -589,9 +584,7 @@ START_TEST(segments_can_be_made_beside)
         ck_assert_uint_lt(raft_wal_room(w), room);
         sim_disk_set_capacity(p.disk, UINT64_MAX);
     }
-    raft_wal_close(w);
-    w = place_open(&p, 8192);
-    check_same(w, &model);
+    w = open_same(&p, w, 8192);
     raft_wal_close(w);
     place_finish(&p);
 }

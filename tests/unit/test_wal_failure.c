@@ -57,6 +57,16 @@ static void check_same(struct raft_wal *w)
     ck_assert_msg(walkit_compare(w, &model, why, sizeof why) == 0, "%s", why);
 }
 
+/* The process ends, the power is cut, and what was acknowledged is there again. */
+static struct raft_wal *power_cut(struct raft_wal *w, enum sim_disk_crash_kind how, uint64_t seed)
+{
+    raft_wal_close(w);
+    sim_disk_crash(disk, how, seed);
+    w = open_log();
+    check_same(w);
+    return w;
+}
+
 static int write_entries(struct raft_wal *w, uint32_t count, uint32_t bytes)
 {
     batch.count = 0;
@@ -107,15 +117,9 @@ START_TEST(a_failed_sync_is_final)
     } else {
         ck_assert_int_ne(_i, 0);
     }
-    raft_wal_close(w);
-    sim_disk_crash(disk, SIM_DISK_CRASH_DROP, 1);
-    w = open_log();
-    check_same(w);
+    w = power_cut(w, SIM_DISK_CRASH_DROP, 1);
     ck_assert_int_eq(write_entries(w, 3, 100), 0);
-    raft_wal_close(w);
-    sim_disk_crash(disk, SIM_DISK_CRASH_DROP, 2);
-    w = open_log();
-    check_same(w);
+    w = power_cut(w, SIM_DISK_CRASH_DROP, 2);
     raft_wal_close(w);
 }
 END_TEST
@@ -128,10 +132,7 @@ START_TEST(a_failed_write_is_final)
     sim_disk_fail(disk, SIM_DISK_WRITE, 1, 1, errors[_i]);
     ck_assert_int_eq(write_entries(w, 2, 100), -errors[_i]);
     check_failed(w);
-    raft_wal_close(w);
-    sim_disk_crash(disk, SIM_DISK_CRASH_RANDOM, 1);
-    w = open_log();
-    check_same(w);
+    w = power_cut(w, SIM_DISK_CRASH_RANDOM, 1);
     raft_wal_close(w);
 }
 END_TEST
@@ -143,10 +144,7 @@ START_TEST(a_failed_seal_is_final)
     sim_disk_fail(disk, SIM_DISK_SYNC, 1, 1, EIO);
     ck_assert_int_eq(raft_wal_idle(w), -EIO);
     check_failed(w);
-    raft_wal_close(w);
-    sim_disk_crash(disk, SIM_DISK_CRASH_RANDOM, 1);
-    w = open_log();
-    check_same(w);
+    w = power_cut(w, SIM_DISK_CRASH_RANDOM, 1);
     raft_wal_close(w);
 }
 END_TEST
@@ -171,10 +169,7 @@ START_TEST(trouble_in_preparation_is_not_final)
     sim_disk_fail(disk, troubles[_i].op, 1, 0, 0);
     ck_assert_int_eq(write_entries(w, 3, 900), 0);
     ck_assert_int_eq(raft_wal_idle(w), 0);
-    raft_wal_close(w);
-    sim_disk_crash(disk, SIM_DISK_CRASH_DROP, 1);
-    w = open_log();
-    check_same(w);
+    w = power_cut(w, SIM_DISK_CRASH_DROP, 1);
     raft_wal_close(w);
 }
 END_TEST
@@ -208,10 +203,7 @@ START_TEST(a_full_disk_recovers)
         (void)raft_wal_idle(w); /* may still be short of a second ready segment */
         ck_assert_int_eq(write_entries(w, 3, 700), 0);
     }
-    raft_wal_close(w);
-    sim_disk_crash(disk, SIM_DISK_CRASH_DROP, 1);
-    w = open_log();
-    check_same(w);
+    w = power_cut(w, SIM_DISK_CRASH_DROP, 1);
     raft_wal_close(w);
 }
 END_TEST
@@ -325,10 +317,7 @@ START_TEST(a_failed_sync_while_opening)
         for (int i = 0; i < 3; i++) {
             ck_assert_int_eq(write_entries(w, 3, 100), 0);
         }
-        raft_wal_close(w);
-        sim_disk_crash(disk, SIM_DISK_CRASH_DROP, nth);
-        w = open_log();
-        check_same(w);
+        w = power_cut(w, SIM_DISK_CRASH_DROP, nth);
         raft_wal_close(w);
     }
 }
