@@ -126,3 +126,8 @@ done
 expect_exit 5 ctl_on 1 -o json get /minus
 expect_match "$ERR" '"reachable": \[1\], "needed": 2, "since_ms": [0-9]+, "term": [0-9]+, "levels": \[.*"local"\]' "in JSON"
 ctl partition heal >/dev/null
+
+# A member that is down is called by its id, and why it does not answer is said.
+member_kill 2
+expect_exit 0 ctl status
+expect_match "$OUT" "^2 +unreachable .* $(client_address 2)  Connection refused$" "the row of a member that is down"
