@@ -107,9 +107,25 @@ static const char *reason(const char *address, int error, const struct coord_rep
     return strncmp(text, address, n) == 0 && strncmp(text + n, ": ", 2) == 0 ? text + n + 2 : text;
 }
 
-static void row_missing(const struct cli *cli, const char *address, int error,
+/* Which member has this address, by what another one says: its id as text, "-" for nobody. */
+static const char *member_at(const struct coord_server_status *known, const char *address,
+                             char id[16])
+{
+    (void)snprintf(id, 16, "-");
+    for (uint32_t i = 0; known != NULL && i < known->members_count; i++) {
+        if (strcmp(known->members[i].client_address, address) == 0) {
+            (void)snprintf(id, 16, "%" PRIu32, known->members[i].id);
+        }
+    }
+    return id;
+}
+
+static void row_missing(const struct cli *cli, const char *address,
+                        const struct coord_server_status *known, int error,
                         const struct coord_reply *r)
 {
+    char id[16];
+
     if (cli->format == FORMAT_JSON) {
         struct json j = json_begin(stdout);
         json_text(&j, "address", address);
@@ -118,12 +134,12 @@ static void row_missing(const struct cli *cli, const char *address, int error,
         json_end(&j);
         return;
     }
-    printf("-    %-12s %6s %6s %10s %10s  %-9s  %s  %s\n", "unreachable", "-", "-", "-", "-", "-",
-           address, reason(address, error, r));
+    printf("%-4s %-12s %6s %6s %10s %10s  %-9s  %s  %s\n", member_at(known, address, id),
+           "unreachable", "-", "-", "-", "-", "-", address, reason(address, error, r));
 }
 
 /* One row. Return: 0 or an exit code. */
-static int status_row(struct cli *cli, const char *address)
+static int status_row(struct cli *cli, const char *address, const struct coord_server_status *known)
 {
     struct coord *c = NULL;
     struct coord_reply *r = NULL;
@@ -134,7 +150,7 @@ static int status_row(struct cli *cli, const char *address)
     }
     int error = coord_status_sync(c, &cli->call, &r);
     if (error != 0) {
-        row_missing(cli, address, error, r);
+        row_missing(cli, address, known, error, r);
     } else if (cli->format == FORMAT_JSON) {
         row_json(address, r->status);
     } else {
@@ -151,25 +167,33 @@ static int status_all(struct cli *cli)
     const char *rest = cli->options.servers;
     int answered = 0, rc = EXIT_DONE;
     struct coord *all = NULL;
+    struct coord_reply *one_of_them = NULL;
 
     /* A mistake anywhere in the list is told before the first row. */
     rc = cli_open(cli, &all);
     if (rc != EXIT_DONE) {
         return rc;
     }
-    coord_close(all);
     if (cli->format != FORMAT_JSON) {
+        if (coord_status_sync(all, &cli->call, &one_of_them) != 0) {
+            coord_reply_free(one_of_them); /* then nobody knows the others */
+            one_of_them = NULL;
+        }
         printf("%-4s %-12s %6s %6s %10s %10s  %-9s  %s\n", "id", "role", "term", "leader", "commit",
                "applied", "reachable", "address");
     }
     while (cli_next_address(&rest, address, sizeof address)) {
-        int one = status_row(cli, address);
+        int one = status_row(cli, address, one_of_them != NULL ? one_of_them->status : NULL);
         if (one == EXIT_USAGE) {
-            return one;
+            rc = one;
+            answered = 0;
+            break;
         }
         answered += one == EXIT_DONE ? 1 : 0;
         rc = one != EXIT_DONE ? one : rc;
     }
+    coord_reply_free(one_of_them);
+    coord_close(all);
     return answered > 0 ? EXIT_DONE : rc;
 }
 

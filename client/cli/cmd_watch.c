@@ -169,6 +169,22 @@ static int watch_loop(struct cli *cli, struct coord *c, const char *path,
     return cli_fail_path(cli, what, path, error, NULL);
 }
 
+/* A revision that is yet to come would be waited for without a word. Return: an exit code. */
+static int check_from(struct cli *cli, struct coord *c, uint64_t from)
+{
+    struct coord_reply *r = NULL;
+    bool known =
+        from != 0 && coord_sync_sync(c, &cli->call, &r) == 0; /* else the watch will tell */
+    uint64_t newest = known ? r->revision : from;
+
+    coord_reply_free(r);
+    return from <= newest
+               ? EXIT_DONE
+               : cli_usage("watch",
+                           "--from: there is no revision %" PRIu64 " yet, the newest is %" PRIu64,
+                           from, newest);
+}
+
 int cmd_watch(struct cli *cli, int argc, char **argv)
 {
     struct coord_watch_options o = {.with_value = true};
@@ -198,9 +214,10 @@ int cmd_watch(struct cli *cli, int argc, char **argv)
     if (rc != EXIT_DONE) {
         return rc;
     }
-    if (!run_init(&r, c)) {
+    rc = check_from(cli, c, o.from_revision);
+    if (rc != EXIT_DONE || !run_init(&r, c)) {
         coord_close(c);
-        return EXIT_OTHER;
+        return rc != EXIT_DONE ? rc : EXIT_OTHER;
     }
     w.run = &r;
     w.command = a.run;

@@ -53,6 +53,7 @@ names "^coordctl: COORDCTL_NAMESPACE: '/app/': .*end with '/'" "the namespace's 
 names "^coordctl: --timeout: 7200000ms is not between 1ms and 1h" "the timeout" ctl --timeout 2h get /x
 names "^coordctl: COORDCTL_TIMEOUT: 7200000ms" "the timeout's variable" env COORDCTL_TIMEOUT=2h "$COORDCTL" get /x
 names "--if-revision: '0' is not a revision" "the revision" ctl set --if-revision 0 /x 1
+names "--from: there is no revision 4000000000 yet, the newest is [0-9]+" "the revision to come" ctl watch --from 4000000000 /
 names "'x' is not the id of a member" "the member" ctl partition x / 1
 names "no command 'frob'; coordctl --help" "a word like none" ctl frob
 expect_exit 1 ctl txn "$WORK/nowhere"
@@ -125,3 +126,8 @@ done
 expect_exit 5 ctl_on 1 -o json get /minus
 expect_match "$ERR" '"reachable": \[1\], "needed": 2, "since_ms": [0-9]+, "term": [0-9]+, "levels": \[.*"local"\]' "in JSON"
 ctl partition heal >/dev/null
+
+# A member that is down is called by its id, and why it does not answer is said.
+member_kill 2
+expect_exit 0 ctl status
+expect_match "$OUT" "^2 +unreachable .* $(client_address 2)  Connection refused$" "the row of a member that is down"
