@@ -74,6 +74,7 @@
  *   60  raft.c                       an old copy of a leader's message counts as hearing from it
  *   61  election.c                   two who ask for votes at once both go on, and split the vote
  *   62  election.c                   a split vote is not given up while a member that is gone could decide it
+ *   63  replication.c                what is committed is told with the next message only
  */
 #ifndef RAFT_MUTANT_H
 #define RAFT_MUTANT_H

@@ -229,6 +229,7 @@ static int send_append(struct raft *r, struct raft__peer *p, const struct limits
     p->append_seq = s->msg.seq;
     p->appended = 1;
     p->sent_commit = raft__max(p->sent_commit, raft__min(r->commit, p->next - 1 + count));
+    p->tell_at = RAFT__NEVER;
     return 1;
 }
 
@@ -281,12 +282,6 @@ static void send_entries(struct raft *r, struct raft__peer *p)
     }
 }
 
-/* Through where the peer can make use of a commit index: what it was sent, durable there or not. */
-static raft_index usable_commit(const struct raft__peer *p)
-{
-    return p->state == RAFT__REPLICATE ? p->next - 1 : p->match;
-}
-
 /* HEARTBEAT, numbered when an answer is wanted. Return: 1, or 0 when the round is full. */
 static int send_beat(struct raft *r, struct raft__peer *p, int numbered)
 {
@@ -296,8 +291,26 @@ static int send_beat(struct raft *r, struct raft__peer *p, int numbered)
     }
     s->msg.seq = numbered ? raft__next_seq(r) : 0;
     s->msg.commit = r->commit;
-    p->sent_commit = raft__max(p->sent_commit, raft__min(r->commit, usable_commit(p)));
+    p->sent_commit = raft__max(p->sent_commit, raft__commit_for(r, p));
+    p->tell_at = RAFT__NEVER;
     return 1;
+}
+
+/* No message of this round told the peer what is committed: it hears it now when somebody there waits, or
+ * else with the next one, after commit_delay at the latest. When the round is full, in the next. */
+static void tell_commit(struct raft *r, struct raft__peer *p)
+{
+    raft_index commit = raft__commit_for(r, p);
+    if (p->sent_commit >= commit) {
+        p->tell_at = RAFT__NEVER;
+        return;
+    }
+    raft_ns latest = RAFT_BUG(63) ? RAFT__NEVER : raft__after(r->now, r->o.commit_delay);
+    p->tell_at = latest < p->tell_at ? latest : p->tell_at;
+    int waits = p->waits || p->sent_commit < raft__min(p->awaits, commit);
+    if ((waits && !RAFT_BUG(63)) || r->now >= p->tell_at) {
+        (void)send_beat(r, p, 0);
+    }
 }
 
 static void peer_round(struct raft *r, struct raft__peer *p)
@@ -316,8 +329,8 @@ static void peer_round(struct raft *r, struct raft__peer *p)
     }
     if (p->beat_due) {
         p->beat_due = !send_beat(r, p, 1);
-    } else if (!p->appended && p->sent_commit < raft__min(r->commit, usable_commit(p))) {
-        (void)send_beat(r, p, 0); /* when the round is full the next regular beat tells it */
+    } else if (!p->appended) {
+        tell_commit(r, p);
     }
 }
 

@@ -93,6 +93,7 @@ static int set_time(struct run *r, const char *key, uint64_t ns)
         {"heartbeat", &k->raft.heartbeat},
         {"disk-stall", &k->raft.disk_stall},
         {"link-hint", &k->raft.link_hint},
+        {"commit-delay", &k->raft.commit_delay},
         {"latency", &k->latency_ns},
         {"disk", &k->disk_ns},
         {"loop", &k->loop_ns},

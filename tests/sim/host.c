@@ -94,6 +94,7 @@ static void send_message(struct world *w, struct node *n, const struct raft_send
         return;
     }
     check_speech(w, n, m);
+    check_told_speech(n, m);
     uint32_t count = m->type == RAFT_MSG_APPEND ? m->count : 0;
     struct packet *p = packet_new(count, m->type == RAFT_MSG_SNAPSHOT ? m->count : 0);
     p->msg = *m;
@@ -195,6 +196,9 @@ void host_poll(struct world *w, struct node *n)
         check_pendings(w, n);
     }
     if (!w->failed) {
+        check_told(w, n);
+    }
+    if (!w->failed) {
         host_arm_tick(w, n);
         disk_kick(w, n);
     }
@@ -272,6 +276,7 @@ int host_feed(struct world *w, struct node *n, struct raft_event *ev, const stru
 {
     struct raft_accept acc = {0};
     ev->now = host_now(w, n);
+    n->event_at = ev->now;
     n->config_before = cfg_newest(n)->index;
     n->led_before = n->st.role == RAFT_LEADER ? n->st.term : 0;
     int result = raft_step(n->raft, ev, &acc);

@@ -84,6 +84,7 @@ struct knobs {
     uint32_t payload_max;
     uint32_t payload_more; /* bytes that every payload has besides */
     uint32_t read_permille;
+    int waits; /* 1: now and then somebody waits for a commit at another member */
 
     uint64_t latency_ns;
     uint64_t jitter_ns;
