@@ -563,6 +563,8 @@ void raft__handle_append_reply(struct raft *r, struct raft__peer *p, const struc
 void raft__handle_heartbeat_reply(struct raft *r, const struct raft_msg *m);
 /* The peer's log agrees with ours through `verified`, and through `match` on its disk. */
 void raft__peer_agrees(struct raft *r, struct raft__peer *p, raft_index match, raft_index verified);
+/* 1 when a quorum would hold more than is committed once all of this log is on the own disk. */
+int raft__commit_awaits_disk(const struct raft *r);
 /* Raise the commit index to what a quorum holds durably, if of this term. */
 void raft__advance_commit(struct raft *r);
 void raft__leader_round(struct raft *r);

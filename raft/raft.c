@@ -675,6 +675,25 @@ raft_ns raft_deadline(const struct raft *r)
     return at < repair_at ? at : repair_at;
 }
 
+int raft_io_awaited(const struct raft *r)
+{
+    if (r->io_count == 0 || r->role == RAFT_FAULTED) {
+        return 0;
+    }
+    if (RAFT_BUG(64) && r->role == RAFT_LEADER) {
+        return 0;
+    }
+    if (r->role != RAFT_LEADER || r->io_count > RAFT_IO_MAX / 2 || raft__commit_awaits_disk(r)) {
+        return 1;
+    }
+    for (uint32_t i = 0; i < r->io_count; i++) {
+        if (r->io[(r->io_head + i) % RAFT_IO_MAX].kind != RAFT_PERSIST_ENTRIES) {
+            return 1; /* a snapshot's mark: files may go */
+        }
+    }
+    return 0;
+}
+
 /* --- looking at a member -------------------------------------------------------------------- */
 
 void raft_status(const struct raft *r, struct raft_status *ret_status)

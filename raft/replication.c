@@ -35,35 +35,35 @@ raft_seq raft__next_seq(struct raft *r)
 
 /* --- commit --------------------------------------------------------------------------------- */
 
-static raft_index durable_at(const struct raft *r, uint32_t slot)
+static raft_index durable_at(const struct raft *r, uint32_t slot, raft_index own)
 {
     if (slot != r->self) {
         return r->peers[slot].match;
     }
-    return RAFT_BUG(11) ? r->last : r->stable;
+    return RAFT_BUG(11) ? r->last : own;
 }
 
-/* Through where a quorum of any size holds the log on disk. */
-static raft_index durable_on_any_quorum(const struct raft *r)
+/* Through where a quorum of any size holds the log on disk, this member through own. */
+static raft_index durable_on_any_quorum(const struct raft *r, raft_index own)
 {
     uint64_t durable[RAFT_NODES_MAX];
     for (uint32_t i = 0; i < r->peers_count; i++) {
-        durable[i] = durable_at(r, i);
+        durable[i] = durable_at(r, i, own);
     }
     return raft__quorum_value(r, durable);
 }
 
 /* The same, with a shorter way for three voters: most groups, most of the time. What two of them have. */
-static raft_index durable_on_quorum(const struct raft *r)
+static raft_index durable_on_quorum(const struct raft *r, raft_index own)
 {
     uint32_t two = r->voters & (r->voters - 1); /* all but the first; none when there is none */
     uint32_t one = two & (two - 1);
     if (r->voters_old != 0 || one == 0 || (one & (one - 1)) != 0) {
-        return durable_on_any_quorum(r);
+        return durable_on_any_quorum(r, own);
     }
-    raft_index a = durable_at(r, (uint32_t)__builtin_ctz(r->voters));
-    raft_index b = durable_at(r, (uint32_t)__builtin_ctz(two));
-    raft_index c = durable_at(r, (uint32_t)__builtin_ctz(one));
+    raft_index a = durable_at(r, (uint32_t)__builtin_ctz(r->voters), own);
+    raft_index b = durable_at(r, (uint32_t)__builtin_ctz(two), own);
+    raft_index c = durable_at(r, (uint32_t)__builtin_ctz(one), own);
     raft_index low = raft__min(a, b);
     return raft__max(low, raft__min(c, raft__max(a, b)));
 }
@@ -71,7 +71,7 @@ static raft_index durable_on_quorum(const struct raft *r)
 void raft__advance_commit(struct raft *r)
 {
     RAFT_INVARIANT(r->role == RAFT_LEADER);
-    raft_index to = durable_on_quorum(r);
+    raft_index to = durable_on_quorum(r, r->stable);
     if (to <= r->commit || (raft__log_term(r, to) != r->term && !RAFT_BUG(16))) {
         return;
     }
@@ -83,6 +83,11 @@ void raft__advance_commit(struct raft *r)
         r->leader_ready = 1;
         raft__reads_ready(r);
     }
+}
+
+int raft__commit_awaits_disk(const struct raft *r)
+{
+    return durable_on_quorum(r, r->last) > r->commit;
 }
 
 /* --- answers -------------------------------------------------------------------------------- */

@@ -492,6 +492,13 @@ void raft_done(struct raft *r);
  * Return:    nanoseconds on the clock of `now`, perhaps past already; UINT64_MAX for never. */
 raft_ns raft_deadline(const struct raft *r);
 
+/* Would it bring anything about now to say IO_DONE for what is under way? A leader whose followers have
+ * not answered yet has no use for its own disk's word: a host that would have to wake somebody for it
+ * may leave it until the next event. Any event may change it: ask after the last round.
+ * Ownership: none. Errors: none. Thread: the owner.
+ * Return:    1 or 0. */
+int raft_io_awaited(const struct raft *r);
+
 struct raft_peer_status {
     raft_id id;
     uint32_t roles;     /* enum raft_member_role */

@@ -62,6 +62,7 @@ static int set_number(struct run *r, const char *key, uint64_t value)
         {"chunk", &o->chunk_bytes, NULL},
         {"chunks", &o->chunks_inflight_max, NULL},
         {"lease-ppm", &o->lease_drift_ppm, NULL},
+        {"lazy-disk", &k->lazy_disk, NULL},
         {"segment", NULL, &k->segment_bytes},
         {"segments-ready", &k->segments_ready, NULL},
         {"snap-every", NULL, &k->snap_every},

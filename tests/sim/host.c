@@ -77,6 +77,7 @@ void host_tick(struct world *w, struct node *n, uint64_t generation)
     trace_add(&w->trace,
               &(struct trace_rec){.at = w->now, .kind = TR_TICK, .node = (uint8_t)n->id});
     struct raft_event ev = {.type = RAFT_EV_TICK};
+    disk_owed(w, n);            /* a turn looks at the disk before it looks at the clock */
     (void)host_step(w, n, &ev); /* fails only when faulted, which check_node sees */
     if (!w->failed) {
         check_ticked(w, n);
@@ -183,6 +184,7 @@ void host_poll(struct world *w, struct node *n)
 {
     n->poll_due = 0;
     int more = 1;
+    disk_owed(w, n);
     for (int i = 0; more && !w->failed; i++) {
         const struct raft_actions *a = raft_poll(n->raft);
         take_actions(w, n, a);

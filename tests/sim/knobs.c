@@ -139,6 +139,7 @@ void knobs_draw(struct knobs *k, uint64_t with, uint64_t without, struct rng *r)
     k->raft.commit_delay =
         k->raft.commit_delay < k->raft.heartbeat ? k->raft.commit_delay : k->raft.heartbeat;
     k->waits = 1;
+    k->lazy_disk = rng_chance(r, 500) ? 1 : 0;
 }
 
 void knobs_print(const struct knobs *k)

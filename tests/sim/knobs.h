@@ -74,9 +74,10 @@ struct knobs {
     uint64_t snap_keep;  /* entries kept behind a snapshot, at least */
     uint32_t state_pad;  /* bytes that make the state larger */
 
-    uint64_t loop_ns;  /* actions are taken this long after an event at most; 0: at once */
-    uint64_t apply_ns; /* entries are applied this long after their commit at most */
-    uint64_t disk_ns;  /* mean of one write */
+    uint64_t loop_ns;   /* actions are taken this long after an event at most; 0: at once */
+    uint64_t apply_ns;  /* entries are applied this long after their commit at most */
+    uint64_t disk_ns;   /* mean of one write */
+    uint32_t lazy_disk; /* 1: a write that nothing waits for is reported with the next event */
     uint32_t disk_slow_permille; /* writes that take 20 times as long */
 
     uint64_t client_ns; /* mean between two steps of the load */

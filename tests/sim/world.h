@@ -196,6 +196,7 @@ struct node {
     int flight_written; /* raft_wal_write has been called with it */
     int flight_result;
     uint64_t flight_number;
+    uint64_t io_owed; /* durable through here, and the core has no use for knowing yet; 0 none */
     enum host_end doomed;               /* ends inside its next write; 0: no */
     char attested_path[SIM_PATH_BYTES]; /* where the last batch was written, and where it ends: */
     uint64_t attested_end;              /* what stands before is attested by the next record */
@@ -284,6 +285,8 @@ void host_later(struct world *w, struct node *n, uint64_t delay, struct ev e);
 /* host_disk.c: the thread that writes the WAL, and recovery. */
 void disk_enqueue(struct world *w, struct node *n, const struct raft_persist *p);
 void disk_kick(struct world *w, struct node *n);
+/* Tell the core what it was not told because nothing waited for it. */
+void disk_owed(struct world *w, struct node *n);
 void disk_done(struct world *w, struct node *n);
 void disk_idle(struct world *w, struct node *n, uint64_t number);
 uint64_t disk_latency(struct world *w, struct node *n);
