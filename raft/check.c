@@ -31,6 +31,9 @@
  *   20. Of members to be promoted only, a leader watches rounds.
  *   21. A member under repair is a follower that has no vote to tell; one whose term is in doubt
  *       follows nobody.
+ *   22. A leader has a time for whatever a peer could use of the commit index and was not told, within
+ *       commit_delay, and the deadline is not after it. (Once a round was empty: until then it may be about
+ *       to be told.)
  */
 #include "raft/internal.h"
 
@@ -194,6 +197,10 @@ static const char *check_peer(const struct raft *r, const struct raft__peer *p)
     RULE(20, p->round_goal <= r->last, "a round has a goal in the log");
     RULE(11, held || unsent || p->retry_at != RAFT__NEVER, "a next attempt is certain");
     RULE(11, p->retry_at >= raft_deadline(r), "and the deadline is not after it");
+    int told = p->sent_commit >= raft__commit_for(r, p);
+    RULE(22, p->tell_at >= raft_deadline(r), "the deadline is not after the time to tell");
+    RULE(22, !r->quiet || told || p->tell_at <= raft__after(r->now, r->o.commit_delay),
+         "what is committed is told in time");
     return NULL;
 }
 

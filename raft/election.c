@@ -157,6 +157,35 @@ static raft_index removed_since(const struct raft *r, raft_id id)
     return raft__config_committed(r) && raft__roles_in(&c->config, id) == 0 ? c->index : 0;
 }
 
+/* Try again soon, but apart from others who do so too. */
+static void soon_again(struct raft *r)
+{
+    raft_ns low = r->o.election_min / 8;
+    raft_ns again = raft__after(r->now, low + raft__random(r) % (3 * low + 1));
+    r->election_at = again < r->election_at ? again : r->election_at;
+}
+
+/* Two ask at the same moment. Would both go on they split the vote, since each votes for itself, and
+ * where no third one can decide they lose a whole wait. So one gives way: who has the older log, among
+ * equals who has the larger id. On one connection the request of either arrives before its grant, so
+ * two alone never both go on. granted: this member just promised m's sender its vote. */
+static void meet_rival(struct raft *r, const struct raft_msg *m, int granted)
+{
+    struct raft__peer *p = raft__peer_find(r, m->from);
+    int newer = m->log_term > r->last_term || (m->log_term == r->last_term && m->index > r->last);
+    if (RAFT_BUG(61)) {
+        return;
+    }
+    if (granted && (newer || m->from < r->o.id)) {
+        raft__become_follower(r, r->term, 0);
+        soon_again(r);
+    } else if (p != NULL && !up_to_date(r, m) && raft__votes(p->roles) &&
+               (r->votes >> raft__slot_of(r, p) & 1) == 0) {
+        /* It cannot win here. When it was asked it may have heard the leader still; that is over. */
+        p->vote_due = 1;
+    }
+}
+
 void raft__handle_prevote(struct raft *r, const struct raft_msg *m)
 {
     if ((m->flags & RAFT_FLAG_ASK) != 0) {
@@ -173,7 +202,9 @@ void raft__handle_prevote(struct raft *r, const struct raft_msg *m)
         reply->term = grant ? m->term : r->term;
         reply->hint = removed_since(r, m->from);
     }
-    if (grant && r->role == RAFT_FOLLOWER && r->o.link_hint > 0) {
+    if (r->role == RAFT_PRECANDIDATE) {
+        meet_rival(r, m, grant);
+    } else if (grant && r->role == RAFT_FOLLOWER && r->o.link_hint > 0) {
         /* It will probably win: do not run into its election a moment from now. */
         raft_ns later = raft__after(r->now, 2 * r->o.link_hint);
         r->election_at = r->election_at > later ? r->election_at : later;
@@ -227,16 +258,23 @@ void raft__handle_timeout_now(struct raft *r, const struct raft_msg *m)
 
 /* --- replies -------------------------------------------------------------------------------- */
 
-/* A quorum can be had no more: try again soon, but apart from those who split the vote. */
+/* Those who cannot be asked: after the end of a leader it is one of them. */
+static uint32_t out_of_reach(const struct raft *r)
+{
+    uint32_t slots = 0;
+    for (uint32_t i = 0; i < r->peers_count; i++) {
+        slots |= (uint32_t)(i != r->self && r->peers[i].link == RAFT__LINK_DOWN) << i;
+    }
+    return RAFT_BUG(62) ? 0 : slots;
+}
+
+/* Can no quorum be had any more? Then the vote is split: the next attempt need not wait in full. */
 static void lost_campaign(struct raft *r)
 {
     uint32_t all = r->voters | r->voters_old;
-    if (raft__quorum_has(r, all & ~r->rejects)) {
-        return;
+    if (!raft__quorum_has(r, all & ~(r->rejects | out_of_reach(r)))) {
+        soon_again(r);
     }
-    raft_ns low = r->o.election_min / 8;
-    raft_ns again = raft__after(r->now, low + raft__random(r) % (3 * low + 1));
-    r->election_at = again < r->election_at ? again : r->election_at;
 }
 
 void raft__handle_prevote_reply(struct raft *r, const struct raft_msg *m)

@@ -192,6 +192,7 @@ static void say_progress(struct raft *r, struct raft_msg *m, raft_seq seq)
     m->index = durable_match(r);
     m->hint = r->verified;
     m->flags = raft__io_stalled(r) || r->disk_full || raft__repairing(r) ? RAFT_FLAG_STALLED : 0;
+    m->flags |= r->waits ? RAFT_FLAG_WAITS : 0;
 }
 
 static void send_ack(struct raft *r)

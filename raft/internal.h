@@ -92,7 +92,9 @@ struct raft__peer {
     uint32_t beat_due;  /* a HEARTBEAT is to be sent to it */
     uint32_t appended;  /* scratch of one round: an APPEND went to it */
     uint32_t caught_up; /* the last such round took less than election_min (change.c) */
-    uint32_t reserved;
+    uint32_t waits;     /* it wants to hear of each commit at once */
+    raft_index awaits;  /* somebody there waits for this one; it is told of it at once */
+    raft_ns tell_at;    /* when it is to hear what it was not told of; RAFT__NEVER */
 };
 
 /* A persist action under way. */
@@ -235,6 +237,7 @@ struct raft {
     raft_index nack_hint;
     raft_term nack_hint_term;
     raft_seq beat_seq; /* a HEARTBEAT_REPLY with it is due; 0 none */
+    uint64_t waits;    /* somebody here waits for what others commit */
 
     /* Leader (replication.c, progress.c). */
     raft_seq seq;       /* the last request's number */
@@ -560,9 +563,17 @@ void raft__handle_append_reply(struct raft *r, struct raft__peer *p, const struc
 void raft__handle_heartbeat_reply(struct raft *r, const struct raft_msg *m);
 /* The peer's log agrees with ours through `verified`, and through `match` on its disk. */
 void raft__peer_agrees(struct raft *r, struct raft__peer *p, raft_index match, raft_index verified);
+/* 1 when a quorum would hold more than is committed once all of this log is on the own disk. */
+int raft__commit_awaits_disk(const struct raft *r);
 /* Raise the commit index to what a quorum holds durably, if of this term. */
 void raft__advance_commit(struct raft *r);
 void raft__leader_round(struct raft *r);
+/* The commit index as far as the peer can make use of it: what it was sent, durable there or not. */
+static inline raft_index raft__commit_for(const struct raft *r, const struct raft__peer *p)
+{
+    raft_index usable = p->state == RAFT__REPLICATE ? p->next - 1 : p->match;
+    return raft__min(r->commit, usable);
+}
 /* The next request number; notes when it left. */
 raft_seq raft__next_seq(struct raft *r);
 

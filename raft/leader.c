@@ -107,6 +107,9 @@ void raft__contact(struct raft *r, struct raft__peer *p, const struct raft_msg *
 {
     RAFT_INVARIANT(m->seq <= r->seq);
     p->stalled = (m->flags & RAFT_FLAG_STALLED) != 0;
+    if ((m->flags & RAFT_FLAG_REJECT) == 0) {
+        p->waits = (m->flags & RAFT_FLAG_WAITS) != 0;
+    }
     if (m->seq <= p->acked_seq) {
         return;
     }
@@ -313,8 +316,10 @@ raft_ns raft__leader_deadline(const struct raft *r)
         at = stall < at ? stall : at;
     }
     for (uint32_t i = 0; i < r->peers_count; i++) {
-        if (i != r->self && r->peers[i].retry_at < at) {
-            at = r->peers[i].retry_at;
+        const struct raft__peer *p = &r->peers[i];
+        if (i != r->self) {
+            at = p->retry_at < at ? p->retry_at : at;
+            at = p->tell_at < at ? p->tell_at : at;
         }
     }
     return at;

@@ -72,6 +72,10 @@
  *   58  snapshot.c                   a snapshot is installed though its entries came meanwhile
  *   59  replication.c                entries that were refused for want of room are sent again at once
  *   60  raft.c                       an old copy of a leader's message counts as hearing from it
+ *   61  election.c                   two who ask for votes at once both go on, and split the vote
+ *   62  election.c                   a split vote is not given up while a member that is gone could decide it
+ *   63  replication.c                what is committed is told with the next message only
+ *   64  raft.c                       a leader is said to need its own disk's word for nothing
  */
 #ifndef RAFT_MUTANT_H
 #define RAFT_MUTANT_H

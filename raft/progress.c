@@ -39,6 +39,9 @@ void raft__peer_reset(struct raft *r, struct raft__peer *p, raft_index next)
     p->acked_seq = 0;
     p->contact = 0;
     p->sent_commit = 0;
+    p->waits = 0;
+    p->awaits = 0;
+    p->tell_at = RAFT__NEVER;
     p->stream_from = 0;
     p->stalled = 0;
     p->beat_due = 0;

@@ -73,6 +73,9 @@ static int options_valid(const struct raft_options *o)
     if (o->election_max > longest / 1024 || o->link_hint > longest || o->disk_stall > longest) {
         return 0;
     }
+    if (o->commit_delay > o->heartbeat) {
+        return 0;
+    }
     if (o->heartbeat == 0 || o->heartbeat > o->election_min / 3 || o->disk_stall == 0) {
         return 0;
     }
@@ -404,6 +407,20 @@ static int peer_link(struct raft *r, raft_id id, int up)
     return 0;
 }
 
+/* Who is to hear at once what is committed. */
+static int waits(struct raft *r, raft_id id, raft_index index, int here)
+{
+    if (id == 0) {
+        r->waits = here != 0;
+        return 0;
+    }
+    struct raft__peer *p = raft__peer_find(r, id);
+    if (r->role == RAFT_LEADER && p != NULL) {
+        p->awaits = raft__max(p->awaits, index);
+    }
+    return 0;
+}
+
 static void tick(struct raft *r)
 {
     raft__reads_tick(r);
@@ -440,6 +457,8 @@ static int step_plain(struct raft *r, const struct raft_event *ev)
         return campaign(r);
     case RAFT_EV_PEER_LINK:
         return peer_link(r, ev->peer, ev->value != 0);
+    case RAFT_EV_WAITS:
+        return waits(r, ev->peer, ev->index, ev->value != 0);
     case RAFT_EV_IO_DONE:
         return io_done(r, ev->io_seq);
     case RAFT_EV_IO_FAILED:
@@ -654,6 +673,25 @@ raft_ns raft_deadline(const struct raft *r)
     at = at < role_at ? at : role_at;
     raft_ns repair_at = raft__repair_deadline(r);
     return at < repair_at ? at : repair_at;
+}
+
+int raft_io_awaited(const struct raft *r)
+{
+    if (r->io_count == 0 || r->role == RAFT_FAULTED) {
+        return 0;
+    }
+    if (RAFT_BUG(64) && r->role == RAFT_LEADER) {
+        return 0;
+    }
+    if (r->role != RAFT_LEADER || r->io_count > RAFT_IO_MAX / 2 || raft__commit_awaits_disk(r)) {
+        return 1;
+    }
+    for (uint32_t i = 0; i < r->io_count; i++) {
+        if (r->io[(r->io_head + i) % RAFT_IO_MAX].kind != RAFT_PERSIST_ENTRIES) {
+            return 1; /* a snapshot's mark: files may go */
+        }
+    }
+    return 0;
 }
 
 /* --- looking at a member -------------------------------------------------------------------- */

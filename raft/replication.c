@@ -35,35 +35,35 @@ raft_seq raft__next_seq(struct raft *r)
 
 /* --- commit --------------------------------------------------------------------------------- */
 
-static raft_index durable_at(const struct raft *r, uint32_t slot)
+static raft_index durable_at(const struct raft *r, uint32_t slot, raft_index own)
 {
     if (slot != r->self) {
         return r->peers[slot].match;
     }
-    return RAFT_BUG(11) ? r->last : r->stable;
+    return RAFT_BUG(11) ? r->last : own;
 }
 
-/* Through where a quorum of any size holds the log on disk. */
-static raft_index durable_on_any_quorum(const struct raft *r)
+/* Through where a quorum of any size holds the log on disk, this member through own. */
+static raft_index durable_on_any_quorum(const struct raft *r, raft_index own)
 {
     uint64_t durable[RAFT_NODES_MAX];
     for (uint32_t i = 0; i < r->peers_count; i++) {
-        durable[i] = durable_at(r, i);
+        durable[i] = durable_at(r, i, own);
     }
     return raft__quorum_value(r, durable);
 }
 
 /* The same, with a shorter way for three voters: most groups, most of the time. What two of them have. */
-static raft_index durable_on_quorum(const struct raft *r)
+static raft_index durable_on_quorum(const struct raft *r, raft_index own)
 {
     uint32_t two = r->voters & (r->voters - 1); /* all but the first; none when there is none */
     uint32_t one = two & (two - 1);
     if (r->voters_old != 0 || one == 0 || (one & (one - 1)) != 0) {
-        return durable_on_any_quorum(r);
+        return durable_on_any_quorum(r, own);
     }
-    raft_index a = durable_at(r, (uint32_t)__builtin_ctz(r->voters));
-    raft_index b = durable_at(r, (uint32_t)__builtin_ctz(two));
-    raft_index c = durable_at(r, (uint32_t)__builtin_ctz(one));
+    raft_index a = durable_at(r, (uint32_t)__builtin_ctz(r->voters), own);
+    raft_index b = durable_at(r, (uint32_t)__builtin_ctz(two), own);
+    raft_index c = durable_at(r, (uint32_t)__builtin_ctz(one), own);
     raft_index low = raft__min(a, b);
     return raft__max(low, raft__min(c, raft__max(a, b)));
 }
@@ -71,7 +71,7 @@ static raft_index durable_on_quorum(const struct raft *r)
 void raft__advance_commit(struct raft *r)
 {
     RAFT_INVARIANT(r->role == RAFT_LEADER);
-    raft_index to = durable_on_quorum(r);
+    raft_index to = durable_on_quorum(r, r->stable);
     if (to <= r->commit || (raft__log_term(r, to) != r->term && !RAFT_BUG(16))) {
         return;
     }
@@ -83,6 +83,11 @@ void raft__advance_commit(struct raft *r)
         r->leader_ready = 1;
         raft__reads_ready(r);
     }
+}
+
+int raft__commit_awaits_disk(const struct raft *r)
+{
+    return durable_on_quorum(r, r->last) > r->commit;
 }
 
 /* --- answers -------------------------------------------------------------------------------- */
@@ -229,6 +234,7 @@ static int send_append(struct raft *r, struct raft__peer *p, const struct limits
     p->append_seq = s->msg.seq;
     p->appended = 1;
     p->sent_commit = raft__max(p->sent_commit, raft__min(r->commit, p->next - 1 + count));
+    p->tell_at = RAFT__NEVER;
     return 1;
 }
 
@@ -281,12 +287,6 @@ static void send_entries(struct raft *r, struct raft__peer *p)
     }
 }
 
-/* Through where the peer can make use of a commit index: what it was sent, durable there or not. */
-static raft_index usable_commit(const struct raft__peer *p)
-{
-    return p->state == RAFT__REPLICATE ? p->next - 1 : p->match;
-}
-
 /* HEARTBEAT, numbered when an answer is wanted. Return: 1, or 0 when the round is full. */
 static int send_beat(struct raft *r, struct raft__peer *p, int numbered)
 {
@@ -296,8 +296,26 @@ static int send_beat(struct raft *r, struct raft__peer *p, int numbered)
     }
     s->msg.seq = numbered ? raft__next_seq(r) : 0;
     s->msg.commit = r->commit;
-    p->sent_commit = raft__max(p->sent_commit, raft__min(r->commit, usable_commit(p)));
+    p->sent_commit = raft__max(p->sent_commit, raft__commit_for(r, p));
+    p->tell_at = RAFT__NEVER;
     return 1;
+}
+
+/* No message of this round told the peer what is committed: it hears it now when somebody there waits, or
+ * else with the next one, after commit_delay at the latest. When the round is full, in the next. */
+static void tell_commit(struct raft *r, struct raft__peer *p)
+{
+    raft_index commit = raft__commit_for(r, p);
+    if (p->sent_commit >= commit) {
+        p->tell_at = RAFT__NEVER;
+        return;
+    }
+    raft_ns latest = RAFT_BUG(63) ? RAFT__NEVER : raft__after(r->now, r->o.commit_delay);
+    p->tell_at = latest < p->tell_at ? latest : p->tell_at;
+    int waits = p->waits || p->sent_commit < raft__min(p->awaits, commit);
+    if ((waits && !RAFT_BUG(63)) || r->now >= p->tell_at) {
+        (void)send_beat(r, p, 0);
+    }
 }
 
 static void peer_round(struct raft *r, struct raft__peer *p)
@@ -316,8 +334,8 @@ static void peer_round(struct raft *r, struct raft__peer *p)
     }
     if (p->beat_due) {
         p->beat_due = !send_beat(r, p, 1);
-    } else if (!p->appended && p->sent_commit < raft__min(r->commit, usable_commit(p))) {
-        (void)send_beat(r, p, 0); /* when the round is full the next regular beat tells it */
+    } else if (!p->appended) {
+        tell_commit(r, p);
     }
 }
 

@@ -171,6 +171,9 @@ struct raft_options {
     raft_ns disk_stall; /* default election_min: a leader whose oldest write is older steps down */
     raft_ns link_hint;  /* default 10 ms: pre-vote within 1 .. 2 times this after the link to the
                              leader broke; 0 ignores broken links */
+    raft_ns commit_delay; /* default 0: followers are told at once that an entry is committed. Else
+                             the word waits for the next APPEND, this long at most, unless somebody
+                             waits for it there (RAFT_EV_WAITS); at most heartbeat */
     uint32_t inflight_msgs_max;  /* default 64; 1 .. RAFT_INFLIGHT_MAX */
     uint32_t inflight_bytes_max; /* default 8 MiB, per peer */
     uint32_t msg_bytes_max;      /* default 1 MiB of payload in one APPEND (one entry may exceed) */
@@ -223,8 +226,9 @@ enum raft_msg_flag {
     RAFT_FLAG_STALLED = 4, /* APPEND_REPLY, HEARTBEAT_REPLY: this member's disk is behind or full */
     RAFT_FLAG_LAST = 8,    /* SNAPSHOT: the last chunk */
     RAFT_FLAG_ASK =
-        16 /* PREVOTE and its reply: of a member under repair that asks for terms; always
+        16, /* PREVOTE and its reply: of a member under repair that asks for terms; always
                           refused, without any effect */
+    RAFT_FLAG_WAITS = 32 /* APPEND_REPLY, HEARTBEAT_REPLY: tell me at once what is committed */
 };
 
 struct raft_msg {
@@ -292,7 +296,11 @@ enum raft_event_type {
                                the snapshot's: what is kept spares slow followers a transfer) */
     RAFT_EV_SNAP_STORED, /* a received chunk is stored: snap_id through offset */
     RAFT_EV_SNAP_INSTALLED, /* snapshot: the state machine now stands there, and it is durable */
-    RAFT_EV_SNAP_REJECTED   /* snap_id failed its verification; the leader begins again */
+    RAFT_EV_SNAP_REJECTED,  /* snap_id failed its verification; the leader begins again */
+
+    RAFT_EV_WAITS /* with commit_delay: who is to hear at once what is committed. peer 0: this
+                     member, whatever it is, from now on (value 1) or no longer (value 0). Else,
+                     on a leader: `peer`, when `index` is */
 };
 
 /* What recovery found missing: a set of bits. A member that may have forgotten what it promised neither
@@ -483,6 +491,13 @@ void raft_done(struct raft *r);
  * Ownership: none. Errors: none. Thread: the owner.
  * Return:    nanoseconds on the clock of `now`, perhaps past already; UINT64_MAX for never. */
 raft_ns raft_deadline(const struct raft *r);
+
+/* Would it bring anything about now to say IO_DONE for what is under way? A leader whose followers have
+ * not answered yet has no use for its own disk's word: a host that would have to wake somebody for it
+ * may leave it until the next event. Any event may change it: ask after the last round.
+ * Ownership: none. Errors: none. Thread: the owner.
+ * Return:    1 or 0. */
+int raft_io_awaited(const struct raft *r);
 
 struct raft_peer_status {
     raft_id id;

@@ -360,6 +360,7 @@ struct node {
     struct node_link ready;
     struct node_link busy; /* connections with a request */
     struct node_link blocked;
+    bool waits; /* as raft was told: watches or reads wait here for what is committed */
     struct node_link flush;
     struct request *free_requests;
     uint64_t requests; /* under way, all connections */

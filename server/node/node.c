@@ -375,6 +375,11 @@ void node_destroy(struct node *n)
 
 /* --- small events and looks ----------------------------------------------------------------- */
 
+bool node_io_awaited(const struct node *n)
+{
+    return raft_io_awaited(n->raft) != 0;
+}
+
 void node_io_done(struct node *n, uint64_t io_seq, uint64_t now)
 {
     n->now = now > n->now ? now : n->now;

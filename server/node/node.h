@@ -183,6 +183,8 @@ void node_peer_frame(struct node *n, raft_id peer, struct coord_buf *buf, uint64
 /* --- disk -------------------------------------------------------------------------------------- */
 
 void node_io_done(struct node *n, uint64_t io_seq, uint64_t now);
+/* Is it worth a turn to be told so now? If not it can be told with whatever comes next. */
+bool node_io_awaited(const struct node *n);
 void node_io_failed(struct node *n, const char *why,
                     uint64_t now); /* final: the member is FAULTED */
 /* What env->log_read asked for, and its array; error negative: it could not be read. */

@@ -139,6 +139,18 @@ uint64_t node_deadline(const struct node *n)
     return n->deadline;
 }
 
+/* Watches and reads that wait here want to hear at once what is committed; without any the leader may take
+ * its time (raft's commit_delay). For writes that were forwarded it knows by itself. */
+static void tell_waits(struct node *n)
+{
+    bool waits = watch_count(n->hub) > 0 || !node__list_empty(&n->blocked);
+    if (waits != n->waits) {
+        struct raft_event ev = {.type = RAFT_EV_WAITS, .value = waits ? 1 : 0};
+        n->waits = waits;
+        (void)node__step(n, &ev, NULL); /* only a faulted member refuses it */
+    }
+}
+
 /* --- the iteration -------------------------------------------------------------------------- */
 
 static void pass(struct node *n)
@@ -173,6 +185,7 @@ void node_run(struct node *n, uint64_t now, uint64_t wall_ms, bool *ret_more)
     (void)node__step(n, &ev, NULL); /* only a faulted member refuses it */
     node__refresh(n);
     timers(n);
+    tell_waits(n);
     uint32_t passes = 0;
     do {
         pass(n);

@@ -327,9 +327,17 @@ static void gather(struct node *n, struct batch *b, uint32_t count_max)
     }
 }
 
+/* Clients of `peer` wait for the entry at index: their member is to hear at once that it is committed. */
+static void awaited(struct node *n, raft_id peer, raft_index index)
+{
+    struct raft_event ev = {.type = RAFT_EV_WAITS, .peer = peer, .index = index};
+    (void)node__step(n, &ev, NULL); /* only a faulted member refuses it */
+}
+
 static void accepted(struct node *n, const struct batch *b, const struct raft_accept *accept)
 {
     NODE_ASSERT(accept->count == b->count && accept->skip == 0);
+    raft_id from = 0; /* who forwarded the entry before this one; entries of one come in rows */
     node__payloads_cut(&n->log, accept->first);
     for (uint32_t i = 0; i < b->count; i++) {
         struct queued *item = node__queue_at(&n->writes, b->places[i]);
@@ -339,6 +347,14 @@ static void accepted(struct node *n, const struct batch *b, const struct raft_ac
             NODE_ASSERT(r != NULL);
             node__write_mark_sent(n, r);
         }
+        raft_id peer = item->entry == NULL ? 0 : item->peer;
+        if (from != 0 && from != peer) {
+            awaited(n, from, accept->first + i - 1);
+        }
+        from = peer;
+    }
+    if (from != 0) {
+        awaited(n, from, accept->first + b->count - 1);
     }
     node__queue_pop(n, b->taken);
 }

@@ -336,6 +336,15 @@ static void deadline_set(struct shell *s)
     (void)event_add(&s->deadline, &tv);
 }
 
+/* Only a word of the disk that something waits for is worth a turn; another one is heard in the next.
+ * Return: it is there already. */
+static bool disk_came(struct shell *s)
+{
+    bool awaited = node_io_awaited(s->node);
+    wal_thread_wanted(s->wal, awaited);
+    return awaited && wal_thread_durable(s->wal) > s->durable;
+}
+
 static void shell_turn(struct shell *s)
 {
     bool more = false;
@@ -358,7 +367,7 @@ static void shell_turn(struct shell *s)
     bool told = peer_set_flush(s->peers);
     wal_thread_submit(s->wal);
     told = conn_set_flush(s->conns) || told;
-    s->again = more || told || conn_set_ready(s->conns);
+    s->again = more || told || conn_set_ready(s->conns) || disk_came(s);
     if (s->stopping && node_drained(s->node) && !conn_set_pending(s->conns)) {
         s->stop_now = true;
     }

@@ -25,6 +25,8 @@ void options_fill(const struct conf *c, uint64_t rng_seed, struct node_options *
     o->raft.election_min = c->election_ns;
     o->raft.election_max = 2 * c->election_ns;
     o->raft.heartbeat = c->heartbeat_ns;
+    o->raft.commit_delay =
+        c->heartbeat_ns / 16; /* 3 ms by default, for members where nobody waits */
     o->raft.disk_stall = c->election_ns;
     o->raft.log_slots = log_slots(c->snapshot_entries);
 

@@ -53,6 +53,7 @@ struct wal_thread {
     int upkeep_error; /* of the last one that failed */
 
     _Atomic uint64_t durable;
+    _Atomic bool wanted;   /* the loop's: it sleeps until durable moves */
     _Atomic bool answered; /* there is an answer */
     _Atomic bool failed;   /* set after why */
     _Atomic bool room;
@@ -89,9 +90,17 @@ void wal_thread_submit(struct wal_thread *t)
     thread_wake(t);
 }
 
+/* Both sides write theirs and then read the other's, in one total order: one of them sees it. */
+void wal_thread_wanted(struct wal_thread *t, bool wanted)
+{
+    if (atomic_load_explicit(&t->wanted, memory_order_relaxed) != wanted) {
+        atomic_store(&t->wanted, wanted);
+    }
+}
+
 uint64_t wal_thread_durable(const struct wal_thread *t)
 {
-    return atomic_load_explicit(&t->durable, memory_order_acquire);
+    return atomic_load(&t->durable);
 }
 
 bool wal_thread_failed(const struct wal_thread *t, const char **ret_why)
@@ -326,8 +335,10 @@ static void work_write(struct wal_thread *t)
             }
         }
         if (io_seq != 0) {
-            atomic_store_explicit(&t->durable, io_seq, memory_order_release);
-            wake_signal(t->wake);
+            atomic_store(&t->durable, io_seq);
+            if (atomic_load(&t->wanted)) {
+                wake_signal(t->wake);
+            }
         }
         at += count;
         t->upkeep_due = true;
@@ -465,6 +476,7 @@ int wal_thread_start(struct raft_wal *wal, uint64_t room_min_bytes, struct wake 
     t->room_min_bytes = room_min_bytes;
     t->upkeep_ns = clock_mono_ns();
     atomic_init(&t->room, true);
+    atomic_init(&t->wanted, true);
     (void)pthread_mutex_init(&t->mutex, NULL);
     (void)sem_init(&t->kick, 0, 0);
     int rc = wal_prep_start(prep_done, t, &t->prep);

@@ -48,6 +48,9 @@ void wal_thread_put(struct wal_thread *t, const struct raft_persist *p,
 /* Hand over what was gathered; wakes the thread if it sleeps. Nothing gathered: does nothing. */
 void wal_thread_submit(struct wal_thread *t);
 
+/* Is the loop to be woken when more becomes durable (at first: yes)? Who changes it to yes looks at
+ * wal_thread_durable afterwards: what became durable before is told by nobody. */
+void wal_thread_wanted(struct wal_thread *t, bool wanted);
 /* Everything through this io_seq is durable; 0 at first. */
 uint64_t wal_thread_durable(const struct wal_thread *t);
 /* Did a write fail? why: valid until stop. */

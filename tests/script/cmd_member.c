@@ -8,6 +8,8 @@
  *   transfer N [M]                  leader N hands over to M
  *   propose N [xK]                  K entries in one proposal
  *   read N [lease]                  a linearizable read; numbered from 1 over all members
+ *   waits N on|off                  somebody at N waits for whatever is committed
+ *   awaited N M INDEX               and this one, as leader N knows, at M
  *   config N voters=1,2 [learners=3]        change the members
  *   snapshot N [keep=K]             take a snapshot of what is applied; K entries before it are kept
  *   pause N / resume N              the process stands still; everything then comes at once
@@ -155,6 +157,28 @@ static void read_command(struct run *r, const struct words *ws, raft_id id)
         r->w->k.lease_permille = lease ? 1000 : 0;
         say_refusal(r, id, client_read(r->w, n, &cookie));
         r->w->k.lease_permille = 0;
+    }
+}
+
+static void waits_command(struct run *r, const struct words *ws, raft_id id)
+{
+    struct node *n = run_up(r, id);
+    if (ws->count != 3) {
+        run_bad(r, "waits N on|off");
+    } else if (n != NULL) {
+        say_refusal(r, id, client_waits(r->w, n, strcmp(ws->v[2], "on") == 0));
+    }
+}
+
+static void awaited_command(struct run *r, const struct words *ws, raft_id id)
+{
+    raft_id peer = 0;
+    uint64_t index = 0;
+    struct node *n = run_up(r, id);
+    if (ws->count != 4 || !word_id(ws->v[2], &peer) || !word_number(ws->v[3], &index)) {
+        run_bad(r, "awaited N M INDEX");
+    } else if (n != NULL) {
+        say_refusal(r, id, client_awaited(r->w, n, peer, index));
     }
 }
 
@@ -440,11 +464,12 @@ int cmd_member(struct run *r, const struct words *ws)
         const char *name;
         void (*run)(struct run *r, const struct words *ws, raft_id id);
     } commands[] = {
-        {"lead", lead_command},     {"campaign", campaign},    {"transfer", transfer},
-        {"propose", propose},       {"read", read_command},    {"snapshot", snapshot},
-        {"pause", pause_command},   {"resume", pause_command}, {"clock", clock_command},
-        {"config", config_command}, {"crash", crash},          {"crash-at", crash_at},
-        {"boot", boot_command},     {"replace", replace},
+        {"lead", lead_command},       {"campaign", campaign},    {"transfer", transfer},
+        {"propose", propose},         {"read", read_command},    {"snapshot", snapshot},
+        {"pause", pause_command},     {"resume", pause_command}, {"clock", clock_command},
+        {"config", config_command},   {"crash", crash},          {"crash-at", crash_at},
+        {"boot", boot_command},       {"replace", replace},      {"waits", waits_command},
+        {"awaited", awaited_command},
     };
     raft_id id = 0;
     if (strcmp(ws->v[0], "ticks") == 0) {

@@ -70,6 +70,34 @@ static void mark_refusal(struct world *w, struct node *n, int result)
     }
 }
 
+int client_awaited(struct world *w, struct node *n, raft_id peer, raft_index index)
+{
+    struct raft_event ev = {.type = RAFT_EV_WAITS, .peer = peer, .index = index};
+    if (n->st.role == RAFT_LEADER) {
+        check_told_awaited(n, peer, index);
+    }
+    return host_step(w, n, &ev);
+}
+
+int client_waits(struct world *w, struct node *n, int on)
+{
+    struct raft_event ev = {.type = RAFT_EV_WAITS, .value = (uint64_t)on};
+    return host_step(w, n, &ev);
+}
+
+/* As a server forwards the writes of its clients and has watches, now and then. */
+static void somebody_waits(struct world *w, struct node *n, raft_index index)
+{
+    raft_id other = 1 + (raft_id)rng_below(&w->rng_client, w->k.nodes);
+    struct node *o = &w->nodes[other];
+    if (other != n->id && rng_chance(&w->rng_client, 300)) {
+        (void)client_awaited(w, n, other, index);
+    }
+    if (o->state == HOST_UP && !o->paused && rng_chance(&w->rng_client, 50) && !w->failed) {
+        (void)client_waits(w, o, rng_chance(&w->rng_client, 500));
+    }
+}
+
 int client_propose(struct world *w, struct node *n, uint32_t count, uint64_t *ret_id)
 {
     struct item items[BATCH_LIMIT];
@@ -112,6 +140,9 @@ int client_propose(struct world *w, struct node *n, uint32_t count, uint64_t *re
         pend(n, expected + i, term, first + i);
     }
     host_react(w, n, &ev);
+    if (result == 0 && w->k.raft.commit_delay > 0 && w->k.waits && !w->failed) {
+        somebody_waits(w, n, acc.first + count - 1);
+    }
     *ret_id = first;
     return result;
 }

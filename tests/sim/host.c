@@ -77,6 +77,7 @@ void host_tick(struct world *w, struct node *n, uint64_t generation)
     trace_add(&w->trace,
               &(struct trace_rec){.at = w->now, .kind = TR_TICK, .node = (uint8_t)n->id});
     struct raft_event ev = {.type = RAFT_EV_TICK};
+    disk_owed(w, n);            /* a turn looks at the disk before it looks at the clock */
     (void)host_step(w, n, &ev); /* fails only when faulted, which check_node sees */
     if (!w->failed) {
         check_ticked(w, n);
@@ -94,6 +95,7 @@ static void send_message(struct world *w, struct node *n, const struct raft_send
         return;
     }
     check_speech(w, n, m);
+    check_told_speech(n, m);
     uint32_t count = m->type == RAFT_MSG_APPEND ? m->count : 0;
     struct packet *p = packet_new(count, m->type == RAFT_MSG_SNAPSHOT ? m->count : 0);
     p->msg = *m;
@@ -182,6 +184,7 @@ void host_poll(struct world *w, struct node *n)
 {
     n->poll_due = 0;
     int more = 1;
+    disk_owed(w, n);
     for (int i = 0; more && !w->failed; i++) {
         const struct raft_actions *a = raft_poll(n->raft);
         take_actions(w, n, a);
@@ -193,6 +196,9 @@ void host_poll(struct world *w, struct node *n)
     }
     if (!w->failed) {
         check_pendings(w, n);
+    }
+    if (!w->failed) {
+        check_told(w, n);
     }
     if (!w->failed) {
         host_arm_tick(w, n);
@@ -272,6 +278,7 @@ int host_feed(struct world *w, struct node *n, struct raft_event *ev, const stru
 {
     struct raft_accept acc = {0};
     ev->now = host_now(w, n);
+    n->event_at = ev->now;
     n->config_before = cfg_newest(n)->index;
     n->led_before = n->st.role == RAFT_LEADER ? n->st.term : 0;
     int result = raft_step(n->raft, ev, &acc);

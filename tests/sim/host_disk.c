@@ -229,6 +229,12 @@ void disk_failed(struct world *w, struct node *n)
 
 static void report_done(struct world *w, struct node *n, uint64_t io_seq)
 {
+    n->io_owed = 0;
+    if (w->k.lazy_disk && !raft_io_awaited(n->raft)) {
+        n->io_owed = io_seq; /* as a server's loop is not woken for it */
+        MARK(w, IO_NOT_AWAITED);
+        return;
+    }
     trace_add(
         &w->trace,
         &(struct trace_rec){.at = w->now, .kind = TR_IO_DONE, .node = (uint8_t)n->id, .a = io_seq});
@@ -236,6 +242,15 @@ static void report_done(struct world *w, struct node *n, uint64_t io_seq)
     int result = host_step(w, n, &ev);
     if (result != 0 && n->st.role != RAFT_FAULTED) {
         sim_fail(w, "n%u: IO_DONE %" PRIu64 " refused: %s", n->id, io_seq, raft_strerror(result));
+    }
+}
+
+void disk_owed(struct world *w, struct node *n)
+{
+    if (n->io_owed != 0) {
+        struct raft_event ev = {.type = RAFT_EV_IO_DONE, .io_seq = n->io_owed};
+        n->io_owed = 0;
+        (void)host_feed(w, n, &ev, NULL, NULL); /* fails only when faulted, which check_node sees */
     }
 }
 

@@ -170,6 +170,7 @@ static void forget_process(struct node *n)
     n->waits_count = 0;
     n->reads_open = 0;
     n->flight_active = 0;
+    n->io_owed = 0;
     n->doomed = (enum host_end)0;
     n->io_failed = 0;
     n->taken_for = 0;

@@ -134,6 +134,12 @@ void knobs_draw(struct knobs *k, uint64_t with, uint64_t without, struct rng *r)
     draw_network(k, r);
     draw_lease(k, r);
     draw_members(k, r);
+    /* Last, so that it moves no other draw. */
+    k->raft.commit_delay = PICK(r, 0, 1, 3, 20) * SIM_MS;
+    k->raft.commit_delay =
+        k->raft.commit_delay < k->raft.heartbeat ? k->raft.commit_delay : k->raft.heartbeat;
+    k->waits = 1;
+    k->lazy_disk = rng_chance(r, 500) ? 1 : 0;
 }
 
 void knobs_print(const struct knobs *k)

@@ -74,9 +74,10 @@ struct knobs {
     uint64_t snap_keep;  /* entries kept behind a snapshot, at least */
     uint32_t state_pad;  /* bytes that make the state larger */
 
-    uint64_t loop_ns;  /* actions are taken this long after an event at most; 0: at once */
-    uint64_t apply_ns; /* entries are applied this long after their commit at most */
-    uint64_t disk_ns;  /* mean of one write */
+    uint64_t loop_ns;   /* actions are taken this long after an event at most; 0: at once */
+    uint64_t apply_ns;  /* entries are applied this long after their commit at most */
+    uint64_t disk_ns;   /* mean of one write */
+    uint32_t lazy_disk; /* 1: a write that nothing waits for is reported with the next event */
     uint32_t disk_slow_permille; /* writes that take 20 times as long */
 
     uint64_t client_ns; /* mean between two steps of the load */
@@ -84,6 +85,7 @@ struct knobs {
     uint32_t payload_max;
     uint32_t payload_more; /* bytes that every payload has besides */
     uint32_t read_permille;
+    int waits; /* 1: now and then somebody waits for a commit at another member */
 
     uint64_t latency_ns;
     uint64_t jitter_ns;

@@ -42,6 +42,7 @@
     X(PROPOSAL_DROPPED, 1, "a proposer was told that its proposal lost")                         \
     X(PROPOSAL_AFTER_CRASH, 1, "a proposal was committed although its proposer had crashed")     \
     X(PROPOSAL_IN_SNAPSHOT, 0, "a committed proposal was overtaken by a snapshot, unapplied")    \
+    X(IO_NOT_AWAITED, 1, "a write was done, and nothing waited for it")                          \
     X(REFUSED_NOT_LEADER, 1, "a proposal was refused: not the leader")                           \
     X(REFUSED_TRANSFER, 1, "a proposal was refused: leadership is being handed over")            \
     X(REFUSED_FULL, 1, "a proposal was refused: the log or the window is full")                  \

@@ -138,6 +138,15 @@ struct snap_job {
     uint64_t digest[2];
 };
 
+/* What a leader has told the others in its term (check_told.c). */
+struct told {
+    raft_term term;
+    uint32_t boot;
+    raft_index commit[SIM_SLOTS];
+    raft_index awaited[SIM_SLOTS]; /* somebody there waits for it */
+    uint64_t since[SIM_SLOTS];     /* by its own clock: since when more could be told; 0 no more */
+};
+
 struct node {
     raft_id id;
     enum host_state state;
@@ -161,6 +170,7 @@ struct node {
     uint64_t tick_generation;
     int poll_due;
     int apply_due;
+    uint64_t event_at; /* by its own clock: when its core was given an event last */
     raft_index commit; /* through which the core let us apply */
     struct elog log;
     struct cfg_stack cfgs;    /* of log */
@@ -186,6 +196,7 @@ struct node {
     int flight_written; /* raft_wal_write has been called with it */
     int flight_result;
     uint64_t flight_number;
+    uint64_t io_owed; /* durable through here, and the core has no use for knowing yet; 0 none */
     enum host_end doomed;               /* ends inside its next write; 0: no */
     char attested_path[SIM_PATH_BYTES]; /* where the last batch was written, and where it ends: */
     uint64_t attested_end;              /* what stands before is attested by the next record */
@@ -234,6 +245,7 @@ struct node {
     enum raft_role seen_role;
     raft_term promised_term; /* newest term in which it gave its vote in public */
     raft_id promised_vote;
+    struct told told;
 };
 
 void host_create(struct world *w, struct node *n, raft_id id);
@@ -273,6 +285,8 @@ void host_later(struct world *w, struct node *n, uint64_t delay, struct ev e);
 /* host_disk.c: the thread that writes the WAL, and recovery. */
 void disk_enqueue(struct world *w, struct node *n, const struct raft_persist *p);
 void disk_kick(struct world *w, struct node *n);
+/* Tell the core what it was not told because nothing waited for it. */
+void disk_owed(struct world *w, struct node *n);
 void disk_done(struct world *w, struct node *n);
 void disk_idle(struct world *w, struct node *n, uint64_t number);
 uint64_t disk_latency(struct world *w, struct node *n);
@@ -380,6 +394,9 @@ void client_ask(struct world *w, struct node *n, uint64_t times);
 /* Return: raft_step's; *ret_id receives the id of the first. */
 int client_propose(struct world *w, struct node *n, uint32_t count, uint64_t *ret_id);
 int client_read(struct world *w, struct node *n, uint64_t *ret_cookie);
+/* n, a leader: somebody at peer waits for index. n: somebody here waits for all. Return: raft_step's. */
+int client_awaited(struct world *w, struct node *n, raft_id peer, raft_index index);
+int client_waits(struct world *w, struct node *n, int on);
 void client_answer(struct world *w, struct node *n, const struct raft_read *r);
 void client_dropped(struct world *w, struct node *n, const struct raft_drop *d);
 void client_applied(struct world *w, struct node *n, raft_index index, raft_term term);
@@ -444,7 +461,7 @@ void member_settle(struct world *w, struct node *leader);
 int member_settled(const struct world *w, const struct node *leader);
 
 /* ------------------------------------------------------------------------------------------- */
-/* Checkers (check_*.c): testing.md R1 - R14                                                     */
+/* Checkers (check_*.c): testing.md R1 - R15                                                     */
 
 struct commit_rec {
     raft_term term;
@@ -516,6 +533,10 @@ const struct raft_config_at *check_config_at(const struct world *w, raft_index i
 void check_config_begin(struct world *w);
 /* check_speech.c: what a message claims must be on the disk of its sender. */
 void check_speech(struct world *w, struct node *n, const struct raft_msg *m);
+/* check_told.c: what a leader says of the commit index, and who waits for it; a round is over. */
+void check_told_speech(struct node *n, const struct raft_msg *m);
+void check_told_awaited(struct node *n, raft_id peer, raft_index index);
+void check_told(struct world *w, struct node *n);
 /* check_repair.c: members that lost what they had acknowledged. */
 void check_repair(struct world *w, struct node *n);
 void check_repair_speech(struct world *w, struct node *n, const struct raft_msg *m);

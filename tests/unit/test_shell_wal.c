@@ -9,6 +9,7 @@
 #include <ftw.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,6 +192,38 @@ static void log_expect(raft_index count)
         coord_buf_unref(want);
     }
 }
+
+/* Nobody is woken for what nobody waits for, and it is durable all the same. */
+START_TEST(not_wanted_is_not_woken)
+{
+    struct pollfd p = {.fd = waker.fd, .events = POLLIN};
+    wal_thread_wanted(thread, false);
+    entries_put(1, 1, 2);
+    wal_thread_submit(thread);
+    while (wal_thread_durable(thread) < 1) { /* check's time-out ends it */
+        (void)sched_yield();
+    }
+    wal_thread_stop(thread);
+    ck_assert_int_eq(poll(&p, 1, 0), 0);
+    ck_assert_int_eq(wal_thread_start(wal, SEGMENT_BYTES / 2, &waker, &thread), 0);
+    log_expect(2);
+}
+END_TEST
+
+/* Whatever the moment at which it is wanted again: it is there already, or somebody is woken. */
+START_TEST(no_wake_up_is_lost)
+{
+    for (uint64_t i = 1; i <= 500; i++) {
+        wal_thread_wanted(thread, false);
+        entries_put(i, i, 1);
+        wal_thread_submit(thread);
+        for (volatile uint64_t spin = 0; spin < i * 7919 % 100000; spin++) {
+        }
+        wal_thread_wanted(thread, true);
+        durable_await(i);
+    }
+}
+END_TEST
 
 START_TEST(order_is_kept_and_everything_is_found)
 {
@@ -469,6 +502,8 @@ int main(void)
     TCase *t = tcase_create("wal_thread");
     tcase_set_timeout(t, 20);
     tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, not_wanted_is_not_woken);
+    tcase_add_test(t, no_wake_up_is_lost);
     tcase_add_test(t, order_is_kept_and_everything_is_found);
     tcase_add_test(t, what_gathers_during_a_sync_shares_the_next);
     tcase_add_test(t, failed_sync_is_final);
