@@ -29,7 +29,7 @@ static void publish(struct node *n, raft_index index, const struct machine_outco
 static void answer(struct node *n, struct request *r, const struct machine_outcome *o)
 {
     node__reads_fresh(n, r->arrived);
-    n->writes.progress_at = n->now;
+    n->writes.progress_at = n->writes.applied_at = n->now;
     if (r->q.op == COORD_OP_HELLO || r->q.op == COORD_OP_SESSION_OPEN) {
         node__session_answer(n, r, o);
     } else {

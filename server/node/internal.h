@@ -47,6 +47,7 @@
 #define NODE_SLICE_PAUSE      NODE_MS              /* between two slices */
 #define NODE_SLICE_IMAGES     (UINT64_C(16) << 20) /* kept aside: longer slices, no pause */
 #define NODE_SLICE_FACTOR_MAX 64u
+#define NODE_SLICES_MAX       64u /* in a run, when the copy is behind (pace.c): some 10 ms */
 #define NODE_SAVE_CHUNK_BYTES (256u << 10)
 #define NODE_SAVE_CHUNKS      8u                    /* on their way to the disk: then it waits */
 #define NODE_SAVE_IMAGES_MAX  (UINT64_C(512) << 20) /* kept aside for a slow disk: given up */
@@ -158,7 +159,8 @@ struct writes {
     uint64_t stream_start;
     uint64_t stream_next;
     uint64_t probe_at;
-    uint64_t progress_at; /* when one of ours was applied last */
+    uint64_t progress_at; /* when one of ours was applied last; 0: ask the leader at once */
+    uint64_t applied_at;  /* the same, never 0 for that reason */
     uint64_t again_from;  /* the leader asked for the stream from here on again; 0: no */
 };
 
@@ -294,6 +296,14 @@ struct kept_message {
     struct coord_buf *buf;
 };
 
+/* pace.c: the budget of the snapshot that is being taken. */
+struct pace {
+    raft_index from;     /* the log's end when it was begun */
+    uint64_t room;       /* entries that could follow then */
+    uint64_t records;    /* of the state, about */
+    raft_index released; /* the log was released through this snapshot before the next was there */
+};
+
 struct snapshots {
     struct raft_snapshot newest; /* index 0: none */
     bool saving;                 /* from its begin until node_snapshot_saved */
@@ -305,6 +315,7 @@ struct snapshots {
     /* The copy under way: of the state of saving_meta. */
     struct machine_saver *saver; /* NULL: none, or complete */
     struct raft_snapshot saving_meta;
+    struct pace pace;
     struct coord_buf *chunk; /* being filled */
     bool out_of_memory;
     uint32_t writing;  /* chunks on their way to the disk */
@@ -658,6 +669,17 @@ void node__saving_abandon(struct node *n, const char *why);
 void node__saving_release(struct node *n);
 /* One slice of a saver. *ret_rc: machine_saver_step's. Return: when the next is due. */
 uint64_t node__slice(const struct node *n, struct machine_saver *saver, int *ret_rc);
+
+/* --- pace.c --------------------------------------------------------------------------------- */
+
+/* A snapshot is begun. */
+void node__pace_begin(struct node *n);
+/* Is its copy so far behind that the next slice should follow at once? */
+bool node__pace_behind(const struct node *n);
+/* Entries that may be proposed now, at most `most`. */
+uint32_t node__pace_proposals(const struct node *n, uint32_t most);
+/* Release what the log holds of before the newest snapshot, when it runs full. */
+void node__pace_release(struct node *n);
 
 /* --- digest.c -------------------------------------------------------------------------------- */
 

@@ -7,7 +7,9 @@
  * delay and no error.
  *
  * Second net: a request that gets nowhere for several election timeouts although a leader is heard (a
- * link that works in one direction only, a disk that hangs) is answered too.
+ * link that works in one direction only, a disk that hangs) is answered too. A write has got nowhere only
+ * when no other of this member's was applied in that time: behind others it waits for its turn, however long
+ * that takes, for its client decides how long it waits.
  *
  * Invariants (node.h 5)
  *   1. ENOQUORUM is never given to a write whose entry may be in some log.
@@ -109,6 +111,9 @@ static void sweep_stuck(struct node *n)
                 break; /* what came later is younger */
             }
             bool write = r->stage == REQUEST_SENT || r->stage == REQUEST_QUEUED;
+            if (write && n->now - n->writes.applied_at < limit) {
+                continue;
+            }
             if (!write && !(r->stage == REQUEST_WAITING && needs_quorum(n, r))) {
                 continue;
             }

@@ -362,7 +362,11 @@ static void propose(struct node *n)
     uint32_t count_max = NODE_BATCH_ENTRIES;
     while (n->writes.queue_count > 0 && count_max > 0) {
         struct raft_accept accept = {0, 0, 0, 0};
-        gather(n, &b, count_max);
+        uint32_t most = node__pace_proposals(n, count_max);
+        if (most == 0) {
+            return; /* the log would be full before its snapshot is: they wait for that */
+        }
+        gather(n, &b, most);
         if (b.count == 0) {
             node__queue_pop(n, b.taken);
             continue;
