@@ -4,7 +4,9 @@
  * complete before the log is full: a full log takes no write until it is.
  *
  * The budget of a snapshot is the room that the log has at its begin, in entries; what the log holds of before
- * the snapshot before it counts as room, for it can be released at any time. Of that budget
+ * the snapshot before it counts as room, for it can be released at any time. It is a third of the log at
+ * most: another member takes its snapshots at other times, and its log may have to hold two budgets and more
+ * until one is complete. Of that budget
  *   the first half    is what may be appended until all is copied: as soon as the copy is behind, its slices
  *                     follow each other without a pause, many a run;
  *   the second half   is for the disk to finish the file.
@@ -21,19 +23,20 @@
 
 #define PARTS UINT64_C(65536) /* of a state */
 
-/* Entries that the log takes until it is full, once it is released through the newest snapshot. */
-static uint64_t room(const struct node *n)
+/* The budget: entries that the log takes until it is full, once it is released through the newest snapshot. */
+static uint64_t budget(const struct node *n)
 {
     uint64_t slots = n->o.raft.log_slots;
     uint64_t usable = slots - slots / 32; /* the core keeps some back for leaders' first entries */
     raft_index kept = n->snaps.newest.index;
     kept = kept + 1 > n->st.first ? kept : n->st.first - 1;
     uint64_t used = n->st.last - kept;
-    return usable > used ? usable - used : 0;
+    uint64_t left = usable > used ? usable - used : 0;
+    return left < usable / 3 ? left : usable / 3;
 }
 
-/* Of PARTS of the state, how many are copied; on_disk: and written, what is under way not counted. */
-static uint64_t copied(const struct node *n, bool on_disk)
+/* Of PARTS of the state, how many are copied. */
+static uint64_t copied(const struct node *n)
 {
     const struct snapshots *s = &n->snaps;
     struct machine_saver_info info;
@@ -41,12 +44,18 @@ static uint64_t copied(const struct node *n, bool on_disk)
         return PARTS;
     }
     machine_saver_info(s->saver, &info);
-    uint64_t parts = info.records < s->pace.records ? info.records * PARTS / s->pace.records : PARTS - 1;
+    return info.records < s->pace.records ? info.records * PARTS / s->pace.records : PARTS - 1;
+}
+
+/* And of these, how many are written. */
+static uint64_t written(const struct node *n)
+{
+    const struct snapshots *s = &n->snaps;
     uint64_t under_way = (uint64_t)s->writing * NODE_SAVE_CHUNK_BYTES;
-    if (!on_disk || under_way == 0) {
-        return parts;
+    if (under_way == 0) {
+        return copied(n);
     }
-    return under_way < info.bytes ? parts * (info.bytes - under_way) / info.bytes : 0;
+    return under_way < s->pace.bytes ? copied(n) * (s->pace.bytes - under_way) / s->pace.bytes : 0;
 }
 
 void node__pace_begin(struct node *n)
@@ -54,7 +63,7 @@ void node__pace_begin(struct node *n)
     struct machine_stats stats;
     machine_stats(n->machine, &stats);
     n->snaps.pace = (struct pace){.from = n->st.last,
-                                  .room = room(n),
+                                  .room = budget(n),
                                   .records = stats.nodes + stats.sessions,
                                   .released = n->snaps.pace.released};
 }
@@ -73,7 +82,7 @@ bool node__pace_behind(const struct node *n)
     if (s->saver == NULL || s->writing >= NODE_SAVE_CHUNKS) {
         return false;
     }
-    return copied(n, false) * s->pace.room < appended(n) * 2 * PARTS;
+    return copied(n) * s->pace.room < appended(n) * 2 * PARTS;
 }
 
 uint32_t node__pace_proposals(const struct node *n, uint32_t most)
@@ -82,8 +91,10 @@ uint32_t node__pace_proposals(const struct node *n, uint32_t most)
     if (!s->saving) {
         return most;
     }
-    /* A quarter at once, the rest as the file grows. */
-    uint64_t allowed = s->pace.room / 4 + s->pace.room * copied(n, true) / PARTS * 3 / 4;
+    /* A quarter at once, half as the file grows, and the last quarter while the disk finishes it. */
+    bool finishing = s->saver == NULL && s->writing == 0;
+    uint64_t quarters = finishing ? 3 * PARTS : 2 * written(n);
+    uint64_t allowed = s->pace.room * (PARTS + quarters) / (4 * PARTS);
     uint64_t so_far = appended(n);
     uint64_t left = allowed > so_far ? allowed - so_far : 0;
     return left < most ? (uint32_t)left : most;

@@ -173,6 +173,8 @@ void node_run(struct node *n, uint64_t now, uint64_t wall_ms, bool *ret_more)
     (void)node__step(n, &ev, NULL); /* only a faulted member refuses it */
     node__refresh(n);
     timers(n);
+    node__saving_begin(
+        n); /* right behind the last one, before the log takes what has waited for it */
     uint32_t passes = 0;
     do {
         pass(n);

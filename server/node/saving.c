@@ -52,6 +52,7 @@ static void chunk_hand_over(struct node *n)
         return;
     }
     s->writing++;
+    s->pace.bytes += s->chunk->len;
     n->env.snapshot_write(n->env.ctx, NODE_SNAPSHOT_CHUNK, &s->saving_meta, s->chunk);
     coord_buf_unref(s->chunk);
     s->chunk = NULL;
@@ -187,11 +188,16 @@ static void slice(struct node *n)
 
 /* --- in a run ------------------------------------------------------------------------------- */
 
-void node__saving_run(struct node *n)
+void node__saving_begin(struct node *n)
 {
     if (due(n)) {
         begin(n);
     }
+}
+
+void node__saving_run(struct node *n)
+{
+    node__saving_begin(n);
     node__pace_release(n);
     if (n->snaps.saver != NULL && n->now >= n->snaps.slice_at) {
         slice(n);

@@ -233,10 +233,8 @@ int node__write_foreign(struct node *n, raft_id peer, uint64_t cookie, struct co
 {
     struct writes *w = &n->writes;
     uint64_t bytes = entry->len;
-    int rv = w->foreign_bytes + bytes > NODE_FOREIGN_BYTES ? COORD_EBUSY : 0;
-    if (rv == 0) {
-        rv = queue_push(w, (struct queued){.entry = entry, .peer = peer, .cookie = cookie});
-    }
+    NODE_ASSERT(w->foreign_bytes + bytes <= NODE_FOREIGN_BYTES);
+    int rv = queue_push(w, (struct queued){.entry = entry, .peer = peer, .cookie = cookie});
     if (rv != 0) {
         coord_buf_unref(entry);
         return rv;
