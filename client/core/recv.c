@@ -6,6 +6,7 @@
  *   0, FAILED class                   completed; a write so answered keeps the session alive
  *   ENOQUORUM, EINDOUBT               tried once on each other server, then completed; tried on in its
  *                                     time when it is to wait for a quorum
+ *   EBUSY of a write with a session   likewise: this member gets nowhere with it
  *   ESHUTDOWN, EMOVED                 tried again on another connection, in its time; a server that is
  *                                     shut counts as one that cannot be reached
  *   EEXPIRED, ENOSESSION of a write   the session is over: completed with EEXPIRED
@@ -70,6 +71,14 @@ static void note_refusal(struct coord__core *k, struct coord__request *r,
         r->has_no_quorum = true;
         r->no_quorum = res->no_quorum;
     }
+}
+
+/* Does the error say that this server gets nowhere with r, where another may? Without a session the others
+ * under way would be in doubt when the link is given up: a mere EBUSY is not worth that. */
+static bool refused(const struct coord__core *k, const struct coord__request *r, int error)
+{
+    return error == COORD_ENOQUORUM || error == COORD_EINDOUBT ||
+           (error == COORD_EBUSY && r->write && k->o.policy != COORD_SESSIONS_OFF);
 }
 
 /* May a request answered so be tried elsewhere? Members' own operations are meant for this one. */
@@ -180,13 +189,17 @@ static bool user_reply(struct coord__core *k, struct coord__request *r,
         session_effects(k, &was, res);
         return true;
     }
-    if (error == COORD_ENOQUORUM || error == COORD_EINDOUBT) {
+    if (refused(k, r, error)) {
         note_refusal(k, r, res);
         if (may_move(k, r)) {
             try_elsewhere(k, r, res, error);
             return false;
         }
-        error = r->unsure ? COORD_EINDOUBT : COORD_ENOQUORUM;
+        if (r->unsure) {
+            error = COORD_EINDOUBT;
+        } else if (error != COORD_EBUSY) {
+            error = COORD_ENOQUORUM;
+        }
     }
     if (error == COORD_EMOVED || (error == COORD_ESHUTDOWN && r->q.op != COORD_OP_STATUS)) {
         try_elsewhere(k, r, res, error);

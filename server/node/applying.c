@@ -29,7 +29,7 @@ static void publish(struct node *n, raft_index index, const struct machine_outco
 static void answer(struct node *n, struct request *r, const struct machine_outcome *o)
 {
     node__reads_fresh(n, r->arrived);
-    n->writes.progress_at = n->now;
+    n->writes.progress_at = n->writes.taken_at = n->now;
     if (r->q.op == COORD_OP_HELLO || r->q.op == COORD_OP_SESSION_OPEN) {
         node__session_answer(n, r, o);
     } else {
@@ -122,6 +122,7 @@ void node__apply(struct node *n)
     if (n->applied == before) {
         return;
     }
+    n->applied_at = n->now;
     struct raft_event ev = {.type = RAFT_EV_APPLIED, .index = n->applied};
     int rv = node__step(n, &ev, NULL);
     NODE_ASSERT(rv == 0 || rv == RAFT_EFAULTED);

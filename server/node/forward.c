@@ -13,10 +13,10 @@
  *      early when writes of it are to be sent anew (after a snapshot was installed).
  *   2. Within a stream a cookie is queued by the leader at most once.
  *   3. Every cookie of a message that was taken is queued or refused; where there is no room for another
- *      refusal, taking ends, and the rest is asked for again.
+ *      write, or refusal, taking ends, and the rest is asked for again when there is.
  *
  *   follower, sent_count > 0 and nothing heard for a while: an empty message at `to` asks whether
- *   there is a gap (node__forward_timers).
+ *   there is a gap (node__forward_timers). FORWARD_AGAIN{to} in answer says that there is none.
  */
 #include "server/node/internal.h"
 
@@ -160,7 +160,11 @@ void node__forward_again(struct node *n, const struct peer_notice *m)
     struct writes *w = &n->writes;
     if (m->nonce != w->nonce || w->stream_start == 0 || m->a != w->stream ||
         m->term != w->stream_term || m->term != n->st.term || m->b < w->stream_start ||
-        m->b >= w->stream_next) {
+        m->b > w->stream_next) {
+        return;
+    }
+    if (m->b == w->stream_next) {
+        w->taken_at = n->now; /* nothing is missing: it waits for its turn there */
         return;
     }
     if (w->again_from == 0 || m->b < w->again_from) {
@@ -202,6 +206,18 @@ void node__forward_refuse(struct node *n, raft_id peer, uint64_t cookie, int err
                                  .b = (uint64_t)-error});
 }
 
+/* The stream has come here up to cookie `next`. */
+static void say_next(struct node *n, const struct peer *p, const struct peer_forward *f,
+                     uint64_t next)
+{
+    notify(n, p->id,
+           &(struct peer_notice){.kind = PEER_FORWARD_AGAIN,
+                                 .term = n->st.term,
+                                 .nonce = f->nonce,
+                                 .a = f->stream,
+                                 .b = next});
+}
+
 /* Which part of the stream is here? Return: false when the message is of no use. */
 static bool follow_stream(struct node *n, struct peer *p, const struct peer_forward *f)
 {
@@ -218,16 +234,14 @@ static bool follow_stream(struct node *n, struct peer *p, const struct peer_forw
     }
     uint64_t next = known ? p->next : f->start;
     if (known && f->from <= next) {
+        if (f->count == 0 && f->from == next) {
+            say_next(n, p, f, next); /* it asked whether all has come */
+        }
         return true;
     }
-    if (n->now >= p->again_at) {
+    if (n->now >= p->again_at && n->writes.foreign_bytes <= NODE_FOREIGN_BYTES / 2) {
         p->again_at = n->now + n->o.raft.heartbeat / 4;
-        notify(n, p->id,
-               &(struct peer_notice){.kind = PEER_FORWARD_AGAIN,
-                                     .term = n->st.term,
-                                     .nonce = f->nonce,
-                                     .a = f->stream,
-                                     .b = next});
+        say_next(n, p, f, next);
     }
     return false;
 }
@@ -253,14 +267,13 @@ static bool take_entry(struct node *n, struct peer *p, const uint8_t *bytes, uin
     if (e.cookie < p->next && !SERVER_BUG(27)) {
         return true; /* taken before */
     }
-    if (n->outbox_count == NODE_OUTBOX_MAX) {
+    if (n->outbox_count == NODE_OUTBOX_MAX || n->writes.foreign_bytes + len > NODE_FOREIGN_BYTES) {
         p->next = e.cookie;
         return false;
     }
     struct coord_buf *copy = coord_buf_copy(bytes, len);
-    int rv = copy == NULL ? COORD_ENOMEM : node__write_foreign(n, p->id, e.cookie, copy);
-    if (rv != 0) {
-        node__forward_refuse(n, p->id, e.cookie, rv == COORD_ENOMEM ? COORD_EBUSY : rv);
+    if (copy == NULL || node__write_foreign(n, p->id, e.cookie, copy) != 0) {
+        node__forward_refuse(n, p->id, e.cookie, COORD_EBUSY); /* out of memory */
         return true;
     }
     if (e.session != 0) {

@@ -22,15 +22,16 @@
 #define NODE_MS    UINT64_C(1000000)
 
 /* Limits of this module, with their unit and reason. */
-#define NODE_SOURCE_BYTES    64u        /* of a client's address in log lines */
-#define NODE_TEXT_BYTES      256u       /* of an error text */
-#define NODE_FAULT_BYTES     192u       /* of a fault's text, which error texts quote */
-#define NODE_APPLY_ENTRIES   4096u      /* applied in one slice, so that a long backlog ... */
-#define NODE_APPLY_BYTES     (1u << 20) /* ... does not keep heartbeats waiting */
-#define NODE_BATCH_ENTRIES   512u       /* proposed or forwarded in one step */
-#define NODE_BATCH_BYTES     (1u << 20)
-#define NODE_FOREIGN_BYTES   (64u << 20)  /* of forwarded writes held at the leader: then EBUSY */
-#define NODE_ROUNDS_MAX      4u           /* read rounds under way: later reads share the next */
+#define NODE_SOURCE_BYTES  64u        /* of a client's address in log lines */
+#define NODE_TEXT_BYTES    256u       /* of an error text */
+#define NODE_FAULT_BYTES   192u       /* of a fault's text, which error texts quote */
+#define NODE_APPLY_ENTRIES 4096u      /* applied in one slice, so that a long backlog ... */
+#define NODE_APPLY_BYTES   (1u << 20) /* ... does not keep heartbeats waiting */
+#define NODE_BATCH_ENTRIES 512u       /* proposed or forwarded in one step */
+#define NODE_BATCH_BYTES   (1u << 20)
+#define NODE_FOREIGN_BYTES \
+    (64u << 20)                 /* of forwarded writes held at the leader: then it takes none */
+#define NODE_ROUNDS_MAX      4u /* read rounds under way: later reads share the next */
 #define NODE_OUT_BYTES       (256u << 10) /* output of a connection handed over at once */
 #define NODE_EXPIRE_SESSIONS 1024u        /* in one EXPIRE entry */
 #define NODE_SESSIONS_PAGE   1000u        /* of a SESSIONS: some 100 KiB */
@@ -47,6 +48,7 @@
 #define NODE_SLICE_PAUSE      NODE_MS              /* between two slices */
 #define NODE_SLICE_IMAGES     (UINT64_C(16) << 20) /* kept aside: longer slices, no pause */
 #define NODE_SLICE_FACTOR_MAX 64u
+#define NODE_SLICES_MAX       64u /* in a run, when the copy is behind (pace.c): some 10 ms */
 #define NODE_SAVE_CHUNK_BYTES (256u << 10)
 #define NODE_SAVE_CHUNKS      8u                    /* on their way to the disk: then it waits */
 #define NODE_SAVE_IMAGES_MAX  (UINT64_C(512) << 20) /* kept aside for a slow disk: given up */
@@ -158,7 +160,8 @@ struct writes {
     uint64_t stream_start;
     uint64_t stream_next;
     uint64_t probe_at;
-    uint64_t progress_at; /* when one of ours was applied last */
+    uint64_t progress_at; /* when one of ours was applied last; 0: ask the leader at once */
+    uint64_t taken_at;    /* when it was known last that the leader has all that was sent to it */
     uint64_t again_from;  /* the leader asked for the stream from here on again; 0: no */
 };
 
@@ -294,6 +297,15 @@ struct kept_message {
     struct coord_buf *buf;
 };
 
+/* pace.c: the budget of the snapshot that is being taken. */
+struct pace {
+    raft_index from;     /* the log's end when it was begun */
+    uint64_t room;       /* entries that could follow then */
+    uint64_t records;    /* of the state, about */
+    uint64_t bytes;      /* handed over to the disk so far */
+    raft_index released; /* the log was released through this snapshot before the next was there */
+};
+
 struct snapshots {
     struct raft_snapshot newest; /* index 0: none */
     bool saving;                 /* from its begin until node_snapshot_saved */
@@ -305,6 +317,7 @@ struct snapshots {
     /* The copy under way: of the state of saving_meta. */
     struct machine_saver *saver; /* NULL: none, or complete */
     struct raft_snapshot saving_meta;
+    struct pace pace;
     struct coord_buf *chunk; /* being filled */
     bool out_of_memory;
     uint32_t writing;  /* chunks on their way to the disk */
@@ -346,6 +359,7 @@ struct node {
 
     raft_index applied;
     raft_term applied_term;
+    uint64_t applied_at;    /* when */
     raft_index commit;      /* told by raft */
     uint32_t apply_entries; /* what is left of this run's slice */
     uint64_t apply_bytes;
@@ -486,7 +500,8 @@ int node__writes_init(struct node *n);
 void node__writes_release(struct node *n);
 /* Make the entry and queue it; answers the request when that fails. */
 void node__write_submit(struct node *n, struct request *r);
-/* Queue an entry of a peer's client. Takes over the reference. Return: 0 or COORD_EBUSY, ENOMEM. */
+/* Queue an entry of a peer's client; there is room for it (NODE_FOREIGN_BYTES). Takes over the reference.
+ * Return: 0 or COORD_ENOMEM. */
 int node__write_foreign(struct node *n, raft_id peer, uint64_t cookie, struct coord_buf *entry);
 /* Propose or forward what is queued. */
 void node__writes_run(struct node *n);
@@ -651,7 +666,9 @@ void node__snapshot_send(struct node *n, const struct raft_send *s);
 
 /* --- saving.c ------------------------------------------------------------------------------- */
 
-/* Begin a snapshot when one is due; a slice of the one under way. */
+/* Begin a snapshot when one is due. */
+void node__saving_begin(struct node *n);
+/* The same, and slices of the one under way. */
 void node__saving_run(struct node *n);
 uint64_t node__saving_deadline(const struct node *n);
 /* Give up the copy under way, if there is one. */
@@ -659,6 +676,17 @@ void node__saving_abandon(struct node *n, const char *why);
 void node__saving_release(struct node *n);
 /* One slice of a saver. *ret_rc: machine_saver_step's. Return: when the next is due. */
 uint64_t node__slice(const struct node *n, struct machine_saver *saver, int *ret_rc);
+
+/* --- pace.c --------------------------------------------------------------------------------- */
+
+/* A snapshot is begun. */
+void node__pace_begin(struct node *n);
+/* Is its copy so far behind that the next slice should follow at once? */
+bool node__pace_behind(const struct node *n);
+/* Entries that may be proposed now, at most `most`. */
+uint32_t node__pace_proposals(const struct node *n, uint32_t most);
+/* Release what the log holds of before the newest snapshot, when it runs full. */
+void node__pace_release(struct node *n);
 
 /* --- digest.c -------------------------------------------------------------------------------- */
 

@@ -7,7 +7,8 @@
  * delay and no error.
  *
  * Second net: a request that gets nowhere for several election timeouts although a leader is heard (a
- * link that works in one direction only, a disk that hangs) is answered too.
+ * link that works in one direction only, a disk that hangs) is answered too. A write that waits for its turn
+ * behind others does get somewhere, however long that takes: its client decides how long it waits.
  *
  * Invariants (node.h 5)
  *   1. ENOQUORUM is never given to a write whose entry may be in some log.
@@ -97,6 +98,14 @@ static void sweep(struct node *n, struct conn *c)
     }
 }
 
+/* Does what this member's clients write only wait for its turn? Entries are applied, and the leader, who takes
+ * them in order, has what was sent to it. */
+static bool in_turn(const struct node *n, uint64_t limit)
+{
+    return n->now - n->applied_at < limit &&
+           (node__is_leader(n) || n->now - n->writes.taken_at < limit);
+}
+
 /* Requests that get nowhere although a leader is heard. */
 static void sweep_stuck(struct node *n)
 {
@@ -109,6 +118,9 @@ static void sweep_stuck(struct node *n)
                 break; /* what came later is younger */
             }
             bool write = r->stage == REQUEST_SENT || r->stage == REQUEST_QUEUED;
+            if (write && in_turn(n, limit)) {
+                continue;
+            }
             if (!write && !(r->stage == REQUEST_WAITING && needs_quorum(n, r))) {
                 continue;
             }

@@ -32,7 +32,8 @@
  *       56     4  count       60     4  zero
  *       64     4 x count  bytes of each entry; then the entries (entry.h), cookies ascending
  *
- * FORWARD_AGAIN: the leader has the stream (nonce, stream) only up to, and without, `next`
+ * FORWARD_AGAIN: the leader has the stream (nonce, stream) only up to, and without, `next`; also the answer
+ * to a FORWARD without an entry, when `next` is its `to` and nothing is missing
  *        8     8  term        16     8  nonce       24     8  stream      32     8  next
  *
  * FORWARD_REFUSED: one write was not taken and will not be

@@ -186,6 +186,8 @@ void node_run(struct node *n, uint64_t now, uint64_t wall_ms, bool *ret_more)
     node__refresh(n);
     timers(n);
     tell_waits(n);
+    node__saving_begin(
+        n); /* right behind the last one, before the log takes what has waited for it */
     uint32_t passes = 0;
     do {
         pass(n);

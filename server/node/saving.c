@@ -11,7 +11,8 @@
  * Pace: a slice does a bounded number of records and bytes (this file reads no clock; docs/performance.md has
  * what that comes to), and the next one follows after a pause, so that a busy member gives at most a fifth of
  * its time. The more that had to be kept aside, the longer the slices, and there is no pause: since nothing
- * is kept twice, a copy ends under any load.
+ * is kept twice, a copy ends under any load. A copy that the growing log overtakes makes no pause either, and
+ * does many slices a run (pace.c).
  *
  * Invariants
  *   1. One is taken at a time, and begun only when every chunk of the one before was answered for.
@@ -51,6 +52,7 @@ static void chunk_hand_over(struct node *n)
         return;
     }
     s->writing++;
+    s->pace.bytes += s->chunk->len;
     n->env.snapshot_write(n->env.ctx, NODE_SNAPSHOT_CHUNK, &s->saving_meta, s->chunk);
     coord_buf_unref(s->chunk);
     s->chunk = NULL;
@@ -139,6 +141,7 @@ static void begin(struct node *n)
     s->entries = 0;
     s->bytes = 0;
     s->slice_at = n->now;
+    node__pace_begin(n);
     node__log(n, NODE_LOG_INFO, "snapshot begun: revision=%llu term=%llu",
               (unsigned long long)meta->index, (unsigned long long)meta->term);
     n->env.snapshot_write(n->env.ctx, NODE_SNAPSHOT_BEGIN, meta, NULL);
@@ -185,13 +188,25 @@ static void slice(struct node *n)
 
 /* --- in a run ------------------------------------------------------------------------------- */
 
-void node__saving_run(struct node *n)
+void node__saving_begin(struct node *n)
 {
     if (due(n)) {
         begin(n);
     }
+}
+
+void node__saving_run(struct node *n)
+{
+    node__saving_begin(n);
+    node__pace_release(n);
     if (n->snaps.saver != NULL && n->now >= n->snaps.slice_at) {
         slice(n);
+    }
+    for (uint32_t i = 1; i < NODE_SLICES_MAX && node__pace_behind(n); i++) {
+        slice(n);
+    }
+    if (node__pace_behind(n)) {
+        n->snaps.slice_at = n->now;
     }
 }
 

@@ -233,10 +233,8 @@ int node__write_foreign(struct node *n, raft_id peer, uint64_t cookie, struct co
 {
     struct writes *w = &n->writes;
     uint64_t bytes = entry->len;
-    int rv = w->foreign_bytes + bytes > NODE_FOREIGN_BYTES ? COORD_EBUSY : 0;
-    if (rv == 0) {
-        rv = queue_push(w, (struct queued){.entry = entry, .peer = peer, .cookie = cookie});
-    }
+    NODE_ASSERT(w->foreign_bytes + bytes <= NODE_FOREIGN_BYTES);
+    int rv = queue_push(w, (struct queued){.entry = entry, .peer = peer, .cookie = cookie});
     if (rv != 0) {
         coord_buf_unref(entry);
         return rv;
@@ -378,7 +376,11 @@ static void propose(struct node *n)
     uint32_t count_max = NODE_BATCH_ENTRIES;
     while (n->writes.queue_count > 0 && count_max > 0) {
         struct raft_accept accept = {0, 0, 0, 0};
-        gather(n, &b, count_max);
+        uint32_t most = node__pace_proposals(n, count_max);
+        if (most == 0) {
+            return; /* the log would be full before its snapshot is: they wait for that */
+        }
+        gather(n, &b, most);
         if (b.count == 0) {
             node__queue_pop(n, b.taken);
             continue;

@@ -307,6 +307,7 @@ int cluster_boot(struct cluster *cl, raft_id id)
     m->boot++;
     m->cut_asked = UINT32_MAX;
     m->disk_free_at = 0;
+    m->snapshot_free_at = 0;
     m->stalled = false;
     m->paused_until = 0;
     int rv = node_create(&o, &env, &b, cluster__member_now(m), m->wall_ms + cl->now / CLUSTER_MS,
@@ -574,6 +575,11 @@ static void release_held(struct cluster *cl, struct member *m, bool drop)
 void cluster_clock(struct cluster *cl, raft_id id, int64_t ahead_ms)
 {
     member_of(cl, id)->wall_ms = (uint64_t)((int64_t)WALL_MS + ahead_ms);
+}
+
+void cluster_snapshot_time(struct cluster *cl, uint64_t ns)
+{
+    cl->o.snapshot_ns = ns;
 }
 
 uint64_t cluster_runs(struct cluster *cl, raft_id id)

@@ -46,6 +46,7 @@ struct cluster_options {
     uint32_t members;
     uint64_t net_ns;       /* default 1 ms */
     uint64_t disk_ns;      /* default 0.2 ms */
+    uint64_t snapshot_ns;  /* of a part of a snapshot, one after the other; default 0: disk_ns */
     uint32_t loss_percent; /* of messages between members */
     uint32_t duplicate_percent;
     uint32_t reorder_percent; /* delayed by up to 10 x net_ns more */
@@ -101,6 +102,8 @@ void cluster_stall_disk(struct cluster *cl, raft_id id, bool stalled);
 /* One fault at a member, which one and how long says `draw`: killed (unless it is the last that runs), cut
  * off both ways or in one direction, paused, or its disk stalled. */
 void cluster_disturb(struct cluster *cl, raft_id id, uint64_t draw);
+/* From now on a part of a snapshot takes every disk so long, one after the other (snapshot_ns). */
+void cluster_snapshot_time(struct cluster *cl, uint64_t ns);
 /* Iterations of a member's loop so far. */
 uint64_t cluster_runs(struct cluster *cl, raft_id id);
 /* Log lines of a member that contain text. */

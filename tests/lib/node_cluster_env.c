@@ -265,6 +265,17 @@ static uint64_t disk_time(struct member *m)
     return m->disk_free_at;
 }
 
+/* When a part of a snapshot is written that takes so many times the time of one. */
+static uint64_t snapshot_time(struct member *m, uint64_t times)
+{
+    if (m->cl->o.snapshot_ns == 0) {
+        return m->cl->now + times * m->cl->o.disk_ns;
+    }
+    uint64_t start = m->snapshot_free_at > m->cl->now ? m->snapshot_free_at : m->cl->now;
+    m->snapshot_free_at = start + times * m->cl->o.snapshot_ns;
+    return m->snapshot_free_at;
+}
+
 static void env_persist(void *ctx, const struct raft_persist *p, const struct raft_entry *metas,
                         struct coord_buf *const *payloads)
 {
@@ -298,10 +309,10 @@ static void env_snapshot_write(void *ctx, enum node_snapshot_part part,
         if (coord_buf_append(&d->outgoing, bytes->data, bytes->len) != 0) {
             broken("out of memory");
         }
-        cluster__event_add(m->cl, event_new(m, EV_WRITTEN, m->cl->now + m->cl->o.disk_ns));
+        cluster__event_add(m->cl, event_new(m, EV_WRITTEN, snapshot_time(m, 1)));
         break;
     case NODE_SNAPSHOT_END: {
-        struct world_event *e = event_new(m, EV_SAVED, m->cl->now + 5 * m->cl->o.disk_ns);
+        struct world_event *e = event_new(m, EV_SAVED, snapshot_time(m, 5));
         e->meta = *meta;
         e->buf = d->outgoing;
         d->outgoing = NULL;

@@ -67,6 +67,7 @@ struct member {
     uint64_t wall_ms;         /* its clock when the simulation began */
     struct world_event *held; /* disk work of a stalled disk, oldest first */
     uint64_t disk_free_at;
+    uint64_t snapshot_free_at;
     /* Its clock runs slower by so much since slow_since, when it was slow_lost behind. */
     uint32_t slow_percent;
     uint64_t slow_since;

@@ -186,6 +186,42 @@ START_TEST(refused_writes_try_each_other_server_once)
 }
 END_TEST
 
+/* EBUSY of a write: another member may get somewhere with it. The order of the writes is kept. */
+START_TEST(a_busy_server_is_left_for_another)
+{
+    start(2);
+    rig_session(&rig, 10000);
+    uint64_t a = rig_create(&rig, "/a", 0, 5000);
+    uint64_t b = rig_create(&rig, "/b", 0, 5000);
+    struct rig_sent *s = rig_expect(&rig, COORD_OP_CREATE);
+    uint64_t number = s->q.number;
+    (void)rig_expect(&rig, COORD_OP_CREATE);
+    rig_answer_error(&rig, s, COORD_EBUSY);
+    rig_state(&rig, COORD_CONNECTING);
+    rig_greet(&rig, COORD_SESSION_RESUMED);
+    rig_state(&rig, COORD_CONNECTED);
+    s = rig_expect(&rig, COORD_OP_CREATE);
+    ck_assert_uint_eq(s->q.number, number);
+    struct coord_result ok = {.path = {(const uint8_t *)"/a", 2}};
+    rig_answer(&rig, s, &ok);
+    rig_reply(&rig, a, 0);
+    rig_answer(&rig, rig_expect(&rig, COORD_OP_CREATE), &ok);
+    rig_reply(&rig, b, 0);
+    /* When all are busy, that is the answer; a read is not moved for it. */
+    a = rig_create(&rig, "/a", 0, 5000);
+    rig_answer_error(&rig, rig_expect(&rig, COORD_OP_CREATE), COORD_EBUSY);
+    rig_state(&rig, COORD_CONNECTING);
+    rig_greet(&rig, COORD_SESSION_RESUMED);
+    rig_state(&rig, COORD_CONNECTED);
+    rig_answer_error(&rig, rig_expect(&rig, COORD_OP_CREATE), COORD_EBUSY);
+    ck_assert_int_eq(rig_reply(&rig, a, COORD_EBUSY)->outcome, COORD_OUTCOME_NOT_APPLIED);
+    uint64_t g = rig_get(&rig, "/a", COORD_LEVEL_LINEARIZABLE, 5000);
+    rig_answer_error(&rig, rig_expect(&rig, COORD_OP_GET), COORD_EBUSY);
+    rig_reply(&rig, g, COORD_EBUSY);
+    stop();
+}
+END_TEST
+
 /* One EINDOUBT among the refusals: nobody can say any more that it was not applied. */
 START_TEST(doubt_outweighs_refusal)
 {
@@ -747,6 +783,7 @@ int main(void)
     suite_add_tcase(s, t);
     t = tcase_create("servers");
     tcase_add_test(t, refused_writes_try_each_other_server_once);
+    tcase_add_test(t, a_busy_server_is_left_for_another);
     tcase_add_test(t, doubt_outweighs_refusal);
     tcase_add_test(t, a_single_server_is_believed_at_once);
     tcase_add_test(t, who_waits_for_a_quorum_is_refused_by_nobody);
