@@ -271,7 +271,7 @@ bench-raft: $(BENCH_RAFT)  ## measure the Raft library (D=directory for the log'
 $(B)/bench/state: $(call obj,tests/bench/state/state.c) $(LIB_SERVER) $(LIB_PROTO) $(LIB_RAFT)
 	@mkdir -p $(dir $@)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_SERVER) $(LIBS_PROTO) $(LIBS_RAFT)
-bench-state: $(B)/bench/state  ## measure what a large state costs (ARGS="NODES RECORDS shuffle")
+bench-state: $(B)/bench/state  ## measure what a large state costs (ARGS="NODES MICROS shuffle")
 	$(B)/bench/state $(ARGS)
 # Run by hand only (tests/bench/cliffs/README.md); ARGS= is passed on.
 CLIFFS := $(B)/tests/bench/cliffs/delay $(B)/tests/bench/cliffs/slowsync.so

@@ -12,10 +12,13 @@
  *     that something older than R and ahead of the cursor is named there, an image is kept.
  *   - What stood at R and is gone was told of as well, so its image stands at its place.
  *   - A change that is taken back leaves an image that says the same as what stands there.
+ *   - The rest of a record that was begun, or of an image, is kept apart from the node or session (rest.h).
  *
  * Invariants
  *   1. Images stand only at places ahead of the cursor, at most one each.
- *   2. Between two steps the cursor is a place, not a pointer: any change of the tree may come between.
+ *   2. Between two steps the cursor is a place and what is left of the record there, not a pointer into the
+ *      tree: any change of it may come between.
+ *   3. Until the last session is given, rest included, no body of an answer is given back.
  */
 #include "server/machine/saver.h"
 
@@ -25,10 +28,15 @@
 #include <coord/error.h>
 #include "server/machine/images.h"
 #include "server/machine/machine_internal.h"
+#include "server/machine/rest.h"
 #include "server/machine/snapshot.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+
+#define PIECE_BYTES  (16u << 10) /* of a long record: then `over` is asked */
+#define ASK_RECORDS  8u          /* likewise; so many cost a few microseconds, rarely 20 ... */
+#define RECORD_BYTES 2048u       /* ... as do so many bytes for each of them */
 
 enum saver_phase { SAVER_SESSIONS = 1, SAVER_NODES, SAVER_DONE };
 
@@ -45,6 +53,14 @@ struct machine_saver {
     enum saver_phase phase;
     int error;
     struct images images;
+    struct rest rest; /* of the record at the cursor */
+    bool late;        /* the pool keeps bodies for it */
+
+    bool (*over)(void *arg);
+    void *over_arg;
+    uint32_t credit;      /* records until it is asked again */
+    uint64_t until;       /* where the step under way ends: records ... */
+    uint64_t bytes_until; /* ... and bytes */
 
     uint64_t session_at; /* the last one passed */
     bool begun;          /* a node was passed: the last one stands, or stood, at path */
@@ -100,10 +116,19 @@ static void keep_node(struct machine_saver *s, const struct znode *node)
     for (size_t i = 0; i < len && len > 1; i++) {
         depth += path[i] == '/';
     }
-    s->error = images_add(&s->images, &p, snapshot_node_bytes_max(node), &image);
-    if (s->error == 0) {
-        const struct machine_sink into = {image, image_put};
-        (void)snapshot_put_node(&into, node, depth); /* as many as the image says */
+    struct coord_bytes data = store_data(node);
+    uint64_t small = data.len > REST_DATA_MIN ? 0 : data.len;
+    s->error = images_add(&s->images, &p, snapshot_node_bytes_max(node) + small, &image);
+    if (s->error != 0) {
+        return;
+    }
+    const struct machine_sink into = {image, image_put};
+    (void)snapshot_put_node(&into, node, depth); /* as many as the image says */
+    if (small > 0) {
+        image_put(image, data.data, data.len);
+    } else if (data.len > 0) {
+        s->error = rest_data(&image->rest, s->state->pool, data);
+        images_charge(&s->images, image, data.len);
     }
 }
 
@@ -116,10 +141,12 @@ static void keep_session(struct machine_saver *s, uint64_t id)
     }
     const struct session *session = sessions_find(s->state->sessions, id);
     assert(session != NULL);
-    s->error = images_add(&s->images, &p, snapshot_session_bytes(session), &image);
+    s->error = images_add(&s->images, &p, SNAPSHOT_SESSION_BYTES, &image);
     if (s->error == 0) {
         const struct machine_sink into = {image, image_put};
         (void)snapshot_put_session(&into, session); /* likewise */
+        s->error = rest_answers(&image->rest, &session->answers);
+        images_charge(&s->images, image, session->answers.count * sizeof(struct answer));
     }
 }
 
@@ -145,17 +172,68 @@ static void guard_owned(void *arg, const struct store_owned *owned)
 
 /* --- going on ---------------------------------------------------------------------------------- */
 
-static void put_image(struct machine_saver *s, const struct image *i)
+static void spend(struct machine_saver *s, uint64_t cost)
+{
+    s->credit -= cost < s->credit ? (uint32_t)cost : s->credit;
+}
+
+/* Is the step over? What was done since it was asked last cost as much as so many records. */
+static bool step_over(struct machine_saver *s, uint64_t cost)
+{
+    if (s->records >= s->until || s->bytes >= s->bytes_until) {
+        return true;
+    }
+    spend(s, cost);
+    if (s->over == NULL || s->credit > 0) {
+        return false;
+    }
+    s->credit = ASK_RECORDS;
+    return s->over(s->over_arg);
+}
+
+/* Give what is left of the record at the cursor. Return: false when the step ended before. */
+static bool rest_step(struct machine_saver *s)
+{
+    while (rest_any(&s->rest)) {
+        uint64_t room = s->bytes < s->bytes_until ? s->bytes_until - s->bytes : 0;
+        uint64_t given = rest_give(&s->rest, &s->sink, room < PIECE_BYTES ? room : PIECE_BYTES);
+        s->bytes += given;
+        if (step_over(s, 1 + given / RECORD_BYTES) && rest_any(&s->rest)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The first image takes its place in what comes out. */
+static void pass_image(struct machine_saver *s, struct image *i)
 {
     s->sink.put(s->sink.arg, image_record(i), i->record_bytes);
     s->bytes += i->record_bytes;
+    s->rest = i->rest;
+    memset(&i->rest, 0, sizeof(i->rest));
+    images_drop_first(&s->images);
+    spend(s, 1); /* the heap's share */
+}
+
+/* Data that fit into this step are given at once: nothing can change before it ends. */
+static void pass_data(struct machine_saver *s, struct coord_bytes data)
+{
+    if (data.len > REST_DATA_MIN &&
+        (data.len > PIECE_BYTES || s->bytes + data.len > s->bytes_until) && s->m != NULL) {
+        s->error = rest_data(&s->rest, s->state->pool, data);
+    } else if (data.len > 0) {
+        s->sink.put(s->sink.arg, data.data, data.len);
+        s->bytes += data.len;
+        spend(s, data.len / RECORD_BYTES);
+    }
 }
 
 /* Pass one session. Return: false when there was none. */
 static bool session_step(struct machine_saver *s)
 {
     const struct session *live = sessions_next(s->state->sessions, s->session_at);
-    const struct image *image = images_first(&s->images);
+    struct image *image = images_first(&s->images);
     if (image != NULL && image->place.session == 0) {
         image = NULL;
     }
@@ -164,14 +242,14 @@ static bool session_step(struct machine_saver *s)
     }
     if (image != NULL && (live == NULL || image->place.session <= live->id)) {
         s->session_at = image->place.session;
-        put_image(s, image);
-        images_drop_first(&s->images);
+        pass_image(s, image);
         s->sessions--;
         return true;
     }
     s->session_at = live->id;
     if (live->id <= s->revision) {
         s->bytes += snapshot_put_session(&s->sink, live);
+        s->error = rest_answers(&s->rest, &live->answers);
         s->sessions--;
     }
     return true;
@@ -218,6 +296,7 @@ static void pass_node(struct machine_saver *s, const struct znode *node, uint32_
     store_stat(node, &stat);
     if (stat.create_revision <= s->revision) {
         s->bytes += snapshot_put_node(&s->sink, node, depth);
+        pass_data(s, store_data(node));
         s->nodes--;
     }
 }
@@ -231,10 +310,9 @@ static void set_path(struct machine_saver *s, const uint8_t *path, uint32_t byte
 /* "/" is always there, and older than every saver; the walk does not meet it. */
 static void root_step(struct machine_saver *s)
 {
-    const struct image *image = images_first(&s->images);
-    if (image != NULL && image->place.path.len == 0) {
-        put_image(s, image);
-        images_drop_first(&s->images);
+    struct image *image = images_first(&s->images);
+    if (image != NULL && image->place.session == 0 && image->place.path.len == 0) {
+        pass_image(s, image);
         s->nodes--;
     } else {
         pass_node(s, store_root(s->state->store), 0);
@@ -243,8 +321,8 @@ static void root_step(struct machine_saver *s)
     set_path(s, s->live, 0);
 }
 
-/* Pass nodes until `until`, which counts records, or so many bytes. Return: false when there are no more. */
-static bool nodes_step(struct machine_saver *s, uint64_t until, uint64_t bytes_until)
+/* Pass nodes until the step is over. Return: false when there are no more. */
+static bool nodes_step(struct machine_saver *s)
 {
     if (!s->begun) {
         root_step(s);
@@ -252,10 +330,9 @@ static bool nodes_step(struct machine_saver *s, uint64_t until, uint64_t bytes_u
     }
     walk_resume(s);
     uint32_t depth = 0;
-    bool at_live = false; /* the last one passed is that of s->live */
     const struct znode *live = walk_next(s, &depth);
-    while (s->records < until && s->bytes < bytes_until) {
-        const struct image *image = images_first(&s->images);
+    while (rest_step(s) && s->error == 0 && !step_over(s, 1)) {
+        struct image *image = images_first(&s->images);
         if (live == NULL && image == NULL) {
             return false;
         }
@@ -266,15 +343,13 @@ static bool nodes_step(struct machine_saver *s, uint64_t until, uint64_t bytes_u
         }
         if (order <= 0) {
             set_path(s, image->place.path.data, image->place.path.len);
-            put_image(s, image);
-            images_drop_first(&s->images);
+            pass_image(s, image);
             s->nodes--;
         } else {
             pass_node(s, live, depth);
         }
-        at_live = order >= 0;
         s->records++;
-        if (at_live) {
+        if (order >= 0) { /* the one of s->live was passed */
             set_path(s, s->live, s->live_bytes);
             live = walk_next(s, &depth);
         }
@@ -282,28 +357,59 @@ static bool nodes_step(struct machine_saver *s, uint64_t until, uint64_t bytes_u
     return true;
 }
 
-int machine_saver_step(struct machine_saver *s, uint32_t records, uint64_t bytes)
+static void sessions_step(struct machine_saver *s)
 {
-    const uint64_t until = s->records + records;
-    const uint64_t bytes_until = s->bytes + bytes;
-    if (s->error != 0) {
-        return s->error;
-    }
-    while (s->phase == SAVER_SESSIONS && s->records < until && s->bytes < bytes_until) {
+    while (s->phase == SAVER_SESSIONS && s->error == 0 && !step_over(s, 1)) {
         s->records++;
         if (!session_step(s)) {
             s->phase = SAVER_NODES;
+        } else if (!rest_step(s)) {
+            return;
         }
     }
-    if (s->phase == SAVER_NODES && s->records < until && s->bytes < bytes_until &&
-        !nodes_step(s, until, bytes_until)) {
-        s->phase = SAVER_DONE;
-        s->error = s->sessions == 0 && s->nodes == 0 ? 0 : COORD_EPROTO;
+}
+
+/* From here on, bodies of answers are nothing to this saver. */
+static void late_end(struct machine_saver *s)
+{
+    if (s->late) {
+        pool_late_end(s->state->pool);
+        s->late = false;
+    }
+}
+
+int machine_saver_step(struct machine_saver *s, uint32_t records, uint64_t bytes)
+{
+    s->until = s->records + records;
+    s->bytes_until = s->bytes + bytes;
+    s->credit = ASK_RECORDS;
+    if (s->error != 0) {
+        return s->error;
+    }
+    if (!rest_step(s)) {
+        return 1;
+    }
+    sessions_step(s);
+    if (s->phase == SAVER_NODES) {
+        late_end(s);
+        if (!step_over(s, 0) && !nodes_step(s)) {
+            s->phase = SAVER_DONE;
+            s->error = s->sessions == 0 && s->nodes == 0 ? 0 : COORD_EPROTO;
+        }
+        if (s->m != NULL) {
+            pool_late_some(s->state->pool);
+        }
     }
     if (s->error != 0) {
         return s->error;
     }
     return s->phase == SAVER_DONE ? 0 : 1;
+}
+
+void machine_saver_ask(struct machine_saver *s, bool (*over)(void *arg), void *arg)
+{
+    s->over = over;
+    s->over_arg = arg;
 }
 
 /* --- life -------------------------------------------------------------------------------------- */
@@ -354,6 +460,8 @@ int machine_saver_create(struct machine *m, const struct machine_sink *sink,
         return COORD_ENOMEM;
     }
     s->m = m;
+    s->late = true;
+    pool_late_begin(m->state.pool);
     m->savers[m->savers_count++] = s;
     m->guard = (struct store_guard){m, guard_node, guard_owned};
     store_guard_set(m->state.store, &m->guard);
@@ -377,17 +485,20 @@ void machine_saver_destroy(struct machine_saver *s)
         store_guard_set(m->state.store, NULL);
     }
     (void)XXH3_freeState(s->hash); /* cannot fail */
+    late_end(s);
+    rest_finish(&s->rest);
     images_finish(&s->images);
     free(s);
 }
 
 void machine_saver_info(const struct machine_saver *s, struct machine_saver_info *ret_i)
 {
+    uint64_t late = s->late ? pool_late_bytes(s->state->pool) : 0;
     *ret_i = (struct machine_saver_info){.revision = s->revision,
                                          .bytes = s->bytes,
                                          .records = s->records,
                                          .images = s->images.count,
-                                         .images_bytes = s->images.bytes};
+                                         .images_bytes = s->images.bytes + late};
 }
 
 uint64_t machine_saver_digest(const struct machine_saver *s)

@@ -9,13 +9,16 @@
  * over. saver.c says why this is exact.
  *
  * Cost: none while there is no saver but a branch per change; with one, a copy of every node and session
- * that is changed before the cursor has come by, once each, so never more than the state.
+ * that is changed before the cursor has come by, once each, so never more than the state. Data of more than
+ * REST_DATA_MIN bytes and the bodies of answers are not copied but kept (rest.h): of one change at most
+ * a kilobyte of data, or 24 bytes for each answer of the session.
  *
  * Threads: none; the machine's owner's.
  */
 #ifndef COORD_SERVER_MACHINE_SAVER_H
 #define COORD_SERVER_MACHINE_SAVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,8 +40,14 @@ struct machine_sink {
 int machine_saver_create(struct machine *m, const struct machine_sink *sink,
                          struct machine_saver **ret_s);
 
-/* Go on until so many records were passed or so many bytes given, whichever comes first; a record is never
- * cut, so both can be exceeded by one.
+/* Later steps end early when `over` says so; it is asked every few records, and between the pieces of a long
+ * one, but never before the first. NULL: nobody is asked. For a host that gives a step a time: the bytes that come
+ * out do not depend on where steps end. */
+void machine_saver_ask(struct machine_saver *s, bool (*over)(void *arg), void *arg);
+
+/* Go on until so many records were passed or so many bytes given, whichever comes first. Cut is only between
+ * records and within data of more than REST_DATA_MIN bytes and answers, so bytes can be exceeded by little more
+ * than that.
  * Errors: COORD_ENOMEM (an image could not be kept), COORD_EPROTO (the records are not as many as the head
  *         said): the saver is fit for destroying only.
  * Return: 1 when there is more, 0 when it is complete, or negative. */
@@ -49,7 +58,7 @@ struct machine_saver_info {
     uint64_t bytes;        /* given so far */
     uint64_t records;      /* passed so far, those left out included */
     uint64_t images;       /* kept now */
-    uint64_t images_bytes; /* memory they take */
+    uint64_t images_bytes; /* memory they take, with what is kept for them */
 };
 void machine_saver_info(const struct machine_saver *s, struct machine_saver_info *ret_i);
 

@@ -70,12 +70,6 @@ uint64_t snapshot_put_head(const struct machine_sink *sink, const struct machine
     return sizeof(head) + sizeof(limits);
 }
 
-uint64_t snapshot_session_bytes(const struct session *s)
-{
-    return SNAPSHOT_SESSION_BYTES + (uint64_t)s->answers.count * SNAPSHOT_ANSWER_BYTES +
-           s->answers.bytes;
-}
-
 uint64_t snapshot_put_session(const struct machine_sink *sink, const struct session *s)
 {
     uint8_t head[SNAPSHOT_SESSION_BYTES];
@@ -87,23 +81,22 @@ uint64_t snapshot_put_session(const struct machine_sink *sink, const struct sess
     bytes_put_u64(head + 48, s->owned.count);
     bytes_put_u32(head + 56, s->answers.count);
     sink->put(sink->arg, head, sizeof(head));
-    for (uint32_t i = 0; i < s->answers.count; i++) {
-        const struct answer *a = answers_at(&s->answers, i);
-        uint8_t answer[SNAPSHOT_ANSWER_BYTES];
-        bytes_put_u64(answer, a->number);
-        bytes_put_u32(answer + 8, (uint32_t)-a->error);
-        bytes_put_u32(answer + 12, a->body_bytes);
-        sink->put(sink->arg, answer, sizeof(answer));
-        if (a->body_bytes > 0) {
-            sink->put(sink->arg, a->body, a->body_bytes);
-        }
-    }
-    return snapshot_session_bytes(s);
+    return sizeof(head);
+}
+
+uint64_t snapshot_put_answer(const struct machine_sink *sink, const struct answer *a)
+{
+    uint8_t head[SNAPSHOT_ANSWER_BYTES];
+    bytes_put_u64(head, a->number);
+    bytes_put_u32(head + 8, (uint32_t)-a->error);
+    bytes_put_u32(head + 12, a->body_bytes);
+    sink->put(sink->arg, head, sizeof(head));
+    return sizeof(head);
 }
 
 uint64_t snapshot_node_bytes_max(const struct znode *node)
 {
-    return (uint64_t)SNAPSHOT_NODE_BYTES_MAX + store_name(node).len + store_data(node).len;
+    return (uint64_t)SNAPSHOT_NODE_BYTES_MAX + store_name(node).len;
 }
 
 uint64_t snapshot_put_node(const struct machine_sink *sink, const struct znode *node,
@@ -151,8 +144,5 @@ uint64_t snapshot_put_node(const struct machine_sink *sink, const struct znode *
     }
     assert(at <= sizeof(rec));
     sink->put(sink->arg, rec, at);
-    if (data.len > 0) {
-        sink->put(sink->arg, data.data, data.len);
-    }
-    return at + data.len;
+    return at;
 }

@@ -24,18 +24,20 @@
 #define SNAPSHOT_HAS_QUOTA 4
 #define SNAPSHOT_FLAGS_ALL (SNAPSHOT_HAS_DATA | SNAPSHOT_HAD_CHILD | SNAPSHOT_HAS_QUOTA)
 
+struct answer;
 struct machine_state;
 struct session;
 struct znode;
 
 /* Each gives the bytes of one part to the sink and returns how many they were. */
 uint64_t snapshot_put_head(const struct machine_sink *sink, const struct machine_state *st);
+/* A session without its answers, an answer without its body, a node without its data: these follow. */
 uint64_t snapshot_put_session(const struct machine_sink *sink, const struct session *s);
+uint64_t snapshot_put_answer(const struct machine_sink *sink, const struct answer *a);
 uint64_t snapshot_put_node(const struct machine_sink *sink, const struct znode *node,
                            uint32_t depth);
 
-/* Bytes that they take at most. */
-uint64_t snapshot_session_bytes(const struct session *s);
+/* Bytes that snapshot_put_node gives at most. */
 uint64_t snapshot_node_bytes_max(const struct znode *node);
 
 #endif

@@ -43,10 +43,12 @@
 #define NODE_DIGESTS_KEPT 4u /* reports of each member about its state */
 
 /* Copying the state in slices (saving.c). 200 us of work: docs/performance.md. */
-#define NODE_SLICE_RECORDS    256u                 /* nodes and sessions in a slice ... */
-#define NODE_SLICE_BYTES      (128u << 10)         /* ... or so many bytes */
-#define NODE_SLICE_PAUSE      NODE_MS              /* between two slices */
-#define NODE_SLICE_IMAGES     (UINT64_C(16) << 20) /* kept aside: longer slices, no pause */
+#define NODE_SLICE_NS         (150 * (NODE_MS / 1000)) /* with a clock; else: */
+#define NODE_SLICE_RECORDS    256u                     /* nodes and sessions in a slice */
+#define NODE_SLICE_BYTES      (128u << 10)             /* with and without */
+#define NODE_SLICE_PAUSE      NODE_MS                  /* between two slices */
+#define NODE_SLICE_IMAGES     (UINT64_C(16) << 20)     /* kept aside: no pause, */
+#define NODE_SLICE_LONGER     (UINT64_C(64) << 20)     /* with a clock: and longer slices */
 #define NODE_SLICE_FACTOR_MAX 64u
 #define NODE_SLICES_MAX       64u /* in a run, when the copy is behind (pace.c): some 10 ms */
 #define NODE_SAVE_CHUNK_BYTES (256u << 10)

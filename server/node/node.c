@@ -19,12 +19,12 @@ void node_options_init(struct node_options *o)
     o->conn_bytes_max = 16u << 20;
     o->snapshot_entries = 100000;
     o->snapshot_bytes = 256u << 20;
+    o->slice_ns = NODE_SLICE_NS;
     o->slice_records = NODE_SLICE_RECORDS;
     o->slice_bytes = NODE_SLICE_BYTES;
     o->digest_entries = 100000;
     o->digest_interval_ns = 10 * 1000 * NODE_MS;
     o->log_memory_bytes = 16u << 20;
-    o->apply_slice_ns = NODE_MS;
 }
 
 /* --- small helpers -------------------------------------------------------------------------- */
@@ -95,7 +95,7 @@ static int check_options(const struct node_options *o, char *why, size_t why_byt
         wrong = machine_limits_check(&o->machine);
     } else if (o->snapshot_entries == 0 || o->snapshot_bytes == 0) {
         wrong = "snapshot: entries and bytes may not be 0";
-    } else if (o->slice_records == 0 || o->slice_bytes == 0) {
+    } else if (o->slice_ns == 0 || o->slice_records == 0 || o->slice_bytes == 0) {
         wrong = "snapshot: a slice may not be empty";
     }
     for (uint32_t i = 0; wrong == NULL && i < o->members_count; i++) {

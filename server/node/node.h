@@ -98,6 +98,9 @@ struct node_env {
 
     /* Frames of clients may be this long from now on (node_conn_frame). NULL: nobody asks. */
     void (*frame_limit)(void *ctx, uint32_t bytes);
+    /* Nanoseconds of a clock that only goes forward, read at this moment. Only to end a slice of work that has
+     * taken long enough: nothing that is decided rests on it. NULL: slices are bounded by what they do. */
+    uint64_t (*clock)(void *ctx);
     /* Bytes from the system's cryptographic source. */
     void (*random)(void *ctx, void *out, size_t len);
     void (*log)(void *ctx, enum node_log_level level, const char *text);
@@ -116,16 +119,17 @@ struct node_options {
     const char *cluster; /* name, copied */
     uint32_t members_count;
     struct node_member members[RAFT_NODES_MAX];
-    uint32_t outstanding_max;    /* default 1,024 requests per connection; more: reading pauses */
-    uint64_t conn_bytes_max;     /* default 16 MiB of requests under way per connection, likewise */
-    uint64_t snapshot_entries;   /* default 100,000 entries since the last one */
-    uint64_t snapshot_bytes;     /* default 256 MiB of payload since the last one */
-    uint32_t slice_records;      /* default 256: of the state copied or hashed in one run ... */
-    uint32_t slice_bytes;        /* default 128 KiB: ... or so many bytes (saving.c) */
+    uint32_t outstanding_max;  /* default 1,024 requests per connection; more: reading pauses */
+    uint64_t conn_bytes_max;   /* default 16 MiB of requests under way per connection, likewise */
+    uint64_t snapshot_entries; /* default 100,000 entries since the last one */
+    uint64_t snapshot_bytes;   /* default 256 MiB of payload since the last one */
+    uint64_t slice_ns; /* default 150 us: the state is copied or hashed in one run so long ... */
+    uint32_t
+        slice_records;    /* default 256: ... or, without env->clock, so many of its records ... */
+    uint32_t slice_bytes; /* default 128 KiB: ... or in any case so many bytes (saving.c) */
     uint64_t digest_entries;     /* default 100,000: the members' states are compared; 0 never */
     uint64_t digest_interval_ns; /* default 10 s: at most so often */
     uint64_t log_memory_bytes;   /* default 16 MiB of applied entries kept for followers that lag */
-    uint64_t apply_slice_ns;     /* default 1 ms: then other work gets its turn */
     bool lab;                    /* the demonstration gate */
     /* The host's own limits, which the node only tells clients; 0: none told. */
     uint64_t connections_max;

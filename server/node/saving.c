@@ -8,11 +8,12 @@
  *   ABORT instead of END: out of memory, a chunk that could not be written, a disk so slow that what had to
  *   be kept aside grew past its bound, or another state was loaded.
  *
- * Pace: a slice does a bounded number of records and bytes (this file reads no clock; docs/performance.md has
- * what that comes to), and the next one follows after a pause, so that a busy member gives at most a fifth of
- * its time. The more that had to be kept aside, the longer the slices, and there is no pause: since nothing
- * is kept twice, a copy ends under any load. A copy that the growing log overtakes makes no pause either, and
- * does many slices a run (pace.c).
+ * Pace: a slice ends after slice_ns by env->clock, which it asks every few records, and after slice_bytes in any
+ * case; without a clock, in simulations, after slice_records, so that a run can be repeated. What is saved is the
+ * same wherever slices end. The next one follows after a pause, so that a busy member gives at most a fifth of its
+ * time. When much had to be kept aside there is no pause, and beyond NODE_SLICE_LONGER the slices grow with it
+ * (without a clock at once): memory is worth more then. Since nothing is kept twice, a copy ends under any load.
+ * A copy that the growing log overtakes makes no pause either, and does many slices a run (pace.c).
  *
  * Invariants
  *   1. One is taken at a time, and begun only when every chunk of the one before was answered for.
@@ -147,16 +148,41 @@ static void begin(struct node *n)
     n->env.snapshot_write(n->env.ctx, NODE_SNAPSHOT_BEGIN, meta, NULL);
 }
 
+/* A slice with a clock: when it ends. */
+struct slice_end {
+    const struct node *n;
+    uint64_t at;
+};
+
+static bool slice_over(void *arg)
+{
+    const struct slice_end *end = arg;
+    return end->n->env.clock(end->n->env.ctx) >= end->at;
+}
+
+static uint64_t slice_factor(const struct node *n, uint64_t images_bytes)
+{
+    uint64_t unit = n->env.clock != NULL ? NODE_SLICE_LONGER : NODE_SLICE_IMAGES;
+    uint64_t factor = 1 + images_bytes / unit;
+    return factor < NODE_SLICE_FACTOR_MAX ? factor : NODE_SLICE_FACTOR_MAX;
+}
+
 uint64_t node__slice(const struct node *n, struct machine_saver *saver, int *ret_rc)
 {
     struct machine_saver_info info;
+    struct slice_end end = {.n = n};
     machine_saver_info(saver, &info);
-    uint64_t factor = 1 + info.images_bytes / NODE_SLICE_IMAGES;
-    factor = factor < NODE_SLICE_FACTOR_MAX ? factor : NODE_SLICE_FACTOR_MAX;
+    uint64_t factor = slice_factor(n, info.images_bytes);
     uint64_t records = n->o.slice_records * factor;
+    if (n->env.clock != NULL) {
+        records = UINT32_MAX;
+        end.at = n->env.clock(n->env.ctx) + n->o.slice_ns * factor;
+        machine_saver_ask(saver, slice_over, &end);
+    }
     *ret_rc = machine_saver_step(saver, records < UINT32_MAX ? (uint32_t)records : UINT32_MAX,
                                  n->o.slice_bytes * factor);
-    return factor > 1 ? n->now : n->now + NODE_SLICE_PAUSE;
+    machine_saver_ask(saver, NULL, NULL);
+    return info.images_bytes >= NODE_SLICE_IMAGES ? n->now : n->now + NODE_SLICE_PAUSE;
 }
 
 static void slice(struct node *n)

@@ -109,7 +109,7 @@ void answers_drop(struct answers *a, struct pool *p, uint64_t acked)
 {
     while (a->count > 0 && slot(a, 0)->number <= acked + SERVER_BUG(26)) {
         struct answer *first = slot(a, 0);
-        pool_free(p, first->body, first->body_bytes);
+        pool_free_late(p, first->body, first->body_bytes); /* a copy may point at it */
         a->bytes -= first->body_bytes;
         a->head = (a->head + 1) & (a->cap - 1);
         a->count--;

@@ -128,6 +128,12 @@ static void env_log_read(void *ctx, raft_index first, uint32_t count, struct coo
     wal_thread_read(s->wal, first, count, bufs);
 }
 
+static uint64_t env_clock(void *ctx)
+{
+    (void)ctx;
+    return clock_mono_ns();
+}
+
 static void env_random(void *ctx, void *out, size_t len)
 {
     (void)ctx;
@@ -170,6 +176,7 @@ void bridge_env(struct shell *s, struct node_env *ret_env)
                                  .snapshot_store = env_snapshot_store,
                                  .snapshot_load = env_snapshot_load,
                                  .log_read = env_log_read,
+                                 .clock = env_clock,
                                  .random = env_random,
                                  .log = env_log};
 }

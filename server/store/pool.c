@@ -18,10 +18,13 @@
 #include <malloc.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include "server/store/slots.h"
 
 #define SLAB_BYTES   (16u * 1024u)
 #define REGION_SLABS 64u
 #define CLASSES      (POOL_SMALL_MAX / 8u)
+#define LATE_FIRST   64u
+#define LATE_STEP    16u /* given back at a time: some microseconds */
 
 #if defined(__SANITIZE_ADDRESS__)
 #define POOL_PLAIN 1
@@ -52,6 +55,19 @@ struct slab {
     uint32_t reserved;
 };
 
+/* A large object that somebody reads. */
+struct hold {
+    void *ptr;
+    uint32_t count;
+    bool freed; /* its owner gave it up */
+};
+
+/* An object that was given up while somebody may read it. */
+struct late {
+    void *ptr;
+    size_t bytes;
+};
+
 struct pool {
     struct slab *partial[CLASSES];
     struct slab *empty;
@@ -59,6 +75,12 @@ struct pool {
     uint64_t regions_count;
     uint64_t slabs_used;
     uint64_t large_bytes;
+    struct slots holds; /* pointer -> struct hold */
+    uint32_t late_users;
+    struct late *late;
+    size_t late_count;
+    size_t late_cap;
+    uint64_t late_bytes;
 };
 
 _Static_assert(sizeof(struct slab) % 8 == 0, "objects of a slab are aligned for 8 bytes");
@@ -98,6 +120,13 @@ void pool_destroy(struct pool *p)
     if (p == NULL) {
         return;
     }
+    assert(p->holds.count == 0);
+    assert(p->late_users == 0);
+    while (p->late_count > 0) {
+        pool_late_some(p);
+    }
+    free(p->late);
+    slots_finish(&p->holds);
     while (p->regions != NULL) {
         struct region *r = p->regions;
         p->regions = r->next;
@@ -196,6 +225,31 @@ static void *large_alloc(struct pool *p, size_t bytes)
     return ptr;
 }
 
+static bool hold_match(const void *item, const void *key)
+{
+    return ((const struct hold *)item)->ptr == key;
+}
+
+static struct hold *hold_find(const struct pool *p, const void *ptr)
+{
+    if (p->holds.count == 0) {
+        return NULL;
+    }
+    return slots_find(&p->holds, slots_hash_u64((uintptr_t)ptr, 0), hold_match, ptr);
+}
+
+static void large_free(struct pool *p, void *ptr)
+{
+    struct hold *h = hold_find(p, ptr);
+    if (h != NULL) {
+        assert(!h->freed);
+        h->freed = true;
+        return;
+    }
+    p->large_bytes -= malloc_usable_size(ptr) + sizeof(size_t);
+    free(ptr);
+}
+
 void *pool_alloc(struct pool *p, size_t bytes)
 {
     assert(bytes > 0);
@@ -231,8 +285,7 @@ void pool_free(struct pool *p, void *ptr, size_t bytes)
     }
     assert(bytes > 0);
     if (POOL_PLAIN || bytes > POOL_SMALL_MAX) {
-        p->large_bytes -= malloc_usable_size(ptr) + sizeof(size_t);
-        free(ptr);
+        large_free(p, ptr);
         return;
     }
     uint32_t class = (uint32_t)((bytes - 1) / 8);
@@ -251,6 +304,88 @@ void pool_free(struct pool *p, void *ptr, size_t bytes)
     } else if (was_full) {
         list_push(&p->partial[class], s);
     }
+}
+
+/* --- keeping ----------------------------------------------------------------------------------- */
+
+bool pool_hold(struct pool *p, void *ptr, size_t bytes)
+{
+    assert(bytes > POOL_SMALL_MAX);
+    struct hold *h = hold_find(p, ptr);
+    if (h != NULL) {
+        h->count++;
+        return true;
+    }
+    h = slots_reserve(&p->holds) != 0 ? NULL : malloc(sizeof(*h));
+    if (h == NULL) {
+        return false;
+    }
+    *h = (struct hold){.ptr = ptr, .count = 1};
+    slots_add(&p->holds, slots_hash_u64((uintptr_t)ptr, 0), h);
+    return true;
+}
+
+void pool_unhold(struct pool *p, void *ptr)
+{
+    struct hold *h = hold_find(p, ptr);
+    assert(h != NULL);
+    if (--h->count > 0) {
+        return;
+    }
+    slots_remove(&p->holds, slots_hash_u64((uintptr_t)ptr, 0), h);
+    if (h->freed) {
+        large_free(p, ptr);
+    }
+    free(h);
+}
+
+void pool_late_begin(struct pool *p)
+{
+    p->late_users++;
+}
+
+void pool_late_end(struct pool *p)
+{
+    assert(p->late_users > 0);
+    p->late_users--;
+}
+
+void pool_late_some(struct pool *p)
+{
+    for (uint32_t i = 0; i < LATE_STEP && p->late_users == 0 && p->late_count > 0; i++) {
+        const struct late *last = &p->late[--p->late_count];
+        p->late_bytes -= last->bytes;
+        pool_free(p, last->ptr, last->bytes);
+    }
+    if (p->late_count == 0 && p->late_users == 0) {
+        free(p->late);
+        p->late = NULL;
+        p->late_cap = 0;
+    }
+}
+
+void pool_free_late(struct pool *p, void *ptr, size_t bytes)
+{
+    if (ptr == NULL) {
+        return;
+    }
+    if (p->late_users == 0) {
+        pool_free(p, ptr, bytes);
+        pool_late_some(p);
+        return;
+    }
+    if (p->late_count == p->late_cap) {
+        p->late_cap = p->late_cap == 0 ? LATE_FIRST : p->late_cap * 2;
+        p->late = realloc(p->late, p->late_cap * sizeof(p->late[0]));
+        assert(p->late != NULL);
+    }
+    p->late[p->late_count++] = (struct late){ptr, bytes};
+    p->late_bytes += bytes;
+}
+
+uint64_t pool_late_bytes(const struct pool *p)
+{
+    return p->late_bytes;
 }
 
 uint64_t pool_bytes(const struct pool *p)

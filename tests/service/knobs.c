@@ -86,7 +86,6 @@ static void draw_limits(struct knobs *k, struct rng *r)
     o->digest_interval_ns = 0;
     o->outstanding_max = PICK(r, 1, 4, 1024, 1024);
     o->conn_bytes_max = PICK(r, 1024, 16U << 20);
-    o->apply_slice_ns = SVC_MS;
 }
 
 static void draw_hosts(struct knobs *k, struct rng *r)

@@ -4,8 +4,8 @@
  * the saver began (saver.h). Method: random operations of every kind (creates, sets, deletes of one node and of
  * subtrees, renames, quotas, transactions that fail half-way, sessions that open, move, answer, close and
  * expire) between slices of a few records; what comes out is compared with what machine_save gave at the
- * start. Two savers that began at different revisions run at once. The images alone are compared with a sorted
- * array.
+ * start. Two savers that began at different revisions run at once. Large data and many answers are cut within
+ * and changed while half of them is given. The images alone are compared with a sorted array.
  */
 #include <stdio.h>
 #include "server/machine/images.h"
@@ -64,12 +64,14 @@ static void random_path(char out[PATH_ROOM])
 static struct coord_request random_change(char path[PATH_ROOM], char to[PATH_ROOM])
 {
     static const uint32_t kinds[] = {0, 0, 0, COORD_F_CONTAINER, COORD_F_TTL};
-    static const char *const values[] = {NULL, "", "1", "22", "a longer value than the others"};
+    static char large[5001]; /* more than is copied aside */
+    memset(large, 'v', sizeof(large) - 1);
+    const char *const values[] = {NULL, "", "1", "22", "a longer value than the others", large};
     struct coord_request q = {.number = 1, .expect_version = COORD_VERSION_ANY};
     random_path(path);
     random_path(to);
     q.path = str(path);
-    q.data = str(values[rnd(5)]);
+    q.data = str(values[rnd(rnd(4) == 0 ? 6 : 5)]);
     switch (rnd(12)) {
     case 0:
     case 1:
@@ -392,6 +394,153 @@ START_TEST(a_slice_is_as_long_as_it_was_told)
 }
 END_TEST
 
+static bool count_down(void *arg)
+{
+    uint32_t *left = arg;
+    return (*left)-- <= 1;
+}
+
+/* Who is asked may end a step early, and hears the question every few records; what comes out is the same. */
+START_TEST(a_slice_ends_when_the_one_who_is_asked_says_so)
+{
+    struct fixture f;
+    struct job j;
+    struct machine_saver_info info;
+    char path[32];
+    uint32_t steps = 0;
+    fixture_open(&f, NULL);
+    for (int i = 0; i < 1000; i++) {
+        (void)snprintf(path, sizeof(path), "/n%d", i);
+        do_create(&f, path, "0123456789", 0);
+    }
+    job_begin(&j, &f, false);
+    uint64_t before = 0;
+    for (int rc = 1; rc == 1; steps++) {
+        uint32_t left = 1 + steps % 3;
+        uint32_t most = 8 * left;
+        machine_saver_ask(j.saver, count_down, &left);
+        rc = machine_saver_step(j.saver, UINT32_MAX, UINT32_MAX);
+        ck_assert_int_ge(rc, 0);
+        machine_saver_info(j.saver, &info);
+        ck_assert_uint_gt(info.records, before);
+        ck_assert_uint_le(info.records - before, most);
+        before = info.records;
+    }
+    ck_assert_uint_gt(steps, 1000 / 24);
+    job_end(&j, 0);
+    fixture_close(&f);
+}
+END_TEST
+
+#define LARGE_BYTES 300000u
+
+static void do_large(struct fixture *f, enum coord_op op, const char *path, char with)
+{
+    static uint8_t data[LARGE_BYTES];
+    memset(data, with, sizeof(data));
+    struct coord_request q = {.number = 1,
+                              .op = op,
+                              .path = str(path),
+                              .data = {data, sizeof(data)},
+                              .expect_version = op == COORD_OP_SET ? COORD_VERSION_ANY : 0};
+    ck_assert_int_eq(fixture_request(f, 0, 0, &q), 0);
+}
+
+/* No step gives much more than it was told, and what becomes of the node meanwhile does not matter. */
+START_TEST(large_data_is_cut_within_and_kept_without_a_copy)
+{
+    for (int steps = 0; steps < 12; steps++) {
+        struct fixture f;
+        struct job a;
+        struct job b;
+        struct machine_saver_info info;
+        fixture_open(&f, NULL);
+        do_large(&f, COORD_OP_CREATE, "/a", '1');
+        do_large(&f, COORD_OP_CREATE, "/b", '2');
+        do_create(&f, "/c", "x", 0);
+        job_begin(&a, &f, false);
+        job_begin(&b, &f, true);
+        machine_saver_info(a.saver, &info);
+        uint64_t before = info.bytes;
+        int rc = 1;
+        for (int i = 0; rc == 1; i++) {
+            if (i == steps) {
+                do_large(&f, COORD_OP_SET, "/a", '3');
+                do_large(&f, COORD_OP_SET, "/b", '4');
+                do_large(&f, COORD_OP_SET, "/b", '5');
+                do_delete(&f, "/a");
+                do_large(&f, COORD_OP_CREATE, "/a", '6');
+            }
+            rc = machine_saver_step(a.saver, UINT32_MAX, 70000);
+            machine_saver_info(a.saver, &info);
+            ck_assert_uint_le(info.bytes - before, 70000 + 1200);
+            before = info.bytes;
+        }
+        ck_assert_int_eq(rc, 0);
+        job_end(&a, (uint64_t)steps);
+        while (machine_saver_step(b.saver, UINT32_MAX, 70000) == 1) {
+        }
+        job_end(&b, (uint64_t)steps);
+        fixture_close(&f);
+    }
+}
+END_TEST
+
+/* The same for the answers of a session: acknowledged, added to, closed, while some of them are given. */
+START_TEST(answers_are_cut_within_and_kept_without_a_copy)
+{
+    static const uint8_t body[3000];
+    for (int steps = 0; steps < 24; steps++) {
+        struct fixture f;
+        struct job a;
+        struct job b;
+        struct machine_saver_info info;
+        fixture_open(&f, NULL);
+        uint64_t id[2] = {fixture_session(&f, 3, 5000), fixture_session(&f, 4, 5000)};
+        for (int i = 0; i < 2; i++) {
+            struct session *s = sessions_find(f.m->state.sessions, id[i]);
+            f.m->state.sessions_bytes -= machine_session_bytes(s);
+            for (uint64_t n = 2; n < 90; n++) {
+                const struct coord_bytes give = {body, n % 5 == 0 ? 0 : (uint32_t)(n * 33)};
+                const int error = n % 5 == 0 ? COORD_ENONODE : 0;
+                ck_assert_int_eq(answers_put(&s->answers, f.m->state.pool, n, error, give), 0);
+            }
+            f.m->state.sessions_bytes += machine_session_bytes(s);
+        }
+        job_begin(&a, &f, false);
+        job_begin(&b, &f, true);
+        machine_saver_info(a.saver, &info);
+        uint64_t before = info.bytes;
+        int rc = 1;
+        for (int i = 0; rc == 1; i++) {
+            if (i == steps) {
+                struct coord_request q = {.number = 200,
+                                          .acked = 50,
+                                          .op = COORD_OP_SET,
+                                          .path = str("/"),
+                                          .data = str("1"),
+                                          .expect_version = COORD_VERSION_ANY};
+                ck_assert_int_eq(fixture_request(&f, id[0], id[0], &q), 0);
+                ck_assert_int_eq(fixture_request(&f, id[1], id[1], &q), 0);
+                q = (struct coord_request){
+                    .number = 201, .acked = 60, .op = COORD_OP_SESSION_CLOSE};
+                ck_assert_int_eq(fixture_request(&f, id[1], id[1], &q), 0);
+            }
+            rc = machine_saver_step(a.saver, UINT32_MAX, 12000);
+            machine_saver_info(a.saver, &info);
+            ck_assert_uint_le(info.bytes - before, 12000 + 1200);
+            before = info.bytes;
+        }
+        ck_assert_int_eq(rc, 0);
+        job_end(&a, (uint64_t)steps);
+        while (machine_saver_step(b.saver, UINT32_MAX, 12000) == 1) {
+        }
+        job_end(&b, (uint64_t)steps);
+        fixture_close(&f);
+    }
+}
+END_TEST
+
 /* Only what is older, ahead, and changed for the first time costs memory; all of it is given back. */
 START_TEST(what_is_kept_is_bounded_by_the_state)
 {
@@ -499,6 +648,9 @@ int main(void)
     tcase_add_loop_test(t, what_comes_out_is_the_state_of_the_start, 0, 10);
     tcase_add_test(t, each_change_at_each_place_is_kept_from_the_copy);
     tcase_add_test(t, a_slice_is_as_long_as_it_was_told);
+    tcase_add_test(t, a_slice_ends_when_the_one_who_is_asked_says_so);
+    tcase_add_test(t, large_data_is_cut_within_and_kept_without_a_copy);
+    tcase_add_test(t, answers_are_cut_within_and_kept_without_a_copy);
     tcase_add_test(t, what_is_kept_is_bounded_by_the_state);
     tcase_add_test(t, no_more_savers_than_allowed_and_an_abandoned_one_leaves_nothing);
     tcase_add_test(t, images_come_back_in_order);

@@ -70,6 +70,56 @@ START_TEST(pool_objects_do_not_overlap_and_come_back)
 }
 END_TEST
 
+/* What is held, or given up late, is there until nobody reads it any more. */
+START_TEST(pool_keeps_for_readers_what_owners_free)
+{
+    enum { COUNT = 100, BYTES = 5000 };
+    struct pool *p = pool_create();
+    uint8_t *large = pool_alloc(p, BYTES);
+    uint8_t *small[COUNT];
+    memset(large, 'h', BYTES);
+    uint64_t before = pool_bytes(p);
+    ck_assert(pool_hold(p, large, BYTES));
+    ck_assert(pool_hold(p, large, BYTES));
+    pool_free(p, large, BYTES);
+    pool_unhold(p, large);
+    ck_assert_uint_eq(pool_bytes(p), before);
+    ck_assert_int_eq(large[BYTES - 1], 'h');
+    pool_unhold(p, large);
+    ck_assert_uint_eq(pool_bytes(p), 0);
+    large = pool_alloc(p, BYTES);
+    ck_assert(pool_hold(p, large, BYTES));
+    pool_unhold(p, large); /* its owner has it still */
+    pool_late_begin(p);
+    pool_late_begin(p);
+    for (int i = 0; i < COUNT; i++) {
+        small[i] = pool_alloc(p, 40);
+        memset(small[i], i, 40);
+    }
+    before = pool_bytes(p);
+    for (int i = 0; i < COUNT; i++) {
+        pool_free_late(p, small[i], 40);
+    }
+    pool_free_late(p, NULL, 0);
+    pool_late_end(p);
+    pool_late_some(p);
+    ck_assert_uint_eq(pool_late_bytes(p), COUNT * 40);
+    ck_assert_uint_eq(pool_bytes(p), before);
+    for (int i = 0; i < COUNT; i++) {
+        ck_assert_int_eq(small[i][39], i);
+    }
+    pool_late_end(p);
+    pool_free_late(p, large, BYTES); /* nobody reads: at once, and some of the others */
+    ck_assert_uint_lt(pool_late_bytes(p), COUNT * 40);
+    ck_assert_uint_gt(pool_late_bytes(p), 0);
+    while (pool_late_bytes(p) > 0) {
+        pool_late_some(p);
+    }
+    ck_assert_uint_eq(pool_bytes(p), 0);
+    pool_destroy(p);
+}
+END_TEST
+
 START_TEST(pool_slabs_serve_another_size_next)
 {
     enum { COUNT = 20000 };
@@ -592,6 +642,7 @@ static Suite *suite(void)
     TCase *c = tcase_create("containers");
     tcase_set_timeout(c, 60);
     tcase_add_test(c, pool_objects_do_not_overlap_and_come_back);
+    tcase_add_test(c, pool_keeps_for_readers_what_owners_free);
     tcase_add_test(c, pool_slabs_serve_another_size_next);
     tcase_add_test(c, arena_keeps_what_it_gave_until_reset);
     tcase_add_loop_test(c, slots_find_what_was_added, 0, 4);
