@@ -357,6 +357,9 @@ static void mark_reply(struct world *w, const struct coord__out *out, enum coord
     case COORD_ETOOSTALE:
         MARK(w, TOO_STALE);
         break;
+    case COORD_ENOSPACE:
+        MARK(w, NO_SPACE);
+        break;
     case 0:
         if (op == COORD_OP_TXN) {
             MARK(w, TXN_DONE);

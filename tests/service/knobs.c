@@ -91,7 +91,8 @@ static void draw_limits(struct knobs *k, struct rng *r)
 
 static void draw_hosts(struct knobs *k, struct rng *r)
 {
-    k->segment_bytes = (uint64_t)PICK(r, 64, 64, 128, 256) * 1024;
+    k->segment_bytes = (uint64_t)PICK(r, 8, 16, 64, 256) * 1024;
+    k->segments_ready = PICK(r, 1, 1, 2);
     k->disk_ns = PICK(r, 50, 200, 1000, 5000) * (uint64_t)1000;
     k->disk_slow_permille = PICK(r, 0, 10, 50);
     k->loop_ns = PICK(r, 0, 20, 200, 1000) * (uint64_t)1000;

@@ -27,7 +27,12 @@
     X(ONEWAY, 300, "one-way")            \
     X(RESET, 300, "reset")               \
     X(STALL, 300, "stall")               \
+    X(SLOW, 200, "slow")                 \
+    X(FREEZE, 100, "freeze")             \
     X(EIO, 100, "eio")                   \
+    X(FULL, 250, "full")                 \
+    X(BAD_READ, 150, "bad-read")         \
+    X(ROT, 250, "rot")                   \
     X(PAUSE, 300, "pause")               \
     X(JUMP, 150, "jump")                 \
     X(WALL, 300, "wall")                 \
@@ -61,7 +66,8 @@ struct knobs {
     struct node_options node; /* members, cluster, raft.id and raft.rng_seed are the member's own */
 
     uint64_t segment_bytes; /* of the log */
-    uint64_t disk_ns;       /* mean of one write */
+    uint32_t segments_ready;
+    uint64_t disk_ns; /* mean of one write */
     uint32_t disk_slow_permille;
     uint64_t loop_ns; /* a process looks this long after an event at most; 0: at once */
 

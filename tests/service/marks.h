@@ -18,6 +18,24 @@
     X(TORN_TAIL, 0, "a torn tail of a log was cut at boot")                           \
     X(BOOT_FROM_SNAPSHOT, 1, "a member booted from a snapshot")                       \
     X(WRITE_FAILED, 1, "a failed write made a member stop")                           \
+    X(STOPPED_WITH_CLIENTS, 1, "a member that had stopped still had clients")         \
+    X(DISK_SLOW, 1, "a disk was slow")                                                \
+    X(DISK_FROZEN, 1, "a disk was frozen until the end or a restart")                 \
+    X(READ_FAILED, 1, "a read failed while a member booted, and it did not start")    \
+    X(NO_ROOM, 1, "a member had no room for its log")                                 \
+    X(ROOM_AGAIN, 1, "it had again")                                                  \
+    X(BATCH_WAITED, 0, "a batch of the log waited for room")                          \
+    X(NO_SPACE, 1, "a write was refused for want of room on a disk")                  \
+    X(SNAPSHOT_NO_ROOM, 1, "a snapshot found no room")                                \
+    X(CHUNK_STORED_LATER, 1, "a chunk that could not be stored was tried again")      \
+    X(BOOT_WITHOUT_ROOM, 0, "a member did not start for want of room")                \
+    X(ROTTED, 1, "a disk rotted")                                                     \
+    X(LOG_REPAIR, 1, "a member found its log damaged, and did not vote")              \
+    X(VOTE_IN_DOUBT, 1, "its vote could be lost as well")                             \
+    X(LOG_REPAIRED, 1, "it was whole again")                                          \
+    X(REPAIRED_BY_SNAPSHOT, 1, "a snapshot brought back what it had lost")            \
+    X(SNAPSHOT_ROTTEN, 1, "a member booted although its newest snapshot was damaged") \
+    X(KEPT_OUT, 0, "a member's disk was damaged beyond repair: it stayed out")        \
     X(LEADER_CHANGED, 1, "leadership went to another member")                         \
     X(SNAPSHOT_INSTALLED, 1, "a member was sent a snapshot")                          \
     X(INSTALLED_WITH_CLIENTS, 1, "a snapshot was installed at a member with clients") \
