@@ -250,6 +250,23 @@ void __wrap_machine_skip(struct machine *m, uint64_t revision)
     }
 }
 
+static void notice_install(struct member *m, uint64_t revision)
+{
+    struct world *w = m->w;
+    for (raft_id from = 1; from <= w->k.members; from++) {
+        if (w->chunk_lost[from][m->id].index == revision) {
+            MARK(w, INSTALLED_AFTER_LOSS);
+        }
+    }
+    if (m->beyond_log) {
+        MARK(w, BROUGHT_BACK);
+        m->beyond_log = false;
+    }
+    if (m->repairing) {
+        MARK(w, REPAIRED_BY_SNAPSHOT);
+    }
+}
+
 void __wrap_machine_replace(struct machine *m, struct machine_loader *l)
 {
     struct member *member = world_member();
@@ -262,6 +279,7 @@ void __wrap_machine_replace(struct machine *m, struct machine_loader *l)
     machine_stats(m, &s);
     world_trace(w, TR_STATE, 'n', member->id, s.revision, 0, 0, 0, NULL);
     if (member->node != NULL) { /* at boot member.c tells it */
+        notice_install(member, s.revision);
         JUDGE(w, oracle_member_state(w->oracle, member->id, s.revision, machine_digest(m), w->now));
     }
 }

@@ -99,6 +99,7 @@ static void draw_hosts(struct knobs *k, struct rng *r)
     k->latency_ns = PICK(r, 100, 500, 2000) * (uint64_t)1000;
     k->jitter_ns = PICK(r, 50, 500, 5000) * (uint64_t)1000;
     k->loss_permille = knobs_has(k, FAULT_LOSS) ? PICK(r, 5, 20, 100) : 0;
+    k->chunk_loss_permille = knobs_has(k, FAULT_CHUNK_LOSS) ? PICK(r, 100, 300, 600) : 0;
     k->dup_permille = knobs_has(k, FAULT_DUP) ? PICK(r, 10, 50, 200) : 0;
     k->reorder_permille = knobs_has(k, FAULT_REORDER) ? PICK(r, 20, 200) : 0;
     k->drift_ppm = knobs_has(k, FAULT_DRIFT) ? PICK(r, 200, 2000, 4000) : 0;

@@ -18,6 +18,7 @@
  * from LOSS on are there all the time. */
 #define SVC_FAULTS(X)                    \
     X(KILL, 400, "kill")                 \
+    X(AWAY, 200, "away")                 \
     X(POWER, 400, "power")               \
     X(BLACKOUT, 150, "blackout")         \
     X(ISOLATE, 400, "isolate")           \
@@ -44,6 +45,7 @@
     X(CLIENT_GONE, 200, "client-gone")   \
     X(CLIENT_CLOSE, 200, "client-close") \
     X(LOSS, 250, "loss")                 \
+    X(CHUNK_LOSS, 250, "chunk-loss")     \
     X(DUP, 250, "dup")                   \
     X(REORDER, 250, "reorder")           \
     X(DRIFT, 300, "drift")               \
@@ -74,6 +76,7 @@ struct knobs {
     uint64_t latency_ns; /* between any two machines */
     uint64_t jitter_ns;
     uint32_t loss_permille;
+    uint32_t chunk_loss_permille; /* of the pieces of snapshots, besides */
     uint32_t dup_permille;
     uint32_t reorder_permille;
     uint32_t drift_ppm;  /* clocks run at 1 - this .. 1 + this */

@@ -284,6 +284,9 @@ static void tell(struct member *m, struct media_job *job)
         break;
     case JOB_STORE:
         if (job->error == 0) {
+            if (job->msg.offset > 0) {
+                MARK(m->w, SNAPSHOT_IN_PIECES);
+            }
             node_snapshot_stored(m->node, job->msg.snap_id, job->through, now);
         }
         break;
@@ -293,7 +296,7 @@ static void tell(struct member *m, struct media_job *job)
         break;
     case JOB_CHUNK:
         if (job->error == 0) {
-            peers_send(m, job->peer, coord_buf_ref(job->buf));
+            peers_send_chunk(m, job->peer, coord_buf_ref(job->buf), &job->msg);
         }
         break;
     case JOB_BEGIN:

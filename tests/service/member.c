@@ -40,6 +40,23 @@ bool member_leads(const struct member *m)
     return st.role == RAFT_LEADER && st.leader_ready;
 }
 
+raft_index member_last(const struct member *m)
+{
+    struct raft_status st;
+    raft_status(node_raft(m->node), &st);
+    return st.last;
+}
+
+bool member_log_reaches(const struct world *w, raft_index last)
+{
+    struct raft_status st = {0};
+    const struct member *m = &w->members[w->leader];
+    if (w->leader != 0 && m->node != NULL) {
+        raft_status(node_raft(m->node), &st);
+    }
+    return st.first <= last + 1;
+}
+
 /* --- the env ------------------------------------------------------------------------------------- */
 
 static void env_conn_send(void *ctx, uint64_t conn, struct coord_buf *frames)
@@ -161,9 +178,6 @@ static void env_log(void *ctx, enum node_log_level level, const char *text)
         MARK(m->w, SNAPSHOT_INSTALLED);
         if (m->conns > 0) {
             MARK(m->w, INSTALLED_WITH_CLIENTS);
-        }
-        if (m->repairing) {
-            MARK(m->w, REPAIRED_BY_SNAPSHOT);
         }
     }
 }
@@ -335,6 +349,10 @@ void member_boot(struct member *m)
         return;
     }
     m->spoiled = false;
+    m->beyond_log = !member_log_reaches(w, member_last(m));
+    if (m->beyond_log) {
+        MARK(w, AWAY_TOO_LONG);
+    }
     links_begin(m);
     member_poke(m);
 }

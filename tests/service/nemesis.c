@@ -135,6 +135,30 @@ static void power(struct world *w, struct member *m)
     world_later(w, nemesis_span(w), of_member(m->id, SE_BOOT));
 }
 
+/* It stays away until the others have forgotten what it lacks. Not two at once: nothing would be written. */
+static void away(struct world *w, struct member *m)
+{
+    for (raft_id id = 1; id <= w->k.members; id++) {
+        if (w->members[id].node == NULL || w->k.members == 1) {
+            return;
+        }
+    }
+    raft_index last = member_last(m);
+    member_end(m, dice(w, 2) == 0 ? END_KILL : END_POWER);
+    m->away = true;
+    nemesis_undo_later(w, FAULT_AWAY, m->id, last, 500 * SVC_MS);
+}
+
+static void away_undo(struct world *w, struct member *m, raft_index last)
+{
+    if (w->phase == PHASE_CHAOS && member_log_reaches(w, last)) {
+        nemesis_undo_later(w, FAULT_AWAY, m->id, last, 300 * SVC_MS);
+        return;
+    }
+    m->away = false;
+    world_later(w, 0, of_member(m->id, SE_BOOT));
+}
+
 static void blackout(struct world *w)
 {
     for (raft_id id = 1; id <= w->k.members; id++) {
@@ -178,6 +202,9 @@ static void member_fault(struct world *w, enum svc_fault f)
         break;
     case FAULT_POWER:
         power(w, m);
+        break;
+    case FAULT_AWAY:
+        away(w, m);
         break;
     case FAULT_STALL:
     case FAULT_SLOW:
@@ -307,6 +334,9 @@ void nemesis_undo(struct world *w, uint64_t slot)
     w->undo[slot].used = false;
     uint64_t x = w->undo[slot].x;
     switch (w->undo[slot].fault) {
+    case FAULT_AWAY:
+        away_undo(w, &w->members[x], w->undo[slot].y);
+        break;
     case FAULT_STALL:
     case FAULT_FREEZE:
     case FAULT_FULL:
@@ -326,12 +356,14 @@ void nemesis_undo(struct world *w, uint64_t slot)
 
 void nemesis_heal(struct world *w)
 {
+    w->k.chunk_loss_permille = 0;
     w->k.loss_permille = w->k.dup_permille = w->k.reorder_permille = 0;
     w->k.disk_slow_permille = 0;
     mend_all(w);
     for (raft_id id = 1; id <= w->k.members; id++) {
         struct member *m = &w->members[id];
         nemesis_disk_heal(m);
+        m->away = false;
         if (m->node != NULL) {
             m->paused_until = m->paused_until > w->now ? w->now : m->paused_until;
             member_poke(m);

@@ -185,7 +185,8 @@ struct member {
     bool run_due;
     uint64_t tick_at; /* world's time of the timer that is set; 0 none */
     uint64_t tick_gen;
-    bool away; /* is to stay down until somebody boots it */
+    bool away;       /* is to stay down until somebody boots it */
+    bool beyond_log; /* when it came back, only a snapshot could help */
     bool leaving;
     bool repairing; /* its log lost what was acknowledged, and has not been told that it is back */
     bool rotted;    /* its disk ever did */
@@ -215,6 +216,10 @@ void member_pause(struct member *m, uint64_t ns);
 bool member_up(const struct member *m);
 uint64_t member_now(const struct member *m);
 bool member_leads(const struct member *m);
+/* The last index of its log. */
+raft_index member_last(const struct member *m);
+/* Does the leader's log still reach back to what a member with this last index lacks? */
+bool member_log_reaches(const struct world *w, raft_index last);
 
 void media_init(struct media *d, uint64_t seed);
 void media_finish(struct media *d);
@@ -258,6 +263,9 @@ void media_retry(struct member *m);
 /* --- between members: peers.c --------------------------------------------------------------------- */
 
 void peers_send(struct member *m, raft_id to, struct coord_buf *whole);
+/* The same for a piece of a snapshot; msg is its message. */
+void peers_send_chunk(struct member *m, raft_id to, struct coord_buf *whole,
+                      const struct raft_msg *msg);
 void peers_deliver(struct world *w, const struct ev *e);
 /* The link between two members may have come or gone: tell both sides in a while. */
 void peers_update(struct world *w, raft_id a, raft_id b, bool reset);
@@ -490,7 +498,11 @@ struct world {
     bool link_up[SVC_MEMBERS_MAX + 1][SVC_MEMBERS_MAX + 1];       /* as the first was told */
     uint64_t link_last[SVC_MEMBERS_MAX + 1][SVC_MEMBERS_MAX + 1]; /* arrival, from, to */
     uint64_t link_gen[SVC_MEMBERS_MAX + 1][SVC_MEMBERS_MAX + 1];
-    bool apart[SVC_CLIENTS_MAX][SVC_MEMBERS_MAX + 1]; /* a client does not reach a member */
+    struct {
+        raft_index index; /* of the snapshot; 0 none */
+        uint64_t offset;
+    } chunk_lost[SVC_MEMBERS_MAX + 1][SVC_MEMBERS_MAX + 1]; /* the last, from, to */
+    bool apart[SVC_CLIENTS_MAX][SVC_MEMBERS_MAX + 1];       /* a client does not reach a member */
     struct actor actors[SVC_CLIENTS_MAX];
     struct stream *streams[WORLD_STREAMS]; /* by id, from 1 */
     uint32_t streams_count;
