@@ -71,9 +71,11 @@ static uint32_t parent_of(const struct verify_planner *w, uint32_t path)
     return w->plan->h->paths[path].parent;
 }
 
+/* What is below /coord changes without a write of any client: nothing is said about it. */
 static bool in_scope(const struct verify_planner *w, uint32_t path)
 {
-    return verify_path_within(w->plan->h, path, w->plan->within);
+    return verify_path_within(w->plan->h, path, w->plan->within) &&
+           !verify_is_reserved(w->plan->h->paths[path].text);
 }
 
 static uint32_t made_path(const struct verify_action *a, bool answered)
@@ -735,6 +737,9 @@ static bool planner_alloc(struct verify_planner *w)
     memset(w->first, 0xff, paths * sizeof(*w->first));
     memset(w->next, 0xff, paths * sizeof(*w->next));
     for (uint32_t p = (uint32_t)paths; p-- > 1;) {
+        if (verify_is_reserved(h->paths[p].text)) {
+            continue; /* no child of "/" that a list shows */
+        }
         w->next[p] = w->first[h->paths[p].parent];
         w->first[h->paths[p].parent] = p;
     }
