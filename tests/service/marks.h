@@ -64,6 +64,9 @@
     X(SLOW_CLIENT_CLOSED, 0, "a client that did not read was disconnected")                \
     X(WATCHER_BEHIND, 0, "a watcher that did not read was left out")                       \
     X(LOG_READ_BACK, 1, "applied entries were read from the disk for a follower")          \
+    X(WATCH_LISTED, 1, "a client listed what it watches")                                  \
+    X(WATCH_LISTED_AGAIN, 1, "and again after a gap")                                      \
+    X(SESSION_ENDED, 1, "an operator ended a session")                                     \
     X(BACK_PRESSURE, 1, "a member stopped reading from a client")                          \
     X(TXN_DONE, 1, "a transaction was applied")                                            \
     X(TXN_REFUSED, 1, "a transaction failed as a whole")                                   \
@@ -72,6 +75,7 @@
     X(QUOTA_HIT, 1, "a quota refused a write")                                             \
     X(LOCK_HELD, 1, "a lock was acquired")                                                 \
     X(LOCK_WAITED, 1, "a lock was acquired after a wait")                                  \
+    X(LOCK_WOKEN, 1, "a waiter was told that the one in front is gone")                    \
     X(LOCK_LOST, 1, "an owner was told that it lost its lock")                             \
     X(LOCK_LOST_BY_PAUSE, 1, "a lock went to another while its owner was paused")          \
     X(ELECTED, 1, "a candidate was elected")                                               \

@@ -303,6 +303,7 @@ static void oracle_begin(struct world *w)
     struct oracle_options o;
     oracle_options_init(&o); /* those of the knobs come with a LIMITS entry */
     o.drift_ppm = w->k.drift_ppm;
+    o.members = w->k.members;
     w->oracle = oracle_create(&o);
 }
 

@@ -366,6 +366,10 @@ struct sim_fd {
 struct watcher {
     bool used;
     bool ready;
+    bool whole;    /* it is told of every node there is, so it lists what it follows */
+    bool list_due; /* anew */
+    bool gap;      /* because of a gap */
+    const char *path;
     coord_watch_id id;
     uint64_t revision; /* told up to here */
     uint64_t next;     /* begin again behind this one, when it ends */
@@ -434,6 +438,10 @@ void owner_step(struct actor *a);
 void owner_void(struct actor *a);
 /* Its lease may be longer now. */
 void owner_lease(struct actor *a);
+/* A node was made at this path, a number behind it: a place in line? */
+void owner_queued(struct actor *a, struct coord_bytes path, uint64_t token);
+/* It is told that this node, which it watched, is gone. */
+void owner_woken(struct actor *a, struct coord_bytes path, uint64_t revision);
 /* The process is about to end; then it has ended, with all its memory. */
 void owner_forget(struct actor *a);
 void owner_finish(struct actor *a);
