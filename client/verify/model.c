@@ -77,8 +77,7 @@ static void hash_toggle(struct verify_model *m, uint32_t i)
     m->hash[1] ^= y;
 }
 
-/* The service keeps nodes of its own there, which no client made. */
-static bool is_reserved(const char *path)
+bool verify_is_reserved(const char *path)
 {
     const size_t n = sizeof("/coord") - 1;
     return strncmp(path, "/coord", n) == 0 && (path[n] == 0 || path[n] == '/');
@@ -101,7 +100,7 @@ int verify_model_load(struct verify_model *m, const struct verify_place *places,
             return COORD_ENOMEM;
         }
         bool root = places[i].path == 0 && places[i].role != VERIFY_KID;
-        bool theirs = is_reserved(m->h->paths[places[i].path].text);
+        bool theirs = verify_is_reserved(m->h->paths[places[i].path].text);
         m->places[i] = places[i];
         m->cells[i] = verify_cell_blank(root               ? VERIFY_PRESENT
                                         : empty && !theirs ? VERIFY_ABSENT

@@ -73,6 +73,9 @@ struct verify_model {
 struct verify_model *verify_model_create(const struct verify_history *h);
 void verify_model_destroy(struct verify_model *m);
 
+/* Is the path /coord or below it? The service keeps nodes of its own there, which no client made. */
+bool verify_is_reserved(const char *path);
+
 /* Hold these places and nothing else. empty: nothing but "/" was there before the history.
  * Return: 0 or COORD_ENOMEM. */
 int verify_model_load(struct verify_model *m, const struct verify_place *places, uint32_t count,

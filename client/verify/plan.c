@@ -323,6 +323,9 @@ static bool planner_alloc(struct verify_planner *w)
     memset(w->first, 0xff, paths * sizeof(*w->first));
     memset(w->next, 0xff, paths * sizeof(*w->next));
     for (uint32_t p = (uint32_t)paths; p-- > 1;) {
+        if (verify_is_reserved(h->paths[p].text)) {
+            continue; /* no child of "/" that a list shows */
+        }
         w->next[p] = w->first[h->paths[p].parent];
         w->first[h->paths[p].parent] = p;
     }

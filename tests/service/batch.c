@@ -105,6 +105,9 @@ static void add_counts(struct oracle_counts *to, const struct oracle_counts *c)
     to->repeats += c->repeats;
     to->expired += c->expired;
     to->held += c->held;
+    to->woken += c->woken;
+    to->folds += c->folds;
+    to->services += c->services;
 }
 
 static void run_again(const struct batch *b, struct tally *t, const struct world_run *run,
@@ -253,9 +256,10 @@ static int report(const struct batch *b, const struct tally *sum, double took)
     }
     printf("sim-service: judged: %" PRIu64 " entries, %" PRIu64 " changes, %" PRIu64
            " writes, %" PRIu64 " reads, %" PRIu64 " watch events, %" PRIu64 " marks, %" PRIu64
-           " gaps, %" PRIu64 " repeats, %" PRIu64 " expired, %" PRIu64 " held\n",
+           " gaps, %" PRIu64 " repeats, %" PRIu64 " expired, %" PRIu64 " held, %" PRIu64
+           " woken, %" PRIu64 " listings followed, %" PRIu64 " answers about the service\n",
            c->applied, c->changes, c->writes, c->reads, c->events, c->marks, c->gaps, c->repeats,
-           c->expired, c->held);
+           c->expired, c->held, c->woken, c->folds, c->services);
     printf("sim-service: %" PRIu64 " passed, %" PRIu64 " failed, %" PRIu64
            " replayed; %.1f s (%.0f seeds/min); %" PRIu64 " events, %.0f virtual s, %" PRIu64
            " calls, %" PRIu64 " answers, %" PRIu64 " messages; slowest heal %.1f s (seed %" PRIu64

@@ -109,6 +109,7 @@ struct hooks {
         uint64_t conn; /* last armed on */
         bool once;
         bool ended;
+        struct coord_buf *path;
     } * watches;
     uint64_t serial;
 };
@@ -146,6 +147,7 @@ void hooks_finish(struct world *w)
     while (h->watches != NULL) {
         struct watch_seen *s = h->watches;
         h->watches = s->next;
+        coord_buf_unref(s->path);
         free(s);
     }
     free(h);
@@ -250,6 +252,23 @@ void __wrap_machine_skip(struct machine *m, uint64_t revision)
     }
 }
 
+static void notice_install(struct member *m, uint64_t revision)
+{
+    struct world *w = m->w;
+    for (raft_id from = 1; from <= w->k.members; from++) {
+        if (w->chunk_lost[from][m->id].index == revision) {
+            MARK(w, INSTALLED_AFTER_LOSS);
+        }
+    }
+    if (m->beyond_log) {
+        MARK(w, BROUGHT_BACK);
+        m->beyond_log = false;
+    }
+    if (m->repairing) {
+        MARK(w, REPAIRED_BY_SNAPSHOT);
+    }
+}
+
 void __wrap_machine_replace(struct machine *m, struct machine_loader *l)
 {
     struct member *member = world_member();
@@ -262,6 +281,7 @@ void __wrap_machine_replace(struct machine *m, struct machine_loader *l)
     machine_stats(m, &s);
     world_trace(w, TR_STATE, 'n', member->id, s.revision, 0, 0, 0, NULL);
     if (member->node != NULL) { /* at boot member.c tells it */
+        notice_install(member, s.revision);
         JUDGE(w, oracle_member_state(w->oracle, member->id, s.revision, machine_digest(m), w->now));
     }
 }
@@ -357,6 +377,9 @@ static void mark_reply(struct world *w, const struct coord__out *out, enum coord
     case COORD_ETOOSTALE:
         MARK(w, TOO_STALE);
         break;
+    case COORD_ENOSPACE:
+        MARK(w, NO_SPACE);
+        break;
     case 0:
         if (op == COORD_OP_TXN) {
             MARK(w, TXN_DONE);
@@ -371,6 +394,34 @@ static void mark_reply(struct world *w, const struct coord__out *out, enum coord
             MARK(w, TXN_REFUSED);
         }
         break;
+    }
+}
+
+static bool same_path(const struct coord_buf *a, struct coord_bytes b)
+{
+    return a->len == b.len && memcmp(a->data, b.data, b.len) == 0;
+}
+
+/* What follows from an answer for the watches of its client, and for its places in line. */
+static void notice_answer(struct actor *a, const struct coord_request *q,
+                          const struct coord_result *res)
+{
+    const uint32_t whole = COORD_LIST_RECURSIVE | COORD_LIST_STATS;
+    struct world *w = a->w;
+    if (res == NULL || res->error != 0) {
+        return;
+    }
+    if (q->op == COORD_OP_CREATE) {
+        owner_queued(a, q->path, res->stat.create_revision);
+    }
+    if (q->op != COORD_OP_LIST || (q->flags & (whole | COORD_LIST_COUNT)) != whole ||
+        q->after.len > 0) {
+        return;
+    }
+    for (struct watch_seen *s = w->hooks->watches; s != NULL; s = s->next) {
+        if (s->client == a->client && !s->ended && same_path(s->path, q->path)) {
+            JUDGE(w, oracle_watch_listed(w->oracle, s->serial, res, res->receipt.revision, w->now));
+        }
     }
 }
 
@@ -415,6 +466,7 @@ static void replied(struct actor *a, const struct coord__out *out)
     world_trace(w, TR_REPLY, 'c', a->index, out->request->id, (uint64_t)(int64_t)out->error,
                 out->outcome, out->result != NULL ? out->result->receipt.revision : 0, NULL);
     JUDGE(w, oracle_reply(w->oracle, &r, w->now));
+    notice_answer(a, &out->request->q, out->result);
 }
 
 /* Where its session is attached now. */
@@ -492,6 +544,7 @@ int __wrap_coord__core_watch(struct coord__core *k, struct coord__watch *w, uint
     s->serial = ++h->serial;
     s->revision = w->q.revision;
     s->once = (w->q.flags & COORD_WATCH_ONCE) != 0;
+    s->path = coord_buf_copy(w->q.path.data, w->q.path.len);
     s->next = h->watches;
     h->watches = s;
     if (!a->ended) {
@@ -545,6 +598,18 @@ void __wrap_coord__watch_answered(struct coord__core *k, const struct coord__req
     __real_coord__watch_answered(k, r, res);
 }
 
+/* A place in line is told by its own watch that the one in front is gone. */
+static void notice_ends(struct actor *a, const struct watch_seen *s, const struct coord_event *ev)
+{
+    struct coord_bytes cursor = ev->changes_raw;
+    struct coord_change c;
+    while (ev->state == COORD_EVENT_CHANGES && coord_change_next(&cursor, &c) == 1) {
+        if (c.kind == COORD_CHANGE_DELETED && same_path(s->path, c.path)) {
+            owner_woken(a, c.path, ev->revision);
+        }
+    }
+}
+
 int __wrap_coord__watch_event(struct coord__core *k, const struct coord_event *ev,
                               struct coord__out *ret_out)
 {
@@ -566,6 +631,7 @@ int __wrap_coord__watch_event(struct coord__core *k, const struct coord_event *e
     }
     JUDGE(a->w, oracle_watch_event(a->w->oracle, s->serial, ev->state, ev->revision,
                                    ev->changes_raw, a->w->now));
+    notice_ends(a, s, ev);
     return rv;
 }
 

@@ -90,13 +90,15 @@ static void draw_limits(struct knobs *k, struct rng *r)
 
 static void draw_hosts(struct knobs *k, struct rng *r)
 {
-    k->segment_bytes = (uint64_t)PICK(r, 64, 64, 128, 256) * 1024;
+    k->segment_bytes = (uint64_t)PICK(r, 8, 16, 64, 256) * 1024;
+    k->segments_ready = PICK(r, 1, 1, 2);
     k->disk_ns = PICK(r, 50, 200, 1000, 5000) * (uint64_t)1000;
     k->disk_slow_permille = PICK(r, 0, 10, 50);
     k->loop_ns = PICK(r, 0, 20, 200, 1000) * (uint64_t)1000;
     k->latency_ns = PICK(r, 100, 500, 2000) * (uint64_t)1000;
     k->jitter_ns = PICK(r, 50, 500, 5000) * (uint64_t)1000;
     k->loss_permille = knobs_has(k, FAULT_LOSS) ? PICK(r, 5, 20, 100) : 0;
+    k->chunk_loss_permille = knobs_has(k, FAULT_CHUNK_LOSS) ? PICK(r, 100, 300, 600) : 0;
     k->dup_permille = knobs_has(k, FAULT_DUP) ? PICK(r, 10, 50, 200) : 0;
     k->reorder_permille = knobs_has(k, FAULT_REORDER) ? PICK(r, 20, 200) : 0;
     k->drift_ppm = knobs_has(k, FAULT_DRIFT) ? PICK(r, 200, 2000, 4000) : 0;

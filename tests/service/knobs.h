@@ -18,6 +18,7 @@
  * from LOSS on are there all the time. */
 #define SVC_FAULTS(X)                    \
     X(KILL, 400, "kill")                 \
+    X(AWAY, 200, "away")                 \
     X(POWER, 400, "power")               \
     X(BLACKOUT, 150, "blackout")         \
     X(ISOLATE, 400, "isolate")           \
@@ -27,7 +28,12 @@
     X(ONEWAY, 300, "one-way")            \
     X(RESET, 300, "reset")               \
     X(STALL, 300, "stall")               \
+    X(SLOW, 200, "slow")                 \
+    X(FREEZE, 100, "freeze")             \
     X(EIO, 100, "eio")                   \
+    X(FULL, 250, "full")                 \
+    X(BAD_READ, 150, "bad-read")         \
+    X(ROT, 250, "rot")                   \
     X(PAUSE, 300, "pause")               \
     X(JUMP, 150, "jump")                 \
     X(WALL, 300, "wall")                 \
@@ -39,6 +45,7 @@
     X(CLIENT_GONE, 200, "client-gone")   \
     X(CLIENT_CLOSE, 200, "client-close") \
     X(LOSS, 250, "loss")                 \
+    X(CHUNK_LOSS, 250, "chunk-loss")     \
     X(DUP, 250, "dup")                   \
     X(REORDER, 250, "reorder")           \
     X(DRIFT, 300, "drift")               \
@@ -61,13 +68,15 @@ struct knobs {
     struct node_options node; /* members, cluster, raft.id and raft.rng_seed are the member's own */
 
     uint64_t segment_bytes; /* of the log */
-    uint64_t disk_ns;       /* mean of one write */
+    uint32_t segments_ready;
+    uint64_t disk_ns; /* mean of one write */
     uint32_t disk_slow_permille;
     uint64_t loop_ns; /* a process looks this long after an event at most; 0: at once */
 
     uint64_t latency_ns; /* between any two machines */
     uint64_t jitter_ns;
     uint32_t loss_permille;
+    uint32_t chunk_loss_permille; /* of the pieces of snapshots, besides */
     uint32_t dup_permille;
     uint32_t reorder_permille;
     uint32_t drift_ppm;  /* clocks run at 1 - this .. 1 + this */

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * media.c: the disk of a member and the two threads that use it: one writes the log in batches, the other does
- * the jobs of snapshots in their order. A batch or a job is carried out when its completion is due, so that
- * a power cut finds it not begun, or inside (member.c).
+ * media.c: the disk of a member and the thread that writes its log in batches. A batch is carried out when its
+ * completion is due, so that a power cut finds it not begun, or inside (member.c). Snapshots: media_snap.c.
  *
- * What server/shell does with threads (wal_thread.c, snap_thread.c, bridge.c) is done here with events; recovery is
- * the shipped one (server/shell/boot.c). Threads: one.
+ * What server/shell does with a thread (wal_thread.c, bridge.c) is done here with events; recovery is the shipped
+ * one (server/shell/boot.c). Threads: one.
  */
 #include "tests/service/world.h"
 
@@ -13,18 +12,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "server/shell/snap_thread.h"
 #include "tests/sim/util.h"
 
-#define BATCH_BYTES     (1u << 20)
-#define IDLE_NS         (20 * SVC_MS)
-#define CAPACITY_BYTES  (96u << 20) /* too little for the ballast, too much to be used up */
-#define SNAP_STATE_TYPE 1           /* as in server/shell/snap_thread.c */
+#define BATCH_BYTES    (1u << 20)
+#define IDLE_NS        (20 * SVC_MS)
+#define RETRY_NS       SVC_SEC     /* upkeep, or a batch without room, is tried again */
+#define CAPACITY_BYTES (96u << 20) /* too little for the ballast, too much to be used up */
+#define SLOWEST_NS     (3 * SVC_SEC)
+
+static struct ev of_member(const struct member *m, enum svc_event kind)
+{
+    return (struct ev){.kind = (uint8_t)kind, .node = (uint8_t)m->id, .boot = m->boot};
+}
 
 void media_init(struct media *d, uint64_t seed)
 {
     d->disk = sim_disk_create(seed);
-    sim_disk_set_capacity(d->disk, CAPACITY_BYTES);
+    media_capacity(d, UINT64_MAX);
+}
+
+void media_capacity(struct media *d, uint64_t left)
+{
+    d->full = left != UINT64_MAX;
+    sim_disk_set_capacity(d->disk, d->full ? sim_disk_used(d->disk) + left : CAPACITY_BYTES);
 }
 
 void media_finish(struct media *d)
@@ -36,34 +46,77 @@ void media_finish(struct media *d)
     sim_disk_destroy(d->disk);
 }
 
-static void keep_digest(struct media *d, raft_index index, const uint64_t digest[2])
+enum media_opened media_open_failed(struct member *m, const char *why)
 {
-    uint32_t at = d->digests_next++ % MEDIA_DIGESTS;
-    d->digests[at].index = index;
-    memcpy(d->digests[at].digest, digest, sizeof(d->digests[at].digest));
+    struct media *d = &m->media;
+    if (d->reads_fail) {
+        MARK(m->w, READ_FAILED);
+        return MEDIA_AGAIN;
+    }
+    if (d->full && strstr(why, strerror(ENOSPC)) != NULL) {
+        MARK(m->w, BOOT_WITHOUT_ROOM);
+        return MEDIA_AGAIN;
+    }
+    /* What coordd cannot repair, as the operations page says. */
+    if (m->rotted && (strstr(why, "snapshot files is whole and fits") != NULL ||
+                      strstr(why, "log entry ") != NULL || strstr(why, "is damaged") != NULL ||
+                      strstr(why, "window is full") != NULL)) {
+        MARK(m->w, KEPT_OUT);
+        return MEDIA_LOST;
+    }
+    return MEDIA_WRONG;
 }
 
-int media_open(struct member *m, char *why, size_t n)
+static void judge_health(struct member *m)
+{
+    const struct raft_wal_state *found = raft_wal_state(m->media.boot.wal);
+    if (found->health == RAFT_WAL_TORN) {
+        MARK(m->w, TORN_TAIL);
+    }
+    if (found->health == RAFT_WAL_REPAIR) {
+        struct node_boot *b = &m->media.boot.node;
+        MARK(m->w, LOG_REPAIR);
+        /* A member may doubt more than its log does; little rot ever takes the vote. */
+        m->doubts = m->spoiled ? rng_chance(&m->w->rng_disk, 300) : m->doubts;
+        b->damage |= m->doubts ? RAFT_DAMAGE_VOTE : 0u;
+        if ((b->damage & RAFT_DAMAGE_VOTE) != 0) {
+            MARK(m->w, VOTE_IN_DOUBT);
+        }
+    }
+    if (found->health == RAFT_WAL_REPAIR && !m->rotted) {
+        world_fail(m->w, "member %u: nothing was damaged, but recovery says: %s", m->id,
+                   found->detail);
+    }
+    if (m->spoiled && m->media.boot.snapshots_bad > 0) {
+        MARK(m->w, SNAPSHOT_ROTTEN);
+    }
+}
+
+enum media_opened media_open(struct member *m, char *why, size_t n)
 {
     struct media *d = &m->media;
     char err[BOOT_ERROR_BYTES] = "";
-    if (boot_open(m->conf, &d->boot, err) < 0) {
+    d->reads_fail = d->bad_reads > 0;
+    if (d->reads_fail) {
+        d->bad_reads--;
+        sim_disk_fail(d->disk, SIM_DISK_READ, 1 + (uint32_t)rng_below(&m->w->rng_disk, 30), 1, EIO);
+    }
+    int rc = boot_open(m->conf, &d->boot, err);
+    if (d->reads_fail) {
+        sim_disk_fail(d->disk, SIM_DISK_READ, 1, 0, EIO);
+    }
+    if (rc < 0) {
         (void)snprintf(why, n, "%.*s", (int)n - 1, err);
-        return -1;
+        return media_open_failed(m, err);
     }
-    if (raft_wal_state(d->boot.wal)->health == RAFT_WAL_TORN) {
-        MARK(m->w, TORN_TAIL);
-    }
-    if (raft_wal_state(d->boot.wal)->health == RAFT_WAL_REPAIR) {
-        world_fail(m->w, "member %u: nothing was damaged, but recovery says: %s", m->id,
-                   raft_wal_state(d->boot.wal)->detail);
-    }
+    judge_health(m);
     if (d->boot.node.snapshot.index > 0) {
-        keep_digest(d, d->boot.node.snapshot.index, d->boot.digest);
+        media_digest_keep(d, d->boot.node.snapshot.index, d->boot.digest);
     }
     d->open = true;
+    d->room = true;
     d->writer_error = -ECANCELED;
-    return 0;
+    return MEDIA_OPEN;
 }
 
 static void queue_clear(struct media_queue *q)
@@ -72,14 +125,6 @@ static void queue_clear(struct media_queue *q)
         coord_buf_unref(q->notes[i].payload);
     }
     q->count = 0;
-}
-
-static void job_free(struct media_job *job)
-{
-    coord_buf_unref(job->buf);
-    machine_loader_destroy(job->state);
-    coord_buf_unref(job->header);
-    free(job);
 }
 
 static void read_drop(struct media *d)
@@ -91,30 +136,18 @@ static void read_drop(struct media *d)
     d->read_bufs = NULL;
 }
 
-static void writer_drop(struct media *d)
-{
-    raft_snap_abort(d->writer);
-    d->writer = NULL;
-}
-
 void media_close(struct member *m)
 {
     struct media *d = &m->media;
     queue_clear(&d->pending);
     queue_clear(&d->work);
-    while (d->jobs != NULL) {
-        struct media_job *job = d->jobs;
-        d->jobs = job->next;
-        job_free(job);
-    }
-    writer_drop(d);
-    raft_snap_recv_abort(d->recv);
-    raft_snap_close(d->reader);
-    d->recv = NULL;
-    d->reader = NULL;
+    media_jobs_drop(d);
     read_drop(d);
     d->busy = d->job_busy = d->owed = d->owed_job = d->failed = d->stalled = false;
-    d->prune_after = d->durable = 0;
+    d->sealed = d->upkeep_failed = d->verdict_due = false;
+    d->sealed_path[0] = '\0';
+    d->prune_after = d->durable = d->slow_until = 0;
+    d->work_at = 0;
     if (d->open) {
         world_enter_member(m);
         boot_close(&d->boot);
@@ -186,17 +219,16 @@ void media_persist(struct member *m, const struct raft_persist *p, const struct 
     note->io_seq = p->io_seq;
 }
 
-static uint64_t write_time(struct member *m)
+uint64_t media_time(struct member *m)
 {
     struct world *w = m->w;
     uint64_t ns = 1 + rng_exp(&w->rng_disk, w->k.disk_ns);
     bool slow = rng_chance(&w->rng_disk, w->k.disk_slow_permille);
-    return slow ? ns * 20 : ns;
-}
-
-static struct ev of_member(const struct member *m, enum svc_event kind)
-{
-    return (struct ev){.kind = (uint8_t)kind, .node = (uint8_t)m->id, .boot = m->boot};
+    ns = slow ? ns * 20 : ns;
+    if (m->media.slow_until > w->now) {
+        ns = ns * m->media.slow_factor < SLOWEST_NS ? ns * m->media.slow_factor : SLOWEST_NS;
+    }
+    return ns;
 }
 
 void media_submit(struct member *m)
@@ -210,7 +242,7 @@ void media_submit(struct member *m)
     d->pending = swap;
     d->busy = true;
     d->batches++;
-    world_later(m->w, write_time(m), of_member(m, SE_WRITTEN));
+    world_later(m->w, media_time(m), of_member(m, SE_WRITTEN));
 }
 
 static uint32_t batch_count(const struct media_queue *q, uint32_t at)
@@ -235,7 +267,7 @@ void media_read(struct member *m, raft_index first, uint32_t count, struct coord
     d->read_first = first;
     d->read_count = count;
     d->read_bufs = bufs;
-    world_later(m->w, write_time(m), of_member(m, SE_READ));
+    world_later(m->w, media_time(m), of_member(m, SE_READ));
 }
 
 void media_read_done(struct member *m)
@@ -247,7 +279,7 @@ void media_read_done(struct member *m)
         return;
     }
     if (d->stalled || d->busy) {
-        world_later(m->w, write_time(m), of_member(m, SE_READ)); /* behind what is under way */
+        world_later(m->w, media_time(m), of_member(m, SE_READ)); /* behind what is under way */
         return;
     }
     for (uint32_t i = 0; i < d->read_count && error == 0; i++) {
@@ -266,11 +298,149 @@ void media_read_done(struct member *m)
     member_poke(m);
 }
 
+/* --- room ---------------------------------------------------------------------------------------- */
+
+/* Tell the node, when that is news. */
+static void tell_room(struct member *m, bool room)
+{
+    struct media *d = &m->media;
+    if (d->room == room || d->failed) {
+        return;
+    }
+    d->room = room;
+    if (room) {
+        MARK(m->w, ROOM_AGAIN);
+    } else {
+        MARK(m->w, NO_ROOM);
+    }
+    world_trace(m->w, TR_ROOM, 'n', m->id, room, 0, 0, 0, NULL);
+    world_enter_member(m);
+    node_disk_room(m->node, room, member_now(m));
+    world_leave();
+    member_poke(m);
+}
+
+/* Half a segment, as in wal_thread.h. */
+static bool is_short(const struct member *m)
+{
+    return raft_wal_room(m->media.boot.wal) < m->w->k.segment_bytes / 2;
+}
+
+static void fail(struct member *m, int rc)
+{
+    m->media.failed = true;
+    world_enter_member(m);
+    node_io_failed(m->node, raft_store_strerror(rc), member_now(m));
+    world_leave();
+    member_poke(m);
+}
+
+static void idle_later(struct member *m, uint64_t ns)
+{
+    struct ev e = of_member(m, SE_IDLE);
+    e.a = m->media.batches;
+    world_later(m->w, ns, e);
+}
+
+/* Attest the last batch, delete what is of no use, make segments ready. Return: as raft_wal_idle. */
+static int upkeep(struct member *m)
+{
+    struct media *d = &m->media;
+    int rc = raft_wal_idle(d->boot.wal);
+    d->upkeep_at = m->w->now;
+    d->upkeep_failed = rc < 0;
+    d->sealed = rc == 0;
+    if (rc < 0 && raft_wal_failed(d->boot.wal)) {
+        fail(m, rc);
+        return rc;
+    }
+    tell_room(m, rc >= 0 || !is_short(m));
+    return rc;
+}
+
+/* Each second; and as soon as room gets short, so that a full disk is known while what is under way still
+ * fits. */
+static bool upkeep_overdue(const struct member *m)
+{
+    const struct media *d = &m->media;
+    return m->w->now > d->upkeep_at + RETRY_NS || (!d->upkeep_failed && is_short(m));
+}
+
+void media_idle(struct member *m, uint64_t batches)
+{
+    struct media *d = &m->media;
+    if (d->busy || d->failed || d->stalled || batches != d->batches) {
+        return;
+    }
+    int rc = upkeep(m);
+    if (rc != 0 && !d->failed) {
+        idle_later(m, rc < 0 ? RETRY_NS : IDLE_NS);
+    }
+}
+
+bool media_seal(struct member *m)
+{
+    struct media *d = &m->media;
+    if (d->busy || d->failed || d->stalled) {
+        return false;
+    }
+    for (int i = 0; i < 8 && !d->sealed && !d->failed; i++) {
+        (void)upkeep(m);
+    }
+    return d->sealed;
+}
+
+/* --- the verdict on a damaged log ------------------------------------------------------------------ */
+
+void media_repaired(struct member *m)
+{
+    m->media.verdict_due = true;
+    world_later(m->w, media_time(m), of_member(m, SE_REPAIRED));
+}
+
+void media_verdict(struct member *m)
+{
+    struct media *d = &m->media;
+    if (!d->verdict_due || d->failed) {
+        return;
+    }
+    if (d->stalled || d->busy) {
+        world_later(m->w, media_time(m), of_member(m, SE_REPAIRED)); /* behind what is under way */
+        return;
+    }
+    int rc = raft_wal_repaired(d->boot.wal);
+    d->sealed = false;
+    d->sealed_path[0] = '\0';
+    if (rc == -ENOSPC && !raft_wal_failed(d->boot.wal)) {
+        world_later(m->w, RETRY_NS, of_member(m, SE_REPAIRED));
+    } else if (rc < 0) {
+        fail(m, rc);
+    } else {
+        d->verdict_due = false;
+        MARK(m->w, LOG_REPAIRED);
+        idle_later(m, IDLE_NS);
+    }
+}
+
+/* --- batches ------------------------------------------------------------------------------------- */
+
+/* From here back the log is attested by what comes next. */
+static void note_place(struct media *d)
+{
+    uint64_t at = 0;
+    uint64_t len = 0;
+    if (!sim_disk_last_write(d->disk, d->sealed_path, sizeof(d->sealed_path), &at, &len)) {
+        d->sealed_path[0] = '\0';
+    }
+    d->sealed_end = at + len;
+}
+
 static int write_work(struct member *m, uint64_t *ret_io_seq)
 {
     struct media *d = &m->media;
     struct media_queue *q = &d->work;
-    for (uint32_t at = 0; at < q->count;) {
+    while (d->work_at < q->count) {
+        uint32_t at = d->work_at;
         uint32_t count = batch_count(q, at);
         int rc = raft_wal_write(d->boot.wal, q->ops + at, count);
         world_trace(m->w, TR_WRITE, 'n', m->id, count, (uint64_t)(int64_t)rc,
@@ -278,15 +448,38 @@ static int write_work(struct member *m, uint64_t *ret_io_seq)
         if (rc < 0) {
             return rc;
         }
+        d->sealed = false;
+        note_place(d);
         for (uint32_t i = at; i < at + count; i++) {
             *ret_io_seq = q->notes[i].io_seq != 0 ? q->notes[i].io_seq : *ret_io_seq;
             if (q->notes[i].compact != 0) {
                 raft_wal_compact(d->boot.wal, q->notes[i].compact);
             }
         }
-        at += count;
+        d->work_at += count;
     }
     return 0;
+}
+
+static void prune_if_due(struct member *m)
+{
+    struct media *d = &m->media;
+    if (d->prune_after != 0 && d->durable >= d->prune_after) {
+        const struct media_job job = {.kind = JOB_PRUNE};
+        d->prune_after = 0;
+        media_job_put(m, &job);
+    }
+}
+
+static void tell_durable(struct member *m, uint64_t io_seq)
+{
+    struct media *d = &m->media;
+    if (io_seq > d->durable) {
+        d->durable = io_seq;
+        world_enter_member(m);
+        node_io_done(m->node, io_seq, member_now(m));
+        world_leave();
+    }
 }
 
 void media_written(struct member *m)
@@ -298,50 +491,29 @@ void media_written(struct member *m)
         return;
     }
     int rc = write_work(m, &io_seq);
-    queue_clear(&d->work);
-    d->busy = false;
-    world_enter_member(m);
-    if (io_seq > d->durable) {
-        d->durable = io_seq;
-        node_io_done(m->node, io_seq, member_now(m));
-    }
-    if (rc < 0) {
-        d->failed = true;
-        node_io_failed(m->node, raft_store_strerror(rc), member_now(m));
-    }
-    world_leave();
-    if (d->prune_after != 0 && d->durable >= d->prune_after) {
-        const struct media_job job = {.kind = JOB_PRUNE};
-        d->prune_after = 0;
-        media_job_put(m, &job);
-    }
-    media_submit(m);
-    if (!d->busy) {
-        struct ev e = of_member(m, SE_IDLE);
-        e.a = d->batches;
-        world_later(m->w, IDLE_NS, e);
-    }
-    member_poke(m);
-}
-
-void media_idle(struct member *m, uint64_t batches)
-{
-    struct media *d = &m->media;
-    if (d->busy || d->failed || d->stalled || batches != d->batches) {
+    tell_durable(m, io_seq);
+    if (rc == -ENOSPC && !raft_wal_failed(d->boot.wal)) { /* refused without any effect */
+        MARK(m->w, BATCH_WAITED);
+        tell_room(m, false);
+        world_later(m->w, RETRY_NS, of_member(m, SE_WRITTEN));
         return;
     }
-    int rc = raft_wal_idle(d->boot.wal);
-    if (rc < 0 && raft_wal_failed(d->boot.wal)) {
-        d->failed = true;
-        world_enter_member(m);
-        node_io_failed(m->node, raft_store_strerror(rc), member_now(m));
-        world_leave();
-        member_poke(m);
-    } else if (rc > 0) {
-        struct ev e = of_member(m, SE_IDLE);
-        e.a = batches;
-        world_later(m->w, IDLE_NS, e);
+    queue_clear(&d->work);
+    d->work_at = 0;
+    d->busy = false;
+    if (rc < 0) {
+        fail(m, rc);
+    } else if (upkeep_overdue(m)) {
+        (void)upkeep(m);
+    } else if (d->upkeep_failed && is_short(m)) {
+        tell_room(m, false); /* a second from now may be too late */
     }
+    prune_if_due(m);
+    media_submit(m);
+    if (!d->busy && !d->failed) {
+        idle_later(m, IDLE_NS);
+    }
+    member_poke(m);
 }
 
 void media_stall(struct member *m, bool stalled)
@@ -359,238 +531,4 @@ void media_stall(struct member *m, bool stalled)
         d->owed_job = false;
         media_job_done(m);
     }
-}
-
-/* --- snapshots ----------------------------------------------------------------------------------- */
-
-/* What goes wrong here is told with the first part that follows. */
-static void job_begin(struct media *d, const struct media_job *job)
-{
-    const struct raft_snap_meta meta = {.cluster_id = d->boot.cluster_id,
-                                        .index = job->meta.index,
-                                        .term = job->meta.term,
-                                        .config_index = job->meta.config_index,
-                                        .config = job->meta.config};
-    writer_drop(d);
-    d->writer_error = raft_snap_create(&d->boot.fs, &meta, &d->writer);
-    if (d->writer_error < 0) {
-        d->writer = NULL;
-    }
-}
-
-static int job_write(struct media *d, struct media_job *job)
-{
-    if (d->writer == NULL) {
-        return d->writer_error;
-    }
-    int rc = raft_snap_write(d->writer, SNAP_STATE_TYPE, job->buf->data, job->buf->len);
-    if (rc < 0) {
-        writer_drop(d);
-        d->writer_error = rc;
-    }
-    return rc;
-}
-
-static int job_end(struct media *d, struct media_job *job)
-{
-    struct raft_snap_meta meta;
-    if (d->writer == NULL) {
-        return d->writer_error;
-    }
-    int rc = raft_snap_commit(d->writer, &meta);
-    d->writer = NULL;
-    d->writer_error = -ECANCELED;
-    if (rc == 0) {
-        job->meta.bytes = meta.bytes;
-        memcpy(job->digest, meta.digest, sizeof(job->digest));
-    }
-    return rc;
-}
-
-static int job_store(struct media *d, struct media_job *job)
-{
-    const struct raft_msg *msg = &job->msg;
-    if (d->recv != NULL && (d->recv_index != msg->index || d->recv_term != msg->log_term)) {
-        raft_snap_recv_abort(d->recv);
-        d->recv = NULL;
-    }
-    if (d->recv == NULL) {
-        uint64_t have = 0;
-        int rc = raft_snap_recv_open(&d->boot.fs, d->boot.cluster_id, msg->log_term, msg->index,
-                                     msg->total, &d->recv, &have);
-        if (rc < 0) {
-            d->recv = NULL;
-            return rc;
-        }
-        d->recv_index = msg->index;
-        d->recv_term = msg->log_term;
-    }
-    job->through = msg->offset + job->buf->len;
-    return raft_snap_recv_write(d->recv, msg->offset, job->buf->data, job->buf->len);
-}
-
-static int job_load(struct media *d, struct media_job *job)
-{
-    struct raft_snap_meta meta;
-    if (d->recv != NULL && d->recv_index == job->meta.index && d->recv_term == job->meta.term) {
-        int rc = raft_snap_recv_commit(d->recv, &meta);
-        d->recv = NULL;
-        if (rc < 0) {
-            return rc;
-        }
-    }
-    int rc = snap_state_read(&d->boot.fs, d->boot.cluster_id, job->meta.term, job->meta.index,
-                             &meta, &job->state);
-    if (rc == 0) {
-        job->meta.bytes = meta.bytes;
-        job->meta.config = meta.config;
-        job->meta.config_index = meta.config_index;
-        memcpy(job->digest, meta.digest, sizeof(job->digest));
-    }
-    return rc;
-}
-
-static int job_chunk(struct media *d, struct media_job *job)
-{
-    const struct raft_msg *msg = &job->msg;
-    if (d->reader != NULL && (d->reader_index != msg->index || d->reader_term != msg->log_term)) {
-        raft_snap_close(d->reader);
-        d->reader = NULL;
-    }
-    if (d->reader == NULL) {
-        int rc =
-            raft_snap_open(&d->boot.fs, d->boot.cluster_id, msg->log_term, msg->index, &d->reader);
-        if (rc < 0) {
-            d->reader = NULL;
-            return rc;
-        }
-        d->reader_index = msg->index;
-        d->reader_term = msg->log_term;
-    }
-    job->buf = coord_buf_create((size_t)msg->count + job->header->len);
-    if (job->buf == NULL) {
-        abort();
-    }
-    memcpy(job->buf->data, job->header->data, job->header->len);
-    int64_t n =
-        raft_snap_pread(d->reader, job->buf->data + job->header->len, msg->count, msg->offset);
-    if (n != (int64_t)msg->count) {
-        return n < 0 ? (int)n : RAFT_STORE_ENOENT;
-    }
-    job->buf->len = job->header->len + msg->count;
-    return 0;
-}
-
-/* Not while a transfer is under way, whose file would go as well. */
-static int job_prune(struct media *d)
-{
-    raft_snap_close(d->reader);
-    d->reader = NULL;
-    return d->recv != NULL ? 0 : raft_snap_prune(&d->boot.fs, d->boot.cluster_id, 2);
-}
-
-static void begin_job(struct member *m)
-{
-    if (m->media.jobs != NULL && !m->media.job_busy) {
-        m->media.job_busy = true;
-        world_later(m->w, 2 * write_time(m), of_member(m, SE_SNAP));
-    }
-}
-
-void media_job_put(struct member *m, const struct media_job *job)
-{
-    struct media_job **at = &m->media.jobs;
-    struct media_job *copy = sim_alloc(sizeof(*copy));
-    *copy = *job;
-    while (*at != NULL) {
-        at = &(*at)->next;
-    }
-    *at = copy;
-    begin_job(m);
-}
-
-static void job_do(struct media *d, struct media_job *job)
-{
-    switch (job->kind) {
-    case JOB_BEGIN:
-        job_begin(d, job);
-        break;
-    case JOB_WRITE:
-        job->error = job_write(d, job);
-        break;
-    case JOB_END:
-        job->error = job_end(d, job);
-        break;
-    case JOB_ABORT:
-        writer_drop(d);
-        break;
-    case JOB_STORE:
-        job->error = job_store(d, job);
-        break;
-    case JOB_LOAD:
-        job->error = job_load(d, job);
-        break;
-    case JOB_CHUNK:
-        job->error = job_chunk(d, job);
-        break;
-    case JOB_PRUNE:
-        job->error = job_prune(d);
-        break;
-    }
-}
-
-static void tell(struct member *m, struct media_job *job)
-{
-    uint64_t now = member_now(m);
-    switch (job->kind) {
-    case JOB_WRITE:
-        node_snapshot_written(m->node, job->error, now);
-        break;
-    case JOB_END:
-        node_snapshot_saved(m->node, &job->meta, job->error, now);
-        break;
-    case JOB_STORE:
-        if (job->error == 0) {
-            node_snapshot_stored(m->node, job->msg.snap_id, job->through, now);
-        }
-        break;
-    case JOB_LOAD:
-        node_snapshot_loaded(m->node, &job->meta, job->state, job->error, now);
-        job->state = NULL; /* the node's now */
-        break;
-    case JOB_CHUNK:
-        if (job->error == 0) {
-            peers_send(m, job->peer, coord_buf_ref(job->buf));
-        }
-        break;
-    case JOB_BEGIN:
-    case JOB_ABORT:
-    case JOB_PRUNE:
-        break;
-    }
-}
-
-void media_job_done(struct member *m)
-{
-    struct media *d = &m->media;
-    struct media_job *job = d->jobs;
-    if (d->stalled) {
-        d->owed_job = true;
-        return;
-    }
-    job_do(d, job);
-    d->jobs = job->next;
-    d->job_busy = false;
-    world_trace(m->w, TR_SNAP, 'n', m->id, job->kind,
-                job->meta.index != 0 ? job->meta.index : job->msg.index,
-                (uint64_t)(int64_t)job->error, 0, NULL);
-    if (job->error == 0 && (job->kind == JOB_END || job->kind == JOB_LOAD)) {
-        keep_digest(d, job->meta.index, job->digest);
-    }
-    world_enter_member(m);
-    tell(m, job);
-    world_leave();
-    job_free(job);
-    begin_job(m);
-    member_poke(m);
 }

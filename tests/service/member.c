@@ -40,6 +40,23 @@ bool member_leads(const struct member *m)
     return st.role == RAFT_LEADER && st.leader_ready;
 }
 
+raft_index member_last(const struct member *m)
+{
+    struct raft_status st;
+    raft_status(node_raft(m->node), &st);
+    return st.last;
+}
+
+bool member_log_reaches(const struct world *w, raft_index last)
+{
+    struct raft_status st = {0};
+    const struct member *m = &w->members[w->leader];
+    if (w->leader != 0 && m->node != NULL) {
+        raft_status(node_raft(m->node), &st);
+    }
+    return st.first <= last + 1;
+}
+
 /* --- the env ------------------------------------------------------------------------------------- */
 
 static void env_conn_send(void *ctx, uint64_t conn, struct coord_buf *frames)
@@ -274,13 +291,26 @@ static void links_begin(struct member *m)
     }
 }
 
+static void not_started(struct member *m, enum media_opened how, const char *why)
+{
+    world_trace(m->w, TR_LOG, 'n', m->id, how, 0, 0, 0, why);
+    sim_disk_kill(m->media.disk);
+    if (how == MEDIA_AGAIN) {
+        boot_again(m);
+    } else if (how == MEDIA_LOST) {
+        m->out = true;
+    } else {
+        world_fail(m->w, "member %u does not start: %s", m->id, why);
+    }
+}
+
 void member_boot(struct member *m)
 {
     struct world *w = m->w;
     struct node_options o;
     struct node_env env;
     char why[BOOT_ERROR_BYTES] = "";
-    if (m->node != NULL || m->away) {
+    if (m->node != NULL || m->away || m->out) {
         return;
     }
     fill_options(m, &o);
@@ -290,11 +320,13 @@ void member_boot(struct member *m)
     m->tick_at = 0;
     m->run_due = false;
     m->leaving = false;
+    m->stopped = false;
     m->frame_bytes = w->k.node.machine.frame_bytes;
     world_enter_member(m);
-    if (media_open(m, why, sizeof(why)) < 0) {
+    enum media_opened opened = media_open(m, why, sizeof(why));
+    if (opened != MEDIA_OPEN) {
         world_leave();
-        world_fail(w, "member %u does not start: %s", m->id, why);
+        not_started(m, opened, why);
         return;
     }
     const struct node_boot *b = &m->media.boot.node;
@@ -310,9 +342,16 @@ void member_boot(struct member *m)
         m->repairing = node_repairing(m->node);
     }
     world_leave();
-    if (rv != 0) {
-        world_fail(w, "member %u: node_create: %s", m->id, why);
+    if (rv != 0) { /* from an older snapshot the log may be longer than this member is made for */
+        media_close(m);
+        world_leave();
+        not_started(m, media_open_failed(m, why), why);
         return;
+    }
+    m->spoiled = false;
+    m->beyond_log = !member_log_reaches(w, member_last(m));
+    if (m->beyond_log) {
+        MARK(w, AWAY_TOO_LONG);
     }
     links_begin(m);
     member_poke(m);
@@ -324,7 +363,8 @@ static void cut_in_write(struct member *m)
     if (d->busy && d->work.count > 0) {
         sim_disk_stop_at(d->disk,
                          sim_disk_counts(d->disk)->changes + 1 + rng_below(&m->w->rng_disk, 3));
-        (void)raft_wal_write(d->boot.wal, d->work.ops, d->work.count); /* fails */
+        (void)raft_wal_write(d->boot.wal, d->work.ops + d->work_at,
+                             d->work.count - d->work_at); /* fails */
         MARK(m->w, CUT_IN_WRITE);
     }
 }
@@ -412,6 +452,42 @@ static void notice_leader(struct member *m)
     }
 }
 
+/* A member that has stopped tells its status until somebody restarts it. */
+static void notice_stop(struct member *m)
+{
+    struct world *w = m->w;
+    const char *why = NULL;
+    if (m->stopped || !node_faulted(m->node, &why)) {
+        return;
+    }
+    if (!m->media.failed) {
+        world_fail(w, "member %u stops although its disk did not fail: %s", m->id, why);
+        return;
+    }
+    m->stopped = true;
+    MARK(w, WRITE_FAILED);
+    if (m->conns > 0) {
+        MARK(w, STOPPED_WITH_CLIENTS);
+    }
+    world_trace(w, TR_FAULT, 'n', m->id, 0, 0, 0, 0, why);
+    world_later(w, rng_below(&w->rng_disk, 2 * SVC_SEC),
+                (struct ev){.kind = SE_RESTART,
+                            .node = (uint8_t)m->id,
+                            .boot = m->boot,
+                            .a = rng_below(&w->rng_disk, 2),
+                            .b = rng_below(&w->rng_disk, SVC_SEC)});
+}
+
+/* A member whose log lost what it had acknowledged neither leads nor stands (R11). */
+static void judge_repair(struct member *m)
+{
+    struct raft_status st;
+    raft_status(node_raft(m->node), &st);
+    if (st.repairing && st.role != RAFT_FOLLOWER && st.role != RAFT_FAULTED) {
+        world_fail(m->w, "R11: member %u is under repair and in role %d", m->id, (int)st.role);
+    }
+}
+
 static void turn(struct member *m)
 {
     struct world *w = m->w;
@@ -430,6 +506,7 @@ static void turn(struct member *m)
     if (raft_check(node_raft(m->node), why, sizeof(why)) != 0) {
         world_fail(w, "R9: member %u: %s", m->id, why);
     }
+    judge_repair(m);
     media_submit(m);
     world_leave();
     if (m->again) {
@@ -442,7 +519,6 @@ static void turn(struct member *m)
 void member_run(struct member *m, const struct ev *e)
 {
     struct world *w = m->w;
-    const char *why = NULL;
     if (e->a == 1) {
         if (e->b != m->tick_gen) {
             return;
@@ -461,12 +537,10 @@ void member_run(struct member *m, const struct ev *e)
     if (w->failed) {
         return;
     }
-    if (node_faulted(m->node, &why)) {
-        MARK(w, WRITE_FAILED);
-        world_trace(w, TR_FAULT, 'n', m->id, 0, 0, 0, 0, why);
-        member_end(m, END_KILL);
-        boot_again(m);
-        return;
+    notice_stop(m);
+    if (m->repairing && !node_repairing(m->node)) {
+        m->repairing = false;
+        media_repaired(m);
     }
     if (m->leaving && node_drained(m->node)) {
         m->leaving = false;

@@ -29,13 +29,13 @@ static struct actor *some_actor(struct world *w)
     return &w->actors[dice(w, w->k.clients)];
 }
 
-static uint64_t span(struct world *w)
+uint64_t nemesis_span(struct world *w)
 {
     static const uint64_t spans[] = {50, 200, 700, 1500, 3000};
     return SVC_MS + dice(w, spans[dice(w, 5)] * SVC_MS);
 }
 
-static void undo_later(struct world *w, enum svc_fault f, uint64_t x, uint64_t y, uint64_t ns)
+void nemesis_undo_later(struct world *w, enum svc_fault f, uint64_t x, uint64_t y, uint64_t ns)
 {
     for (uint64_t i = 0; i < sizeof(w->undo) / sizeof(w->undo[0]); i++) {
         if (!w->undo[i].used) {
@@ -124,7 +124,7 @@ static void partition(struct world *w, enum svc_fault f)
         }
         break;
     }
-    undo_later(w, f, 0, 0, span(w));
+    nemesis_undo_later(w, f, 0, 0, nemesis_span(w));
 }
 
 /* --- members ------------------------------------------------------------------------------------- */
@@ -132,7 +132,31 @@ static void partition(struct world *w, enum svc_fault f)
 static void power(struct world *w, struct member *m)
 {
     member_end(m, dice(w, 2) == 0 ? END_POWER_IN_WRITE : END_POWER);
-    world_later(w, span(w), of_member(m->id, SE_BOOT));
+    world_later(w, nemesis_span(w), of_member(m->id, SE_BOOT));
+}
+
+/* It stays away until the others have forgotten what it lacks. Not two at once: nothing would be written. */
+static void away(struct world *w, struct member *m)
+{
+    for (raft_id id = 1; id <= w->k.members; id++) {
+        if (w->members[id].node == NULL || w->k.members == 1) {
+            return;
+        }
+    }
+    raft_index last = member_last(m);
+    member_end(m, dice(w, 2) == 0 ? END_KILL : END_POWER);
+    m->away = true;
+    nemesis_undo_later(w, FAULT_AWAY, m->id, last, 500 * SVC_MS);
+}
+
+static void away_undo(struct world *w, struct member *m, raft_index last)
+{
+    if (w->phase == PHASE_CHAOS && member_log_reaches(w, last)) {
+        nemesis_undo_later(w, FAULT_AWAY, m->id, last, 300 * SVC_MS);
+        return;
+    }
+    m->away = false;
+    world_later(w, 0, of_member(m->id, SE_BOOT));
 }
 
 static void blackout(struct world *w)
@@ -163,39 +187,39 @@ static void leave(struct world *w, struct member *m)
 
 static void member_fault(struct world *w, enum svc_fault f)
 {
-    struct member *m = some_member(w);
-    if (m->node == NULL) {
+    struct member *m = f == FAULT_ROT ? nemesis_rot_target(w) : some_member(w);
+    if (m == NULL || m->node == NULL) {
         return;
     }
     switch (f) {
+    case FAULT_ROT:
+        nemesis_disk(w, m, f, 0);
+        world_later(w, nemesis_span(w), of_member(m->id, SE_BOOT));
+        break;
     case FAULT_KILL:
         member_end(m, END_KILL);
-        world_later(w, span(w), of_member(m->id, SE_BOOT));
+        world_later(w, nemesis_span(w), of_member(m->id, SE_BOOT));
         break;
     case FAULT_POWER:
         power(w, m);
         break;
-    case FAULT_STALL:
-        if (member_leads(m)) {
-            MARK(w, STALLED_LEADER);
-        }
-        media_stall(m, true);
-        undo_later(w, f, m->id, m->boot, span(w));
+    case FAULT_AWAY:
+        away(w, m);
         break;
+    case FAULT_STALL:
+    case FAULT_SLOW:
+    case FAULT_FREEZE:
     case FAULT_EIO:
-        if (dice(w, 2) == 0) {
-            sim_disk_fail_sync(m->media.disk, 1 + (uint32_t)dice(w, 5),
-                               dice(w, 2) == 0 ? SIM_DISK_SYNC_KEEP : SIM_DISK_SYNC_REVERT);
-        } else {
-            sim_disk_fail(m->media.disk, SIM_DISK_WRITE, 1 + (uint32_t)dice(w, 5), 1, 5);
-        }
+    case FAULT_FULL:
+    case FAULT_BAD_READ:
+        nemesis_disk(w, m, f, nemesis_span(w));
         break;
     case FAULT_PAUSE:
-        member_pause(m, span(w));
+        member_pause(m, nemesis_span(w));
         break;
     case FAULT_JUMP:
         /* Less than this is drift beyond what is promised; more than half of it is seen as an absence (C2). */
-        clk_jump(&m->clk, w->now, w->k.node.raft.election_min + span(w));
+        clk_jump(&m->clk, w->now, w->k.node.raft.election_min + nemesis_span(w));
         m->tick_at = 0;
         member_poke(m);
         break;
@@ -228,16 +252,17 @@ static void client_fault(struct world *w, enum svc_fault f)
         for (raft_id m = 1; m <= w->k.members; m++) {
             w->apart[a->index][m] = w->apart[a->index][m] || all || m == id;
         }
-        undo_later(w, f, a->index, 0, span(w));
+        nemesis_undo_later(w, f, a->index, 0, nemesis_span(w));
         break;
     case FAULT_CLIENT_PAUSE:
-        client_pause(a, span(w) * 2);
+        client_pause(a, nemesis_span(w) * 2);
         break;
     default:
         client_end(a, f == FAULT_CLIENT_DIE    ? CLIENT_DIE
                       : f == FAULT_CLIENT_GONE ? CLIENT_GONE
                                                : CLIENT_CLOSE);
-        world_later(w, span(w), (struct ev){.kind = SE_CLIENT_OPEN, .peer = (uint8_t)a->index});
+        world_later(w, nemesis_span(w),
+                    (struct ev){.kind = SE_CLIENT_OPEN, .peer = (uint8_t)a->index});
         break;
     }
 }
@@ -309,10 +334,13 @@ void nemesis_undo(struct world *w, uint64_t slot)
     w->undo[slot].used = false;
     uint64_t x = w->undo[slot].x;
     switch (w->undo[slot].fault) {
+    case FAULT_AWAY:
+        away_undo(w, &w->members[x], w->undo[slot].y);
+        break;
     case FAULT_STALL:
-        if (w->members[x].boot == w->undo[slot].y && w->members[x].node != NULL) {
-            media_stall(&w->members[x], false);
-        }
+    case FAULT_FREEZE:
+    case FAULT_FULL:
+        nemesis_disk_undo(w, w->undo[slot].fault, (raft_id)x, w->undo[slot].y);
         break;
     case FAULT_UNREACHABLE:
         for (raft_id m = 1; m <= w->k.members; m++) {
@@ -328,15 +356,15 @@ void nemesis_undo(struct world *w, uint64_t slot)
 
 void nemesis_heal(struct world *w)
 {
+    w->k.chunk_loss_permille = 0;
     w->k.loss_permille = w->k.dup_permille = w->k.reorder_permille = 0;
     w->k.disk_slow_permille = 0;
     mend_all(w);
     for (raft_id id = 1; id <= w->k.members; id++) {
         struct member *m = &w->members[id];
-        sim_disk_fail_sync(m->media.disk, 0, SIM_DISK_SYNC_KEEP);
-        sim_disk_fail(m->media.disk, 0, 0, 0, 0);
+        nemesis_disk_heal(m);
+        m->away = false;
         if (m->node != NULL) {
-            media_stall(m, false);
             m->paused_until = m->paused_until > w->now ? w->now : m->paused_until;
             member_poke(m);
         } else {

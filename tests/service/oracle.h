@@ -72,6 +72,7 @@ struct oracle_options {
     struct oracle_limits limits;
     /* By how much any clock of any process may run too fast or too slow, in millionths. */
     uint32_t drift_ppm;
+    uint32_t members; /* ids from 1, all of them voters; 0 not known */
 };
 
 /* The limits of a state without a history, no drift. */
@@ -91,9 +92,12 @@ struct oracle_counts {
     uint64_t events; /* of watches */
     uint64_t marks;  /* progress marks compared with the model */
     uint64_t gaps;
-    uint64_t repeats; /* entries that came again under their number */
-    uint64_t expired; /* sessions */
-    uint64_t held;    /* locks */
+    uint64_t repeats;  /* entries that came again under their number */
+    uint64_t expired;  /* sessions */
+    uint64_t held;     /* locks */
+    uint64_t woken;    /* waiters of locks */
+    uint64_t folds;    /* listings with their events compared with the model */
+    uint64_t services; /* answers about sessions and from /coord */
 };
 void oracle_counts(const struct oracle *o, struct oracle_counts *ret_c);
 
@@ -200,9 +204,9 @@ const char *oracle_lock_queued(struct oracle *o, uint64_t client, const char *lo
 const char *oracle_lock_held(struct oracle *o, uint64_t client, const char *lock, uint64_t token,
                              uint64_t until, uint64_t at);
 const char *oracle_lock_until(struct oracle *o, uint64_t client, uint64_t until, uint64_t at);
-/* A waiter was woken by the end of the one in front, told at `revision`. */
+/* A waiter was woken: it is told that the node `ended` below the lock is gone since `revision`. */
 const char *oracle_lock_woken(struct oracle *o, uint64_t client, const char *lock,
-                              uint64_t revision, uint64_t at);
+                              struct coord_bytes ended, uint64_t revision, uint64_t at);
 /* It is told that it lost it; or gives it up, before the request is sent. */
 const char *oracle_lock_ended(struct oracle *o, uint64_t client, const char *lock, uint64_t at);
 

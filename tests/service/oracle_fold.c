@@ -86,6 +86,7 @@ const char *oracle__fold_judge(struct oracle *o, struct oracle_watch *w, uint64_
     if (!w->folding) {
         return NULL;
     }
+    o->counts.folds++;
     if (top != NULL) {
         oracle__below(&o->tree, top, &first, &end);
         first--;
@@ -120,13 +121,15 @@ const char *oracle_watch_listed(struct oracle *o, uint64_t watch, const struct c
     for (uint32_t i = 0; i < o->watches_count; i++) {
         w = o->watches[i]->id == watch ? o->watches[i] : w;
     }
-    /* Events up to the listing's revision may come behind it: an application skips them, this does not. */
+    /* An application skips events up to the listing's revision that come behind it, this does not: then
+     * the listing is not used. */
     if (o->verdict[0] != '\0' || w == NULL || !can_fold(w) || list->error != 0 || list->more ||
-        revision != w->seen) {
+        revision < w->seen || oracle__watch_owed(o, w, revision) != 0) {
         return oracle_verdict(o);
     }
     w->folded_count = 0;
     w->folding = true;
+    w->listed = revision;
     add(o, w, &(struct oracle_folded){w->q.path, list->stat.create_revision, list->stat.version});
     while (coord_list_next(&cursor, &e) == 1) {
         char path[2 * COORD_PATH_BYTES_MAX + 2];

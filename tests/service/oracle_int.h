@@ -79,6 +79,9 @@ struct oracle_answer {
 struct oracle_session {
     uint64_t id;
     uint64_t epoch;
+    uint32_t epochs_count;
+    uint32_t epochs_cap;
+    uint64_t *epochs; /* all it had */
     uint64_t timeout_ms;
     uint8_t secret[COORD_SECRET_BYTES];
     uint64_t opened; /* revision */
@@ -189,6 +192,7 @@ struct oracle_watch {
     uint64_t clear; /* nothing is to be told in (seen, clear] */
     /* W5: what a listing and the events since make. */
     bool folding;
+    uint64_t listed; /* revision of the listing */
     uint32_t folded_count;
     uint32_t folded_cap;
     struct oracle_folded *folded;
@@ -361,8 +365,18 @@ const char *oracle__model_apply(struct oracle *o, const struct oracle_applied *a
 /* A read of the tree as it was at `revision`. Entries are valid until the next call. Return: 0 or the error. */
 int oracle__read(struct oracle *o, const struct coord_request *q, uint64_t revision,
                  struct coord_result *res);
+/* Does a name of a list, or a path, come behind `after`? */
+bool oracle__is_behind(struct coord_bytes name, struct coord_bytes after);
 const char *oracle__read_judge(struct oracle *o, const struct oracle_pending *p,
                                const struct coord_result *got);
+
+/* --- oracle_model_service.c ----------------------------------------------------------------------- */
+
+const char *oracle__sessions_judge(struct oracle *o, const struct oracle_pending *p,
+                                   const struct coord_result *got);
+/* A read of /coord or below. */
+const char *oracle__service_judge(struct oracle *o, const struct oracle_pending *p,
+                                  const struct coord_result *got);
 
 /* --- oracle_time.c, oracle_once.c, oracle_session.c, oracle_watch.c, oracle_lock.c ---------------- */
 
@@ -382,6 +396,8 @@ const char *oracle__session_write(struct oracle *o, const struct oracle_pending 
 const char *oracle__watch_judge(struct oracle *o, const struct oracle_pending *p,
                                 const struct oracle_reply *r);
 const char *oracle__watch_end(struct oracle *o);
+/* The first revision up to `to` of which the watch is still to be told; 0 none. */
+uint64_t oracle__watch_owed(struct oracle *o, struct oracle_watch *w, uint64_t to);
 
 /* --- oracle_fold.c -------------------------------------------------------------------------------- */
 

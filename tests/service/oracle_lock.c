@@ -8,7 +8,7 @@
  *   K2  nobody is told that it holds a lock while another still may think so (with K6: whoever loses its
  *       lock is told before that)
  *   K4  who holds it stood in front: no node below the lock is in front of its own
- *   K5  the end of one holder wakes one waiter
+ *   K5  the end of one wakes one waiter
  */
 #include "tests/service/oracle_int.h"
 
@@ -23,12 +23,19 @@ struct stand {
     uint64_t until;
 };
 
+/* Who was told of the end of a node. */
+struct woken {
+    struct woken *next;
+    struct coord_bytes ended;
+    uint64_t revision;
+    uint64_t client;
+};
+
 struct lock {
     struct lock *next;
     struct coord_bytes path;
-    uint64_t token; /* of the last holder */
-    uint64_t woken_at;
-    uint64_t woken;
+    uint64_t token;      /* of the last holder */
+    struct woken *woken; /* the newest first */
     uint32_t count;
     uint32_t cap;
     struct stand *stands;
@@ -191,17 +198,24 @@ const char *oracle_lock_until(struct oracle *o, uint64_t client, uint64_t until,
 }
 
 const char *oracle_lock_woken(struct oracle *o, uint64_t client, const char *lock,
-                              uint64_t revision, uint64_t at)
+                              struct coord_bytes ended, uint64_t revision, uint64_t at)
 {
     struct lock *l = lock_of(o, lock);
     (void)at;
-    if (l->woken_at == revision && l->woken != client) {
-        return oracle__fail(o, "K5: revision %llu wakes clients %llu and %llu, who wait for %.*s",
-                            ULL(revision), ULL(l->woken), ULL(client), ORACLE_PATH(l->path));
+    if (o->verdict[0] != '\0') {
+        return o->verdict;
     }
-    l->woken_at = revision;
-    l->woken = client;
-    return oracle_verdict(o);
+    o->counts.woken++;
+    for (const struct woken *w = l->woken; w != NULL; w = w->next) {
+        if (w->revision == revision && oracle__same(w->ended, ended) && w->client != client) {
+            return oracle__fail(o, "K5: the end of %.*s at %llu wakes clients %llu and %llu",
+                                ORACLE_PATH(ended), ULL(revision), ULL(w->client), ULL(client));
+        }
+    }
+    struct woken *w = oracle__alloc(o, sizeof(*w));
+    *w = (struct woken){l->woken, oracle__keep(o, ended), revision, client};
+    l->woken = w;
+    return NULL;
 }
 
 const char *oracle_lock_ended(struct oracle *o, uint64_t client, const char *lock, uint64_t at)

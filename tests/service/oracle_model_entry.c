@@ -81,6 +81,13 @@ static void session_end(struct oracle *o, struct oracle_session *s)
     oracle__delete_owned(o, s->id);
 }
 
+static void epoch_begin(struct oracle *o, struct oracle_session *s)
+{
+    s->epoch = o->tree.revision;
+    s->epochs = oracle__grow(o, s->epochs, s->epochs_count, &s->epochs_cap, sizeof(s->epochs[0]));
+    s->epochs[s->epochs_count++] = s->epoch;
+}
+
 static int apply_open(struct oracle *o, const struct oracle_entry *e, struct coord_result *res)
 {
     const struct oracle_limits *l = &o->options.limits;
@@ -99,7 +106,7 @@ static int apply_open(struct oracle *o, const struct oracle_entry *e, struct coo
     struct oracle_session *s = oracle__alloc(o, sizeof(*s));
     o->sessions[o->sessions_count++] = s;
     s->id = o->tree.revision;
-    s->epoch = o->tree.revision;
+    epoch_begin(o, s);
     s->opened = o->tree.revision;
     s->timeout_ms = e->q.timeout_ms < l->session_min_ms   ? l->session_min_ms
                     : e->q.timeout_ms > l->session_max_ms ? l->session_max_ms
@@ -123,7 +130,7 @@ static int apply_attach(struct oracle *o, const struct oracle_entry *e)
     if (memcmp(s->secret, e->body.data, COORD_SECRET_BYTES) != 0) {
         return COORD_EAUTH;
     }
-    s->epoch = o->tree.revision;
+    epoch_begin(o, s);
     return 0;
 }
 

@@ -23,7 +23,7 @@ static struct coord_bytes relative(struct coord_bytes path, struct coord_bytes t
 }
 
 /* Does a name of a list come behind `after`? In path order, so that '/' is below everything. */
-static bool is_behind(struct coord_bytes name, struct coord_bytes after)
+bool oracle__is_behind(struct coord_bytes name, struct coord_bytes after)
 {
     uint32_t i = 0;
     for (; i < name.len && i < after.len; i++) {
@@ -60,7 +60,7 @@ static void list_at(struct oracle *o, const struct coord_request *q, uint64_t re
             }
             struct coord_bytes name = relative(node_at(o, i)->path, top->path);
             ret_l->all++;
-            if (q->after.len > 0 && !is_behind(name, q->after)) {
+            if (q->after.len > 0 && !oracle__is_behind(name, q->after)) {
                 continue;
             }
             if (pass == 1) {
@@ -233,9 +233,14 @@ const char *oracle__read_judge(struct oracle *o, const struct oracle_pending *p,
 {
     const uint64_t revision = got->receipt.revision;
     struct coord_result want = {.error = 0};
-    if (!is_read(p->q.op) || coord_path_reserved((const char *)p->q.path.data, p->q.path.len) ||
-        (got->error != 0 && got->error != COORD_ENONODE)) {
+    if (p->q.op == COORD_OP_SESSIONS) {
+        return oracle__sessions_judge(o, p, got);
+    }
+    if (!is_read(p->q.op) || (got->error != 0 && got->error != COORD_ENONODE)) {
         return NULL;
+    }
+    if (coord_path_reserved((const char *)p->q.path.data, p->q.path.len)) {
+        return oracle__service_judge(o, p, got);
     }
     o->counts.reads++;
     int rc = oracle__read(o, &p->q, revision, &want);

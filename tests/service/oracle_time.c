@@ -25,7 +25,7 @@ static bool is_recent(const struct oracle_pending *p)
 static bool has_level(enum coord_op op)
 {
     return op == COORD_OP_GET || op == COORD_OP_EXISTS || op == COORD_OP_STAT ||
-           op == COORD_OP_LIST || op == COORD_OP_USAGE;
+           op == COORD_OP_LIST || op == COORD_OP_USAGE || op == COORD_OP_SESSIONS;
 }
 
 /* Was there something newer than what was served, for longer than the receipt says? */
@@ -84,7 +84,8 @@ const char *oracle__time_judge(struct oracle *o, const struct oracle_pending *p,
     (void)at;
     ORACLE_TRY(age_judge(o, p, r));
     if (coord_op_kind(p->q.op) != COORD_KIND_READ ||
-        (res->error != 0 && res->error != COORD_ENONODE)) {
+        (res->error != 0 && res->error != COORD_ENONODE &&
+         (res->error != COORD_EGONE || p->q.op != COORD_OP_SESSIONS))) {
         return NULL;
     }
     if (is_recent(p) && res->receipt.revision < p->truth_then) {

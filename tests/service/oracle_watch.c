@@ -47,8 +47,7 @@ static bool is_foreign(const struct oracle_watch *w)
     return coord_path_reserved((const char *)w->q.path.data, w->q.path.len);
 }
 
-/* The first revision of (seen, to] of which the watch is still to be told; 0 none. */
-static uint64_t owed(struct oracle *o, struct oracle_watch *w, uint64_t to)
+uint64_t oracle__watch_owed(struct oracle *o, struct oracle_watch *w, uint64_t to)
 {
     uint64_t at = w->clear > w->seen ? w->clear : w->seen;
     for (at++; at <= to && at <= o->newest; at++) {
@@ -91,7 +90,7 @@ const char *oracle_watch_armed(struct oracle *o, uint64_t watch, uint64_t conn, 
         return oracle__fail(o, "W6: watch %llu begins at %llu, applied is %llu", ULL(watch),
                             ULL(revision), ULL(o->newest));
     }
-    uint64_t left = w->started && !gap ? owed(o, w, revision) : 0;
+    uint64_t left = w->started && !gap ? oracle__watch_owed(o, w, revision) : 0;
     if (left != 0) {
         return oracle__fail(o, "W3: watch %llu goes on behind %llu, it was not told of %llu",
                             ULL(watch), ULL(revision), ULL(left));
@@ -182,7 +181,7 @@ static const char *changes_judge(struct oracle *o, struct oracle_watch *w, uint6
                             revision == w->seen ? "W2" : "W1", ULL(w->id), ULL(revision),
                             ULL(w->seen));
     }
-    uint64_t left = w->started ? owed(o, w, revision - 1) : 0;
+    uint64_t left = w->started ? oracle__watch_owed(o, w, revision - 1) : 0;
     if (left != 0) {
         return oracle__fail(o, "W3: watch %llu is told of %llu and was not told of %llu",
                             ULL(w->id), ULL(revision), ULL(left));
@@ -219,7 +218,7 @@ const char *oracle_watch_event(struct oracle *o, uint64_t watch, enum coord_watc
         told(w, revision);
         return NULL;
     }
-    uint64_t left = w->started ? owed(o, w, revision) : 0;
+    uint64_t left = w->started ? oracle__watch_owed(o, w, revision) : 0;
     if (left != 0 || (w->started && revision < w->seen)) {
         return oracle__fail(o, "W6: watch %llu has a mark at %llu, %s %llu", ULL(watch),
                             ULL(revision),
@@ -228,7 +227,7 @@ const char *oracle_watch_event(struct oracle *o, uint64_t watch, enum coord_watc
     }
     told(w, revision);
     o->counts.marks++;
-    return oracle__fold_judge(o, w, revision);
+    return w->listed <= revision ? oracle__fold_judge(o, w, revision) : NULL;
 }
 
 const char *oracle_unwatch(struct oracle *o, uint64_t watch, uint64_t at)
@@ -264,7 +263,7 @@ const char *oracle__watch_judge(struct oracle *o, const struct oracle_pending *p
         if (!w->armed || w->ended || w->conn != r->conn) {
             continue;
         }
-        uint64_t left = owed(o, w, shown);
+        uint64_t left = oracle__watch_owed(o, w, shown);
         if (left != 0) {
             return oracle__fail(
                 o,
@@ -280,9 +279,12 @@ const char *oracle__watch_end(struct oracle *o)
 {
     for (uint32_t i = 0; i < o->watches_count; i++) {
         struct oracle_watch *w = o->watches[i];
-        uint64_t left = w->armed && !w->ended ? owed(o, w, o->newest) : 0;
+        uint64_t left = w->armed && !w->ended ? oracle__watch_owed(o, w, o->newest) : 0;
         if (left != 0) {
             return oracle__fail(o, "W3: watch %llu was never told of %llu", ULL(w->id), ULL(left));
+        }
+        if (w->armed && !w->ended) {
+            ORACLE_TRY(oracle__fold_judge(o, w, o->newest));
         }
     }
     return NULL;

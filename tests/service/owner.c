@@ -158,6 +158,38 @@ static void released(struct coord *c, int error, void *arg)
     m->elected = NULL;
 }
 
+/* The claim for which this node is a place in line; NULL none. */
+static struct claim *claim_of(struct actor *a, struct coord_bytes path)
+{
+    for (int i = 0; a->owner != NULL && i < 2; i++) {
+        struct claim *m = &a->owner->claims[i];
+        size_t len = strlen(path_of(m));
+        if (path.len > len + 1 && memcmp(path.data, path_of(m), len) == 0 &&
+            path.data[len] == '/') {
+            return m;
+        }
+    }
+    return NULL;
+}
+
+void owner_queued(struct actor *a, struct coord_bytes path, uint64_t token)
+{
+    struct claim *m = claim_of(a, path);
+    if (m != NULL && m->state == CLAIM_ASKED && !m->void_) {
+        JUDGE(a->w, oracle_lock_queued(a->w->oracle, a->client, path_of(m), token, a->w->now));
+    }
+}
+
+void owner_woken(struct actor *a, struct coord_bytes path, uint64_t revision)
+{
+    struct claim *m = claim_of(a, path);
+    if (m != NULL && m->state == CLAIM_ASKED && !m->void_) {
+        MARK(a->w, LOCK_WOKEN);
+        JUDGE(a->w,
+              oracle_lock_woken(a->w->oracle, a->client, path_of(m), path, revision, a->w->now));
+    }
+}
+
 /* --- what the owner does ------------------------------------------------------------------------- */
 
 static void ask(struct claim *m)

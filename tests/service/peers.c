@@ -44,11 +44,16 @@ static struct coord_buf *copy_of(const struct coord_buf *b)
     return copy;
 }
 
-void peers_send(struct member *m, raft_id to, struct coord_buf *whole)
+static bool is_lost(const struct member *m, raft_id to)
 {
     struct world *w = m->w;
-    bool lost =
-        w->cut[m->id][to] || !w->link_up[m->id][to] || rng_chance(&w->rng_net, w->k.loss_permille);
+    return w->cut[m->id][to] || !w->link_up[m->id][to] ||
+           rng_chance(&w->rng_net, w->k.loss_permille);
+}
+
+static void send(struct member *m, raft_id to, struct coord_buf *whole, bool lost)
+{
+    struct world *w = m->w;
     w->messages++;
     world_trace(w, TR_MESSAGE, 'n', m->id, to, whole->len, lost, 0, NULL);
     if (lost) {
@@ -59,6 +64,28 @@ void peers_send(struct member *m, raft_id to, struct coord_buf *whole)
         deliver_later(w, m->id, to, copy_of(whole), true);
     }
     deliver_later(w, m->id, to, whole, false);
+}
+
+void peers_send(struct member *m, raft_id to, struct coord_buf *whole)
+{
+    send(m, to, whole, is_lost(m, to));
+}
+
+void peers_send_chunk(struct member *m, raft_id to, struct coord_buf *whole,
+                      const struct raft_msg *msg)
+{
+    struct world *w = m->w;
+    bool lost = rng_chance(&w->rng_net, w->k.chunk_loss_permille) || is_lost(m, to);
+    if (w->chunk_lost[m->id][to].index == msg->index &&
+        w->chunk_lost[m->id][to].offset == msg->offset) {
+        MARK(w, CHUNK_AGAIN);
+    }
+    if (lost) {
+        MARK(w, CHUNK_LOST);
+        w->chunk_lost[m->id][to].index = msg->index;
+        w->chunk_lost[m->id][to].offset = msg->offset;
+    }
+    send(m, to, whole, lost);
 }
 
 void peers_deliver(struct world *w, const struct ev *e)

@@ -394,5 +394,6 @@ void __wrap_raft_wal_options_init(struct raft_wal_options *o)
     __real_raft_wal_options_init(o);
     if (world_member() != NULL) {
         o->segment_bytes = world_member()->w->k.segment_bytes;
+        o->segments_ready = world_member()->w->k.segments_ready;
     }
 }

@@ -23,6 +23,8 @@
     X(MESSAGE, "message", "to", "bytes", "fate", "")           \
     X(WRITE, "write", "ops", "result", "io_seq", "")           \
     X(SNAP, "snapshot", "job", "index", "result", "")          \
+    X(ROOM, "ROOM", "room", "", "", "")                        \
+    X(ROT, "ROT", "kind", "file", "offset", "bytes")           \
     X(LINK, "link", "peer", "up", "", "")                      \
     X(FAULT, "FAULT", "x", "y", "", "")                        \
     X(PHASE, "PHASE", "phase", "", "", "")                     \

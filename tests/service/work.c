@@ -78,10 +78,60 @@ static void level_of(struct actor *a, struct coord_call *call)
     }
 }
 
+/* What the service tells of itself. */
+static int ask_service(struct actor *a)
+{
+    static const char *const paths[] = {"/coord/config/limits.sessions",
+                                        "/coord/config/cluster",
+                                        "/coord/config/sessions.max",
+                                        "/coord/quotas/%2Fq",
+                                        "/coord/members/1",
+                                        "/coord/members/6",
+                                        "/coord/config/limits.answers",
+                                        "/coord/quotas"};
+    static const char *const folders[] = {"/coord", "/coord/config", "/coord/members",
+                                          "/coord/quotas"};
+    struct coord_call call = {0};
+    const struct actor *other = &a->w->actors[dice(a, a->w->k.clients)];
+    level_of(a, &call);
+    switch (dice(a, 6)) {
+    case 0:
+    case 1:
+        call.limit = chance(a, 300) ? 1 + dice(a, 3) : 0;
+        return coord_sessions(a->c, chance(a, 300) ? other->session : 0, &call, on_reply, a);
+    case 2:
+        call.limit = chance(a, 300) ? 1 + dice(a, 3) : 0;
+        return coord_session_show(a->c, other->session != 0 ? other->session : 1, &call, on_reply,
+                                  a);
+    case 3:
+        call.flags = (uint32_t)dice(a, 4);
+        return coord_list(a->c, folders[dice(a, 4)], &call, on_reply, a);
+    case 4:
+        return dice(a, 2) == 0 ? coord_exists(a->c, paths[dice(a, 8)], &call, on_reply, a)
+                               : coord_stat(a->c, paths[dice(a, 8)], &call, on_reply, a);
+    default:
+        return coord_get(a->c, paths[dice(a, 8)], &call, on_reply, a);
+    }
+}
+
+/* An operator: not of those who own locks, for whom this would be a surprise before their lease is over. */
+static int end_session(struct actor *a)
+{
+    const struct actor *other = &a->w->actors[dice(a, a->w->k.clients)];
+    if (other->session == 0 || other->index < a->w->k.owners) {
+        return COORD_EINVAL;
+    }
+    MARK(a->w, SESSION_ENDED);
+    return coord_session_end(a->c, other->session, NULL, on_reply, a);
+}
+
 static int ask_read(struct actor *a)
 {
     struct coord_call call = {0};
     char path[64];
+    if (chance(a, 80)) {
+        return ask_service(a);
+    }
     some_path(a, path, sizeof(path));
     level_of(a, &call);
     switch (dice(a, 12)) {
@@ -269,6 +319,10 @@ static void on_watch(struct coord *c, const struct coord_watch_event *event, voi
     (void)c;
     x->ready = true;
     x->revision = event->revision > x->revision ? event->revision : x->revision;
+    if (event->state == COORD_WATCH_READY || event->state == COORD_WATCH_GAP) {
+        x->list_due = x->whole;
+        x->gap = event->state == COORD_WATCH_GAP;
+    }
     if (event->state == COORD_WATCH_ENDED) {
         x->next = x->revision;
         x->used = false;
@@ -297,8 +351,32 @@ static void ask_watch(struct actor *a)
     x->revision = 0;
     x->ready = false;
     x->actor = a;
-    if (coord_watch(a->c, paths[dice(a, 6)], &o, on_watch, x, &x->id) == 0) {
+    x->whole = o.depth == COORD_WATCH_SUBTREE && o.kinds == 0;
+    x->list_due = false;
+    x->path = paths[dice(a, 6)];
+    if (coord_watch(a->c, x->path, &o, on_watch, x, &x->id) == 0) {
         x->used = true;
+    }
+}
+
+/* An application that follows a subtree lists it once it watches, and again after a gap. */
+static void ask_listing(struct actor *a)
+{
+    struct coord_call call = {.flags = COORD_RECURSIVE | COORD_WITH_STATS};
+    for (uint32_t i = 0; i < ACTOR_WATCHES; i++) {
+        struct watcher *x = &a->watches[i];
+        if (!x->used || !x->list_due || a->under_way > a->w->k.window_ops) {
+            continue;
+        }
+        if (coord_list(a->c, x->path, &call, on_reply, a) == 0) {
+            a->under_way++;
+            a->asked++;
+            x->list_due = false;
+            MARK(a->w, WATCH_LISTED);
+            if (x->gap) {
+                MARK(a->w, WATCH_LISTED_AGAIN);
+            }
+        }
     }
 }
 
@@ -316,6 +394,8 @@ static void ask(struct actor *a)
         err = coord_session_close(a->c, NULL, on_reply, a);
     } else if (chance(a, 5)) {
         err = coord_session_open(a->c, NULL, on_reply, a);
+    } else if (chance(a, 3)) {
+        err = end_session(a);
     } else if (chance(a, k->read_permille)) {
         err = ask_read(a);
     } else {
@@ -341,6 +421,7 @@ void work_step(struct actor *a)
     }
     world_enter_actor(a);
     ask(a);
+    ask_listing(a);
     if (rng_chance(&a->rng, w->k.watch_permille / 10)) {
         ask_watch(a);
     }

@@ -180,6 +180,22 @@ static void dispatch_member(struct world *w, struct member *m, const struct ev *
             media_job_done(m);
         }
         break;
+    case SE_RETRY:
+        if (alive) {
+            media_retry(m);
+        }
+        break;
+    case SE_REPAIRED:
+        if (alive) {
+            media_verdict(m);
+        }
+        break;
+    case SE_RESTART:
+        if (alive) {
+            member_end(m, e->a != 0 ? END_KILL : END_POWER);
+            world_later(w, e->b, (struct ev){.kind = SE_BOOT, .node = (uint8_t)m->id});
+        }
+        break;
     case SE_BOOT:
         member_boot(m);
         break;
@@ -238,6 +254,9 @@ static void dispatch(struct world *w, const struct ev *e)
     case SE_READ:
     case SE_IDLE:
     case SE_SNAP:
+    case SE_RETRY:
+    case SE_REPAIRED:
+    case SE_RESTART:
     case SE_BOOT:
     case SE_RESUME:
     case SE_LEFT:
@@ -284,6 +303,7 @@ static void oracle_begin(struct world *w)
     struct oracle_options o;
     oracle_options_init(&o); /* those of the knobs come with a LIMITS entry */
     o.drift_ppm = w->k.drift_ppm;
+    o.members = w->k.members;
     w->oracle = oracle_create(&o);
 }
 

@@ -28,6 +28,7 @@
 #include "tests/service/oracle.h"
 #include "tests/service/trace.h"
 #include "tests/sim/disk.h"
+#include "tests/sim/disk_rot.h"
 #include "tests/sim/evq.h"
 #include "tests/sim/rng.h"
 
@@ -47,6 +48,9 @@ enum svc_event {
     SE_READ,         /* the log was read again */
     SE_IDLE,         /* the disk has nothing to do; a: batches so far */
     SE_SNAP,         /* the snapshot worker is done with its job */
+    SE_RETRY,        /* chunks that could not be stored are tried again */
+    SE_REPAIRED,     /* a damaged log is told that it is whole */
+    SE_RESTART,      /* somebody restarts a member that has stopped */
     SE_BOOT,         /* start the process */
     SE_RESUME,       /* a paused process goes on */
     SE_LEFT,         /* a member that leaves must be done */
@@ -118,7 +122,7 @@ struct media_job {
 
 #define MEDIA_DIGESTS 8
 
-/* The disk of a member, and the two threads that use it. */
+/* The disk of a member, and the two threads that use it: media.c, media_snap.c. */
 struct media {
     struct sim_disk *disk;
     struct boot boot;
@@ -130,9 +134,24 @@ struct media {
     bool owed;    /* a batch is due but held by the stall */
     bool owed_job;
     bool failed;
+    bool full;          /* the disk has, or may soon have, no room left */
+    bool room;          /* what the node was told last */
+    bool upkeep_failed; /* the last one */
+    uint64_t upkeep_at;
+    bool verdict_due; /* the log is to be told that it is whole */
     uint64_t batches;
+    uint32_t work_at; /* what stands before in work is written */
     uint64_t slow_until;
+    uint64_t slow_factor;
+    int bad_reads;   /* of so many of the next boots one read fails */
+    bool reads_fail; /* in this one */
+    bool sealed;     /* the last batch is attested ... */
+    char sealed_path[ROT_PATH_BYTES];
+    uint64_t sealed_end; /* ... and ends here */
     struct media_job *jobs;
+    struct media_job *retries; /* chunks that could not be stored */
+    raft_index store_index;    /* the transfer that the newest chunk belongs to */
+    raft_term store_term;
     bool job_busy;
     struct raft_snap_writer *writer;
     int writer_error; /* why there is none */
@@ -166,9 +185,15 @@ struct member {
     bool run_due;
     uint64_t tick_at; /* world's time of the timer that is set; 0 none */
     uint64_t tick_gen;
-    bool away; /* is to stay down until somebody boots it */
+    bool away;       /* is to stay down until somebody boots it */
+    bool beyond_log; /* when it came back, only a snapshot could help */
     bool leaving;
-    bool repairing;
+    bool repairing; /* its log lost what was acknowledged, and has not been told that it is back */
+    bool rotted;    /* its disk ever did */
+    bool spoiled;   /* since it was booted last */
+    bool doubts;    /* it takes its vote for lost as well */
+    bool out;       /* refused by its own disk, for good */
+    bool stopped;   /* it is FAULTED */
     struct media media;
     struct conf *conf;
     uint32_t frame_bytes; /* of clients, at most */
@@ -191,11 +216,25 @@ void member_pause(struct member *m, uint64_t ns);
 bool member_up(const struct member *m);
 uint64_t member_now(const struct member *m);
 bool member_leads(const struct member *m);
+/* The last index of its log. */
+raft_index member_last(const struct member *m);
+/* Does the leader's log still reach back to what a member with this last index lacks? */
+bool member_log_reaches(const struct world *w, raft_index last);
 
 void media_init(struct media *d, uint64_t seed);
 void media_finish(struct media *d);
-/* Open what the disk holds. Return: 0 or -1 with why. */
-int media_open(struct member *m, char *why, size_t n);
+/* left: bytes that still find room; UINT64_MAX: plenty. */
+void media_capacity(struct media *d, uint64_t left);
+enum media_opened {
+    MEDIA_OPEN = 1,
+    MEDIA_AGAIN, /* not now; why, as with the others */
+    MEDIA_LOST,  /* damaged beyond repair, which is to be expected */
+    MEDIA_WRONG  /* which is not */
+};
+/* It did not start: was that to be expected? */
+enum media_opened media_open_failed(struct member *m, const char *why);
+/* Open what the disk holds. */
+enum media_opened media_open(struct member *m, char *why, size_t n);
 void media_close(struct member *m);
 void media_persist(struct member *m, const struct raft_persist *p, const struct raft_entry *metas,
                    struct coord_buf *const *payloads);
@@ -206,13 +245,27 @@ void media_written(struct member *m);
 void media_read(struct member *m, raft_index first, uint32_t count, struct coord_buf **bufs);
 void media_read_done(struct member *m);
 void media_idle(struct member *m, uint64_t batches);
+void media_stall(struct member *m, bool stalled);
+/* How long the disk takes for what begins now. */
+uint64_t media_time(struct member *m);
+/* Attest all that was written, if nothing is under way. */
+bool media_seal(struct member *m);
+/* The node has again what the log had lost: the log is told, soon. */
+void media_repaired(struct member *m);
+void media_verdict(struct member *m);
+
+void media_digest_keep(struct media *d, raft_index index, const uint64_t digest[2]);
 void media_job_put(struct member *m, const struct media_job *job);
 void media_job_done(struct member *m);
-void media_stall(struct member *m, bool stalled);
+void media_jobs_drop(struct media *d);
+void media_retry(struct member *m);
 
 /* --- between members: peers.c --------------------------------------------------------------------- */
 
 void peers_send(struct member *m, raft_id to, struct coord_buf *whole);
+/* The same for a piece of a snapshot; msg is its message. */
+void peers_send_chunk(struct member *m, raft_id to, struct coord_buf *whole,
+                      const struct raft_msg *msg);
 void peers_deliver(struct world *w, const struct ev *e);
 /* The link between two members may have come or gone: tell both sides in a while. */
 void peers_update(struct world *w, raft_id a, raft_id b, bool reset);
@@ -313,6 +366,10 @@ struct sim_fd {
 struct watcher {
     bool used;
     bool ready;
+    bool whole;    /* it is told of every node there is, so it lists what it follows */
+    bool list_due; /* anew */
+    bool gap;      /* because of a gap */
+    const char *path;
     coord_watch_id id;
     uint64_t revision; /* told up to here */
     uint64_t next;     /* begin again behind this one, when it ends */
@@ -381,6 +438,10 @@ void owner_step(struct actor *a);
 void owner_void(struct actor *a);
 /* Its lease may be longer now. */
 void owner_lease(struct actor *a);
+/* A node was made at this path, a number behind it: a place in line? */
+void owner_queued(struct actor *a, struct coord_bytes path, uint64_t token);
+/* It is told that this node, which it watched, is gone. */
+void owner_woken(struct actor *a, struct coord_bytes path, uint64_t revision);
 /* The process is about to end; then it has ended, with all its memory. */
 void owner_forget(struct actor *a);
 void owner_finish(struct actor *a);
@@ -404,6 +465,15 @@ struct hooks;
 void nemesis_step(struct world *w);
 void nemesis_undo(struct world *w, uint64_t slot);
 void nemesis_heal(struct world *w);
+/* nemesis_disk.c: a fault of a running member's disk, undone after ns where it is not over at once. */
+void nemesis_disk(struct world *w, struct member *m, enum svc_fault f, uint64_t ns);
+/* The member that is to rot; NULL none may. */
+struct member *nemesis_rot_target(struct world *w);
+void nemesis_disk_undo(struct world *w, enum svc_fault f, raft_id id, uint64_t boot);
+void nemesis_disk_heal(struct member *m);
+/* Random, of some kinds of lengths. */
+uint64_t nemesis_span(struct world *w);
+void nemesis_undo_later(struct world *w, enum svc_fault f, uint64_t x, uint64_t y, uint64_t ns);
 
 void check_look(struct world *w);
 /* Judge the recording. */
@@ -436,7 +506,11 @@ struct world {
     bool link_up[SVC_MEMBERS_MAX + 1][SVC_MEMBERS_MAX + 1];       /* as the first was told */
     uint64_t link_last[SVC_MEMBERS_MAX + 1][SVC_MEMBERS_MAX + 1]; /* arrival, from, to */
     uint64_t link_gen[SVC_MEMBERS_MAX + 1][SVC_MEMBERS_MAX + 1];
-    bool apart[SVC_CLIENTS_MAX][SVC_MEMBERS_MAX + 1]; /* a client does not reach a member */
+    struct {
+        raft_index index; /* of the snapshot; 0 none */
+        uint64_t offset;
+    } chunk_lost[SVC_MEMBERS_MAX + 1][SVC_MEMBERS_MAX + 1]; /* the last, from, to */
+    bool apart[SVC_CLIENTS_MAX][SVC_MEMBERS_MAX + 1];       /* a client does not reach a member */
     struct actor actors[SVC_CLIENTS_MAX];
     struct stream *streams[WORLD_STREAMS]; /* by id, from 1 */
     uint32_t streams_count;

@@ -3,66 +3,15 @@
  * nemesis_disk.c: disks that stall, fail, fill up, lie and rot.
  *
  * Rot is bounded twice. First, nemesis_may_lose: a majority of every configuration keeps its disk.
- * Second, it hits only what a later record attests: damage behind the last attested record cannot be
- * told from a torn write, and a member that forgets it would have to be believed (docs/testing.md). So
- * the log is sealed first, as a host may do at any idle moment, and the seal itself stays whole. One
- * flipped bit is always within that: it takes the seal or what the seal attests, not both.
+ * Second, it hits only what a later record attests (disk_rot.h).
  */
+#include "tests/sim/disk_rot.h"
 #include "tests/sim/world.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PAGE_BYTES 4096U
-
-/* A file of the log or of the snapshots, and how much of it may rot. */
-struct victim {
-    struct world *w;
-    const struct node *n;
-    const char *dir;
-    char path[SIM_PATH_BYTES];
-    uint64_t bytes;
-    uint64_t seen;
-};
-
-/* Bytes of the file that stand before the seal. */
-static uint64_t attested_bytes(const struct node *n, const char *path)
-{
-    uint64_t bytes = 0;
-    if (sim_disk_data(n->disk, path, &bytes) == NULL) {
-        return 0;
-    }
-    if (path[0] != 'w') {
-        return bytes; /* snapshots are attested by their own digest */
-    }
-    int order = strcmp(path, n->attested_path);
-    if (n->attested_path[0] == '\0' || order > 0) {
-        return 0;
-    }
-    return order < 0 || bytes < n->attested_end ? bytes : n->attested_end;
-}
-
-static int choose_file(void *arg, const char *name)
-{
-    struct victim *v = arg;
-    char path[SIM_PATH_BYTES];
-    snprintf(path, sizeof(path), "%s/%s", v->dir, name);
-    uint64_t bytes = attested_bytes(v->n, path);
-    if (bytes > 0 && rng_below(&v->w->rng_disk, ++v->seen) == 0) {
-        memcpy(v->path, path, sizeof(path));
-        v->bytes = bytes;
-    }
-    return 0;
-}
-
-static int choose(struct world *w, struct node *n, const char *dir, struct victim *ret_v)
-{
-    const struct raft_fs *fs = sim_disk_fs(n->disk);
-    *ret_v = (struct victim){.w = w, .n = n, .dir = dir};
-    return fs->list(fs->ctx, dir, choose_file, ret_v) == 0 && ret_v->bytes > 0;
-}
 
 static void note(struct world *w, const struct node *n, const char *path, struct trace_rec rec)
 {
@@ -73,84 +22,45 @@ static void note(struct world *w, const struct node *n, const char *path, struct
     trace_add(&w->trace, &rec);
 }
 
-/* One bit anywhere, the seal included. */
-static void flip(struct world *w, struct node *n, const struct victim *v)
+static void mark_rot(struct world *w, enum rot_kind kind)
 {
-    uint64_t bytes = 0;
-    if (sim_disk_data(n->disk, v->path, &bytes) != NULL && bytes > 0) {
+    switch (kind) {
+    case ROT_FLIPPED:
         MARK(w, BIT_FLIPPED);
-        uint64_t at = rng_below(&w->rng_disk, bytes);
-        (void)sim_disk_flip(n->disk, v->path, at, (int)rng_below(&w->rng_disk, 8));
-        note(w, n, v->path, (struct trace_rec){.a = 1, .c = at});
-    }
-}
-
-/* A few sectors, or a piece of one, hold something else. */
-static void scramble(struct world *w, struct node *n, const struct victim *v)
-{
-    uint64_t at = rng_below(&w->rng_disk, v->bytes);
-    uint64_t len = rng_range(&w->rng_disk, 1, 3000);
-    if (rng_chance(&w->rng_disk, 600)) {
-        at -= at % 512;
-        len += 512 - len % 512;
-    }
-    len = len < v->bytes - at ? len : v->bytes - at;
-    int unreadable = rng_chance(&w->rng_disk, 400);
-    if (unreadable) { /* a disk loses whole pages: not that of the seal */
-        uint64_t pages = v->path[0] == 'w' ? v->bytes / PAGE_BYTES * PAGE_BYTES : v->bytes;
-        unreadable = at < pages;
-        len = unreadable && len > pages - at ? pages - at : len;
-    }
-    note(w, n, v->path, (struct trace_rec){.a = unreadable ? 3 : 2, .c = at, .d = len});
-    if (unreadable) {
-        MARK(w, SECTOR_UNREADABLE);
-        (void)sim_disk_bad_range(n->disk, v->path, at, len);
-    } else {
+        break;
+    case ROT_SCRAMBLED:
         MARK(w, SECTORS_SCRAMBLED);
-        (void)sim_disk_scramble(n->disk, v->path, at, len, rng_next(&w->rng_disk));
+        break;
+    case ROT_UNREADABLE:
+        MARK(w, SECTOR_UNREADABLE);
+        break;
+    case ROT_MISDIRECTED:
+        MARK(w, WRITE_MISDIRECTED);
+        break;
+    case ROT_NONE:
+        break;
     }
-}
-
-/* A write went to another place, in this file or another one of the directory. */
-static void misdirect(struct world *w, struct node *n, const struct victim *v)
-{
-    struct victim other;
-    if (!choose(w, n, v->dir, &other)) {
-        return;
-    }
-    uint64_t len = 512 * rng_range(&w->rng_disk, 1, 8);
-    uint64_t most = v->bytes < other.bytes ? v->bytes : other.bytes;
-    len = len < most ? len : most;
-    uint64_t from = rng_below(&w->rng_disk, v->bytes - len + 1);
-    uint64_t to = rng_below(&w->rng_disk, other.bytes - len + 1);
-    int lost = rng_chance(&w->rng_disk, 500);
-    from -= from % 512;
-    to -= to % 512;
-    MARK(w, WRITE_MISDIRECTED);
-    note(w, n, other.path, (struct trace_rec){.a = 4, .c = to, .d = len, .e = from});
-    if (lost) {
-        note(w, n, v->path, (struct trace_rec){.a = 5, .c = from, .d = len});
-    }
-    (void)sim_disk_misdirect(n->disk, v->path, from, other.path, to, len, lost);
 }
 
 void disk_rot(struct world *w, struct node *n)
 {
-    struct victim v;
-    if (!choose(w, n, rng_chance(&w->rng_disk, 700) ? "wal" : "snap", &v)) {
+    struct rot_done d;
+    const struct rot_bounds b = {.disk = n->disk,
+                                 .rng = &w->rng_disk,
+                                 .sealed_path = n->attested_path,
+                                 .sealed_end = n->attested_end};
+    if (!sim_disk_rot(&b, rng_chance(&w->rng_disk, 700) ? "wal" : "snap", &d)) {
         return;
     }
     n->rotted = 1;
     n->spoiled = 1;
-    switch (rng_below(&w->rng_disk, 4)) {
-    case 0:
-        scramble(w, n, &v);
-        break;
-    case 1:
-        misdirect(w, n, &v);
-        break;
-    default:
-        flip(w, n, &v);
+    mark_rot(w, d.kind);
+    if (d.kind != ROT_NONE) {
+        note(w, n, d.path,
+             (struct trace_rec){.a = (uint64_t)d.kind, .c = d.at, .d = d.len, .e = d.from});
+    }
+    if (d.lost) {
+        note(w, n, d.from_path, (struct trace_rec){.a = 5, .c = d.from, .d = d.len});
     }
 }
 

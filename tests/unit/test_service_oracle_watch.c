@@ -373,7 +373,7 @@ START_TEST(test_lock_right)
     RIG_OK(oracle_lock_until(r.o, 1, r.now + 2000 * RIG_MS, r.now));
     RIG_OK(oracle_lock_ended(r.o, 1, LOCK, r.now));
     drop(LOCK "/n-0000000000", 0);
-    RIG_OK(oracle_lock_woken(r.o, 2, LOCK, r.f.revision, r.now));
+    RIG_OK(oracle_lock_woken(r.o, 2, LOCK, str(LOCK "/n-0000000000"), r.f.revision, r.now));
     RIG_OK(held(2, b));
 }
 END_TEST
@@ -429,9 +429,11 @@ END_TEST
 
 START_TEST(test_lock_woken)
 {
-    RIG_OK(oracle_lock_woken(r.o, 1, LOCK, 7, r.now));
-    RIG_OK(oracle_lock_woken(r.o, 2, LOCK, 8, r.now));
-    RIG_BREAKS("K5", oracle_lock_woken(r.o, 1, LOCK, 8, r.now));
+    RIG_OK(oracle_lock_woken(r.o, 1, LOCK, str(LOCK "/n-0"), 7, r.now));
+    RIG_OK(oracle_lock_woken(r.o, 2, LOCK, str(LOCK "/n-1"), 8, r.now));
+    RIG_OK(oracle_lock_woken(r.o, 3, LOCK, str(LOCK "/n-2"), 8, r.now)); /* two ended at once */
+    RIG_OK(oracle_lock_woken(r.o, 2, LOCK, str(LOCK "/n-1"), 8, r.now));
+    RIG_BREAKS("K5", oracle_lock_woken(r.o, 1, LOCK, str(LOCK "/n-1"), 8, r.now));
 }
 END_TEST
 

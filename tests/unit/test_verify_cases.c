@@ -471,6 +471,15 @@ static const struct {
      "R 2 2 50000060 OK done rcpt=2:1:4:50:4 data=s:1\n"},
     {"within the bound", VERIFY_CAUSE_BOUND,
      "C 2 2 50 get path=/j level=bounded bound=30\nR 2 2 60 OK done rcpt=2:1:4:31:3 data=s:1\n"},
+    {"what the service keeps at /coord changes without a write", VERIFY_CAUSE_NONE,
+     "C 1 1 10 get path=/coord/config/limits.sessions\n"
+     "R 1 1 20 OK done rcpt=1:1:5:0:1 data=s:9 stat=0:0:0:0:0:0:1:0:0:0\n"
+     "C 1 2 30 get path=/coord/config/limits.sessions\n"
+     "R 1 2 40 OK done rcpt=1:1:7:0:1 data=s:12 stat=0:0:0:0:0:0:1:0:0:0\n"},
+    {"and is no child of the root", VERIFY_CAUSE_NONE,
+     "C 1 1 10 get path=/coord/quotas\n"
+     "R 1 1 20 OK done rcpt=1:1:5:0:1 data=none stat=0:0:0:0:0:0:1:0:0:0\n"
+     "C 1 2 30 list path=/\nR 1 2 40 OK done rcpt=1:1:7:0:1\n"},
     {"at the level asked for", VERIFY_CAUSE_LEVEL,
      "C 2 2 50 get path=/j\nR 2 2 60 OK done rcpt=2:1:4:31:4 data=s:1\n"},
 };
