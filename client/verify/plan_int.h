@@ -7,6 +7,7 @@
 #ifndef COORD_CLIENT_VERIFY_PLAN_INT_H
 #define COORD_CLIENT_VERIFY_PLAN_INT_H
 
+#include "client/verify/model.h"
 #include "client/verify/plan.h"
 
 /* An object: 2 * path for NODE, 2 * path + 1 for KIDS. */
@@ -64,9 +65,11 @@ static inline uint32_t parent_of(const struct verify_planner *w, uint32_t path)
     return w->plan->h->paths[path].parent;
 }
 
+/* What is below /coord changes without a write of any client: nothing is said about it. */
 static inline bool in_scope(const struct verify_planner *w, uint32_t path)
 {
-    return verify_path_within(w->plan->h, path, w->plan->within);
+    return verify_path_within(w->plan->h, path, w->plan->within) &&
+           !verify_is_reserved(w->plan->h->paths[path].text);
 }
 
 /* The path at which a creates a node; VERIFY_NOWHERE when it is not known. (plan.c) */
