@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * parse_int.h: what the files that read a history share: parse.c (lines, fields), parse_call.c (C records),
- * parse_reply.c (R records). Nobody else includes it.
+ * parse_int.h: what the files that read a history share: parse.c (lines and short records), parse_call.c (C
+ * records), parse_reply.c (R records), all on parse_field.c (fields). Nobody else includes it.
  *
  * Thread: none; one at a time.
  */

@@ -16,14 +16,6 @@
 
 /* --- what is changed and what is seen ---------------------------------------------------------- */
 
-uint32_t verify_planner_made(const struct verify_action *a, bool answered)
-{
-    if (answered && a->error == 0 && a->made != VERIFY_NOWHERE) {
-        return a->made;
-    }
-    return (a->flags & COORD_SEQUENTIAL) != 0 ? VERIFY_NOWHERE : a->path;
-}
-
 /* What is moved to `path` may have children that nobody named, which go by themselves; a node of a session
  * goes with it, and what a session takes is found by the nodes it owns, not by their children. What is
  * told of the children at such a path is not judged: nothing can be missed of an ephemeral node, which has

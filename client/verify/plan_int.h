@@ -72,7 +72,7 @@ static inline bool in_scope(const struct verify_planner *w, uint32_t path)
            !verify_is_reserved(w->plan->h->paths[path].text);
 }
 
-/* The path at which a creates a node; VERIFY_NOWHERE when it is not known. (plan.c) */
+/* The path at which a creates a node; VERIFY_NOWHERE when it is not known. (touch.c) */
 uint32_t verify_planner_made(const struct verify_action *a, bool answered);
 
 /* All objects that op touches, in w->touched. (touch.c) */

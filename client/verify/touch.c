@@ -7,6 +7,14 @@
  */
 #include "client/verify/plan_int.h"
 
+uint32_t verify_planner_made(const struct verify_action *a, bool answered)
+{
+    if (answered && a->error == 0 && a->made != VERIFY_NOWHERE) {
+        return a->made;
+    }
+    return (a->flags & COORD_SEQUENTIAL) != 0 ? VERIFY_NOWHERE : a->path;
+}
+
 uint32_t verify_planner_leader(struct verify_planner *w, uint32_t object)
 {
     while (w->leader[object] != object) {
