@@ -64,6 +64,8 @@ static int read_header(const struct raft_fs *fs, struct seg_file *f)
     if (n < 0 && n != -EIO) {
         return (int)n;
     }
+    f->blank = n == (int64_t)sizeof(page) && page[0] == 0 &&
+               memcmp(page, page + 1, sizeof(page) - 1) == 0;
     f->error = n < 0 ? (int)n : raft__segment_header_decode(page, &f->header, &f->chain);
     return 0;
 }
@@ -183,6 +185,10 @@ static void print_header(const struct seg_file *f)
 {
     const struct segment_header *h = &f->header;
     printf("wal/%016" PRIx64 ".seg  ", f->seq);
+    if (f->blank) {
+        printf("no header (only zeros, as in a segment made ahead), %" PRIu64 " bytes\n", f->bytes);
+        return;
+    }
     if (f->error != 0) {
         printf("no header (%s), %" PRIu64 " bytes\n", raft_store_strerror(f->error), f->bytes);
         return;

@@ -12,6 +12,7 @@ struct seg_file {
     uint64_t seq;
     uint64_t bytes; /* of the file */
     int error;      /* of its header: 0, or why it says nothing */
+    int blank;      /* where its header goes are only zeros: made ahead, or lost */
     uint32_t chain; /* with error 0: where the records' chain begins */
     struct segment_header header;
 };

@@ -67,6 +67,12 @@ for n in 1 2 3; do expect_exit 0 "$TOOL" verify "$WORK/c$n"; done
 expect_match "$OUT" '^sound' "the judgement"
 expect_exit 0 "$TOOL" dump "$WORK/c1"
 for i in $(seq 2 30); do expect_match "$OUT" " ENTRY     $i term [0-9]+ (command|noop) bytes" "entry $i of the dump"; done
+cp -r "$WORK/c1" "$WORK/ahead"
+ahead=$(printf '%016x' $((0x$(basename "$(find "$WORK/ahead" -name '*.seg' | sort | tail -n 1)" .seg) + 1)))
+truncate -s 65536 "$(find "$WORK/ahead" -type d -name wal)/$ahead.seg"
+expect_exit 0 "$TOOL" dump "$WORK/ahead"
+expect_match "$OUT" "wal/$ahead.seg  no header \(only zeros, as in a segment made ahead\), 65536 bytes" "a segment made ahead"
+expect_exit 0 "$TOOL" verify "$WORK/ahead"
 expect_exit 0 "$TOOL" repair "$WORK/c1" --yes
 expect_match "$OUT" 'nothing to repair' "repair of a sound log"
 expect_equal "$(picture "$WORK/c1")" "$before" "the directory after looking"
