@@ -105,6 +105,18 @@ static int boot_entries(struct raft *r, const struct raft_event *ev, struct raft
     return 0;
 }
 
+/* Nobody has heard a leader when all members begin at once: they would wait for a whole election timeout in
+ * vain. A leader that is there makes itself heard within a few heartbeats; until then this member asks for nothing
+ * and supports nobody, and whoever asks too early is refused by those who hear the leader. That is courtesy:
+ * only a lease rests on patience (read.c). The draw of the wait is used again, so that members differ. */
+static void hurry(struct raft *r)
+{
+    raft_ns shortest = r->o.election_min * r->o.priority;
+    RAFT_INVARIANT(r->wait >= shortest);
+    r->patience = raft__min(2 * r->o.heartbeat + r->o.election_min / 8, r->o.election_min);
+    r->election_at = raft__after(r->now, r->patience * r->o.priority + (r->wait - shortest) / 2);
+}
+
 static int boot_done(struct raft *r)
 {
     if (r->boot != RAFT__BOOT_HARDSTATE) {
@@ -132,7 +144,11 @@ static int boot_done(struct raft *r)
     r->sticky = r->term > 0 || r->o.lease_drift_ppm > 0; /* read.c has the reason for the latter */
     r->sticky = RAFT_BUG(53) ? 0 : r->sticky;
     r->contact = r->now;
+    r->patience = r->o.election_min;
     raft__become_follower(r, r->term, 0);
+    if (r->o.lease_drift_ppm == 0) {
+        hurry(r);
+    }
     if (r->damage != 0) {
         raft__repair_begin(r);
     }

@@ -18,7 +18,8 @@
  *
  * Stickiness: while a leader was heard within election_min, votes are refused without looking at
  * their term, unless the leader itself ordered the election. Being leader is no such contact: one
- * that stepped down supports whoever comes next.
+ * that stepped down supports whoever comes next. A member that has just booted is patient for a shorter time
+ * (boot.c), unless there are leases.
  *
  * Thread: the owner of the member. Invariants:
  *   1. vote changes only together with term, or from none.
@@ -137,7 +138,7 @@ void raft__campaign(struct raft *r, int transfer)
 
 int raft__leader_heard(const struct raft *r)
 {
-    return r->role == RAFT_LEADER || (r->sticky && r->now - r->contact < r->o.election_min);
+    return r->role == RAFT_LEADER || (r->sticky && r->now - r->contact < r->patience);
 }
 
 /* The candidate's log is at least as complete (Raft 5.4.1): later last term, or the same and as

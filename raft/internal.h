@@ -215,6 +215,7 @@ struct raft {
     raft_ns election_at;    /* when this member stands for election */
     raft_seq leader_seq;    /* the newest number heard from the leader of this term */
     raft_ns contact;        /* when a leader was last heard, for stickiness */
+    raft_ns patience;       /* ... for so long: election_min, or less after a boot (boot.c) */
     uint32_t sticky;        /* contact holds */
     uint32_t votes;         /* slots that granted */
     uint32_t rejects;       /* slots that refused */
@@ -531,6 +532,7 @@ static inline void raft__hear_leader(struct raft *r, raft_id leader)
         raft__become_follower(r, r->term, leader);
     }
     r->contact = r->now;
+    r->patience = r->o.election_min;
     r->sticky = 1;
     r->quorum_contact = r->now;
     r->election_at = raft__after(r->now, r->wait);
