@@ -172,6 +172,9 @@ struct machine_stats {
 };
 void machine_stats(const struct machine *m, struct machine_stats *ret_s);
 
+/* The bytes of an entry that is applied soon, about eight others later, if it is: what they say is not relied on. */
+void machine_ahead(struct machine *m, const uint8_t *bytes, size_t len);
+
 /* The revision moves on without a change (NOOP and CONFIG entries). */
 void machine_skip(struct machine *m, uint64_t revision);
 

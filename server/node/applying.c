@@ -106,9 +106,21 @@ static void apply_one(struct node *n, raft_index index)
     apply_command(n, index, buf);
 }
 
+/* Entries through `through` are about to be applied: name those that were not named yet. */
+static void look_ahead(struct node *n, raft_index *inout_named, raft_index through)
+{
+    while (*inout_named < n->commit && *inout_named < through) {
+        const struct coord_buf *buf = node__payloads_get(&n->log, ++*inout_named);
+        if (buf != NULL) {
+            machine_ahead(n->machine, buf->data, buf->len);
+        }
+    }
+}
+
 void node__apply(struct node *n)
 {
     raft_index before = n->applied;
+    raft_index named = n->applied;
     if (n->snaps.loading || n->fault[0] != '\0') {
         return;
     }
@@ -117,6 +129,7 @@ void node__apply(struct node *n)
         NODE_ASSERT(meta != NULL);
         n->apply_entries--;
         n->apply_bytes -= meta->bytes < n->apply_bytes ? meta->bytes : n->apply_bytes;
+        look_ahead(n, &named, n->applied + 1 + NODE_APPLY_AHEAD);
         apply_one(n, n->applied + 1);
     }
     if (n->applied == before) {

@@ -27,6 +27,7 @@
 #define NODE_FAULT_BYTES   192u       /* of a fault's text, which error texts quote */
 #define NODE_APPLY_ENTRIES 4096u      /* applied in one slice, so that a long backlog ... */
 #define NODE_APPLY_BYTES   (1u << 20) /* ... does not keep heartbeats waiting */
+#define NODE_APPLY_AHEAD   8u         /* entries named to the machine before their turn */
 #define NODE_BATCH_ENTRIES 512u       /* proposed or forwarded in one step */
 #define NODE_BATCH_BYTES   (1u << 20)
 #define NODE_FOREIGN_BYTES \

@@ -319,6 +319,24 @@ static int root_reserve(struct children *c, struct pool *p)
     return 0;
 }
 
+/* Names often come one beside the other: put node into the leaf where the last one went, when it belongs between
+ * two of its items and there is room. Return: whether it was put. */
+static bool insert_near(struct children *c, struct znode *node, const struct children_near *near)
+{
+    struct children_leaf *l = near->leaf;
+    if (near->tree != c || l->count == l->cap) {
+        return false;
+    }
+    uint32_t pos = rank(l->items, l->count, node->name, node->name_bytes, false);
+    if (pos == 0 || pos == l->count) {
+        return false;
+    }
+    assert(compare_node(l->items[pos], node->name, node->name_bytes) != 0);
+    leaf_put(l, pos, node);
+    c->count++;
+    return true;
+}
+
 /* Put node at position pos of the leaf at the end of the way. */
 static int insert_at(struct children *c, struct pool *p, struct way *w, uint32_t pos,
                      struct znode *node)
@@ -346,9 +364,14 @@ static int insert_at(struct children *c, struct pool *p, struct way *w, uint32_t
     return 0;
 }
 
-int children_insert(struct children *c, struct pool *p, struct znode *node)
+int children_insert(struct children *c, struct pool *p, struct znode *node,
+                    struct children_near *near)
 {
     struct way w;
+    if (insert_near(c, node, near)) {
+        return 0;
+    }
+    *near = (struct children_near){0};
     if (root_reserve(c, p) != 0) {
         return COORD_ENOMEM;
     }
@@ -356,7 +379,12 @@ int children_insert(struct children *c, struct pool *p, struct znode *node)
     uint32_t pos = rank(w.leaf->items, w.leaf->count, node->name, node->name_bytes, false);
     assert(pos == w.leaf->count ||
            compare_node(w.leaf->items[pos], node->name, node->name_bytes) != 0);
-    return insert_at(c, p, &w, pos, node);
+    bool split = w.leaf->count == CHILDREN_LEAF_MAX;
+    int rc = insert_at(c, p, &w, pos, node);
+    if (rc == 0 && !split) {
+        *near = (struct children_near){c, w.leaf};
+    }
+    return rc;
 }
 
 /* To the last leaf. */

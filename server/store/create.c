@@ -59,17 +59,25 @@ int store_create_under(struct store *s, struct znode *parent, const struct store
     return 0;
 }
 
-/* The nearest ancestor there is. *ret_path_len: bytes of its path. */
-static struct znode *nearest(const struct store *s, struct coord_bytes path, size_t *ret_path_len)
+/* The nearest ancestor there is. *ret_path_len: bytes of its path. Many creates in a row are below one parent:
+ * the last one is asked first. */
+static struct znode *nearest(struct store *s, struct coord_bytes path, size_t *ret_path_len)
 {
     struct coord_bytes at = path;
     struct znode *node = NULL;
+    at.len = (uint32_t)coord_path_parent_len((const char *)at.data, at.len);
+    if (s->last_parent != NULL && at.len > 1 && store_node_is_at(s->last_parent, at)) {
+        *ret_path_len = at.len;
+        return s->last_parent;
+    }
+    at = path;
     while (node == NULL) {
         at.len = (uint32_t)coord_path_parent_len((const char *)at.data, at.len);
         assert(at.len > 0);
         node = store_find(s, at);
     }
     *ret_path_len = at.len;
+    s->last_parent = node;
     return node;
 }
 

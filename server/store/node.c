@@ -87,8 +87,11 @@ static int place(struct store *s, struct znode *parent, struct znode *node, bool
     if (x == NULL || slots_reserve(&s->index) != 0 || (ttl && store_due_expect(s) != 0)) {
         return COORD_ENOMEM;
     }
+    if (last) {
+        store_forget_near(s);
+    }
     int rc = last ? children_append(&x->children, s->pool, node)
-                  : children_insert(&x->children, s->pool, node);
+                  : children_insert(&x->children, s->pool, node, &s->near);
     if (rc != 0) {
         return rc;
     }
@@ -129,6 +132,7 @@ int store_node_place_last(struct store *s, struct znode *parent, struct znode *n
 
 void store_node_displace(struct store *s, struct znode *node, struct coord_bytes path)
 {
+    store_forget_near(s);
     store_due_forget(s, node);
     s->due.ttl_nodes -= node->kind == COORD_NODE_TTL;
     children_remove(&node->parent->extra->children, s->pool, node);

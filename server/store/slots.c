@@ -193,13 +193,30 @@ void slots_add(struct slots *s, uint32_t hash, void *item)
     move_some(s);
 }
 
+static void table_prefetch(const struct slots_table *t, uint32_t hash)
+{
+    if (t->cap != 0) {
+        uint64_t home = home_of(t, hash);
+        __builtin_prefetch(&t->hashes[home], 1);
+        __builtin_prefetch(&t->items[home], 1);
+    }
+}
+
 void slots_prefetch(const struct slots *s, uint32_t hash)
 {
-    if (s->now.cap != 0) {
-        uint64_t home = home_of(&s->now, hash);
-        __builtin_prefetch(&s->now.hashes[home], 1);
-        __builtin_prefetch(&s->now.items[home], 1);
-    }
+    table_prefetch(&s->now, hash);
+    table_prefetch(&s->old, hash);
+}
+
+static bool any(const void *item, const void *key)
+{
+    (void)item, (void)key;
+    return true;
+}
+
+void *slots_likely(const struct slots *s, uint32_t hash)
+{
+    return slots_find(s, hash, any, NULL);
 }
 
 /* Where the item stands. Return: t->cap when it is not there. */

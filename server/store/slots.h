@@ -57,8 +57,11 @@ int slots_presize(struct slots *s, uint64_t count);
 /* Add an item that is not there. slots_reserve was called since the last one was added. */
 void slots_add(struct slots *s, uint32_t hash, void *item);
 
-/* One with this hash is about to be added: have its place at hand. */
+/* One with this hash is about to be added or looked for: have its place at hand. */
 void slots_prefetch(const struct slots *s, uint32_t hash);
+
+/* Return: some item with this hash, most likely the one that is meant, or NULL. */
+void *slots_likely(const struct slots *s, uint32_t hash);
 
 /* Take out this very item, which is there. */
 void slots_remove(struct slots *s, uint32_t hash, const void *item);

@@ -15,6 +15,8 @@
 #include "server/store/store_internal.h"
 #include "server/store/znode.h"
 
+#define LARGE_INDEX_BYTES (UINT64_C(1) << 20) /* about what a processor keeps at hand */
+
 /* --- lifetime ---------------------------------------------------------------------------------- */
 
 struct store *store_create_empty(struct pool *p)
@@ -39,6 +41,7 @@ struct store *store_create_empty(struct pool *p)
 
 void store_node_free(struct store *s, struct znode *node)
 {
+    store_forget_near(s);
     if (node->extra != NULL) {
         children_clear(&node->extra->children, s->pool);
         pool_free(s->pool, node->extra->quota, sizeof(*node->extra->quota));
@@ -112,12 +115,37 @@ static bool path_match(const void *item, const void *key)
     return end == 0;
 }
 
+bool store_node_is_at(const struct znode *node, struct coord_bytes path)
+{
+    return path_match(node, &path);
+}
+
 struct znode *store_find(const struct store *s, struct coord_bytes path)
 {
     if (path.len == 1 && path.data[0] == '/') {
         return s->root;
     }
     return slots_find(&s->index, slots_hash(path.data, path.len), path_match, &path);
+}
+
+bool store_is_large(const struct store *s)
+{
+    return slots_bytes(&s->index) > LARGE_INDEX_BYTES;
+}
+
+/* The place in the index is asked for at once, the node that stands there when the place has come: half the way
+ * later. */
+void store_ahead(struct store *s, struct coord_bytes path)
+{
+    uint32_t at = s->ahead_next++ % STORE_AHEAD;
+    uint32_t earlier = s->ahead[(at + STORE_AHEAD / 2) % STORE_AHEAD];
+    s->ahead[at] = slots_hash(path.data, path.len);
+    slots_prefetch(&s->index, s->ahead[at]);
+    const struct znode *node = earlier == 0 ? NULL : slots_likely(&s->index, earlier);
+    if (node != NULL) {
+        __builtin_prefetch(node, 1);
+        __builtin_prefetch(node->name, 1);
+    }
 }
 
 struct znode *store_root(const struct store *s)

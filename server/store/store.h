@@ -169,6 +169,11 @@ int store_reap(struct store *s, struct coord_bytes path, uint64_t create_revisio
 
 /* Return: the node, or NULL. One hash probe. */
 struct znode *store_find(const struct store *s, struct coord_bytes path);
+
+/* This path is looked for, or created, about eight calls of store_ahead later: have in the processor's caches by
+ * then what that will touch. Of use in a tree that is too large for them; changes nothing, and any bytes will do. */
+void store_ahead(struct store *s, struct coord_bytes path);
+bool store_is_large(const struct store *s);
 struct znode *store_root(const struct store *s);
 void store_stat(const struct znode *node, struct coord_node_stat *ret_stat);
 struct coord_bytes store_data(const struct znode *node); /* valid until the next store_begin */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include "protocol/message.h"
 #include "server/store/arena.h"
+#include "server/store/children.h"
 #include "server/store/pool.h"
 #include "server/store/slots.h"
 #include "server/store/store.h"
@@ -63,6 +64,8 @@ struct store_late {
 
 #define STORE_LATE_MAX 16u /* about as many misses as a processor has under way */
 
+#define STORE_AHEAD 8u /* paths are named so many operations before they are needed */
+
 struct store {
     struct pool *pool;
     struct slots index; /* hash of a path -> node; "/" is not in it */
@@ -89,7 +92,21 @@ struct store {
     struct store_late late[STORE_LATE_MAX]; /* while restoring: a ring */
     uint32_t late_next;
     const struct store_guard *guard; /* NULL: none */
+    struct znode *last_parent;       /* of the last create ... */
+    struct children_near near;       /* ... and where it was put; store_forget_near */
+    uint32_t ahead[STORE_AHEAD];     /* hashes of the paths named last, a ring; 0: none */
+    uint32_t ahead_next;
 };
+
+/* Something is taken out, or put in otherwise: nothing is known of the last create any more. */
+static inline void store_forget_near(struct store *s)
+{
+    s->last_parent = NULL;
+    s->near = (struct children_near){0};
+}
+
+/* Is this the path of the node, which is in the tree? */
+bool store_node_is_at(const struct znode *node, struct coord_bytes path);
 
 /* The node is about to change or to go. */
 static inline void store_guard_node(const struct store *s, const struct znode *node)

@@ -324,6 +324,7 @@ START_TEST(children_stay_in_order_through_growth_and_decline)
 {
     struct pool *p = pool_create();
     struct children c = {0};
+    struct children_near near = {0};
     uint32_t count = 0;
     uint32_t bad = 0; /* a ck_assert in the inner loop would cost more than what it checks */
     kids_create(p, "kid-%05u");
@@ -334,11 +335,12 @@ START_TEST(children_stay_in_order_through_growth_and_decline)
             /* Every other round in order, so that right edges are met; the rest at random. */
             uint32_t i = round % 4 < 2 ? step % KIDS : (uint32_t)rnd(KIDS);
             if (growing && !kid_in[i]) {
-                bad += children_insert(&c, p, kid[i]) != 0;
+                bad += children_insert(&c, p, kid[i], &near) != 0;
                 count++;
                 kid_in[i] = true;
             } else if (!growing && kid_in[i] && (round != 3 || i % 100 != 0)) {
                 children_remove(&c, p, kid[i]);
+                near = (struct children_near){0};
                 count--;
                 kid_in[i] = false;
             }
@@ -371,10 +373,11 @@ START_TEST(children_are_removed_from_either_end_and_cleared)
 {
     struct pool *p = pool_create();
     struct children c = {0};
+    struct children_near near = {0};
     kids_create(p, "%05u");
     uint64_t before = pool_bytes(p);
     for (uint32_t i = KIDS; i > 0; i--) { /* descending: always at the left edge */
-        ck_assert_int_eq(children_insert(&c, p, kid[i - 1]), 0);
+        ck_assert_int_eq(children_insert(&c, p, kid[i - 1], &near), 0);
         kid_in[i - 1] = true;
     }
     kids_compare(&c);
@@ -401,11 +404,12 @@ START_TEST(children_seek_finds_the_first_not_before)
 {
     struct pool *p = pool_create();
     struct children c = {0};
+    struct children_near near = {0};
     struct children_cursor cur;
     uint32_t bad = 0;
     kids_create(p, "%05u");
     for (uint32_t i = 0; i < KIDS; i += 2) {
-        bad += children_insert(&c, p, kid[i]) != 0;
+        bad += children_insert(&c, p, kid[i], &near) != 0;
         kid_in[i] = true;
     }
     for (uint32_t i = 0; i < KIDS - 2; i++) {
