@@ -39,6 +39,8 @@
  *   28  node/run.c                   writes under way are sent again with every new leader
  *   29  watch/watch.c                of several changes of one revision the last is not told
  *   30  node/applying.c              the events of an ended session are not told
+ *   31  node/conn.c                  events go on to a client that does not read
+ *   32  node/reads.c                 a leader's lease does not end
  */
 #ifndef SERVER_MUTANT_H
 #define SERVER_MUTANT_H

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "server/mutant.h"
 
 /* --- requests ------------------------------------------------------------------------------- */
 
@@ -305,7 +306,7 @@ bool node__conn_event(struct node *n, struct conn *c, struct coord_buf *frames)
         coord_buf_unref(c->out);
         c->out = NULL;
     }
-    if (n->env.conn_behind != NULL && n->env.conn_behind(n->env.ctx, c->id)) {
+    if (n->env.conn_behind != NULL && !SERVER_BUG(31) && n->env.conn_behind(n->env.ctx, c->id)) {
         c->full = true;
         c->lagging = true;
         return false;

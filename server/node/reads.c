@@ -124,6 +124,14 @@ void node__reads_run(struct node *n)
         return;
     }
     bool lease = has_lease(n);
+    if (SERVER_BUG(32) && n->o.raft.lease_drift_ppm != 0 && node__is_leader(n) &&
+        n->st.leader_ready) {
+        *free_one = (struct round){
+            .id = rd->next++, .started = n->now, .confirmed = true, .index = n->st.commit};
+        rd->wanted = rd->lazy = false;
+        rd->retry_at = NODE_NEVER;
+        return;
+    }
     struct raft_event ev = {.type = RAFT_EV_READ, .cookie = rd->next, .value = lease ? 1 : 0};
     if (node__step(n, &ev, NULL) != 0) {
         rd->retry_at = n->now + n->o.raft.heartbeat / 8;

@@ -82,6 +82,7 @@ void client_open(struct actor *a)
     a->under_way = 0;
     a->timer_at = 0;
     a->paused_until = 0;
+    a->deaf_until = 0;
     a->slow = knobs_has(&w->k, FAULT_SLOW_READER) && rng_chance(&a->rng, 300);
     fill_options(a, servers, sizeof(servers), &o);
     world_trace(w, TR_OPEN, 'c', a->index, a->life, 0, 0, 0, NULL);

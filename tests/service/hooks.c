@@ -626,6 +626,9 @@ int __wrap_coord__watch_event(struct coord__core *k, const struct coord_event *e
                 ev->changes_count, NULL);
     if (ev->state == COORD_EVENT_GAP) {
         MARK(a->w, WATCH_GAP);
+        if (a->conn != 0 && a->w->streams[a->conn]->was_behind) {
+            MARK(a->w, GAP_AFTER_BEHIND);
+        }
     } else if (s->once && ev->state == COORD_EVENT_CHANGES) {
         MARK(a->w, WATCH_ONCE_FIRED);
     }

@@ -107,6 +107,13 @@ static void draw_hosts(struct knobs *k, struct rng *r)
     k->output_max = PICK(r, 262144, 4U << 20);
     k->output_high = PICK(r, 4096, 65536);
     k->output_behind = PICK(r, 131072, 1U << 20);
+    if (knobs_has(k, FAULT_DEAF) ||
+        knobs_has(k, FAULT_STRANGERS)) { /* so that it is soon too much */
+        k->window = PICK(r, 1024, 4096);
+        k->output_high = PICK(r, 512, 2048);
+        k->output_behind = PICK(r, 2048, 4096);
+        k->output_max = PICK(r, 32768, 262144);
+    }
     k->node.log_memory_bytes = PICK(r, 1000, 20000, 16U << 20);
     k->node.digest_entries = PICK(r, 5, 50, 100000);
     k->node.digest_interval_ns = PICK(r, 100, 1000) * SVC_MS;

@@ -41,6 +41,7 @@
     X(HANGUP, 400, "hangup")             \
     X(UNREACHABLE, 300, "unreachable")   \
     X(CLIENT_PAUSE, 300, "client-pause") \
+    X(DEAF, 300, "deaf")                 \
     X(CLIENT_DIE, 300, "client-die")     \
     X(CLIENT_GONE, 200, "client-gone")   \
     X(CLIENT_CLOSE, 200, "client-close") \
@@ -50,6 +51,7 @@
     X(REORDER, 250, "reorder")           \
     X(DRIFT, 300, "drift")               \
     X(SLOW_READER, 200, "slow-reader")   \
+    X(STRANGERS, 200, "strangers")       \
     X(PIECES, 300, "pieces")
 
 enum svc_fault {

@@ -62,7 +62,9 @@
     X(WATCH_GAP, 1, "a watch was told of a gap")                                           \
     X(WATCH_ONCE_FIRED, 1, "a one-shot watch fired")                                       \
     X(SLOW_CLIENT_CLOSED, 0, "a client that did not read was disconnected")                \
-    X(WATCHER_BEHIND, 0, "a watcher that did not read was left out")                       \
+    X(WATCHER_BEHIND, 1, "a watcher that did not read was left out")                       \
+    X(GAP_AFTER_BEHIND, 1, "and told of a gap when it read again")                         \
+    X(STUCK_CLIENT_CLOSED, 1, "a connection was closed on which nothing came")             \
     X(LOG_READ_BACK, 1, "applied entries were read from the disk for a follower")          \
     X(WATCH_LISTED, 1, "a client listed what it watches")                                  \
     X(WATCH_LISTED_AGAIN, 1, "and again after a gap")                                      \

@@ -354,6 +354,7 @@ void member_boot(struct member *m)
         MARK(w, AWAY_TOO_LONG);
     }
     links_begin(m);
+    world_later(w, SVC_SEC, (struct ev){.kind = SE_SWEEP, .node = (uint8_t)m->id, .boot = m->boot});
     member_poke(m);
 }
 

@@ -257,6 +257,11 @@ static void client_fault(struct world *w, enum svc_fault f)
     case FAULT_CLIENT_PAUSE:
         client_pause(a, nemesis_span(w) * 2);
         break;
+    case FAULT_DEAF:
+        a->deaf_until = w->now + 500 * SVC_MS + nemesis_span(w);
+        world_at(w, a->deaf_until,
+                 (struct ev){.kind = SE_CLIENT_RESUME, .peer = (uint8_t)a->index, .a = a->life});
+        break;
     default:
         client_end(a, f == FAULT_CLIENT_DIE    ? CLIENT_DIE
                       : f == FAULT_CLIENT_GONE ? CLIENT_GONE
@@ -296,6 +301,7 @@ static void fault(struct world *w, enum svc_fault f)
     case FAULT_HANGUP:
     case FAULT_UNREACHABLE:
     case FAULT_CLIENT_PAUSE:
+    case FAULT_DEAF:
     case FAULT_CLIENT_DIE:
     case FAULT_CLIENT_GONE:
     case FAULT_CLIENT_CLOSE:
@@ -359,6 +365,7 @@ void nemesis_heal(struct world *w)
     w->k.chunk_loss_permille = 0;
     w->k.loss_permille = w->k.dup_permille = w->k.reorder_permille = 0;
     w->k.disk_slow_permille = 0;
+    w->k.window = w->k.window < 16384 ? 16384 : w->k.window;
     mend_all(w);
     for (raft_id id = 1; id <= w->k.members; id++) {
         struct member *m = &w->members[id];
@@ -375,6 +382,7 @@ void nemesis_heal(struct world *w)
         struct actor *a = &w->actors[i];
         a->paused_until = a->paused_until > w->now ? w->now : a->paused_until;
         a->slow = false;
+        a->deaf_until = 0;
         for (raft_id m = 1; m <= w->k.members; m++) {
             w->apart[i][m] = false;
         }

@@ -197,6 +197,25 @@ const char *oracle_lock_until(struct oracle *o, uint64_t client, uint64_t until,
     return oracle_verdict(o);
 }
 
+/* Does it wait: is its place in line still there? One whose session was given up may hear of things later. */
+static bool stands(const struct oracle *o, const struct lock *l, uint64_t token, uint64_t revision)
+{
+    const struct oracle_node *top = oracle__node(&o->tree, l->path);
+    uint32_t first;
+    uint32_t end;
+    if (top == NULL || token == 0) {
+        return false;
+    }
+    oracle__below(&o->tree, top, &first, &end);
+    for (uint32_t i = first; i < end; i++) {
+        const struct oracle_version *v = oracle__version(o->tree.sorted[i], revision);
+        if (v != NULL && v->stat.create_revision == token) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const char *oracle_lock_woken(struct oracle *o, uint64_t client, const char *lock,
                               struct coord_bytes ended, uint64_t revision, uint64_t at)
 {
@@ -204,6 +223,9 @@ const char *oracle_lock_woken(struct oracle *o, uint64_t client, const char *loc
     (void)at;
     if (o->verdict[0] != '\0') {
         return o->verdict;
+    }
+    if (!stands(o, l, stand_of(o, l, client)->token, revision)) {
+        return NULL;
     }
     o->counts.woken++;
     for (const struct woken *w = l->woken; w != NULL; w = w->next) {

@@ -17,6 +17,12 @@
 #include "tests/sim/util.h"
 
 #define CONNECT_LOST_NS (30 * SVC_SEC) /* a call that nobody answers */
+/* As in server/shell/conn.c. */
+#define HELLO_NS       (5 * SVC_SEC)
+#define PROGRESS_NS    (5 * SVC_SEC)
+#define PROGRESS_BYTES (5 * 1024)
+#define DRAIN_NS       (5 * SVC_SEC)
+#define OVER_MAX       3 /* times that something is added to what is full already */
 
 static uint32_t under_way(const struct half *h)
 {
@@ -162,8 +168,10 @@ static void flush(struct stream *s)
         member_ended(s);
     }
     struct member *m = end_of(s);
-    if (s->full && s->member_end && m != NULL && s->out_len < s->w->k.output_high) {
+    bool lags = s->behind && s->out_len > s->w->k.output_behind / 2;
+    if (s->full && s->member_end && m != NULL && s->out_len < s->w->k.output_high && !lags) {
         s->full = false;
+        s->behind = false;
         node_conn_drained(m->node, s->id, member_now(m));
         m->again = true;
     }
@@ -241,6 +249,18 @@ void stream_member_pump(struct member *m)
     m->streams_count = kept;
 }
 
+/* What waits is what conn_full allows, an answer, what conn_behind allows, and the events of one revision; each
+ * of the two may be as large as a frame. */
+static void judge_bound(struct stream *s, uint32_t more)
+{
+    const struct knobs *k = &s->w->k;
+    s->over = s->out_len >= k->output_behind ? s->over + 1 : 0;
+    if (s->over > OVER_MAX) {
+        world_fail(s->w, "N1: member %u adds %u bytes to %u that client %u does not read",
+                   s->member, more, s->out_len, s->actor->index);
+    }
+}
+
 void stream_member_send(struct member *m, uint64_t conn, struct coord_buf *frames)
 {
     struct stream *s = stream_of(m->w, conn);
@@ -251,6 +271,7 @@ void stream_member_send(struct member *m, uint64_t conn, struct coord_buf *frame
     if (s->overflow) {
         return;
     }
+    judge_bound(s, frames->len);
     if (s->out_len + frames->len > m->w->k.output_max && s->out_len > 0) {
         s->overflow = true;
         MARK(m->w, SLOW_CLIENT_CLOSED);
@@ -283,6 +304,7 @@ void stream_member_close(struct member *m, uint64_t conn, const char *why)
     s->member_end = false;
     m->conns--;
     s->closing = true;
+    s->closing_at = m->w->now;
     flush(s);
 }
 
@@ -294,6 +316,7 @@ void stream_member_pause(struct member *m, uint64_t conn, bool paused)
         return;
     }
     s->paused = paused;
+    s->progress_at = paused ? s->progress_at : 0; /* none could be made while nobody read */
     if (paused) {
         MARK(m->w, BACK_PRESSURE);
     } else {
@@ -318,6 +341,7 @@ bool stream_member_behind(struct member *m, uint64_t conn)
         return false;
     }
     s->full = true;
+    s->behind = s->was_behind = true;
     MARK(m->w, WATCHER_BEHIND);
     return true;
 }
@@ -344,6 +368,47 @@ void stream_member_died(struct member *m, bool told)
         }
     }
     m->streams_count = 0;
+}
+
+/* Return: nothing came on it for too long. */
+static bool is_stuck(struct stream *s)
+{
+    uint64_t now = s->w->now;
+    if (s->closing) {
+        return now > s->closing_at + DRAIN_NS;
+    }
+    if (!s->member_end || s->paused || s->out_len >= s->w->k.output_high) {
+        return false;
+    }
+    if (s->reader.frames == 0 && now > s->opened_at + HELLO_NS) {
+        return true;
+    }
+    if (!frame_inside(&s->reader)) {
+        s->progress_at = 0;
+        return false;
+    }
+    if (s->progress_at == 0 || s->reader.bytes - s->progress_bytes >= PROGRESS_BYTES) {
+        s->progress_at = now;
+        s->progress_bytes = s->reader.bytes;
+    }
+    return now > s->progress_at + PROGRESS_NS;
+}
+
+void stream_member_sweep(struct member *m)
+{
+    struct world *w = m->w;
+    world_enter_member(m);
+    for (uint32_t i = 0; i < m->streams_count && m->paused_until <= w->now; i++) {
+        struct stream *s = m->streams[i];
+        if (is_stuck(s)) {
+            MARK(w, STUCK_CLIENT_CLOSED);
+            member_closed(s);
+            member_ended(s);
+        }
+    }
+    world_leave();
+    member_poke(m);
+    world_later(w, SVC_SEC, (struct ev){.kind = SE_SWEEP, .node = (uint8_t)m->id, .boot = m->boot});
 }
 
 /* --- making -------------------------------------------------------------------------------------- */
@@ -392,6 +457,7 @@ void stream_made(struct world *w, struct stream *s)
     s->connected = true;
     s->boot = m->boot;
     s->member_end = true;
+    s->opened_at = w->now;
     s->reader = (struct frame_reader){.header_bytes = FRAME_CLIENT_HEADER_BYTES,
                                       .head_room = ENTRY_HEADER_BYTES,
                                       .body_bytes_max = w->k.node.machine.frame_bytes};
@@ -479,8 +545,16 @@ void stream_resume_all(struct world *w, raft_id member, uint32_t actor)
 
 /* --- the client's end ---------------------------------------------------------------------------- */
 
+static bool is_deaf(const struct stream *s)
+{
+    return s->actor->deaf_until > s->w->now;
+}
+
 bool stream_client_readable(const struct stream *s)
 {
+    if (is_deaf(s)) {
+        return false;
+    }
     return s->refused || s->error != 0 ||
            (s->connected && (s->half[DOWN].len > 0 || s->half[DOWN].ended));
 }
@@ -494,6 +568,10 @@ bool stream_client_writable(const struct stream *s)
 int64_t stream_client_read(struct stream *s, uint8_t *bytes, size_t len)
 {
     struct half *h = &s->half[DOWN];
+    if (is_deaf(s)) {
+        errno = EAGAIN;
+        return -1;
+    }
     if (h->len > 0) {
         uint32_t want = portion(s, h->len < len ? h->len : (uint32_t)len);
         if (s->actor->slow && want > 64) {

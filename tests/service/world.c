@@ -185,6 +185,11 @@ static void dispatch_member(struct world *w, struct member *m, const struct ev *
             media_retry(m);
         }
         break;
+    case SE_SWEEP:
+        if (alive) {
+            stream_member_sweep(m);
+        }
+        break;
     case SE_REPAIRED:
         if (alive) {
             media_verdict(m);
@@ -257,6 +262,7 @@ static void dispatch(struct world *w, const struct ev *e)
     case SE_RETRY:
     case SE_REPAIRED:
     case SE_RESTART:
+    case SE_SWEEP:
     case SE_BOOT:
     case SE_RESUME:
     case SE_LEFT:
@@ -280,6 +286,9 @@ static void dispatch(struct world *w, const struct ev *e)
     case SE_CLIENT_OPEN:
     case SE_CLIENT_RESUME:
         dispatch_client(w, &w->actors[e->peer], e);
+        break;
+    case SE_STRANGER:
+        stranger_step(w, e->a);
         break;
     case SE_NEMESIS:
         nemesis_step(w);
@@ -346,6 +355,7 @@ static void start(struct world *w)
         world_later(w, 300 * SVC_MS + rng_below(&w->rng_nemesis, 1000 * SVC_MS),
                     (struct ev){.kind = SE_CLIENT_OPEN, .peer = (uint8_t)i});
     }
+    strangers_begin(w);
     world_later(w, SVC_SEC + w->k.nemesis_ns, (struct ev){.kind = SE_NEMESIS});
     world_later(w, SVC_SEC + w->k.chaos_ns, (struct ev){.kind = SE_HEAL});
 }
@@ -372,6 +382,7 @@ static void world_close(struct world *w)
     for (raft_id id = 1; id <= w->k.members; id++) {
         member_finish(&w->members[id]);
     }
+    strangers_finish(w);
     streams_finish(w);
     evq_finish(&w->q);
     oracle_destroy(w->oracle);

@@ -61,6 +61,8 @@ enum svc_event {
     SE_THINK,        /* client `peer` may ask for something; a: its life */
     SE_CLIENT_OPEN,  /* client `peer` begins a life */
     SE_CLIENT_RESUME,
+    SE_STRANGER, /* a: which one */
+    SE_SWEEP,    /* a member looks for connections on which nothing comes */
     SE_NEMESIS,
     SE_UNDO, /* a: slot of the fault that ends */
     SE_HEAL,
@@ -315,7 +317,14 @@ struct stream {
     bool paused;
     bool closing; /* the member closes when all is sent */
     bool full;
+    bool behind; /* its watches are left out until it has read half of what waits */
+    bool was_behind;
     bool overflow;
+    uint32_t over; /* times in a row that something was added although it was full */
+    uint64_t opened_at;
+    uint64_t closing_at;
+    uint64_t progress_at; /* inside a frame since */
+    uint64_t progress_bytes;
     uint8_t *out; /* the member's bytes that find no room */
     uint32_t out_head;
     uint32_t out_len;
@@ -340,6 +349,8 @@ void stream_member_pause(struct member *m, uint64_t conn, bool paused);
 bool stream_member_full(struct member *m, uint64_t conn);
 bool stream_member_behind(struct member *m, uint64_t conn);
 void stream_member_limit(struct member *m, uint32_t bytes);
+/* Drop those on which nothing comes, or that take no answer. */
+void stream_member_sweep(struct member *m);
 /* The process of the member ended; told: its system says so to the clients. */
 void stream_member_died(struct member *m, bool told);
 /* Break it in the middle. */
@@ -403,7 +414,8 @@ struct actor {
     enum coord_state state; /* told last */
     raft_id last_member;    /* to which it was connected last */
     uint64_t lease_end;
-    bool slow;
+    bool slow;           /* reads little at a time */
+    uint64_t deaf_until; /* reads nothing */
     struct watcher watches[ACTOR_WATCHES];
     struct owner *owner;
     uint64_t probe_from; /* a fresh write is above it */
@@ -427,6 +439,25 @@ void work_step(struct actor *a);
 /* A write and a linearizable read of its own. */
 void work_probe(struct actor *a);
 void work_forget(struct actor *a);
+
+/* --- clients that are not the library: stranger.c --------------------------------------------------- */
+
+enum stranger_kind { STRANGER_DEAF = 0, STRANGER_DRIPS = 1 };
+#define STRANGERS 2
+
+struct stranger {
+    enum stranger_kind kind;
+    struct actor actor; /* for its stream only */
+    struct stream *stream;
+    uint64_t since;
+    struct coord_buf *words; /* being said */
+    uint32_t said;
+    uint64_t number;
+};
+
+void strangers_begin(struct world *w);
+void stranger_step(struct world *w, uint64_t kind);
+void strangers_finish(struct world *w);
 
 /* Locks and elections. */
 void owner_init(struct actor *a);
@@ -510,8 +541,10 @@ struct world {
         raft_index index; /* of the snapshot; 0 none */
         uint64_t offset;
     } chunk_lost[SVC_MEMBERS_MAX + 1][SVC_MEMBERS_MAX + 1]; /* the last, from, to */
-    bool apart[SVC_CLIENTS_MAX][SVC_MEMBERS_MAX + 1];       /* a client does not reach a member */
+    bool apart[SVC_CLIENTS_MAX + STRANGERS]
+              [SVC_MEMBERS_MAX + 1]; /* a client does not reach a member */
     struct actor actors[SVC_CLIENTS_MAX];
+    struct stranger strangers[STRANGERS];
     struct stream *streams[WORLD_STREAMS]; /* by id, from 1 */
     uint32_t streams_count;
     struct sim_fd *fds;

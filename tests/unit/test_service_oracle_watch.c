@@ -429,11 +429,18 @@ END_TEST
 
 START_TEST(test_lock_woken)
 {
-    RIG_OK(oracle_lock_woken(r.o, 1, LOCK, str(LOCK "/n-0"), 7, r.now));
-    RIG_OK(oracle_lock_woken(r.o, 2, LOCK, str(LOCK "/n-1"), 8, r.now));
-    RIG_OK(oracle_lock_woken(r.o, 3, LOCK, str(LOCK "/n-2"), 8, r.now)); /* two ended at once */
-    RIG_OK(oracle_lock_woken(r.o, 2, LOCK, str(LOCK "/n-1"), 8, r.now));
-    RIG_BREAKS("K5", oracle_lock_woken(r.o, 1, LOCK, str(LOCK "/n-1"), 8, r.now));
+    create(LOCK);
+    for (uint64_t client = 1; client <= 3; client++) {
+        (void)stand(client);
+    }
+    uint64_t now = r.f.revision;
+    struct coord_bytes front = str(LOCK "/n-0");
+    struct coord_bytes other = str(LOCK "/n-1"); /* two may end at once */
+    RIG_OK(oracle_lock_woken(r.o, 1, LOCK, front, now, r.now));
+    RIG_OK(oracle_lock_woken(r.o, 1, LOCK, front, now, r.now));
+    RIG_OK(oracle_lock_woken(r.o, 2, LOCK, other, now, r.now));
+    RIG_OK(oracle_lock_woken(r.o, 4, LOCK, front, now, r.now)); /* it does not wait */
+    RIG_BREAKS("K5", oracle_lock_woken(r.o, 3, LOCK, front, now, r.now));
 }
 END_TEST
 
