@@ -64,8 +64,8 @@ static int read_header(const struct raft_fs *fs, struct seg_file *f)
     if (n < 0 && n != -EIO) {
         return (int)n;
     }
-    f->blank = n == (int64_t)sizeof(page) && page[0] == 0 &&
-               memcmp(page, page + 1, sizeof(page) - 1) == 0;
+    f->blank =
+        n == (int64_t)sizeof(page) && page[0] == 0 && memcmp(page, page + 1, sizeof(page) - 1) == 0;
     f->error = n < 0 ? (int)n : raft__segment_header_decode(page, &f->header, &f->chain);
     return 0;
 }
