@@ -140,6 +140,31 @@ static void conn_unhold(struct conn *c)
     c->held = false;
 }
 
+/* A limit on time may concern c: the sweep looks at it until none does. */
+static void conn_time(struct conn *c)
+{
+    struct conn_set *s = c->set;
+    if (c->prev_timed == NULL) {
+        c->prev_timed = &s->timed;
+        c->next_timed = s->timed;
+        if (s->timed != NULL) {
+            s->timed->prev_timed = &c->next_timed;
+        }
+        s->timed = c;
+    }
+}
+
+static void conn_untime(struct conn *c)
+{
+    if (c->prev_timed != NULL) {
+        *c->prev_timed = c->next_timed;
+        if (c->next_timed != NULL) {
+            c->next_timed->prev_timed = c->prev_timed;
+        }
+        c->prev_timed = NULL;
+    }
+}
+
 /* The end of a connection, whatever its state; c is gone afterwards. tell: the host knows it. */
 static void conn_destroy(struct conn *c, bool tell)
 {
@@ -148,6 +173,7 @@ static void conn_destroy(struct conn *c, bool tell)
     conn_undirty(c);
     conn_unhold(c);
     inbox_clear(&c->inbox);
+    conn_untime(c);
     (void)event_del(&c->readable);
     (void)event_del(&c->writable);
     (void)close(c->fd);
@@ -241,6 +267,7 @@ static void conn_bad(struct conn *c, const char *why)
     c->paused = true;
     c->bad = true;
     c->deadline_ns = clock_mono_ns() + CONN_DRAIN_NS;
+    conn_time(c);
     s->o.host.bad(s->o.host.ctx, c->id, why);
 }
 
@@ -264,6 +291,9 @@ static void conn_readable(evutil_socket_t fd, short what, void *arg)
     }
     assert(c->state == CONN_OPEN);
     ssize_t n = frame_read(&c->reader, fd, c->set->scratch, conn_deliver, c);
+    if (frame_inside(&c->reader)) {
+        conn_time(c);
+    }
     if (n >= 0 || c->state != CONN_OPEN) {
         return;
     }
@@ -291,6 +321,7 @@ static void conn_sent(struct conn *c)
     }
     c->state = CONN_LINGERING;
     c->deadline_ns = clock_mono_ns() + CONN_LINGER_NS;
+    conn_time(c);
     (void)event_add(&c->readable, NULL);
 }
 
@@ -376,6 +407,7 @@ void conn_set_close(struct conn_set *s, uint64_t conn, const char *why)
     (void)event_del(&c->readable);
     c->state = CONN_DRAINING;
     c->deadline_ns = clock_mono_ns() + CONN_DRAIN_NS;
+    conn_time(c);
     conn_dirty(c);
 }
 
@@ -470,6 +502,9 @@ static void conn_sweep(struct conn *c, uint64_t now)
     }
     if (!frame_inside(&c->reader)) {
         c->progress_ns = 0;
+        if (c->reader.frames > 0) {
+            conn_untime(c);
+        }
         return;
     }
     if (c->progress_ns == 0 || c->reader.bytes - c->progress_bytes >= CONN_PROGRESS_BYTES) {
@@ -484,10 +519,10 @@ static void conn_sweep(struct conn *c, uint64_t now)
 bool conn_set_sweep(struct conn_set *s, uint64_t now)
 {
     s->told = false;
-    for (uint32_t i = 0; i < s->cap; i++) {
-        if (s->conns[i] != NULL) {
-            conn_sweep(s->conns[i], now);
-        }
+    struct conn *next = NULL;
+    for (struct conn *c = s->timed; c != NULL; c = next) {
+        next = c->next_timed; /* conn_sweep takes out no other */
+        conn_sweep(c, now);
     }
     conn_accept_resume(s);
     return s->told;
@@ -520,6 +555,7 @@ uint64_t conn_open(struct conn_set *s, int fd, const char *source, uint32_t addr
     (void)event_assign(&c->writable, s->o.base, fd, EV_WRITE, conn_writable, c);
     s->conns[slot] = c;
     s->count++;
+    conn_time(c);
     s->o.host.opened(s->o.host.ctx, c->id, c->source);
     if (event_add(&c->readable, NULL) < 0) {
         uint64_t id = c->id;

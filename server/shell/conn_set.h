@@ -50,6 +50,8 @@ struct conn {
     bool held;     /* in the set's list of those with an inbox */
     struct conn *next_dirty;
     struct conn *next_held;
+    struct conn *next_timed;
+    struct conn **prev_timed; /* NULL: no limit on time can concern it */
     struct event readable;
     struct event writable;
     struct frame_reader reader;
@@ -79,6 +81,7 @@ struct conn_set {
     uint64_t turn; /* counts flushes */
     struct conn *dirty;
     struct conn *held;
+    struct conn *timed;
     uint64_t queued_bytes;        /* of all output queues */
     bool told;                    /* the host was told of an end since this was cleared */
     struct log_limit complaints;  /* about what clients did */
