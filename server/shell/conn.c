@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conn.c: see conn.h, which holds the states. A connection's number is its serial and its place in the
- * table, so that finding it is one look. The accepting side is conn_accept.c.
+ * table, so that finding it is one look. The accepting side is conn_accept.c, reading from those that
+ * only keep alive conn_quiet.c.
  */
 #include "server/shell/conn_set.h"
 
@@ -25,7 +26,7 @@
 #define CONN_LINGER_NS      CLOCK_NS_PER_S
 #define CONN_BAD_PER_WINDOW 20 /* log lines in ten seconds about what clients did wrong */
 
-static struct conn *conn_find(const struct conn_set *s, uint64_t id)
+struct conn *conn_find(const struct conn_set *s, uint64_t id)
 {
     uint64_t slot = id & CONN_SLOT_MASK;
     if (slot >= s->cap || s->conns[slot] == NULL || s->conns[slot]->id != id) {
@@ -122,7 +123,7 @@ static void conn_hold(struct conn *c)
         c->held = true;
         c->next_held = c->set->held;
         c->set->held = c;
-        (void)event_del(&c->readable);
+        conn_read_off(c);
     }
 }
 
@@ -140,6 +141,31 @@ static void conn_unhold(struct conn *c)
     c->held = false;
 }
 
+/* A limit on time may concern c: the sweep looks at it until none does. */
+static void conn_time(struct conn *c)
+{
+    struct conn_set *s = c->set;
+    if (c->prev_timed == NULL) {
+        c->prev_timed = &s->timed;
+        c->next_timed = s->timed;
+        if (s->timed != NULL) {
+            s->timed->prev_timed = &c->next_timed;
+        }
+        s->timed = c;
+    }
+}
+
+static void conn_untime(struct conn *c)
+{
+    if (c->prev_timed != NULL) {
+        *c->prev_timed = c->next_timed;
+        if (c->next_timed != NULL) {
+            c->next_timed->prev_timed = c->prev_timed;
+        }
+        c->prev_timed = NULL;
+    }
+}
+
 /* The end of a connection, whatever its state; c is gone afterwards. tell: the host knows it. */
 static void conn_destroy(struct conn *c, bool tell)
 {
@@ -148,7 +174,8 @@ static void conn_destroy(struct conn *c, bool tell)
     conn_undirty(c);
     conn_unhold(c);
     inbox_clear(&c->inbox);
-    (void)event_del(&c->readable);
+    conn_untime(c);
+    conn_read_off(c);
     (void)event_del(&c->writable);
     (void)close(c->fd);
     s->queued_bytes -= c->out.bytes;
@@ -179,6 +206,7 @@ static int conn_deliver(void *arg, struct coord_buf *buf)
     struct conn *c = arg;
     struct conn_set *s = c->set;
     c->progress_ns = 0; /* the next frame's time is its own */
+    conn_quiet_frame(c, buf);
     if (c->inbox.count > 0 || !conn_may_deliver(c)) {
         if (inbox_push(&c->inbox, buf) < 0) {
             coord_buf_unref(buf);
@@ -210,7 +238,7 @@ static void conn_resume(struct conn *c)
     inbox_clear(&c->inbox);
     conn_unhold(c);
     if (c->state == CONN_OPEN && !c->paused) {
-        (void)event_add(&c->readable, NULL);
+        conn_read_on(c);
     }
 }
 
@@ -237,10 +265,11 @@ bool conn_set_ready(const struct conn_set *s)
 static void conn_bad(struct conn *c, const char *why)
 {
     struct conn_set *s = c->set;
-    (void)event_del(&c->readable); /* the host writes the log line */
+    conn_read_off(c); /* the host writes the log line */
     c->paused = true;
     c->bad = true;
     c->deadline_ns = clock_mono_ns() + CONN_DRAIN_NS;
+    conn_time(c);
     s->o.host.bad(s->o.host.ctx, c->id, why);
 }
 
@@ -253,18 +282,19 @@ static void conn_linger_read(struct conn *c)
     }
 }
 
-static void conn_readable(evutil_socket_t fd, short what, void *arg)
+void conn_read(struct conn *c)
 {
-    struct conn *c = arg;
-    (void)what;
-    assert(fd == c->fd);
     if (c->state == CONN_LINGERING) {
         conn_linger_read(c);
         return;
     }
     assert(c->state == CONN_OPEN);
-    ssize_t n = frame_read(&c->reader, fd, c->set->scratch, conn_deliver, c);
+    ssize_t n = frame_read(&c->reader, c->fd, c->set->scratch, conn_deliver, c);
+    if (frame_inside(&c->reader)) {
+        conn_time(c);
+    }
     if (n >= 0 || c->state != CONN_OPEN) {
+        conn_quiet_read(c, n >= FRAME_SCRATCH_BYTES);
         return;
     }
     if (n == FRAME_ETOOBIG) {
@@ -275,6 +305,14 @@ static void conn_readable(evutil_socket_t fd, short what, void *arg)
         }
         conn_fail(c, frame_strerror((int)n));
     }
+}
+
+static void conn_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *c = arg;
+    (void)what;
+    assert(fd == c->fd);
+    conn_read(c);
 }
 
 /* --- writing ----------------------------------------------------------------------------------- */
@@ -291,7 +329,8 @@ static void conn_sent(struct conn *c)
     }
     c->state = CONN_LINGERING;
     c->deadline_ns = clock_mono_ns() + CONN_LINGER_NS;
-    (void)event_add(&c->readable, NULL);
+    conn_time(c);
+    conn_read_on(c);
 }
 
 /* A new turn begins: how many frames may be handed over in it, after `queued` bytes of answers? */
@@ -353,6 +392,7 @@ void conn_set_send(struct conn_set *s, uint64_t conn, struct coord_buf *frames)
         c->turn = s->turn;
         c->backlog_bytes = c->out.bytes;
     }
+    conn_quiet_sent(c);
     /* With nothing left unsent any frame is taken: the ensemble's limit on frames may exceed this
      * member's on output. */
     bool over = c->backlog_bytes > 0 && c->backlog_bytes + frames->len > s->o.output_bytes_max;
@@ -373,9 +413,10 @@ void conn_set_close(struct conn_set *s, uint64_t conn, const char *why)
         return;
     }
     log_write(CONF_LOG_DEBUG, "client %s: closing: %s", c->source, why);
-    (void)event_del(&c->readable);
+    conn_read_off(c);
     c->state = CONN_DRAINING;
     c->deadline_ns = clock_mono_ns() + CONN_DRAIN_NS;
+    conn_time(c);
     conn_dirty(c);
 }
 
@@ -387,12 +428,12 @@ void conn_set_pause(struct conn_set *s, uint64_t conn, bool paused)
     }
     c->paused = paused;
     if (paused) {
-        (void)event_del(&c->readable);
+        conn_read_off(c);
     } else {
         c->progress_ns = 0; /* it could not make progress while nobody read */
     }
     if (!paused && !c->held) {
-        (void)event_add(&c->readable, NULL);
+        conn_read_on(c);
     }
 }
 
@@ -470,6 +511,9 @@ static void conn_sweep(struct conn *c, uint64_t now)
     }
     if (!frame_inside(&c->reader)) {
         c->progress_ns = 0;
+        if (c->reader.frames > 0) {
+            conn_untime(c);
+        }
         return;
     }
     if (c->progress_ns == 0 || c->reader.bytes - c->progress_bytes >= CONN_PROGRESS_BYTES) {
@@ -484,10 +528,10 @@ static void conn_sweep(struct conn *c, uint64_t now)
 bool conn_set_sweep(struct conn_set *s, uint64_t now)
 {
     s->told = false;
-    for (uint32_t i = 0; i < s->cap; i++) {
-        if (s->conns[i] != NULL) {
-            conn_sweep(s->conns[i], now);
-        }
+    struct conn *next = NULL;
+    for (struct conn *c = s->timed; c != NULL; c = next) {
+        next = c->next_timed; /* conn_sweep takes out no other */
+        conn_sweep(c, now);
     }
     conn_accept_resume(s);
     return s->told;
@@ -520,6 +564,7 @@ uint64_t conn_open(struct conn_set *s, int fd, const char *source, uint32_t addr
     (void)event_assign(&c->writable, s->o.base, fd, EV_WRITE, conn_writable, c);
     s->conns[slot] = c;
     s->count++;
+    conn_time(c);
     s->o.host.opened(s->o.host.ctx, c->id, c->source);
     if (event_add(&c->readable, NULL) < 0) {
         uint64_t id = c->id;
@@ -552,6 +597,11 @@ int conn_set_create(const struct conn_options *o, struct conn_set **ret_s)
     }
     s->free_count = s->cap;
     clock_random(&s->bucket_seed, sizeof(s->bucket_seed));
+    int rc = conn_quiet_begin(s);
+    if (rc < 0) {
+        conn_set_destroy(s);
+        return rc;
+    }
     *ret_s = s;
     return 0;
 }
@@ -567,6 +617,7 @@ void conn_set_destroy(struct conn_set *s)
             conn_destroy(s->conns[i], false);
         }
     }
+    conn_quiet_end(s);
     free(s->conns);
     free(s->free_slots);
     free(s);

@@ -90,15 +90,16 @@ static void on_drained(void *ctx, uint64_t conn)
 static void make_all(uint32_t connections_max, uint32_t per_address_max, uint64_t output_max,
                      uint64_t total_max)
 {
-    struct conn_options o = {.base = base,
-                             .host = {NULL, on_opened, on_frame, on_bad, on_closed, on_drained},
-                             .head_room = ROOM,
-                             .frame_bytes_max = 4 << 20,
-                             .connections_max = connections_max,
-                             .per_address_max = per_address_max,
-                             .output_bytes_max = output_max,
-                             .output_total_bytes_max = total_max,
-                             .watch_output_bytes_max = output_max / 2};
+    struct conn_options o = {
+        .base = base,
+        .host = {NULL, on_opened, on_frame, on_bad, on_closed, on_drained, NULL},
+        .head_room = ROOM,
+        .frame_bytes_max = 4 << 20,
+        .connections_max = connections_max,
+        .per_address_max = per_address_max,
+        .output_bytes_max = output_max,
+        .output_total_bytes_max = total_max,
+        .watch_output_bytes_max = output_max / 2};
     ck_assert_int_eq(conn_set_create(&o, &set), 0);
 }
 
@@ -477,6 +478,16 @@ START_TEST(times_are_limited)
             ck_assert(!conn_set_sweep(set, now + s * CLOCK_NS_PER_S));
         }
         ck_assert(conn_set_sweep(set, now + 7 * CLOCK_NS_PER_S));
+    } else if (_i == 3) { /* a whole frame, silence that was looked at, then one that trickles */
+        ck_assert_int_eq(write(fd, "\0\0\0\1a", 5), 5);
+        turn();
+        ck_assert(!conn_set_sweep(set, now + 10 * CLOCK_NS_PER_S));
+        ck_assert(!conn_set_sweep(set, now + 100 * CLOCK_NS_PER_S));
+        ck_assert_int_eq(write(fd, "\0", 1), 1);
+        turn();
+        ck_assert(!conn_set_sweep(set, now + 101 * CLOCK_NS_PER_S));
+        ck_assert(!conn_set_sweep(set, now + 106 * CLOCK_NS_PER_S));
+        ck_assert(conn_set_sweep(set, now + 107 * CLOCK_NS_PER_S));
     } else { /* a large frame that comes fast enough */
         char chunk[6000] = {0};
         ck_assert_int_eq(write(fd, "\0\0\0\1a\0\1\0\0", 9), 9);
@@ -486,7 +497,7 @@ START_TEST(times_are_limited)
             ck_assert(!conn_set_sweep(set, now + 5 * s * CLOCK_NS_PER_S));
         }
     }
-    ck_assert_int_eq(seen.closed, _i == 0 || _i == 2);
+    ck_assert_int_eq(seen.closed, _i == 0 || _i == 2 || _i == 3);
     close(fd);
 }
 END_TEST
@@ -607,7 +618,7 @@ int main(void)
     tcase_add_test(t, the_limit_on_frames_can_change);
     tcase_add_test(t, asking_faster_than_reading_is_slowed_down);
     tcase_add_test(t, small_requests_are_soon_taken_at_once);
-    tcase_add_loop_test(t, times_are_limited, 0, 4);
+    tcase_add_loop_test(t, times_are_limited, 0, 5);
     tcase_add_loop_test(t, limits_on_connections_hold, 0, 2);
     tcase_add_test(t, running_out_of_descriptors_is_survived);
     suite_add_tcase(s, t);
