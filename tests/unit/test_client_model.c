@@ -2,7 +2,8 @@
 /*
  * Goal: what the client says of a write is what became of it, whatever happened on the way: applied at
  * most once ever; DONE: once; FAILED and NOT_APPLIED: never, not even later; UNKNOWN: at most once.
- * Every request completes exactly once, and a session's writes apply in the order they were made.
+ * Every request completes exactly once, and a session's writes apply in the order they were made. Who waits
+ * for a quorum is told of none, and of doubt, only when its time is over.
  * Method: a client core against a model of an ensemble that follows docs/protocol.md (sessions,
  * numbers, acked, attachments) and breaks everything it may: connections at any byte, answers after
  * the write was applied, refusals, doubt, writes that apply late, sessions that end. One seed a run.
@@ -333,6 +334,15 @@ static void take_frames(void)
     }
 }
 
+static void check_patience(const struct coord__out *out)
+{
+    const struct coord__request *r = out->request;
+    if (r->wait_quorum && (out->error == COORD_ENOQUORUM || out->error == COORD_EINDOUBT)) {
+        ck_assert_msg(m.now >= r->deadline, "request %llu is told %s before its time",
+                      (unsigned long long)r->id, coord_errname(out->error));
+    }
+}
+
 static void take_told(void)
 {
     struct coord__out out;
@@ -340,6 +350,7 @@ static void take_told(void)
         if (out.kind != COORD__OUT_REPLY) {
             continue;
         }
+        check_patience(&out);
         if (out.request->q.op == COORD_OP_GET) {
             m.reads_told++;
         } else {
@@ -361,6 +372,7 @@ static void make_write(uint32_t n)
     struct coord__request *r = coord__request_create(COORD__USER, &q);
     ck_assert_ptr_nonnull(r);
     r->arg = (void *)(uintptr_t)n;
+    r->wait_quorum = draw(3) == 0;
     ck_assert_int_eq(coord__core_submit(m.core, r, 200 + (uint32_t)draw(3000), m.now), 0);
     m.id[n] = r->id;
 }
@@ -371,6 +383,7 @@ static void make_read(void)
     q.level = draw(2) == 0 ? COORD_LEVEL_LOCAL : COORD_LEVEL_LINEARIZABLE;
     struct coord__request *r = coord__request_create(COORD__USER, &q);
     ck_assert_ptr_nonnull(r);
+    r->wait_quorum = draw(3) == 0;
     ck_assert_int_eq(coord__core_submit(m.core, r, 500, m.now), 0);
     m.reads++;
 }
