@@ -265,7 +265,9 @@ void check_history(struct world *w)
     if (verify_check(h, &o, &r, &plan) != 0) {
         abort(); /* memory */
     }
-    if (r.verdict == VERIFY_VIOLATION) {
+    /* It allows clocks a hundredth; the oracle judges ages with what they have. */
+    bool by_clocks = w->k.wild && r.cause == VERIFY_CAUSE_AGE;
+    if (r.verdict == VERIFY_VIOLATION && !by_clocks) {
         verify_explain(h, &r, &words);
         (void)fprintf(stdout, "%s\n",
                       words.at); /* all of it: the verdict has room for a sentence */

@@ -411,6 +411,9 @@ static void notice_answer(struct actor *a, const struct coord_request *q,
     if (res == NULL || res->error != 0) {
         return;
     }
+    if (q->op == COORD_OP_STATUS && res->status.lease_rounds > 0) {
+        MARK(w, LEASE_READS);
+    }
     if (q->op == COORD_OP_CREATE) {
         owner_queued(a, q->path, res->stat.create_revision);
     }

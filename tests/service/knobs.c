@@ -136,18 +136,36 @@ static void draw_clients(struct knobs *k, struct rng *r)
     k->quotas = rng_chance(r, 400);
 }
 
-/* Last, so that what was drawn before is what it was without. */
-static void draw_options(struct knobs *k, struct rng *r)
+/* Only clocks that differ much leave a leader time to believe in its lease when another one leads already; but such
+ * clocks are more than the leases of clients allow for, so nobody has locks. */
+static void draw_lease(struct knobs *k, struct rng *r)
 {
-    k->differ = rng_chance(r, 250);
-    k->lease = rng_chance(r, 300);
-    if (!k->lease) {
-        return;
+    k->wild = knobs_has(k, FAULT_WILD) && k->members > 1;
+    if (k->wild) {
+        k->drift_ppm = PICK(r, 60000, 90000);
+        k->owners = 0;
+        k->faults |= (uint64_t)1 << FAULT_ISOLATE | (uint64_t)1 << FAULT_DRIFT;
+        k->nemesis_ns = 500 * SVC_MS;
+        k->think_ns = 15 * SVC_MS;
+        k->window_ops = 8;
+        k->read_permille = 700;
+        k->latency_ns = 500 * (uint64_t)1000;
+        k->jitter_ns = 50 * (uint64_t)1000;
     }
     /* A clock that is fast by the drift against one that is slow by as much; and none jumps. */
     k->node.raft.lease_drift_ppm = 2 * k->drift_ppm + 1000;
     k->node.raft.link_hint = 0;
     k->faults &= ~((uint64_t)1 << FAULT_JUMP);
+}
+
+/* Last, so that what was drawn before is what it was without. */
+static void draw_options(struct knobs *k, struct rng *r)
+{
+    k->differ = rng_chance(r, 250);
+    k->lease = knobs_has(k, FAULT_LEASE) || knobs_has(k, FAULT_WILD);
+    if (k->lease) {
+        draw_lease(k, r);
+    }
 }
 
 void knobs_draw(struct knobs *k, uint64_t with, uint64_t without, struct rng *r)
@@ -189,11 +207,11 @@ void knobs_print(const struct knobs *k)
            k->segment_bytes, k->disk_ns / 1000, k->loop_ns / 1000, k->latency_ns / 1000,
            k->jitter_ns / 1000, k->drift_ppm, k->window, k->pieces, k->output_high, k->output_max);
     printf("  think=%" PRIu64 "ms ops=%u keys=%u reads=%u watches=%u owners=%u session=%" PRIu64
-           "ms request=%ums tree=%d odd=%d quotas=%d differ=%d lease=%d nemesis=%" PRIu64
+           "ms request=%ums tree=%d odd=%d quotas=%d differ=%d lease=%d wild=%d nemesis=%" PRIu64
            "ms\n  faults:",
            k->think_ns / SVC_MS, k->window_ops, k->keys, k->read_permille, k->watch_permille,
            k->owners, k->session_ms, k->request_ms, k->tree, k->odd, k->quotas, k->differ, k->lease,
-           k->nemesis_ns / SVC_MS);
+           k->wild, k->nemesis_ns / SVC_MS);
     for (uint32_t f = 0; f < FAULT_END; f++) {
         if (knobs_has(k, (enum svc_fault)f)) {
             printf(" %s", fault_table[f].name);

@@ -52,6 +52,8 @@
     X(DRIFT, 300, "drift")               \
     X(SLOW_READER, 200, "slow-reader")   \
     X(STRANGERS, 200, "strangers")       \
+    X(LEASE, 300, "lease")               \
+    X(WILD, 120, "wild")                 \
     X(PIECES, 300, "pieces")
 
 enum svc_fault {
@@ -102,6 +104,7 @@ struct knobs {
     bool quotas;
     bool differ; /* members whose files say other limits */
     bool lease;  /* reads by the leader's lease, within what it assumes of clocks */
+    bool wild;   /* which is a lot */
 };
 
 static inline int knobs_has(const struct knobs *k, enum svc_fault f)

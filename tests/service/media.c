@@ -369,7 +369,11 @@ static bool upkeep_overdue(const struct member *m)
 void media_idle(struct member *m, uint64_t batches)
 {
     struct media *d = &m->media;
-    if (d->busy || d->failed || d->stalled || batches != d->batches) {
+    if (d->busy || d->failed || batches != d->batches) {
+        return;
+    }
+    if (d->stalled) {
+        idle_later(m, IDLE_NS);
         return;
     }
     int rc = upkeep(m);

@@ -234,6 +234,9 @@ void member_init(struct world *w, raft_id id)
     if (w->k.drift_ppm > 0) {
         m->clk.ppm = (int64_t)rng_below(&m->rng, 2 * w->k.drift_ppm + 1) - (int64_t)w->k.drift_ppm;
     }
+    if (w->k.wild) {
+        m->clk.ppm = m->clk.ppm < 0 ? -(int64_t)w->k.drift_ppm : (int64_t)w->k.drift_ppm;
+    }
     m->wall_ms = (int64_t)rng_below(&m->rng, 2000000) - 1000000;
     media_init(&m->media, rng_next(&w->rng_disk));
     m->conf = make_conf(w, id);
@@ -446,6 +449,9 @@ static void notice_leader(struct member *m)
             MARK(w, LEADER_CHANGED);
             if (member_leads(&w->members[w->leader])) {
                 MARK(w, TWO_LEADERS);
+                if (w->k.lease) {
+                    MARK(w, LEASE_OVERTAKEN);
+                }
             }
         }
         w->leader = m->id;

@@ -127,6 +127,34 @@ static void partition(struct world *w, enum svc_fault f)
     nemesis_undo_later(w, f, 0, 0, nemesis_span(w));
 }
 
+static void set_speed(struct world *w, struct member *m, int64_t ppm)
+{
+    m->clk.base = clk_local(&m->clk, w->now);
+    m->clk.since = w->now;
+    m->clk.ppm = ppm;
+    m->tick_at = 0;
+    member_poke(m);
+}
+
+/* A leader is cut off, its clock slow and the others' fast: another one leads before its lease is over by its own
+ * clock, but for what the option allows for. Clients reach all of them. */
+static void overtake(struct world *w)
+{
+    const int64_t drift = (int64_t)w->k.drift_ppm;
+    if (w->leader == 0 || !member_leads(&w->members[w->leader])) {
+        return;
+    }
+    world_trace(w, TR_FAULT, 'w', 0, w->leader, 0, 0, 0, "overtake");
+    MARK(w, LEASE_CUT_OFF);
+    for (raft_id id = 1; id <= w->k.members; id++) {
+        set_speed(w, &w->members[id], id == w->leader ? -drift : drift);
+        if (id != w->leader) {
+            w->cut[id][w->leader] = w->cut[w->leader][id] = true;
+        }
+    }
+    nemesis_undo_later(w, FAULT_ISOLATE, 0, 0, 3 * w->k.node.raft.election_min);
+}
+
 /* --- members ------------------------------------------------------------------------------------- */
 
 static void power(struct world *w, struct member *m)
@@ -325,7 +353,9 @@ void nemesis_step(struct world *w)
             there[count++] = (enum svc_fault)f;
         }
     }
-    if (count > 0) {
+    if (w->k.wild && dice(w, 3) != 0) {
+        overtake(w);
+    } else if (count > 0) {
         fault(w, there[dice(w, count)]);
     }
     world_later(w, 10 * SVC_MS + rng_exp(&w->rng_nemesis, w->k.nemesis_ns),

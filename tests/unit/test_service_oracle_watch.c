@@ -323,6 +323,27 @@ START_TEST(test_fold)
 }
 END_TEST
 
+/* A listing may be newer than what the watch was told last, if nothing was to be told since. */
+START_TEST(test_fold_later)
+{
+    struct coord_request q = {
+        .op = COORD_OP_LIST, .path = str("/a"), .flags = COORD_LIST_RECURSIVE | COORD_LIST_STATS};
+    create("/a");
+    create("/a/x");
+    watch("/a", COORD_DEPTH_SUBTREE, ALL, 0);
+    create("/b");
+    rig_read(&r, &q);
+    struct coord_result list = r.f.res;
+    list.stat.version += _i == 1;
+    RIG_OK(oracle_watch_listed(r.o, 1, &list, r.f.revision, r.now));
+    if (_i == 0) {
+        RIG_OK(mark(r.f.revision));
+    } else {
+        RIG_BREAKS("W5", oracle_end(r.o, true, r.now));
+    }
+}
+END_TEST
+
 START_TEST(test_fold_broken)
 {
     struct coord_request q = {
@@ -459,6 +480,7 @@ int main(void)
     tcase_add_loop_test(t, test_before_reply, 0, 3);
     tcase_add_test(t, test_once);
     tcase_add_test(t, test_fold);
+    tcase_add_loop_test(t, test_fold_later, 0, 2);
     tcase_add_loop_test(t, test_fold_broken, 0, 2);
     suite_add_tcase(s, t);
     t = tcase_create("locks");
