@@ -4,9 +4,7 @@
 #
 #   tests/bench/cliffs/idle.sh [SESSIONS [TIMEOUT [SECS [MEMBERS]]]]      default 57000 10s 30 3
 #
-# Measured once each session has sent three keep-alives and more: only then the members take its connection for quiet
-# (server/shell/conn_quiet.c), so a long TIMEOUT takes its time. The cost is that of the PINGs: S sessions with a timeout of T
-# cost what 2 S with 2 T do, but for memory.
+# The cost is that of the PINGs, three in a timeout: S sessions with a timeout of T cost what 2 S with 2 T do, but for memory.
 #
 # Each session has a connection of its own. A process can have as many as `ulimit -n` allows: the load is spread over
 # several processes, and SESSIONS / MEMBERS must stay below that limit less 200.
@@ -33,9 +31,7 @@ loads_live() { kill -0 $PROCESSES 2>/dev/null; }
 all_open() { loads_live || { cat "$BENCH_WORK"/load-*; exit 1; }; [ "$(member_status 1 sessions)" -ge "$sessions" ]; }
 wait_until 300 "all sessions are open" all_open
 echo "$sessions sessions with a timeout of $timeout on $members members, opened in $(number "($(now_ms) - $opened) / 1000") s"
-third_ms=$(case $timeout in *ms) echo "${timeout%ms}" ;; *m) echo $((${timeout%m} * 60000)) ;; *) echo $((${timeout%s} * 1000)) ;; esac)
-third_ms=$((third_ms / 3))
-sleep "$(number "4 * $third_ms / 1000 + 2")"
+sleep 12 # what opening them left to be done is done
 logs() { for i in $(seq "$members"); do member_status "$i" log_last; done | paste -sd' '; }
 log_a=$(logs) ticks_a=$(cpu_ticks) at_a=$(now_ms)
 sleep "$secs"
@@ -43,5 +39,7 @@ ticks_b=$(cpu_ticks) at_b=$(now_ms) log_b=$(logs)
 all_open || die "sessions were lost: $(member_status 1 sessions) are left"
 echo "log, last index of each member: $log_a before, $log_b after"
 echo "servers' CPU: $(number "($ticks_b - $ticks_a) * 1000 / $(getconf CLK_TCK) / (($at_b - $at_a) / 100)" %.2f) % of a core, all members together"
+third_ms=$(case $timeout in *ms) echo "${timeout%ms}" ;; *m) echo $((${timeout%m} * 60000)) ;; *) echo $((${timeout%s} * 1000)) ;; esac)
+third_ms=$((third_ms / 3))
 echo "which is $(number "($ticks_b - $ticks_a) * 1000000 / $(getconf CLK_TCK) / (($at_b - $at_a) * $sessions / $third_ms)") us for each of $(number "$sessions * 1000 / $third_ms" %.0f) PINGs a second"
 echo "resident memory of member 1: $before_mib MiB empty, $(resident_mib 1) MiB now"
