@@ -13,8 +13,6 @@
 #include "server/shell/clock.h"
 #include "server/shell/log.h"
 
-#define BRIDGE_PING_BYTES_MAX 40 /* a PING is not longer: others need not be looked into */
-
 /* --- the node's env ---------------------------------------------------------------------------- */
 
 static void env_conn_send(void *ctx, uint64_t conn, struct coord_buf *frames)
@@ -227,17 +225,6 @@ static void host_drained(void *ctx, uint64_t conn)
     node_conn_drained(s->node, conn, shell_now(s));
 }
 
-static bool host_keep_alive(void *ctx, const struct coord_buf *buf)
-{
-    uint64_t number = 0;
-    uint64_t op = 0;
-    uint32_t len = buf->len - ENTRY_HEADER_BYTES;
-    (void)ctx;
-    return len <= BRIDGE_PING_BYTES_MAX &&
-           coord_request_peek(buf->data + ENTRY_HEADER_BYTES, len, &number, &op) == 0 &&
-           op == COORD_OP_PING;
-}
-
 void bridge_conn_host(struct shell *s, struct conn_host *ret_host)
 {
     *ret_host = (struct conn_host){.ctx = s,
@@ -245,8 +232,7 @@ void bridge_conn_host(struct shell *s, struct conn_host *ret_host)
                                    .frame = host_frame,
                                    .bad = host_bad,
                                    .closed = host_closed,
-                                   .drained = host_drained,
-                                   .keep_alive = host_keep_alive};
+                                   .drained = host_drained};
 }
 
 void bridge_peer_host(struct shell *s, struct peer_host *ret_host)

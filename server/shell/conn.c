@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conn.c: see conn.h, which holds the states. A connection's number is its serial and its place in the
- * table, so that finding it is one look. The accepting side is conn_accept.c, reading from those that
- * only keep alive conn_quiet.c.
+ * table, so that finding it is one look. The accepting side is conn_accept.c.
  */
 #include "server/shell/conn_set.h"
 
@@ -26,7 +25,7 @@
 #define CONN_LINGER_NS      CLOCK_NS_PER_S
 #define CONN_BAD_PER_WINDOW 20 /* log lines in ten seconds about what clients did wrong */
 
-struct conn *conn_find(const struct conn_set *s, uint64_t id)
+static struct conn *conn_find(const struct conn_set *s, uint64_t id)
 {
     uint64_t slot = id & CONN_SLOT_MASK;
     if (slot >= s->cap || s->conns[slot] == NULL || s->conns[slot]->id != id) {
@@ -123,7 +122,7 @@ static void conn_hold(struct conn *c)
         c->held = true;
         c->next_held = c->set->held;
         c->set->held = c;
-        conn_read_off(c);
+        (void)event_del(&c->readable);
     }
 }
 
@@ -175,7 +174,7 @@ static void conn_destroy(struct conn *c, bool tell)
     conn_unhold(c);
     inbox_clear(&c->inbox);
     conn_untime(c);
-    conn_read_off(c);
+    (void)event_del(&c->readable);
     (void)event_del(&c->writable);
     (void)close(c->fd);
     s->queued_bytes -= c->out.bytes;
@@ -206,7 +205,6 @@ static int conn_deliver(void *arg, struct coord_buf *buf)
     struct conn *c = arg;
     struct conn_set *s = c->set;
     c->progress_ns = 0; /* the next frame's time is its own */
-    conn_quiet_frame(c, buf);
     if (c->inbox.count > 0 || !conn_may_deliver(c)) {
         if (inbox_push(&c->inbox, buf) < 0) {
             coord_buf_unref(buf);
@@ -238,7 +236,7 @@ static void conn_resume(struct conn *c)
     inbox_clear(&c->inbox);
     conn_unhold(c);
     if (c->state == CONN_OPEN && !c->paused) {
-        conn_read_on(c);
+        (void)event_add(&c->readable, NULL);
     }
 }
 
@@ -265,7 +263,7 @@ bool conn_set_ready(const struct conn_set *s)
 static void conn_bad(struct conn *c, const char *why)
 {
     struct conn_set *s = c->set;
-    conn_read_off(c); /* the host writes the log line */
+    (void)event_del(&c->readable); /* the host writes the log line */
     c->paused = true;
     c->bad = true;
     c->deadline_ns = clock_mono_ns() + CONN_DRAIN_NS;
@@ -282,19 +280,21 @@ static void conn_linger_read(struct conn *c)
     }
 }
 
-void conn_read(struct conn *c)
+static void conn_readable(evutil_socket_t fd, short what, void *arg)
 {
+    struct conn *c = arg;
+    (void)what;
+    assert(fd == c->fd);
     if (c->state == CONN_LINGERING) {
         conn_linger_read(c);
         return;
     }
     assert(c->state == CONN_OPEN);
-    ssize_t n = frame_read(&c->reader, c->fd, c->set->scratch, conn_deliver, c);
+    ssize_t n = frame_read(&c->reader, fd, c->set->scratch, conn_deliver, c);
     if (frame_inside(&c->reader)) {
         conn_time(c);
     }
     if (n >= 0 || c->state != CONN_OPEN) {
-        conn_quiet_read(c, n >= FRAME_SCRATCH_BYTES);
         return;
     }
     if (n == FRAME_ETOOBIG) {
@@ -305,14 +305,6 @@ void conn_read(struct conn *c)
         }
         conn_fail(c, frame_strerror((int)n));
     }
-}
-
-static void conn_readable(evutil_socket_t fd, short what, void *arg)
-{
-    struct conn *c = arg;
-    (void)what;
-    assert(fd == c->fd);
-    conn_read(c);
 }
 
 /* --- writing ----------------------------------------------------------------------------------- */
@@ -330,7 +322,7 @@ static void conn_sent(struct conn *c)
     c->state = CONN_LINGERING;
     c->deadline_ns = clock_mono_ns() + CONN_LINGER_NS;
     conn_time(c);
-    conn_read_on(c);
+    (void)event_add(&c->readable, NULL);
 }
 
 /* A new turn begins: how many frames may be handed over in it, after `queued` bytes of answers? */
@@ -392,7 +384,6 @@ void conn_set_send(struct conn_set *s, uint64_t conn, struct coord_buf *frames)
         c->turn = s->turn;
         c->backlog_bytes = c->out.bytes;
     }
-    conn_quiet_sent(c);
     /* With nothing left unsent any frame is taken: the ensemble's limit on frames may exceed this
      * member's on output. */
     bool over = c->backlog_bytes > 0 && c->backlog_bytes + frames->len > s->o.output_bytes_max;
@@ -413,7 +404,7 @@ void conn_set_close(struct conn_set *s, uint64_t conn, const char *why)
         return;
     }
     log_write(CONF_LOG_DEBUG, "client %s: closing: %s", c->source, why);
-    conn_read_off(c);
+    (void)event_del(&c->readable);
     c->state = CONN_DRAINING;
     c->deadline_ns = clock_mono_ns() + CONN_DRAIN_NS;
     conn_time(c);
@@ -428,12 +419,12 @@ void conn_set_pause(struct conn_set *s, uint64_t conn, bool paused)
     }
     c->paused = paused;
     if (paused) {
-        conn_read_off(c);
+        (void)event_del(&c->readable);
     } else {
         c->progress_ns = 0; /* it could not make progress while nobody read */
     }
     if (!paused && !c->held) {
-        conn_read_on(c);
+        (void)event_add(&c->readable, NULL);
     }
 }
 
@@ -597,11 +588,6 @@ int conn_set_create(const struct conn_options *o, struct conn_set **ret_s)
     }
     s->free_count = s->cap;
     clock_random(&s->bucket_seed, sizeof(s->bucket_seed));
-    int rc = conn_quiet_begin(s);
-    if (rc < 0) {
-        conn_set_destroy(s);
-        return rc;
-    }
     *ret_s = s;
     return 0;
 }
@@ -617,7 +603,6 @@ void conn_set_destroy(struct conn_set *s)
             conn_destroy(s->conns[i], false);
         }
     }
-    conn_quiet_end(s);
     free(s->conns);
     free(s->free_slots);
     free(s);

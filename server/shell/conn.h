@@ -24,8 +24,6 @@
  *   5. Frames are handed over in order, a limited number a turn, and none while more than 1 MiB of
  *      answers is unsent (less when all clients together leave output_total_bytes_max): a client that asks faster than
  *      it reads is slowed down, not closed.
- *   6. A connection is read as soon as it has something, except one that has sent nothing but keep-alives for
- *      a while: that one at most CONN_QUIET_MS later, while many such come (conn_quiet.c).
  * Thread: the loop's.
  */
 #ifndef COORD_SERVER_SHELL_CONN_H
@@ -47,8 +45,6 @@ struct conn_host {
     void (*bad)(void *ctx, uint64_t conn, const char *why);
     void (*closed)(void *ctx, uint64_t conn);
     void (*drained)(void *ctx, uint64_t conn); /* after conn_set_full said true */
-    /* Does this frame ask for nothing but to be known alive? NULL: none does. */
-    bool (*keep_alive)(void *ctx, const struct coord_buf *buf);
 };
 
 struct conn_options {
@@ -63,7 +59,7 @@ struct conn_options {
     uint64_t watch_output_bytes_max; /* of one: beyond, events are left out (conn_set_behind) */
 };
 
-/* Return: 0 or negative errno. */
+/* Errors: -ENOMEM. Return: 0 or negative. */
 int conn_set_create(const struct conn_options *o, struct conn_set **ret_s);
 /* Closes every connection at once, without telling the host. NULL is accepted. */
 void conn_set_destroy(struct conn_set *s);

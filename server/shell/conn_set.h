@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * conn_set.h: the inside of a set of client connections, shared by conn.c (a connection's life),
- * conn_accept.c (its beginning) and conn_quiet.c (its silence). Private to these.
+ * conn_set.h: the inside of a set of client connections, shared by conn.c (a connection's life) and
+ * conn_accept.c (its beginning). Private to these two.
  */
 #ifndef COORD_SERVER_SHELL_CONN_SET_H
 #define COORD_SERVER_SHELL_CONN_SET_H
@@ -24,8 +24,6 @@
 /* Connections are counted per address in this many buckets. Two addresses that share one are counted
  * together: with a secret seed that only makes the limit a little stricter, now and then. */
 #define CONN_BUCKETS 16384
-
-#define CONN_QUIET_MS 1 /* what quiet connections send may wait so long to be read: conn_quiet.c */
 
 enum conn_state { CONN_OPEN = 1, CONN_DRAINING = 2, CONN_LINGERING = 3 };
 
@@ -50,13 +48,10 @@ struct conn {
     bool behind;   /* likewise, when little is left */
     bool dirty;    /* in the set's list */
     bool held;     /* in the set's list of those with an inbox */
-    bool quiet;    /* read through the set's quiet.fd, not by `readable` */
-    uint8_t rests; /* keep-alives since anything else came, counted as far as matters */
-    bool pinged;   /* a keep-alive was not answered yet */
-    struct conn *next_timed;
-    struct conn **prev_timed; /* NULL: no limit on time can concern it */
     struct conn *next_dirty;
     struct conn *next_held;
+    struct conn *next_timed;
+    struct conn **prev_timed; /* NULL: no limit on time can concern it */
     struct event readable;
     struct event writable;
     struct frame_reader reader;
@@ -75,20 +70,6 @@ struct conn {
     char source[NET_SOURCE_BYTES];
 };
 
-/* conn_quiet.c */
-struct conn_quiet {
-    int fd; /* epoll, of all quiet connections */
-    bool made;
-    bool patient;
-    struct event ready;      /* eager: fd has something */
-    struct event anchor;     /* always there, never active */
-    struct event due;        /* patient: time to look */
-    uint32_t frames;         /* that came through fd since ... */
-    uint64_t since_ns;       /* ... then (eager) */
-    uint32_t looks;          /* ... so many looks ago (patient) */
-    uint64_t haste_until_ns; /* eager until then */
-};
-
 struct conn_set {
     struct conn_options o;
     struct conn **conns; /* by place; cap of them */
@@ -101,7 +82,6 @@ struct conn_set {
     struct conn *dirty;
     struct conn *held;
     struct conn *timed;
-    struct conn_quiet quiet;
     uint64_t queued_bytes;        /* of all output queues */
     bool told;                    /* the host was told of an end since this was cleared */
     struct log_limit complaints;  /* about what clients did */
@@ -118,25 +98,6 @@ struct conn_set {
 
 /* Make a connection of fd, counted already in its bucket. Return: its number, 0 when refused. */
 uint64_t conn_open(struct conn_set *s, int fd, const char *source, uint32_t address_bucket);
-
-/* NULL: it is gone. */
-struct conn *conn_find(const struct conn_set *s, uint64_t id);
-/* Something is there to be read. */
-void conn_read(struct conn *c);
-
-/* Begin and stop to read from c; the second also when it is not read. */
-void conn_read_on(struct conn *c);
-void conn_read_off(struct conn *c);
-
-/* Return: 0 or negative errno. */
-int conn_quiet_begin(struct conn_set *s);
-void conn_quiet_end(struct conn_set *s);
-/* c has sent this frame. */
-void conn_quiet_frame(struct conn *c, const struct coord_buf *buf);
-/* One read of c is over; full: there may be more. */
-void conn_quiet_read(struct conn *c, bool full);
-/* Something is sent to c. */
-void conn_quiet_sent(struct conn *c);
 
 /* A connection of this bucket is gone. */
 void conn_accept_closed(struct conn_set *s, uint32_t address_bucket);

@@ -92,7 +92,7 @@ static void make_all(uint32_t connections_max, uint32_t per_address_max, uint64_
 {
     struct conn_options o = {
         .base = base,
-        .host = {NULL, on_opened, on_frame, on_bad, on_closed, on_drained, NULL},
+        .host = {NULL, on_opened, on_frame, on_bad, on_closed, on_drained},
         .head_room = ROOM,
         .frame_bytes_max = 4 << 20,
         .connections_max = connections_max,

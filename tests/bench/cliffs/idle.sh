@@ -4,6 +4,8 @@
 #
 #   tests/bench/cliffs/idle.sh [SESSIONS [TIMEOUT [SECS [MEMBERS]]]]      default 57000 10s 30 3
 #
+# The cost is that of the PINGs, three in a timeout: S sessions with a timeout of T cost what 2 S with 2 T do, but for memory.
+#
 # Each session has a connection of its own. A process can have as many as `ulimit -n` allows: the load is spread over
 # several processes, and SESSIONS / MEMBERS must stay below that limit less 200.
 . "$(dirname "$0")/lib.sh"
@@ -37,4 +39,7 @@ ticks_b=$(cpu_ticks) at_b=$(now_ms) log_b=$(logs)
 all_open || die "sessions were lost: $(member_status 1 sessions) are left"
 echo "log, last index of each member: $log_a before, $log_b after"
 echo "servers' CPU: $(number "($ticks_b - $ticks_a) * 1000 / $(getconf CLK_TCK) / (($at_b - $at_a) / 100)" %.2f) % of a core, all members together"
+third_ms=$(case $timeout in *ms) echo "${timeout%ms}" ;; *m) echo $((${timeout%m} * 60000)) ;; *) echo $((${timeout%s} * 1000)) ;; esac)
+third_ms=$((third_ms / 3))
+echo "which is $(number "($ticks_b - $ticks_a) * 1000000 / $(getconf CLK_TCK) / (($at_b - $at_a) * $sessions / $third_ms)") us for each of $(number "$sessions * 1000 / $third_ms" %.0f) PINGs a second"
 echo "resident memory of member 1: $before_mib MiB empty, $(resident_mib 1) MiB now"
