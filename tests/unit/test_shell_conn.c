@@ -90,16 +90,15 @@ static void on_drained(void *ctx, uint64_t conn)
 static void make_all(uint32_t connections_max, uint32_t per_address_max, uint64_t output_max,
                      uint64_t total_max)
 {
-    struct conn_options o = {
-        .base = base,
-        .host = {NULL, on_opened, on_frame, on_bad, on_closed, on_drained},
-        .head_room = ROOM,
-        .frame_bytes_max = 4 << 20,
-        .connections_max = connections_max,
-        .per_address_max = per_address_max,
-        .output_bytes_max = output_max,
-        .output_total_bytes_max = total_max,
-        .watch_output_bytes_max = output_max / 2};
+    struct conn_options o = {.base = base,
+                             .host = {NULL, on_opened, on_frame, on_bad, on_closed, on_drained},
+                             .head_room = ROOM,
+                             .frame_bytes_max = 4 << 20,
+                             .connections_max = connections_max,
+                             .per_address_max = per_address_max,
+                             .output_bytes_max = output_max,
+                             .output_total_bytes_max = total_max,
+                             .watch_output_bytes_max = output_max / 2};
     ck_assert_int_eq(conn_set_create(&o, &set), 0);
 }
 
