@@ -23,9 +23,9 @@ bystanders() {
     echo "p99 of the others during $1: $P99 ms"
 }
 bystanders peace 2
-# Half a second is far above what a loaded machine needs, and far below the seconds for which the others would stand
+# A second is far above what a loaded machine needs, and far below the five or more for which the others would stand
 # still if a member waited for anybody.
-bound=$((P99 * 20 > 500 ? P99 * 20 : 500))
+bound=$((P99 * 20 > 1000 ? P99 * 20 : 1000))
 before=$(memory_mb 1)
 
 # 1. Thirty that watch everything, ask for 54 GB and read nothing.
@@ -48,7 +48,7 @@ expect_below "$P99" "$bound" "p99 of the others during trickle, in ms"
 wait "$trickle" || fail "a byte a second was taken"
 
 # 3. Ten thousand at once, at one member.
-in_background "$HELPERS/abuser" storm "$(client_port 1)" 10000 127.0.0.1 8 >"$WORK/storm"
+in_background "$HELPERS/abuser" storm "$(client_port 1)" 10000 127.0.0.1 200 >"$WORK/storm"
 storm=$LAST_PID
 bystanders storm 6
 expect_below "$P99" "$bound" "p99 of the others during the storm, in ms"
@@ -71,7 +71,8 @@ grep -q "the limit on connections from one address is reached" "$ENSEMBLE/member
 grep -q "the limit on connections is reached" "$ENSEMBLE/member-1.log" || fail "the log does not say why"
 
 # 4. All is as before.
-wait "$storm" || fail "the storm did not come to its end"
+kill "$storm" || fail "those let in did not stay" # until here: whoever leaves makes room for others
+wait "$storm" || true
 for i in 1 2 3; do
     member_pid $i >/dev/null || fail "member $i ended"
     wait_until 10 "member $i has forgotten them" few_connections $i
