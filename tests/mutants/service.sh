@@ -35,7 +35,7 @@ find_seed() {
     while [ "$from" -le "$2" ]; do
         # The pipe ends with the first finding, and the simulation with it.
         line=$(SERVER_MUTANT=$1 timeout 900 "$build/sim-service" --seed "$from" --count $(($2 + 1 - from)) --jobs 1 \
-            --seeds /dev/null 2>&1 | sed -nE '/seed [0-9]+ (FAILED|ended)/{s/.*seed ([0-9]+) (FAILED( at [0-9.]+ s)?|ended): ?/\1\t/p;q}' || true)
+            --seeds /dev/null 2>&1 | sed -nE '/seed [0-9]+ (FAILED|ended)/{s/.*seed ([0-9]+) (FAILED( at [0-9.]+ s)?:|ended) ?/\1\t/p;q}' || true)
         [ -n "$line" ] || return 0
         seed=${line%%$'\t'*}
         if SERVER_MUTANT=0 "$build/sim-service" --seed "$seed" --seeds /dev/null >"$work/good.$1" 2>&1; then
