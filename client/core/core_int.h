@@ -60,6 +60,7 @@ struct coord__core {
     bool closed;
 
     struct coord__link link;
+    uint64_t refused_at[COORD_SERVERS_MAX]; /* for want of a quorum; 0 not since one was seen */
     struct coord__session session;
     struct coord_limits limits; /* of the link's server */
     uint64_t seen;              /* highest revision told by any server */
@@ -137,6 +138,13 @@ void coord__link_turned_away(struct coord__core *k, const struct coord_result *r
 void coord__link_hello(struct coord__core *k, const struct coord_result *res);
 void coord__link_tick(struct coord__core *k);
 uint64_t coord__link_deadline(const struct coord__core *k);
+/* The link's server refused something for want of a quorum; a quorum was seen at work. */
+void coord__quorum_missed(struct coord__core *k);
+void coord__quorum_seen(struct coord__core *k);
+/* Servers, one bit each, that refused somebody so a moment ago. */
+uint32_t coord__quorum_refusers(const struct coord__core *k);
+/* Has r been tried on each server, or could as well have been? A write in doubt asks each one itself. */
+bool coord__tried_everywhere(const struct coord__core *k, const struct coord__request *r);
 /* Is r tried on until its deadline although every server refused it for want of a quorum? Not a write that
  * could be applied twice. */
 bool coord__waits_for_quorum(const struct coord__core *k, const struct coord__request *r);

@@ -43,6 +43,9 @@
 /* A connection that lived this long was good: back-off starts anew after it. */
 #define COORD__LINK_GOOD_NS 1000000000ull
 
+/* For so long a server that refused a request for want of a quorum is taken to refuse others likewise. */
+#define COORD__REFUSAL_NS 200000000ull
+
 /* Lists by which watches are found: a handle with a hundred watches looks at one or none. */
 #define COORD__WATCH_BUCKETS 256u
 

@@ -38,12 +38,14 @@ static void want(struct coord__core *k, bool detached)
     l->asked = 0;
 }
 
-/* Is something waiting that a server can do without the session? */
+/* Is something waiting that a server can do without the session? What waits for a quorum that is missing is
+ * no reason to look for one without a pause. */
 static bool free_waits(const struct coord__core *k)
 {
     for (const struct coord__list *at = k->waiting.next; at != &k->waiting; at = at->next) {
         const struct coord__request *r = COORD__ENTRY(at, struct coord__request, link);
-        if (r->role == COORD__USER && !coord__request_needs_session(r)) {
+        bool waits = r->wait_quorum && r->refused != 0;
+        if (r->role == COORD__USER && !waits && !coord__request_needs_session(r)) {
             return true;
         }
     }
@@ -92,10 +94,39 @@ bool coord__waits_for_quorum(const struct coord__core *k, const struct coord__re
     return r->wait_quorum && !once;
 }
 
-bool coord__refused_check(struct coord__core *k, struct coord__request *r)
+void coord__quorum_missed(struct coord__core *k)
+{
+    k->refused_at[k->link.server] = k->now;
+}
+
+void coord__quorum_seen(struct coord__core *k)
+{
+    memset(k->refused_at, 0, sizeof(k->refused_at));
+}
+
+uint32_t coord__quorum_refusers(const struct coord__core *k)
+{
+    uint32_t refusers = 0;
+    for (uint32_t i = 0; i < k->o.servers_count; i++) {
+        bool lately = k->refused_at[i] != 0 && k->now - k->refused_at[i] < COORD__REFUSAL_NS;
+        refusers |= (uint32_t)lately << i;
+    }
+    return refusers;
+}
+
+bool coord__tried_everywhere(const struct coord__core *k, const struct coord__request *r)
 {
     uint32_t all = (uint32_t)((1ull << k->o.servers_count) - 1);
-    if (((r->refused | r->failed) & all) != all) {
+    uint32_t tried = r->refused | r->failed;
+    if (r->refused != 0 && !r->unsure) {
+        tried |= coord__quorum_refusers(k);
+    }
+    return (tried & all) == all;
+}
+
+bool coord__refused_check(struct coord__core *k, struct coord__request *r)
+{
+    if (!coord__tried_everywhere(k, r)) {
         return false;
     }
     if (r->refused != 0 && coord__waits_for_quorum(k, r)) {
@@ -249,6 +280,7 @@ void coord__core_lost(struct coord__core *k, uint64_t link, const char *why, uin
 
 void coord__refuse_waiting(struct coord__core *k, const struct coord_result *res)
 {
+    coord__quorum_missed(k);
     for (struct coord__list *at = k->waiting.next; at != &k->waiting;) {
         struct coord__request *r = COORD__ENTRY(at, struct coord__request, link);
         at = at->next;
@@ -308,6 +340,7 @@ void coord__link_hello(struct coord__core *k, const struct coord_result *res)
     if (k->session.id != 0 && !l->detached) {
         if (res->session_state == COORD_SESSION_RESUMED) {
             l->attached = true;
+            coord__quorum_seen(k); /* it went through the log */
         } else {
             coord__session_gone(k, false);
         }

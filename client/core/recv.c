@@ -5,7 +5,9 @@
  *   error of an answer                what happens with the request
  *   0, FAILED class                   completed; a write so answered keeps the session alive
  *   ENOQUORUM, EINDOUBT               tried once on each other server, then completed; tried on in its
- *                                     time when it is to wait for a quorum
+ *                                     time when it is to wait for a quorum. A server that refused
+ *                                     another request so a moment ago counts as tried: without that,
+ *                                     each request in a minority would connect to everybody
  *   EBUSY of a write with a session   likewise: this member gets nowhere with it
  *   ESHUTDOWN, EMOVED                 tried again on another connection, in its time; a server that is
  *                                     shut counts as one that cannot be reached
@@ -66,6 +68,9 @@ static void note_refusal(struct coord__core *k, struct coord__request *r,
 {
     r->refused |= 1u << k->link.server;
     r->refusal = res->error;
+    if (res->error != COORD_EBUSY) {
+        coord__quorum_missed(k);
+    }
     r->unsure = r->unsure || (r->write && res->error == COORD_EINDOUBT);
     if (res->has_no_quorum) {
         r->has_no_quorum = true;
@@ -84,7 +89,6 @@ static bool refused(const struct coord__core *k, const struct coord__request *r,
 /* May a request answered so be tried elsewhere? Members' own operations are meant for this one. */
 static bool may_move(const struct coord__core *k, const struct coord__request *r)
 {
-    uint32_t all = (uint32_t)((1ull << k->o.servers_count) - 1);
     if (coord_op_kind(r->q.op) == COORD_KIND_MEMBER) {
         return false;
     }
@@ -94,7 +98,7 @@ static bool may_move(const struct coord__core *k, const struct coord__request *r
     if (k->o.policy == COORD_SESSIONS_OFF && r->write && r->unsure) {
         return false;
     }
-    return ((r->refused | r->failed) & all) != all;
+    return !coord__tried_everywhere(k, r);
 }
 
 /* Put r, which was answered, back in front and give the link up. */
@@ -168,6 +172,7 @@ static void session_effects(struct coord__core *k, const struct answered *r,
     } else if (r->write && k->link.attached &&
                (res->error == 0 || coord_errclass(res->error) == COORD_FAILED)) {
         coord__session_kept(k, r->first_sent);
+        coord__quorum_seen(k);
     }
 }
 
@@ -210,7 +215,8 @@ static bool user_reply(struct coord__core *k, struct coord__request *r,
     if (error == COORD_ENOSESSION && r->write && k->link.attached) {
         error = COORD_EEXPIRED;
     }
-    k->link.good = k->link.good || error == 0;
+    /* A server that only reads for want of a quorum is no place to stay: back-off goes on. */
+    k->link.good = k->link.good || (error == 0 && coord__quorum_refusers(k) == 0);
     answer(k, r, closed ? 0 : error, res, out);
     session_effects(k, &was, res);
     return true;

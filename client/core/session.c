@@ -91,6 +91,7 @@ void coord__session_opened(struct coord__core *k, const struct coord__request *r
     s->kept = r->sent;
     s->ping_at = 0;
     k->link.attached = true;
+    coord__quorum_seen(k);
 }
 
 /* Writes that were sent in the session that is over. */

@@ -269,6 +269,64 @@ static uint64_t refuse_and_move(int error, enum coord_session_state state)
     return s->q.number;
 }
 
+static void refuse_get(void)
+{
+    rig_answer_no_quorum(&rig, rig_expect(&rig, COORD_OP_GET), COORD_ENOQUORUM);
+}
+
+/* The get that was sent is refused; the next server is asked. */
+static void refuse_get_and_move(void)
+{
+    refuse_get();
+    rig_state(&rig, COORD_CONNECTING);
+    rig_greet(&rig, COORD_SESSION_NONE);
+    rig_state(&rig, COORD_CONNECTED);
+}
+
+static uint64_t linearizable_get(void)
+{
+    return rig_get(&rig, "/a", COORD_LEVEL_LINEARIZABLE, 5000);
+}
+
+/* What all have refused a moment ago is refused by the first that is asked; a little later all are asked again, and
+ * once a quorum was seen nothing is known any more. */
+START_TEST(a_minority_is_not_asked_all_over_for_each_request)
+{
+    struct coord__core_options o;
+    rig_options(&o, 3);
+    o.policy = COORD_SESSIONS_OFF;
+    rig_init(&rig, &o);
+    uint64_t id = linearizable_get();
+    rig_greet(&rig, COORD_SESSION_NONE);
+    rig_state(&rig, COORD_CONNECTED);
+    refuse_get_and_move();
+    refuse_get_and_move();
+    refuse_get();
+    rig_reply(&rig, id, COORD_ENOQUORUM);
+    for (int i = 0; i < 5; i++) {
+        id = linearizable_get();
+        refuse_get();
+        rig_reply(&rig, id, COORD_ENOQUORUM);
+        rig_told_nothing(&rig); /* still connected */
+    }
+    rig_pass(&rig, 250);
+    id = linearizable_get();
+    refuse_get_and_move();
+    struct coord_result data = got("d");
+    rig_answer(&rig, rig_expect(&rig, COORD_OP_GET), &data);
+    rig_reply(&rig, id, 0);
+    /* A write shows a quorum: what was known of the others is forgotten. */
+    id = rig_create(&rig, "/b", 0, 5000);
+    struct coord_result ok = {.path = {(const uint8_t *)"/b", 2}};
+    rig_answer(&rig, rig_expect(&rig, COORD_OP_CREATE), &ok);
+    rig_reply(&rig, id, 0);
+    (void)linearizable_get();
+    refuse_get_and_move();
+    (void)rig_expect(&rig, COORD_OP_GET);
+    stop();
+}
+END_TEST
+
 /* Two rounds of refusals, with doubt among them, are no answer to a request that waits for a quorum. */
 START_TEST(who_waits_for_a_quorum_is_refused_by_nobody)
 {
@@ -786,6 +844,7 @@ int main(void)
     tcase_add_test(t, a_busy_server_is_left_for_another);
     tcase_add_test(t, doubt_outweighs_refusal);
     tcase_add_test(t, a_single_server_is_believed_at_once);
+    tcase_add_test(t, a_minority_is_not_asked_all_over_for_each_request);
     tcase_add_test(t, who_waits_for_a_quorum_is_refused_by_nobody);
     tcase_add_loop_test(t, who_waits_for_a_quorum_waits_no_longer_than_told, 0, 2);
     tcase_add_test(t, without_a_session_doubt_ends_the_wait_for_a_quorum);
