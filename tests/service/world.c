@@ -151,73 +151,64 @@ static void heal(struct world *w)
     world_later(w, 100 * SVC_MS, (struct ev){.kind = SE_LOOK});
 }
 
-static void dispatch_member(struct world *w, struct member *m, const struct ev *e)
+static void dispatch_disk(struct member *m, const struct ev *e)
 {
-    bool alive = m->node != NULL && m->boot == e->boot;
     switch ((enum svc_event)e->kind) {
-    case SE_RUN:
-        if (alive) {
-            member_run(m, e);
-        }
-        break;
     case SE_WRITTEN:
-        if (alive) {
-            media_written(m);
-        }
+        media_written(m);
         break;
     case SE_READ:
-        if (alive) {
-            media_read_done(m);
-        }
+        media_read_done(m);
         break;
     case SE_IDLE:
-        if (alive) {
-            media_idle(m, e->a);
-        }
+        media_idle(m, e->a);
         break;
     case SE_SNAP:
-        if (alive) {
-            media_job_done(m);
-        }
+        media_job_done(m);
         break;
     case SE_RETRY:
-        if (alive) {
-            media_retry(m);
-        }
-        break;
-    case SE_SWEEP:
-        if (alive) {
-            stream_member_sweep(m);
-        }
-        break;
-    case SE_REPAIRED:
-        if (alive) {
-            media_verdict(m);
-        }
-        break;
-    case SE_RESTART:
-        if (alive) {
-            member_end(m, e->a != 0 ? END_KILL : END_POWER);
-            world_later(w, e->b, (struct ev){.kind = SE_BOOT, .node = (uint8_t)m->id});
-        }
-        break;
-    case SE_BOOT:
-        member_boot(m);
-        break;
-    case SE_RESUME:
-        if (alive) {
-            stream_resume_all(w, m->id, UINT32_MAX);
-            member_poke(m);
-        }
-        break;
-    case SE_LEFT:
-        if (alive) {
-            member_end(m, END_LEFT);
-            world_later(w, e->a, (struct ev){.kind = SE_BOOT, .node = (uint8_t)m->id});
-        }
+        media_retry(m);
         break;
     default:
+        media_verdict(m);
         break;
+    }
+}
+
+/* Of a process that runs, the same as when the event was made. */
+static void dispatch_process(struct world *w, struct member *m, const struct ev *e)
+{
+    switch ((enum svc_event)e->kind) {
+    case SE_RUN:
+        member_run(m, e);
+        break;
+    case SE_SWEEP:
+        stream_member_sweep(m);
+        break;
+    case SE_RESTART:
+        member_end(m, e->a != 0 ? END_KILL : END_POWER);
+        world_later(w, e->b, (struct ev){.kind = SE_BOOT, .node = (uint8_t)m->id});
+        break;
+    case SE_RESUME:
+        stream_resume_all(w, m->id, UINT32_MAX);
+        member_poke(m);
+        break;
+    case SE_LEFT:
+        member_end(m, END_LEFT);
+        world_later(w, e->a, (struct ev){.kind = SE_BOOT, .node = (uint8_t)m->id});
+        break;
+    default:
+        dispatch_disk(m, e);
+        break;
+    }
+}
+
+static void dispatch_member(struct world *w, struct member *m, const struct ev *e)
+{
+    if (e->kind == SE_BOOT) {
+        member_boot(m);
+    } else if (m->node != NULL && m->boot == e->boot) {
+        dispatch_process(w, m, e);
     }
 }
 
