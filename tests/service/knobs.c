@@ -166,6 +166,9 @@ static void draw_options(struct knobs *k, struct rng *r)
     if (k->lease) {
         draw_lease(k, r);
     }
+    if (rng_chance(r, 750)) { /* as coordd has it */
+        k->node.raft.commit_delay = k->node.raft.heartbeat / 16;
+    }
 }
 
 void knobs_draw(struct knobs *k, uint64_t with, uint64_t without, struct rng *r)
