@@ -3,17 +3,26 @@
  * ackwriter.c: writes as fast as it is acknowledged and notes on disk what was, so that a test can kill members
  * meanwhile and look afterwards whether anything acknowledged is missing or anything was done twice.
  *
- *   ackwriter write SERVERS DIRECTORY NAME JOURNAL COUNT     COUNT acknowledged creates DIRECTORY/NAME-<i>
+ *   ackwriter write SERVERS DIRECTORY NAME JOURNAL COUNT     COUNT acknowledged creates DIRECTORY/NAME-<i>, fewer
+ *                                                            when SIGTERM ends it, between two of them
  *   ackwriter verify SERVERS DIRECTORY JOURNAL...            every journalled node is there, with its value
  *
  * Half of the writes are increments of a counter node by conditional set: a write that was applied twice, or
  * refused although it was applied, shows as a version that does not fit. The counter's value is its version.
  */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <coord/coord.h>
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int number)
+{
+    stopped = number;
+}
 
 static int fail(const char *what, int error, const struct coord_reply *r)
 {
@@ -85,6 +94,7 @@ static int write_all(char **argv)
     struct coord *c = open_servers(argv[2]);
     FILE *journal = fopen(argv[5], "a");
     uint64_t count = strtoull(argv[6], NULL, 10);
+    struct sigaction end = {.sa_handler = stop};
     char path[512], counter[512];
     int rc = EXIT_SUCCESS;
 
@@ -93,9 +103,10 @@ static int write_all(char **argv)
         coord_close(c);
         return EXIT_FAILURE;
     }
+    (void)sigaction(SIGTERM, &end, NULL);
     (void)snprintf(counter, sizeof counter, "%s/%s-counter", argv[3], argv[4]);
     rc = create_one(c, counter, 0, stdout);
-    for (uint64_t i = 1; i <= count && rc == 0; i++) {
+    for (uint64_t i = 1; i <= count && rc == 0 && stopped == 0; i++) {
         (void)snprintf(path, sizeof path, "%s/%s-%" PRIu64, argv[3], argv[4], i);
         rc = create_one(c, path, i, journal);
         rc = rc == 0 ? count_one(c, counter, i) : rc;

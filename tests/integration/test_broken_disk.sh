@@ -49,6 +49,7 @@ for who in leader follower; do
     wait_until 15 "member $victim is back" member_follows "$victim"
 done
 for pid in $CHILDREN; do kill "$pid" 2>/dev/null || true; done
+for pid in $CHILDREN; do wait "$pid" || true; done
 for i in 1 2 3; do
     "$HELPERS/ackwriter" verify "$(client_address $i)" /load "$WORK"/journal.* || fail "member $i lost something"
 done
