@@ -119,6 +119,15 @@ static void seen(struct conn *c, const struct coord_receipt *receipt)
     }
 }
 
+/* Is there no room for another answer? Asked again only when something was handed over since. */
+static bool full(struct node *n, struct conn *c)
+{
+    if (!c->full && c->out == NULL && n->env.conn_full != NULL) {
+        c->full = n->env.conn_full(n->env.ctx, c->id);
+    }
+    return c->full;
+}
+
 void node__answer(struct node *n, struct request *r, struct coord_result *res)
 {
     struct conn *c = r->conn;
@@ -133,6 +142,7 @@ void node__answer(struct node *n, struct request *r, struct coord_result *res)
         res->number = r->q.number;
         res->receipt = r->receipt;
         r->written = true;
+        (void)full(n, c); /* this one still; it is no reason for more */
         seen(c, &r->receipt);
         wrote(n, c, coord_result_encode(r->q.op, res, &c->out));
         return;
@@ -206,15 +216,6 @@ static void pause_or_go(struct node *n, struct conn *c)
         c->paused = false;
         n->env.conn_pause(n->env.ctx, c->id, false);
     }
-}
-
-/* Is there no room for another answer? Asked again only when something was handed over since. */
-static bool full(struct node *n, struct conn *c)
-{
-    if (!c->full && c->out == NULL && n->env.conn_full != NULL) {
-        c->full = n->env.conn_full(n->env.ctx, c->id);
-    }
-    return c->full;
 }
 
 /* It has read what it had: watches that missed something hear so before anything else is answered. */
