@@ -300,6 +300,32 @@ static void watch_all(struct cluster_client *c, uint64_t number, const char *pat
     ck_assert_int_eq(client_call(c, &q, &res), 0);
 }
 
+/* Refusals, too, wait until there is room: one is under way, the others follow when it reads. */
+START_TEST(a_client_that_does_not_read_gets_one_refusal)
+{
+    begin();
+    struct cluster_client *slow = greeted(1);
+    uint64_t numbers[20];
+    cluster_isolate(cl, 1, true);
+    uint32_t frames = slow->frames;
+    for (int i = 0; i < 20; i++) {
+        struct coord_request q = {.op = COORD_OP_EXISTS, .path = bytes_of("/a")};
+        numbers[i] = client_send(slow, &q);
+    }
+    cluster_run(cl, 5 * CLUSTER_MS); /* they wait for a quorum */
+    ck_assert_uint_eq(slow->frames, frames);
+    client_stall(slow, true);
+    cluster_run(cl, 3 * CLUSTER_S);
+    ck_assert_uint_le(slow->frames, frames + 1);
+    client_stall(slow, false);
+    for (int i = 0; i < 20; i++) {
+        struct coord_result res;
+        ck_assert_int_eq(client_wait(slow, numbers[i], COORD_OP_EXISTS, &res, CLUSTER_S),
+                         COORD_ENOQUORUM);
+    }
+}
+END_TEST
+
 START_TEST(a_watcher_that_does_not_read_is_told_gap_and_goes_on)
 {
     begin();
@@ -369,6 +395,7 @@ int main(void)
     TCase *pressure = tcase_create("back-pressure");
     tcase_add_checked_fixture(pressure, setup, teardown);
     tcase_add_test(pressure, requests_at_the_limit_are_read_and_one_more_is_not);
+    tcase_add_test(pressure, a_client_that_does_not_read_gets_one_refusal);
     tcase_add_test(pressure, a_watcher_that_does_not_read_is_told_gap_and_goes_on);
     suite_add_tcase(suite, pressure);
     SRunner *runner = srunner_create(suite);
