@@ -39,7 +39,7 @@ static const char *age_judge(struct oracle *o, const struct oracle_pending *p,
         return NULL;
     }
     uint64_t age = got->age_ms > UINT64_MAX / MS / 4 ? UINT64_MAX / 4 : (got->age_ms + 1) * MS;
-    age += age / 1000000 * o->options.drift_ppm;
+    age = age / (1000000 - o->options.drift_ppm) * 1000000; /* by a clock that is slow by as much */
     if (next->at < answered && answered - next->at > age) {
         return oracle__fail(
             o,
