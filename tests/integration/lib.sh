@@ -110,6 +110,15 @@ other_members() {
     for i in $(seq "$ENSEMBLE_SIZE"); do [ "$i" = "$1" ] || echo "$i"; done
 }
 
+# leader_await: the leader's id. Between two leaders, on a busy machine also at other times, nobody leads for a moment.
+leader_await() {
+    local end=$(($(now_ms) + 15000))
+    until leader_id; do
+        [ "$(now_ms)" -lt "$end" ] || fail "nobody leads"
+        sleep 0.05
+    done
+}
+
 value_is() { [ "$(ctl_on "$1" get "$2" 2>/dev/null)" = "$3" ]; }
 missing() { ! ctl exists "$1"; }
 lines_at_least() { [ "$(wc -l <"$1")" -ge "$2" ]; }

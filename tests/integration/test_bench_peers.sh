@@ -33,7 +33,7 @@ expect_exit 0 load --op mixed:50 --level local --keys 16 --conns 3 --outstanding
 expect_exit 0 load --op fanout --keys 1 --watchers 40 --conns 8 --rounds 5
 expect_equal "$(value_of ops)" 200 "watchers told"
 
-leader=$(leader_id)
+leader=$(leader_await)
 others=$(for i in $(other_members "$leader"); do client_address "$i"; done | paste -sd,)
 expect_exit 0 "$BUILD/bench/coordload" --servers "$others" --op attempt --secs 20 --limit-ms 300 --kill "$(member_pid "$leader")"
 expect_match "$(value_of first_ms)" '^[0-9]+\.[0-9]+$' "time to the first write"

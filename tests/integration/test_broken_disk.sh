@@ -24,7 +24,7 @@ other_leads() {
 
 start_writers a
 goes_on "at first"
-leader=$(leader_id)
+leader=$(leader_await)
 inject "$leader" fdatasync:delay_enter=400000
 wait_until 10 "a leader whose disk is slow hands over" other_leads "$leader"
 goes_on "with a slow disk in member $leader"
@@ -33,7 +33,7 @@ member_start "$leader"
 wait_until 15 "member $leader is back" member_follows "$leader"
 
 for who in leader follower; do
-    victim=$(leader_id)
+    victim=$(leader_await)
     [ $who = leader ] || victim=$(other_members "$victim" | sed -n 1p)
     before=$(links_ended "$victim")
     inject "$victim" fdatasync:error=EIO:when=3

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 start_ensemble 3 "snapshot: {entries: 300, keep: 2}"
 ctl create /c "" >/dev/null
-leader=$(leader_id)
+leader=$(leader_await)
 away=$(other_members "$leader" | sed -n 1p)
 present=$(other_members "$away" | sed 's/.*/&/' | while read -r i; do client_address "$i"; done | paste -sd,)
 member_kill "$away"

@@ -42,7 +42,7 @@ wait_until 10 "member 3 has everything" value_is 3 /d "while member 3 was away"
 all_there 3
 
 # It counts again: with another one dead, it and the third are the majority.
-leader=$(leader_id)
+leader=$(leader_await)
 victim=$([ "$leader" = 3 ] && echo 1 || echo "$leader")
 member_kill "$victim"
 wait_until 20 "the other two take writes" ctl --timeout 3s set /d "member $victim is dead"

@@ -4,7 +4,7 @@
 command -v prlimit >/dev/null || skip "prlimit is not installed"
 start_ensemble 3
 ctl create /f "yes" >/dev/null
-victim=$(other_members "$(leader_id)" | sed -n 1p)
+victim=$(other_members "$(leader_await)" | sed -n 1p)
 pid=$(member_pid "$victim")
 port=$(client_port "$victim")
 prlimit --pid "$pid" --nofile=$(($(find "/proc/$pid/fd" -mindepth 1 | wc -l) + 6)):

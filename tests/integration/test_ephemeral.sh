@@ -11,7 +11,7 @@ free() { [ "$(ctl ls /locks/held 2>/dev/null | wc -l)" = 0 ]; }
 wait_until 10 "the lock is held" held
 
 # A failover does not end the session.
-leader=$(leader_id)
+leader=$(leader_await)
 member_kill "$leader"
 wait_until 10 "a new leader" held
 member_start "$leader"

@@ -43,7 +43,7 @@ in_background sh -c "exec '$examples/watch_config' '$(all_addresses)' /conf 24 >
 watcher=$LAST_PID
 wait_until 10 "it has read" grep -q '^b = 2' "$WORK/conf"
 for i in $(seq 3 12); do ctl set /conf/a "$i" >/dev/null; done
-leader=$(leader_id)
+leader=$(leader_await)
 member_kill "$leader"
 for i in $(seq 13 23); do ctl set /conf/a "$i" >/dev/null; done
 member_start "$leader"

@@ -5,7 +5,7 @@ ctl create /f "0" >/dev/null
 case "$BUILD" in *asan*) limit=3000 ;; *) limit=1000 ;; esac
 
 for round in 1 2 3 4 5 6; do
-    leader=$(leader_id)
+    leader=$(leader_await)
     alive=$(other_members "$leader" | sed -n 1p)
     pid=$(member_pid "$leader")
     kill -KILL "$pid"

@@ -28,7 +28,7 @@ expect_exit 0 ctl --consistency local get /f
 for i in 1 2 3; do rm -f "$ENSEMBLE/data-$i/filler"; done
 wait_until 20 "writes are taken again" ctl --timeout 3s set /f new
 
-leader=$(leader_id)
+leader=$(leader_await)
 : >"$ENSEMBLE/member-$leader.log"
 fill "$leader"
 wait_until 30 "the log of member $leader has no room" use_up "$leader"

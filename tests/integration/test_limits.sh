@@ -15,7 +15,7 @@ agrees() { [ "$(told "$1" limits.request)" = $((leader * 102400)) ] && [ "$(told
 # agreed WHEN: all follow the file of whoever leads, and whose file differs says so.
 agreed() {
     local i
-    leader=$(leader_id)
+    leader=$(leader_await)
     for i in 1 2 3; do
         wait_until 5 "member $i agrees $1" agrees $i
         expect_equal "$([ "$(member_status $i limits_differ)" = 0 ] && echo same)" "$([ $i = "$leader" ] && echo same)" "member $i's word $1"

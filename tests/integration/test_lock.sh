@@ -22,7 +22,7 @@ for c in 1 2 3 4; do
     pids="$pids $LAST_PID"
 done
 wait_until 30 "the lock is used" lines_at_least "$WORK/journal" 10
-leader=$(leader_id)
+leader=$(leader_await)
 member_kill "$leader"
 wait_until 60 "the lock goes on after the leader's death" lines_at_least "$WORK/journal" 40
 member_start "$leader"

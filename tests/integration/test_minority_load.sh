@@ -25,7 +25,7 @@ for n in free at1 at2 at3 at4 at5; do
     wait_until 15 "operations of $n are recorded" more_at "$n" 20
 done
 
-leader=$(leader_id)
+leader=$(leader_await)
 read -r other first second third <<<"$(other_members "$leader" | paste -sd' ')"
 ctl partition "$leader,$other / $first,$second,$third" >/dev/null || fail "the partition was refused"
 

@@ -5,7 +5,7 @@ start_ensemble 3
 in_background "$HELPERS/freshness" "$(all_addresses)" 14
 probe=$LAST_PID
 for round in 1 2 3; do
-    leader=$(leader_id)
+    leader=$(leader_await)
     member_signal "$leader" STOP
     leads_elsewhere() {
         local l

@@ -28,7 +28,7 @@ kept=$(now_ms)
 ctl exists /c/d >/dev/null || fail "a container with a child went"
 
 # --- through a change of the leader --------------------------------------------------------------------------------
-leader=$(leader_id)
+leader=$(leader_await)
 start=$(now_ms)
 ctl create --ttl 4s /across >/dev/null
 made=$(now_ms)

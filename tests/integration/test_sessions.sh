@@ -4,7 +4,7 @@
 # Method: three members; the holder of a lock, connected to a follower, is looked at and ended.
 . "$(dirname "$0")/lib.sh"
 start_ensemble 3 "sessions: {min: 1s, max: 60s}"
-leader=$(leader_id)
+leader=$(leader_await)
 follower=$(other_members "$leader" | head -1)
 third=$(other_members "$leader" | tail -1)
 

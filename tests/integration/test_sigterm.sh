@@ -3,7 +3,7 @@
 start_ensemble 3
 ctl create /s "0" >/dev/null
 for round in 1 2 3; do
-    leader=$(leader_id)
+    leader=$(leader_await)
     pid=$(member_pid "$leader")
     kill -TERM "$pid"
     expect_exit 0 ctl set /s "$round"

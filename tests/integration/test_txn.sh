@@ -18,7 +18,7 @@ beyond() { [ "$(sum)" -gt "$1" ]; }
 mark=200
 for round in 1 2; do
     wait_until 30 "increments before a kill" beyond $mark
-    leader=$(leader_id)
+    leader=$(leader_await)
     pid=$(member_pid "$leader")
     kill -KILL "$pid"
     wait_until 5 "the killed process is gone" process_gone "$pid"
@@ -47,7 +47,7 @@ for way in "a b 7" "b a 3" "a b 1"; do
 done
 moved() { [ "$(ctl -o json stat /bank/a | json_get version)" -ge "$1" ]; }
 wait_until 30 "some transfers" moved 10
-leader=$(leader_id)
+leader=$(leader_await)
 member_kill "$leader"
 for p in $pids; do wait "$p" || true; done # one that runs out of money ends with an error, as it should
 member_start "$leader"

@@ -26,7 +26,7 @@ recorded() {
 }
 note
 wait_until 30 "operations of everybody are recorded" recorded 100
-leader=$(leader_id)
+leader=$(leader_await)
 member_kill "$leader"
 note
 wait_until 30 "the work goes on" recorded 100

@@ -16,7 +16,7 @@ leads() { env -u COORD_RECORD "$COORDCTL" -s "$(all_addresses)" elect ls svc 2>/
 wait_until 20 "the first leads" leads one
 in_background "$COORDCTL" -s "$(all_addresses)" elect --ttl 2s --value two svc -- sleep 60
 kill -KILL "$first"
-leader=$(leader_id)
+leader=$(leader_await)
 member_kill "$leader"
 for w in $workers; do wait "$w" || fail "a lock was not got"; done
 wait_until 20 "the second leads" leads two

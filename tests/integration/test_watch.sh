@@ -5,7 +5,7 @@ ctl create /w "start" >/dev/null
 ctl create /w/child "0" >/dev/null
 
 # Watched through member A first, with the others to fall back on.
-leader=$(leader_id)
+leader=$(leader_await)
 follower=$(other_members "$leader" | sed -n 1p)
 order=$(client_address "$follower"),$(client_address "$leader")
 in_background sh -c "exec '$COORDCTL' -s '$order' -o json watch -r /w >'$WORK/events' 2>'$WORK/watch.err'"
