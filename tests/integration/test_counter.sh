@@ -68,7 +68,7 @@ for i in $(seq $((3 * EVERY))); do
 done
 start "$dead"
 wait_until 10 "the member that was dead to read $sum" reads_as "$dead" $sum
-ls "$WORK/counter-$dead/snap" | grep -q '\.snap$' || fail "it came back without a snapshot"
+ls "$WORK/counter-$dead/snap" | grep >/dev/null '\.snap$' || fail "it came back without a snapshot"
 
 # All die at once; what was acknowledged is still there.
 for n in 1 2 3; do stop $n; done

@@ -17,7 +17,7 @@ damage() {
 }
 says() { grep -q "$2" "$ENSEMBLE/member-$1.log"; }
 status_of() { ctl_on "$1" status; }
-repairs() { status_of "$1" | grep -q "repairing:"; }
+repairs() { status_of "$1" | grep >/dev/null "repairing:"; }
 is_whole() { says "$1" "votes again" && says "$1" "whole again" && ! repairs "$1"; }
 all_there() {
     local i
@@ -68,7 +68,7 @@ member_kill 3
 member_start 3
 wait_until 10 "member 3 is under repair after a crash" repairs 3
 says 3 "acknowledged entries are damaged" || fail "the verdict did not survive a crash"
-ctl_on 3 -o json status | grep -q '"repairing": *true' || fail "the status does not say so as JSON"
+ctl_on 3 -o json status | grep >/dev/null '"repairing": *true' || fail "the status does not say so as JSON"
 member_start 1
 member_start 2
 wait_until 20 "member 3 is whole again" is_whole 3

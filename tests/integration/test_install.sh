@@ -74,7 +74,7 @@ for how in shared static; do
 done
 for program in sketch counter headers; do
     expect_match "$(ldd ./$program-shared)" "$to/lib/libcoord-raft.so.0" "the library that $program runs with"
-    ! ldd ./$program-static | grep -q libcoord || fail "$program-static needs a shared library of coord"
+    ! ldd ./$program-static | grep >/dev/null libcoord || fail "$program-static needs a shared library of coord"
 done
 expect_match "$(ldd ./lock)" "$to/lib/libcoord.so.0" "the library that lock runs with"
 

@@ -6,7 +6,7 @@ ENSEMBLE_PORT=$(port_base 3)
 ensemble_configure
 for i in 1 2 3; do
     echo "limits: {request: ${i}00KiB, frame: ${i}MiB, store: 1MiB}" >>"$ENSEMBLE/member-$i.yaml"
-    "$BUILD/coordd" --check -c "$ENSEMBLE/member-$i.yaml" | grep -q "limits.request ${i}00KiB" || fail "--check does not tell"
+    "$BUILD/coordd" --check -c "$ENSEMBLE/member-$i.yaml" | grep >/dev/null "limits.request ${i}00KiB" || fail "--check does not tell"
 done
 ensemble_start || fail "the ensemble did not start"
 

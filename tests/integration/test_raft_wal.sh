@@ -79,7 +79,7 @@ expect_equal "$(picture "$WORK/c1")" "$before" "the directory after looking"
 
 # A flipped bit in an acknowledged entry: named, not touched without the word.
 fresh
-segment=$WORK/d/wal/$(ls "$WORK/d/wal" | head -n 1)
+segment=$WORK/d/wal/$(ls "$WORK/d/wal" | sed -n 1p)
 at=$(offset_of "ENTRY     20 ")
 flip "$segment" $((at + 34))
 spoiled=$(picture "$WORK/d")
@@ -107,7 +107,7 @@ rm -rf "$WORK/c1" && mv "$WORK/c1.whole" "$WORK/c1"
 
 # Nor need it be cut: the others replace what it lost while it only follows, and the verdict ends by itself.
 fresh
-segment=$WORK/d/wal/$(ls "$WORK/d/wal" | head -n 1)
+segment=$WORK/d/wal/$(ls "$WORK/d/wal" | sed -n 1p)
 flip "$segment" $(($(offset_of "ENTRY     20 ") + 34))
 expect_exit 1 "$TOOL" verify "$WORK/d"
 mv "$WORK/c1" "$WORK/c1.whole" && mv "$WORK/d" "$WORK/c1"
@@ -121,21 +121,21 @@ rm -rf "$WORK/c1" && mv "$WORK/c1.whole" "$WORK/c1"
 
 # A write that was never finished is no damage.
 fresh
-segment=$WORK/d/wal/$(ls "$WORK/d/wal" | head -n 1)
+segment=$WORK/d/wal/$(ls "$WORK/d/wal" | sed -n 1p)
 flip "$segment" $(($(offset_of "BATCH ") + 8))
 expect_exit 0 "$TOOL" verify "$WORK/d"
 expect_match "$OUT" '^sound' "the judgement on a torn write"
 
 # A segment that lost its end, and one that lost its header.
 fresh
-segment=$WORK/d/wal/$(ls "$WORK/d/wal" | head -n 1)
+segment=$WORK/d/wal/$(ls "$WORK/d/wal" | sed -n 1p)
 truncate -s $(($(offset_of "ENTRY     20 ") + 8)) "$segment"
 expect_exit 1 "$TOOL" verify "$WORK/d"
 expect_match "$OUT" 'the file ends here' "the reason"
 expect_exit 0 "$TOOL" repair "$WORK/d" --yes
 expect_exit 0 "$TOOL" verify "$WORK/d"
 fresh
-segment=$WORK/d/wal/$(ls "$WORK/d/wal" | head -n 1)
+segment=$WORK/d/wal/$(ls "$WORK/d/wal" | sed -n 1p)
 flip "$segment" 20
 flip "$segment" 2068 # the second copy
 expect_exit 1 "$TOOL" verify "$WORK/d"
@@ -149,7 +149,7 @@ for n in 1 2 3; do stop $n; done
 fresh
 expect_exit 0 "$TOOL" verify "$WORK/d"
 expect_match "$OUT" '^snapshot at [0-9]+ .*: sound' "the snapshot"
-snap=$(ls "$WORK"/d/snap/*.snap | head -n 1)
+snap=$(ls "$WORK"/d/snap/*.snap | sed -n 1p)
 flip "$snap" 4100
 expect_exit 1 "$TOOL" verify "$WORK/d"
 expect_match "$OUT" "DAMAGED  snap/$(basename "$snap")" "the snapshot that rotted"

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 start_ensemble 3 "sessions: {min: 1s, max: 60s}"
 leader=$(leader_await)
-follower=$(other_members "$leader" | head -1)
+follower=$(other_members "$leader" | sed -n 1p)
 third=$(other_members "$leader" | tail -1)
 
 expect_exit 0 ctl sessions

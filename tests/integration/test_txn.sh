@@ -172,7 +172,7 @@ expect_exit 0 "$COORDCTL" verify --empty "$WORK/run.hist" "$WORK/big.hist"
 expect_match "$OUT" "^linearizable$"
 echo "$OUT"
 # One sum that was told twice is found.
-line=$(grep -n '^R .* OK done .* data=s:500 ' "$WORK/run.hist" | head -n 1 | cut -d: -f1)
+line=$(grep -n '^R .* OK done .* data=s:500 ' "$WORK/run.hist" | sed -n 1p | cut -d: -f1)
 sed "${line}s/ data=s:500 / data=s:499 /" "$WORK/run.hist" >"$WORK/twice.hist"
 expect_exit 1 "$COORDCTL" verify --path /n "$WORK/twice.hist"
 expect_match "$OUT" "VIOLATION at /n"

@@ -12,7 +12,7 @@ for w in 1 2 3; do
 done
 in_background "$COORDCTL" -s "$(all_addresses)" elect --ttl 2s --value one svc -- sleep 60
 first=$LAST_PID
-leads() { env -u COORD_RECORD "$COORDCTL" -s "$(all_addresses)" elect ls svc 2>/dev/null | head -n 1 | grep -q "$1"; }
+leads() { env -u COORD_RECORD "$COORDCTL" -s "$(all_addresses)" elect ls svc 2>/dev/null | sed -n 1p | grep >/dev/null "$1"; }
 wait_until 20 "the first leads" leads one
 in_background "$COORDCTL" -s "$(all_addresses)" elect --ttl 2s --value two svc -- sleep 60
 kill -KILL "$first"

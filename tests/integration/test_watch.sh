@@ -9,7 +9,7 @@ leader=$(leader_await)
 follower=$(other_members "$leader" | sed -n 1p)
 order=$(client_address "$follower"),$(client_address "$leader")
 in_background sh -c "exec '$COORDCTL' -s '$order' -o json watch -r /w >'$WORK/events' 2>'$WORK/watch.err'"
-watching() { ctl_on "$follower" -o json status | grep -q '"watches": *1' || ctl_on "$leader" -o json status | grep -q '"watches": *1'; }
+watching() { ctl_on "$follower" -o json status | grep >/dev/null '"watches": *1' || ctl_on "$leader" -o json status | grep >/dev/null '"watches": *1'; }
 wait_until 10 "the watch is registered" watching
 
 for i in $(seq 1 30); do ctl set /w/child "$i" >/dev/null; done
