@@ -43,7 +43,7 @@ for who in leader follower; do
     goes_on "without member $victim ($who)"
     expect_exit 5 "$COORDCTL" -s "$(client_address "$victim")" --timeout 10s set /load "x"
     expect_match "$ERR" "stopped after a fault: cannot write the log: Input/output error" "what the stopped member says"
-    expect_below "$TOOK" 5000 "milliseconds until it says so"
+    expect_below "$TOOK" 2000 "milliseconds until it says so"
     member_kill "$victim"
     member_start "$victim"
     wait_until 15 "member $victim is back" member_follows "$victim"

@@ -23,9 +23,9 @@ bystanders() {
     echo "p99 of the others during $1: $P99 ms"
 }
 bystanders peace 2
-# A second is far above what a loaded machine needs, and far below the five or more for which the others would stand
+# Half a second is far above what a loaded machine needs, and far below the seconds for which the others would stand
 # still if a member waited for anybody.
-bound=$((P99 * 20 > 1000 ? P99 * 20 : 1000))
+bound=$((P99 * 20 > 500 ? P99 * 20 : 500))
 before=$(memory_mb 1)
 
 # 1. Thirty that watch everything, ask for 54 GB and read nothing.

@@ -446,6 +446,18 @@ static void do_large(struct fixture *f, enum coord_op op, const char *path, char
     ck_assert_int_eq(fixture_request(f, 0, 0, &q), 0);
 }
 
+/* A step, which gives no more than it was told and the head of a record. */
+static int step_bounded(struct job *j, uint64_t bytes)
+{
+    struct machine_saver_info before;
+    struct machine_saver_info after;
+    machine_saver_info(j->saver, &before);
+    int rc = machine_saver_step(j->saver, UINT32_MAX, bytes);
+    machine_saver_info(j->saver, &after);
+    ck_assert_uint_le(after.bytes - before.bytes, bytes + 1200);
+    return rc;
+}
+
 /* No step gives much more than it was told, and what becomes of the node meanwhile does not matter. */
 START_TEST(large_data_is_cut_within_and_kept_without_a_copy)
 {
@@ -453,15 +465,12 @@ START_TEST(large_data_is_cut_within_and_kept_without_a_copy)
         struct fixture f;
         struct job a;
         struct job b;
-        struct machine_saver_info info;
         fixture_open(&f, NULL);
         do_large(&f, COORD_OP_CREATE, "/a", '1');
         do_large(&f, COORD_OP_CREATE, "/b", '2');
         do_create(&f, "/c", "x", 0);
         job_begin(&a, &f, false);
         job_begin(&b, &f, true);
-        machine_saver_info(a.saver, &info);
-        uint64_t before = info.bytes;
         int rc = 1;
         for (int i = 0; rc == 1; i++) {
             if (i == steps) {
@@ -471,14 +480,11 @@ START_TEST(large_data_is_cut_within_and_kept_without_a_copy)
                 do_delete(&f, "/a");
                 do_large(&f, COORD_OP_CREATE, "/a", '6');
             }
-            rc = machine_saver_step(a.saver, UINT32_MAX, 70000);
-            machine_saver_info(a.saver, &info);
-            ck_assert_uint_le(info.bytes - before, 70000 + 1200);
-            before = info.bytes;
+            rc = step_bounded(&a, 70000);
         }
         ck_assert_int_eq(rc, 0);
         job_end(&a, (uint64_t)steps);
-        while (machine_saver_step(b.saver, UINT32_MAX, 70000) == 1) {
+        while (step_bounded(&b, 70000) == 1) {
         }
         job_end(&b, (uint64_t)steps);
         fixture_close(&f);
@@ -494,7 +500,6 @@ START_TEST(answers_are_cut_within_and_kept_without_a_copy)
         struct fixture f;
         struct job a;
         struct job b;
-        struct machine_saver_info info;
         fixture_open(&f, NULL);
         uint64_t id[2] = {fixture_session(&f, 3, 5000), fixture_session(&f, 4, 5000)};
         for (int i = 0; i < 2; i++) {
@@ -509,8 +514,6 @@ START_TEST(answers_are_cut_within_and_kept_without_a_copy)
         }
         job_begin(&a, &f, false);
         job_begin(&b, &f, true);
-        machine_saver_info(a.saver, &info);
-        uint64_t before = info.bytes;
         int rc = 1;
         for (int i = 0; rc == 1; i++) {
             if (i == steps) {
@@ -526,14 +529,11 @@ START_TEST(answers_are_cut_within_and_kept_without_a_copy)
                     .number = 201, .acked = 60, .op = COORD_OP_SESSION_CLOSE};
                 ck_assert_int_eq(fixture_request(&f, id[1], id[1], &q), 0);
             }
-            rc = machine_saver_step(a.saver, UINT32_MAX, 12000);
-            machine_saver_info(a.saver, &info);
-            ck_assert_uint_le(info.bytes - before, 12000 + 1200);
-            before = info.bytes;
+            rc = step_bounded(&a, 12000);
         }
         ck_assert_int_eq(rc, 0);
         job_end(&a, (uint64_t)steps);
-        while (machine_saver_step(b.saver, UINT32_MAX, 12000) == 1) {
+        while (step_bounded(&b, 12000) == 1) {
         }
         job_end(&b, (uint64_t)steps);
         fixture_close(&f);
