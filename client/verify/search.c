@@ -14,8 +14,8 @@
  *   - candidates are tried in the order of the revisions that servers claim, so that a history which
  *     is what it claims to be is found in one go; where an operation without an answer is missed, those
  *     that would help are tried first. Only the order of trying depends on either.
- *   - an operation that fits and changes nothing is taken at once and for good: any order of the rest
- *     that would have it later is as good with it here.
+ *   - an operation that fits, tells nothing new and changes nothing in any state is taken at once and for good: any
+ *     order of the rest that would have it later is as good with it here.
  *   - an operation without an answer that would change nothing is not taken: it may stay out.
  *
  * Thread: none; one at a time.
@@ -423,23 +423,24 @@ static uint32_t first_return(const struct verify_search *s)
     return e != END ? s->ends[e - 1].item : VERIFY_NOWHERE;
 }
 
-static bool makes_parents(const struct verify_action *a)
-{
-    return a->kind == VERIFY_CREATE && (a->flags & COORD_PARENTS) != 0;
-}
-
-/* What changes nothing now may happen now, whatever comes behind it: unless it would change something elsewhere
- * and be answered alike. Only parents are such: there already, or made because they had gone. */
+/* Does op change nothing wherever it stands? Then it may stand here, if it tells nothing new here. A change that finds nothing
+ * to do here is another matter, since later it may: the parents it makes may have gone by then, and what it deletes all below of
+ * may have come, by a create without an answer, while the node itself is not held. */
 static bool is_settled(const struct verify_search *s, const struct verify_op *op)
 {
     const struct verify_txn *t = &op->txn;
-    bool made = op->error == 0 && makes_parents(&op->act);
-    for (uint32_t branch = 0; op->act.kind == VERIFY_TXN && branch < 2; branch++) {
-        for (uint32_t i = 0; i < t->branch_count[branch]; i++) {
-            made = made || makes_parents(&s->m->h->actions[t->branch[branch] + i]);
+    if (verify_kind_reads(op->act.kind) || (op->returned != VERIFY_NEVER && op->error != 0)) {
+        return true;
+    }
+    if (op->act.kind != VERIFY_TXN || op->returned == VERIFY_NEVER) {
+        return false;
+    }
+    for (uint32_t i = 0; i < t->branch_count[t->taken]; i++) {
+        if (!verify_kind_reads(s->m->h->actions[t->branch[t->taken] + i].kind)) {
+            return false;
         }
     }
-    return !made;
+    return true;
 }
 
 /* Let an item happen, if it fits and leads somewhere new. Return: 1 it happened, 0 not, 2 not, and

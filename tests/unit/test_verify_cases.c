@@ -631,6 +631,64 @@ START_TEST(nothing_was_there)
 }
 END_TEST
 
+/* A create with COORD_PARENTS was lost, and what it made was deleted again but for the parents, by an operation that finds nothing
+ * to delete where the create has not happened yet. A transaction ties the node to the children that somebody looks at. */
+#define LOST_BELOW                                                               \
+    "C 1 1 10 txn if=absent;/t/u/v/w then=create;path=/k;data=s:1\n"             \
+    "R 1 1 20 OK done rev=5 branch=then r=OK;path=/k;stat=5:5:5:0:0:0:0:0:1:0\n" \
+    "C 2 1 30 create path=/t/u/v/w data=s:2 flags=4\n"                           \
+    "C 1 2 40 delete path=/t/u/v flags=4\nR 1 2 50 OK done rcpt=1:1:7:0:1 rev=7\n"
+#define GONE_BELOW "C 1 9 90 get path=/t/u/v/w\nR 1 9 99 ENONODE failed rcpt=1:1:9:0:1\n"
+
+static const struct {
+    const char *name;
+    enum verify_cause cause;
+    const char *text;
+} lost_parents[] = {
+    {"counted", VERIFY_CAUSE_NONE,
+     LOST_BELOW "C 1 3 60 stat path=/\n"
+                "R 1 3 70 OK done rcpt=1:1:8:0:1 stat=0:0:6:0:2:0:0:0:0:2\n" GONE_BELOW},
+    {"told by a revision", VERIFY_CAUSE_NONE,
+     LOST_BELOW "C 1 3 60 stat path=/\n"
+                "R 1 3 70 OK done rcpt=1:1:8:0:1 stat=-:-:6:-:-:-:-:-:-:-\n" GONE_BELOW},
+    {"listed", VERIFY_CAUSE_NONE,
+     LOST_BELOW "C 1 3 60 list path=/\nR 1 3 70 OK done rcpt=1:1:8:0:1 e=k e=t\n" GONE_BELOW},
+    {"listed from the top", VERIFY_CAUSE_NONE,
+     LOST_BELOW "C 1 3 60 list path=/ flags=4\n"
+                "R 1 3 70 OK done rcpt=1:1:8:0:1 e=k e=t e=t/u\n" GONE_BELOW},
+    {"the highest", VERIFY_CAUSE_NONE,
+     LOST_BELOW "C 1 3 60 stat path=/t\n"
+                "R 1 3 70 OK done rcpt=1:1:8:0:1 stat=6:6:6:0:1:0:0:0:0:1\n" GONE_BELOW},
+    {"the lowest that stayed", VERIFY_CAUSE_NONE,
+     LOST_BELOW "C 1 3 60 stat path=/t/u\n"
+                "R 1 3 70 OK done rcpt=1:1:8:0:1 stat=6:6:7:0:2:0:0:0:0:0\n" GONE_BELOW},
+    {"and what it was made for, seen before", VERIFY_CAUSE_NONE,
+     "C 2 1 10 create path=/t/u data=s:2 flags=4\n"
+     "C 1 1 20 delete path=/t flags=4\n"
+     "C 1 2 30 get path=/t/u\nR 1 2 40 OK done data=s:2\n"
+     "R 1 1 50 OK done rev=7\n"
+     "C 1 3 60 get path=/t/u\nR 1 3 70 ENONODE failed\n"},
+    {"counted, but nobody can have made it", VERIFY_CAUSE_TIME,
+     "C 1 11 1 stat path=/\nR 1 11 2 OK done rcpt=1:1:4:0:1 stat=0:0:0:0:0:0:0:0:0:0\n" LOST_BELOW
+     "C 1 3 60 stat path=/\n"
+     "R 1 3 70 OK done rcpt=1:1:8:0:1 stat=0:0:6:0:3:0:0:0:0:3\n" GONE_BELOW},
+    {"listed, but what it was made for is there again", VERIFY_CAUSE_TIME,
+     LOST_BELOW "C 1 3 60 list path=/\nR 1 3 70 OK done rcpt=1:1:8:0:1 e=k e=t\n" GONE_BELOW
+                "C 1 10 110 get path=/t/u/v/w\nR 1 10 120 OK done rcpt=1:1:9:0:1 data=s:2\n"},
+};
+#define LOST_PARENTS ((int)(sizeof(lost_parents) / sizeof(lost_parents[0])))
+
+START_TEST(a_parent_that_only_a_lost_create_can_have_made)
+{
+    const struct verify_options empty = {.empty = true};
+    struct judged j = judge_with(lost_parents[_i].text, &empty, 0);
+    ck_assert_msg(j.error == 0, "%s: %s", lost_parents[_i].name, j.why);
+    ck_assert_msg(j.cause == lost_parents[_i].cause, "%s: cause %d instead of %d: %s",
+                  lost_parents[_i].name, (int)j.cause, (int)lost_parents[_i].cause, j.words);
+    ck_assert_int_eq(j.verdict == VERIFY_OK, j.cause == VERIFY_CAUSE_NONE);
+}
+END_TEST
+
 START_TEST(the_budget_ends_a_search)
 {
     const struct verify_options small = {.budget = 1};
@@ -755,6 +813,7 @@ int main(void)
     tcase_add_test(tc, several_machines_need_a_skew);
     tcase_add_test(tc, only_a_part_may_be_looked_at);
     tcase_add_test(tc, nothing_was_there);
+    tcase_add_loop_test(tc, a_parent_that_only_a_lost_create_can_have_made, 0, LOST_PARENTS);
     tcase_add_test(tc, the_budget_ends_a_search);
     tcase_add_test(tc, damaged_text_harms_nobody);
     tcase_add_test(tc, memory_may_run_out_anywhere);
