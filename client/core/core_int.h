@@ -138,6 +138,8 @@ void coord__link_turned_away(struct coord__core *k, const struct coord_result *r
 void coord__link_hello(struct coord__core *k, const struct coord_result *res);
 void coord__link_tick(struct coord__core *k);
 uint64_t coord__link_deadline(const struct coord__core *k);
+
+/* refusal.c */
 /* The link's server refused something for want of a quorum; a quorum was seen at work. */
 void coord__quorum_missed(struct coord__core *k);
 void coord__quorum_seen(struct coord__core *k);
@@ -154,6 +156,8 @@ bool coord__refused_check(struct coord__core *k, struct coord__request *r);
 /* The link's server can neither attach nor open the session for want of a quorum: note it for all
  * that wait for the session. */
 void coord__refuse_waiting(struct coord__core *k, const struct coord_result *res);
+/* The link's server could not be reached: note it for all that wait. */
+void coord__unreached(struct coord__core *k);
 
 /* pump.c */
 void coord__pump(struct coord__core *k);

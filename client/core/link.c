@@ -88,74 +88,6 @@ static void next_server(struct coord__core *k, bool same)
     l->until = k->now + coord__random(k) % (most * COORD__NS_PER_MS + 1);
 }
 
-bool coord__waits_for_quorum(const struct coord__core *k, const struct coord__request *r)
-{
-    bool once = k->o.policy == COORD_SESSIONS_OFF && r->write && r->unsure;
-    return r->wait_quorum && !once;
-}
-
-void coord__quorum_missed(struct coord__core *k)
-{
-    k->refused_at[k->link.server] = k->now;
-}
-
-void coord__quorum_seen(struct coord__core *k)
-{
-    memset(k->refused_at, 0, sizeof(k->refused_at));
-}
-
-uint32_t coord__quorum_refusers(const struct coord__core *k)
-{
-    uint32_t refusers = 0;
-    for (uint32_t i = 0; i < k->o.servers_count; i++) {
-        bool lately = k->refused_at[i] != 0 && k->now - k->refused_at[i] < COORD__REFUSAL_NS;
-        refusers |= (uint32_t)lately << i;
-    }
-    return refusers;
-}
-
-bool coord__tried_everywhere(const struct coord__core *k, const struct coord__request *r)
-{
-    uint32_t all = (uint32_t)((1ull << k->o.servers_count) - 1);
-    uint32_t tried = r->refused | r->failed;
-    if (r->refused != 0 && !r->unsure) {
-        tried |= coord__quorum_refusers(k);
-    }
-    return (tried & all) == all;
-}
-
-bool coord__refused_check(struct coord__core *k, struct coord__request *r)
-{
-    if (!coord__tried_everywhere(k, r)) {
-        return false;
-    }
-    if (r->refused != 0 && coord__waits_for_quorum(k, r)) {
-        return false; /* another round */
-    }
-    if (r->refused != 0) {
-        coord__complete(k, r, r->write && r->unsure ? COORD_EINDOUBT : COORD_ENOQUORUM, NULL);
-        return true;
-    }
-    if (r->fail_fast) {
-        coord__complete(k, r, r->write && r->unsure ? COORD_EINDOUBT : COORD_ECONNECT, k->why);
-        return true;
-    }
-    return false;
-}
-
-/* A server could not be reached: note it for all that wait. */
-static void mark_failed(struct coord__core *k, uint32_t server)
-{
-    for (struct coord__list *at = k->waiting.next; at != &k->waiting;) {
-        struct coord__request *r = COORD__ENTRY(at, struct coord__request, link);
-        at = at->next;
-        if (r->role == COORD__USER) {
-            r->failed |= 1u << server;
-            (void)coord__refused_check(k, r);
-        }
-    }
-}
-
 /* Take a request that was sent on the link that ends back to `waiting`, or drop it. */
 static void take_back(struct coord__core *k, struct coord__request *r, struct coord__list *back)
 {
@@ -212,7 +144,7 @@ void coord__link_end(struct coord__core *k, enum coord__link_end end, const char
     k->out_at = 0;
     l->state = COORD__LINK_PAUSE; /* nothing is sent while requests are looked at */
     if ((end == COORD__END_FAILED && connecting) || end == COORD__END_TURNED_AWAY) {
-        mark_failed(k, l->server);
+        coord__unreached(k);
         l->refused = l->refused && l->refused_by != l->server;
     }
     if (end != COORD__END_AGAIN) {
@@ -275,25 +207,6 @@ void coord__core_lost(struct coord__core *k, uint64_t link, const char *why, uin
     if (is_link(k, link)) {
         coord__clock(k, now);
         coord__link_end(k, COORD__END_FAILED, why);
-    }
-}
-
-void coord__refuse_waiting(struct coord__core *k, const struct coord_result *res)
-{
-    coord__quorum_missed(k);
-    for (struct coord__list *at = k->waiting.next; at != &k->waiting;) {
-        struct coord__request *r = COORD__ENTRY(at, struct coord__request, link);
-        at = at->next;
-        if (!coord__request_needs_session(r)) {
-            continue;
-        }
-        r->refused |= 1u << k->link.server;
-        r->refusal = COORD_ENOQUORUM;
-        if (res->has_no_quorum) {
-            r->has_no_quorum = true;
-            r->no_quorum = res->no_quorum;
-        }
-        (void)coord__refused_check(k, r);
     }
 }
 
