@@ -8,9 +8,12 @@
  *
  * A hello with the session goes through the log; in a minority it is refused. If reads are waiting
  * that a minority can serve (status, local, bounded ...), the link is then made DETACHED, without
- * the session, and given up after a while to try to attach again.
+ * the session, and given up after a while to try to attach again, or as soon as a read on it shows
+ * that there is a quorum.
  *
- * Leaves to others: sockets and names (the shell), what is sent once READY (pump.c).
+ * Whatever asks for a connection, want() makes it wait when there were too many (pace.c).
+ *
+ * Leaves to others: sockets and names (the shell), what is sent once READY (pump.c), who refused (refusal.c).
  * Thread: none; one at a time. The state diagram is in core.h.
  */
 #include "client/core/core_int.h"
@@ -23,14 +26,22 @@
  * this. */
 #define DETACHED_NS 400000000ull
 
+/* Be connected to link.server: now, or as soon as the bound on connections allows. */
 static void want(struct coord__core *k, bool detached)
 {
     struct coord__link *l = &k->link;
+    uint64_t at = coord__pace_at(k, 1);
     assert(l->state != COORD__LINK_CLOSED);
+    l->detached = detached;
+    if (at > k->now) {
+        l->state = COORD__LINK_PAUSE;
+        l->until = at + coord__random(k) % (at - k->now); /* others may have to wait as long */
+        return;
+    }
+    coord__pace_take(k);
     l->state = COORD__LINK_WANTED;
     l->id++;
     l->until = k->now + k->o.connect_timeout_ms * COORD__NS_PER_MS;
-    l->detached = detached;
     l->attached = false;
     l->barrier = false;
     l->pinging = false;
@@ -85,6 +96,7 @@ static void next_server(struct coord__core *k, bool same)
     }
     l->rounds++;
     l->state = COORD__LINK_PAUSE;
+    l->detached = false;
     l->until = k->now + coord__random(k) % (most * COORD__NS_PER_MS + 1);
 }
 
@@ -247,6 +259,7 @@ void coord__link_hello(struct coord__core *k, const struct coord_result *res)
         return;
     }
     k->limits = res->limits;
+    k->unreached_at[l->server] = 0;
     l->member = res->member;
     l->state = COORD__LINK_READY;
     l->ready_at = k->now;
@@ -269,6 +282,15 @@ void coord__link_hello(struct coord__core *k, const struct coord_result *res)
     coord__pump(k);
 }
 
+void coord__link_attach(struct coord__core *k)
+{
+    assert(k->link.state == COORD__LINK_READY && k->link.detached);
+    coord__quorum_seen(k);
+    if (coord__may_ask_all(k)) {
+        k->link.until = k->now;
+    }
+}
+
 /* Nothing was heard for two thirds of the session's time although something was asked. */
 static bool silent(const struct coord__core *k)
 {
@@ -286,8 +308,8 @@ void coord__link_tick(struct coord__core *k)
     switch (l->state) {
     case COORD__LINK_PAUSE:
         if (due) {
-            want(k, false);
-        } else if (may_detach(k)) {
+            want(k, l->detached && may_detach(k));
+        } else if (!l->detached && may_detach(k)) {
             detach(k);
         }
         break;

@@ -8,6 +8,7 @@
  */
 #include "client/core/core_int.h"
 
+#include <assert.h>
 #include <string.h>
 
 bool coord__waits_for_quorum(const struct coord__core *k, const struct coord__request *r)
@@ -16,9 +17,13 @@ bool coord__waits_for_quorum(const struct coord__core *k, const struct coord__re
     return r->wait_quorum && !once;
 }
 
-void coord__quorum_missed(struct coord__core *k)
+void coord__quorum_missed(struct coord__core *k, const struct coord_result *res)
 {
     k->refused_at[k->link.server] = k->now;
+    k->has_no_quorum = res->has_no_quorum;
+    if (res->has_no_quorum) {
+        k->no_quorum = res->no_quorum;
+    }
 }
 
 void coord__quorum_seen(struct coord__core *k)
@@ -26,24 +31,56 @@ void coord__quorum_seen(struct coord__core *k)
     memset(k->refused_at, 0, sizeof(k->refused_at));
 }
 
+bool coord__may_ask_all(const struct coord__core *k)
+{
+    return coord__pace_at(k, k->o.servers_count + 1) <= k->now;
+}
+
+/* Servers, one bit each, of which that is known since less than what counts as a moment. */
+static uint32_t lately(const struct coord__core *k, const uint64_t *since)
+{
+    uint64_t moment = coord__may_ask_all(k) ? COORD__REFUSAL_NS : COORD__REFUSAL_LONG_NS;
+    uint32_t servers = 0;
+    for (uint32_t i = 0; i < k->o.servers_count; i++) {
+        servers |= (uint32_t)(since[i] != 0 && k->now - since[i] < moment) << i;
+    }
+    return servers;
+}
+
 uint32_t coord__quorum_refusers(const struct coord__core *k)
 {
-    uint32_t refusers = 0;
-    for (uint32_t i = 0; i < k->o.servers_count; i++) {
-        bool lately = k->refused_at[i] != 0 && k->now - k->refused_at[i] < COORD__REFUSAL_NS;
-        refusers |= (uint32_t)lately << i;
-    }
-    return refusers;
+    return lately(k, k->refused_at);
+}
+
+static bool are_all(const struct coord__core *k, uint32_t servers)
+{
+    uint32_t all = (uint32_t)((1ull << k->o.servers_count) - 1);
+    return (servers & all) == all;
 }
 
 bool coord__tried_everywhere(const struct coord__core *k, const struct coord__request *r)
 {
-    uint32_t all = (uint32_t)((1ull << k->o.servers_count) - 1);
     uint32_t tried = r->refused | r->failed;
     if (r->refused != 0 && !r->unsure) {
-        tried |= coord__quorum_refusers(k);
+        tried |= coord__quorum_refusers(k) | lately(k, k->unreached_at);
     }
-    return (tried & all) == all;
+    return are_all(k, tried);
+}
+
+bool coord__refused_already(struct coord__core *k, struct coord__request *r)
+{
+    uint32_t refusers = coord__quorum_refusers(k);
+    assert(k->link.detached);
+    if (r->unsure || coord__waits_for_quorum(k, r) || refusers == 0 ||
+        !are_all(k, refusers | lately(k, k->unreached_at))) {
+        return false;
+    }
+    r->refused |= refusers;
+    r->refusal = COORD_ENOQUORUM;
+    r->has_no_quorum = k->has_no_quorum;
+    r->no_quorum = k->no_quorum;
+    coord__complete(k, r, COORD_ENOQUORUM, NULL);
+    return true;
 }
 
 bool coord__refused_check(struct coord__core *k, struct coord__request *r)
@@ -67,6 +104,7 @@ bool coord__refused_check(struct coord__core *k, struct coord__request *r)
 
 void coord__unreached(struct coord__core *k)
 {
+    k->unreached_at[k->link.server] = k->now;
     for (struct coord__list *at = k->waiting.next; at != &k->waiting;) {
         struct coord__request *r = COORD__ENTRY(at, struct coord__request, link);
         at = at->next;
@@ -79,7 +117,7 @@ void coord__unreached(struct coord__core *k)
 
 void coord__refuse_waiting(struct coord__core *k, const struct coord_result *res)
 {
-    coord__quorum_missed(k);
+    coord__quorum_missed(k, res);
     for (struct coord__list *at = k->waiting.next; at != &k->waiting;) {
         struct coord__request *r = COORD__ENTRY(at, struct coord__request, link);
         at = at->next;
