@@ -33,6 +33,9 @@
  *   6. The lease ends no later than: the time at which the newest acknowledged keep-alive was SENT,
  *      plus the granted timeout less 1 % and 50 ms (testing.md E2, K6).
  *   7. A watch is told each revision once, in order.
+ *   8. Whatever is asked of it and whatever the servers do, a core wishes for at most 10 connections
+ *      a second for each server, and 4 in the long run, beside one for each session that was closed
+ *      as asked. (Default options; pace.c has the rule.)
  *
  * Times: `now` is nanoseconds of one clock that never goes back (coord: CLOCK_BOOTTIME).
  * Threads: none; one at a time.

@@ -28,7 +28,7 @@ struct coord__link {
     uint64_t heard;    /* bytes came last */
     uint64_t asked;    /* the oldest request without an answer was sent; 0 none is */
     bool attached;     /* READY, and the session is on it */
-    bool detached;     /* wished or made without the session that is held */
+    bool detached;     /* made, or to be made, without the session that is held */
     bool barrier;      /* an open or a close of the session is under way: nothing else is sent */
     bool pinging;
     bool good; /* it answered a request with success */
@@ -60,7 +60,11 @@ struct coord__core {
     bool closed;
 
     struct coord__link link;
-    uint64_t refused_at[COORD_SERVERS_MAX]; /* for want of a quorum; 0 not since one was seen */
+    uint64_t full_at;                         /* see pace.c */
+    uint64_t refused_at[COORD_SERVERS_MAX];   /* for want of a quorum; 0 not since one was seen */
+    uint64_t unreached_at[COORD_SERVERS_MAX]; /* it could not be reached; 0 not since it was */
+    bool has_no_quorum;
+    struct coord_no_quorum no_quorum; /* of the last refusal that told */
     struct coord__session session;
     struct coord_limits limits; /* of the link's server */
     uint64_t seen;              /* highest revision told by any server */
@@ -136,13 +140,30 @@ void coord__link_end(struct coord__core *k, enum coord__link_end end, const char
 /* The same as END_TURNED_AWAY, in the words of the answer that said so. */
 void coord__link_turned_away(struct coord__core *k, const struct coord_result *res);
 void coord__link_hello(struct coord__core *k, const struct coord_result *res);
+/* A quorum was seen from a detached link: attach the session soon. */
+void coord__link_attach(struct coord__core *k);
 void coord__link_tick(struct coord__core *k);
 uint64_t coord__link_deadline(const struct coord__core *k);
+
+/* pace.c */
+/* When so many connections may be begun at once: now, or later. */
+uint64_t coord__pace_at(const struct coord__core *k, uint32_t connections);
+/* One is begun, which is allowed. */
+void coord__pace_take(struct coord__core *k);
+/* The last one does not count. */
+void coord__pace_give_back(struct coord__core *k);
+
+/* refusal.c */
 /* The link's server refused something for want of a quorum; a quorum was seen at work. */
-void coord__quorum_missed(struct coord__core *k);
+void coord__quorum_missed(struct coord__core *k, const struct coord_result *res);
 void coord__quorum_seen(struct coord__core *k);
 /* Servers, one bit each, that refused somebody so a moment ago. */
 uint32_t coord__quorum_refusers(const struct coord__core *k);
+/* May all servers be asked again, and the link be made detached after that? */
+bool coord__may_ask_all(const struct coord__core *k);
+/* The link is detached, and r is nothing for it: if all servers refused or could not be reached a moment ago, r is
+ * completed in their words. Return: true when it was. */
+bool coord__refused_already(struct coord__core *k, struct coord__request *r);
 /* Has r been tried on each server, or could as well have been? A write in doubt asks each one itself. */
 bool coord__tried_everywhere(const struct coord__core *k, const struct coord__request *r);
 /* Is r tried on until its deadline although every server refused it for want of a quorum? Not a write that
@@ -154,6 +175,8 @@ bool coord__refused_check(struct coord__core *k, struct coord__request *r);
 /* The link's server can neither attach nor open the session for want of a quorum: note it for all
  * that wait for the session. */
 void coord__refuse_waiting(struct coord__core *k, const struct coord_result *res);
+/* The link's server could not be reached: note it for all that wait. */
+void coord__unreached(struct coord__core *k);
 
 /* pump.c */
 void coord__pump(struct coord__core *k);

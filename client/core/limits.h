@@ -43,8 +43,18 @@
 /* A connection that lived this long was good: back-off starts anew after it. */
 #define COORD__LINK_GOOD_NS 1000000000ull
 
-/* For so long a server that refused a request for want of a quorum is taken to refuse others likewise. */
-#define COORD__REFUSAL_NS 200000000ull
+/* For so long a server that refused a request for want of a quorum is taken to refuse others likewise, and one
+ * that could not be reached not to be there; the long one when the bound on connections forbids to ask them all. */
+#define COORD__REFUSAL_NS      200000000ull
+#define COORD__REFUSAL_LONG_NS 1000000000ull
+
+/* Connections for each server, on the average: so many at once, and so many in each COORD__PACE_NS, or in each
+ * backoff_max where that is shorter, though not below COORD__PACE_LEAST_NS. Back-off alone begins with seven
+ * quick rounds and comes to two in a backoff_max, so it is not slowed down; what requests make a client do is. */
+#define COORD__PACE_AT_ONCE  6u
+#define COORD__PACE_STEADY   4u
+#define COORD__PACE_NS       1000000000ull
+#define COORD__PACE_LEAST_NS 100000000ull
 
 /* Lists by which watches are found: a handle with a hundred watches looks at one or none. */
 #define COORD__WATCH_BUCKETS 256u

@@ -8,9 +8,12 @@
  *
  * A hello with the session goes through the log; in a minority it is refused. If reads are waiting
  * that a minority can serve (status, local, bounded ...), the link is then made DETACHED, without
- * the session, and given up after a while to try to attach again.
+ * the session, and given up after a while to try to attach again, or as soon as a read on it shows
+ * that there is a quorum.
  *
- * Leaves to others: sockets and names (the shell), what is sent once READY (pump.c).
+ * Whatever asks for a connection, want() makes it wait when there were too many (pace.c).
+ *
+ * Leaves to others: sockets and names (the shell), what is sent once READY (pump.c), who refused (refusal.c).
  * Thread: none; one at a time. The state diagram is in core.h.
  */
 #include "client/core/core_int.h"
@@ -23,14 +26,22 @@
  * this. */
 #define DETACHED_NS 400000000ull
 
+/* Be connected to link.server: now, or as soon as the bound on connections allows. */
 static void want(struct coord__core *k, bool detached)
 {
     struct coord__link *l = &k->link;
+    uint64_t at = coord__pace_at(k, 1);
     assert(l->state != COORD__LINK_CLOSED);
+    l->detached = detached;
+    if (at > k->now) {
+        l->state = COORD__LINK_PAUSE;
+        l->until = at + coord__random(k) % (at - k->now); /* others may have to wait as long */
+        return;
+    }
+    coord__pace_take(k);
     l->state = COORD__LINK_WANTED;
     l->id++;
     l->until = k->now + k->o.connect_timeout_ms * COORD__NS_PER_MS;
-    l->detached = detached;
     l->attached = false;
     l->barrier = false;
     l->pinging = false;
@@ -85,75 +96,8 @@ static void next_server(struct coord__core *k, bool same)
     }
     l->rounds++;
     l->state = COORD__LINK_PAUSE;
+    l->detached = false;
     l->until = k->now + coord__random(k) % (most * COORD__NS_PER_MS + 1);
-}
-
-bool coord__waits_for_quorum(const struct coord__core *k, const struct coord__request *r)
-{
-    bool once = k->o.policy == COORD_SESSIONS_OFF && r->write && r->unsure;
-    return r->wait_quorum && !once;
-}
-
-void coord__quorum_missed(struct coord__core *k)
-{
-    k->refused_at[k->link.server] = k->now;
-}
-
-void coord__quorum_seen(struct coord__core *k)
-{
-    memset(k->refused_at, 0, sizeof(k->refused_at));
-}
-
-uint32_t coord__quorum_refusers(const struct coord__core *k)
-{
-    uint32_t refusers = 0;
-    for (uint32_t i = 0; i < k->o.servers_count; i++) {
-        bool lately = k->refused_at[i] != 0 && k->now - k->refused_at[i] < COORD__REFUSAL_NS;
-        refusers |= (uint32_t)lately << i;
-    }
-    return refusers;
-}
-
-bool coord__tried_everywhere(const struct coord__core *k, const struct coord__request *r)
-{
-    uint32_t all = (uint32_t)((1ull << k->o.servers_count) - 1);
-    uint32_t tried = r->refused | r->failed;
-    if (r->refused != 0 && !r->unsure) {
-        tried |= coord__quorum_refusers(k);
-    }
-    return (tried & all) == all;
-}
-
-bool coord__refused_check(struct coord__core *k, struct coord__request *r)
-{
-    if (!coord__tried_everywhere(k, r)) {
-        return false;
-    }
-    if (r->refused != 0 && coord__waits_for_quorum(k, r)) {
-        return false; /* another round */
-    }
-    if (r->refused != 0) {
-        coord__complete(k, r, r->write && r->unsure ? COORD_EINDOUBT : COORD_ENOQUORUM, NULL);
-        return true;
-    }
-    if (r->fail_fast) {
-        coord__complete(k, r, r->write && r->unsure ? COORD_EINDOUBT : COORD_ECONNECT, k->why);
-        return true;
-    }
-    return false;
-}
-
-/* A server could not be reached: note it for all that wait. */
-static void mark_failed(struct coord__core *k, uint32_t server)
-{
-    for (struct coord__list *at = k->waiting.next; at != &k->waiting;) {
-        struct coord__request *r = COORD__ENTRY(at, struct coord__request, link);
-        at = at->next;
-        if (r->role == COORD__USER) {
-            r->failed |= 1u << server;
-            (void)coord__refused_check(k, r);
-        }
-    }
 }
 
 /* Take a request that was sent on the link that ends back to `waiting`, or drop it. */
@@ -212,7 +156,7 @@ void coord__link_end(struct coord__core *k, enum coord__link_end end, const char
     k->out_at = 0;
     l->state = COORD__LINK_PAUSE; /* nothing is sent while requests are looked at */
     if ((end == COORD__END_FAILED && connecting) || end == COORD__END_TURNED_AWAY) {
-        mark_failed(k, l->server);
+        coord__unreached(k);
         l->refused = l->refused && l->refused_by != l->server;
     }
     if (end != COORD__END_AGAIN) {
@@ -278,25 +222,6 @@ void coord__core_lost(struct coord__core *k, uint64_t link, const char *why, uin
     }
 }
 
-void coord__refuse_waiting(struct coord__core *k, const struct coord_result *res)
-{
-    coord__quorum_missed(k);
-    for (struct coord__list *at = k->waiting.next; at != &k->waiting;) {
-        struct coord__request *r = COORD__ENTRY(at, struct coord__request, link);
-        at = at->next;
-        if (!coord__request_needs_session(r)) {
-            continue;
-        }
-        r->refused |= 1u << k->link.server;
-        r->refusal = COORD_ENOQUORUM;
-        if (res->has_no_quorum) {
-            r->has_no_quorum = true;
-            r->no_quorum = res->no_quorum;
-        }
-        (void)coord__refused_check(k, r);
-    }
-}
-
 static void hello_refused(struct coord__core *k, const struct coord_result *res)
 {
     char why[COORD__WHY_BYTES];
@@ -334,6 +259,7 @@ void coord__link_hello(struct coord__core *k, const struct coord_result *res)
         return;
     }
     k->limits = res->limits;
+    k->unreached_at[l->server] = 0;
     l->member = res->member;
     l->state = COORD__LINK_READY;
     l->ready_at = k->now;
@@ -356,6 +282,15 @@ void coord__link_hello(struct coord__core *k, const struct coord_result *res)
     coord__pump(k);
 }
 
+void coord__link_attach(struct coord__core *k)
+{
+    assert(k->link.state == COORD__LINK_READY && k->link.detached);
+    coord__quorum_seen(k);
+    if (coord__may_ask_all(k)) {
+        k->link.until = k->now;
+    }
+}
+
 /* Nothing was heard for two thirds of the session's time although something was asked. */
 static bool silent(const struct coord__core *k)
 {
@@ -373,8 +308,8 @@ void coord__link_tick(struct coord__core *k)
     switch (l->state) {
     case COORD__LINK_PAUSE:
         if (due) {
-            want(k, false);
-        } else if (may_detach(k)) {
+            want(k, l->detached && may_detach(k));
+        } else if (!l->detached && may_detach(k)) {
             detach(k);
         }
         break;

@@ -4,7 +4,7 @@
  *
  * Requests leave in the order in which they were made. A write waits for the session, and what was
  * made after it waits behind it; only on a detached link do requests without need of a session
- * overtake.
+ * overtake, and those with it are refused there as long as what all servers said is new.
  *
  * Leaves to others: answers (recv.c), opening the session (session.c).
  * Thread: none; one at a time. Invariants 3, 4 and 5 of core.h are kept here.
@@ -84,6 +84,9 @@ int coord__send_own(struct coord__core *k, enum coord__role role, const struct c
 
 static enum verdict judge(struct coord__core *k, const struct coord__request *r)
 {
+    if (k->link.detached && r->refused != 0 && coord__waits_for_quorum(k, r)) {
+        return SKIP; /* it waits for a link with the session: with that there is a quorum */
+    }
     if (!coord__request_needs_session(r) || k->o.policy == COORD_SESSIONS_OFF) {
         return r->q.op == COORD_OP_SESSION_CLOSE ? DONE : SEND;
     }
@@ -148,6 +151,7 @@ void coord__pump(struct coord__core *k)
             coord__complete(k, r, 0, NULL);
             break;
         case SKIP:
+            (void)coord__refused_already(k, r);
             break;
         case HOLD:
             coord__session_open(k);

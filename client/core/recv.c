@@ -6,8 +6,9 @@
  *   0, FAILED class                   completed; a write so answered keeps the session alive
  *   ENOQUORUM, EINDOUBT               tried once on each other server, then completed; tried on in its
  *                                     time when it is to wait for a quorum. A server that refused
- *                                     another request so a moment ago counts as tried: without that,
- *                                     each request in a minority would connect to everybody
+ *                                     another request so a moment ago, or could not be reached then,
+ *                                     counts as tried: without that, each request in a minority would
+ *                                     connect to everybody
  *   EBUSY of a write with a session   likewise: this member gets nowhere with it
  *   ESHUTDOWN, EMOVED                 tried again on another connection, in its time; a server that is
  *                                     shut counts as one that cannot be reached
@@ -69,7 +70,7 @@ static void note_refusal(struct coord__core *k, struct coord__request *r,
     r->refused |= 1u << k->link.server;
     r->refusal = res->error;
     if (res->error != COORD_EBUSY) {
-        coord__quorum_missed(k);
+        coord__quorum_missed(k, res);
     }
     r->unsure = r->unsure || (r->write && res->error == COORD_EINDOUBT);
     if (res->has_no_quorum) {
@@ -101,9 +102,23 @@ static bool may_move(const struct coord__core *k, const struct coord__request *r
     return !coord__tried_everywhere(k, r);
 }
 
-/* Put r, which was answered, back in front and give the link up. */
-static void try_elsewhere(struct coord__core *k, struct coord__request *r,
-                          const struct coord_result *res, int error)
+/* Does r wait for a quorum on a link that serves others without one, until that is given up anyway? */
+static bool waits_here(const struct coord__core *k, const struct coord__request *r)
+{
+    return k->link.detached && coord__waits_for_quorum(k, r) && coord__tried_everywhere(k, r);
+}
+
+/* Was r answered by a quorum, if it was not refused? */
+static bool shows_quorum(const struct coord__request *r, const struct coord_result *res)
+{
+    bool level = r->q.level == COORD_LEVEL_LINEARIZABLE &&
+                 res->receipt.level == (uint32_t)COORD_LEVEL_LINEARIZABLE;
+    bool served = res->error == 0 || coord_errclass(res->error) == COORD_FAILED;
+    return coord_op_kind(r->q.op) == COORD_KIND_READ && level && served;
+}
+
+/* Put r, which was answered, back in front. */
+static void put_back(struct coord__core *k, struct coord__request *r)
 {
     assert(r->flying && !r->zombie);
     if (r->write) {
@@ -114,6 +129,13 @@ static void try_elsewhere(struct coord__core *k, struct coord__request *r,
         coord__unhook(k, r);
     }
     coord__list_prepend(&k->waiting, &r->link);
+}
+
+/* Put r back and give the link up. */
+static void try_elsewhere(struct coord__core *k, struct coord__request *r,
+                          const struct coord_result *res, int error)
+{
+    put_back(k, r);
     if (error == COORD_ESHUTDOWN) {
         coord__link_turned_away(k, res);
     } else {
@@ -196,6 +218,10 @@ static bool user_reply(struct coord__core *k, struct coord__request *r,
     }
     if (refused(k, r, error)) {
         note_refusal(k, r, res);
+        if (waits_here(k, r)) {
+            put_back(k, r);
+            return false;
+        }
         if (may_move(k, r)) {
             try_elsewhere(k, r, res, error);
             return false;
@@ -217,6 +243,9 @@ static bool user_reply(struct coord__core *k, struct coord__request *r,
     }
     /* A server that only reads for want of a quorum is no place to stay: back-off goes on. */
     k->link.good = k->link.good || (error == 0 && coord__quorum_refusers(k) == 0);
+    if (k->link.detached && shows_quorum(r, res)) {
+        coord__link_attach(k);
+    }
     answer(k, r, closed ? 0 : error, res, out);
     session_effects(k, &was, res);
     return true;

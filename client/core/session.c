@@ -123,6 +123,7 @@ void coord__session_ended(struct coord__core *k)
 {
     memset(&k->session, 0, sizeof(k->session));
     k->link.attached = false;
+    coord__pace_give_back(k); /* who closes many sessions is no client in trouble */
     coord__link_end(k, COORD__END_AGAIN, "the session was closed");
 }
 

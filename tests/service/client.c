@@ -10,6 +10,8 @@
 #include "client/shell/handle.h"
 #include "tests/service/sys.h"
 
+#define BACKOFF_MS 200
+
 bool client_up(const struct actor *a)
 {
     return a->c != NULL;
@@ -26,6 +28,7 @@ void client_init(struct world *w, uint32_t index)
     a->w = w;
     a->index = index;
     rng_init(&a->rng, w->seed, 200 + index);
+    rng_init(&a->rng_call, w->seed, 400 + index);
     a->clk = (struct clk){.base = (1 + rng_below(&a->rng, 1000000)) * SVC_SEC, .since = w->now};
     if (w->k.drift_ppm > 0) {
         a->clk.ppm = (int64_t)rng_below(&a->rng, 2 * w->k.drift_ppm + 1) - (int64_t)w->k.drift_ppm;
@@ -59,7 +62,7 @@ static void fill_options(struct actor *a, char *servers, size_t bytes, struct co
     o->request_timeout_ms = a->w->k.request_ms;
     o->connect_timeout_ms = 500;
     o->backoff_min_ms = 10;
-    o->backoff_max_ms = 200;
+    o->backoff_max_ms = BACKOFF_MS;
     o->session = rng_chance(&a->rng, 200) ? COORD_SESSIONS_EAGER : COORD_SESSIONS_LAZY;
     if (a->index >= a->w->k.owners && rng_chance(&a->rng, 200)) {
         o->session = COORD_SESSIONS_OFF;
@@ -83,6 +86,7 @@ void client_open(struct actor *a)
     a->timer_at = 0;
     a->paused_until = 0;
     a->deaf_until = 0;
+    a->connects_full_at = 0;
     a->slow = knobs_has(&w->k, FAULT_SLOW_READER) && rng_chance(&a->rng, 300);
     fill_options(a, servers, sizeof(servers), &o);
     world_trace(w, TR_OPEN, 'c', a->index, a->life, 0, 0, 0, NULL);
@@ -100,6 +104,29 @@ void client_open(struct actor *a)
     client_poke(a);
     world_later(w, rng_exp(&a->rng, w->k.think_ns),
                 (struct ev){.kind = SE_THINK, .peer = (uint8_t)a->index, .a = a->life});
+}
+
+/* What one connection uses up: a client may begin six for each server at once, and four in each back-off. */
+static uint64_t connect_cost(const struct actor *a)
+{
+    return BACKOFF_MS * SVC_MS / (4 * a->w->k.members);
+}
+
+void client_connects(struct actor *a)
+{
+    uint64_t now = client_now(a);
+    uint64_t from = a->connects_full_at > now ? a->connects_full_at : now;
+    a->connects_full_at = from + connect_cost(a);
+    if (a->connects_full_at - now > 6 * a->w->k.members * connect_cost(a)) {
+        world_fail(a->w, "N2: client %u begins more connections than its back-off allows",
+                   a->index);
+    }
+}
+
+void client_closes_session(struct actor *a)
+{
+    uint64_t cost = connect_cost(a);
+    a->connects_full_at -= a->connects_full_at > cost ? cost : a->connects_full_at;
 }
 
 void client_poke(struct actor *a)

@@ -81,7 +81,9 @@ struct sent {
     uint64_t call;
     uint64_t session;
     uint64_t number;
+    uint64_t until; /* of the client's clock: its time is over */
     bool write;
+    bool patient; /* it waits for a quorum */
 };
 
 /* A write by (session, number) whose fate its client does not know, or who proposed it first. */
@@ -303,12 +305,17 @@ int __wrap_coord__core_submit(struct coord__core *k, struct coord__request *r, u
     struct sent *s = sim_alloc(sizeof(*s));
     s->call = c.call;
     s->write = coord_op_kind(r->q.op) == COORD_KIND_WRITE;
+    s->patient = r->wait_quorum;
+    s->until = now + timeout_ms * SVC_MS;
     s->next = w->hooks->sent;
     w->hooks->sent = s;
     if (!a->ended) {
         /* Before it is submitted: that may send it at once. */
         JUDGE(w, oracle_call(w->oracle, &c, w->now));
         world_trace(w, TR_CALL, 'c', a->index, c.call & UINT32_MAX, r->q.op, r->q.level, 0, NULL);
+    }
+    if (r->q.op == COORD_OP_SESSION_CLOSE) {
+        client_closes_session(a);
     }
     int err = __real_coord__core_submit(k, r, timeout_ms, now);
     if (err == 0 && r->id != (c.call & UINT32_MAX)) {
@@ -428,6 +435,31 @@ static void notice_answer(struct actor *a, const struct coord_request *q,
     }
 }
 
+/* Who waits for a quorum is refused for want of one only when its time is over; without a session, also when it is in
+ * doubt. */
+static void judge_patience(struct actor *a, const struct sent *s, const struct coord__out *out)
+{
+    struct world *w = a->w;
+    bool refused = out->error == COORD_ENOQUORUM || out->error == COORD_EINDOUBT;
+    bool once = s->write && a->c->core->o.policy == COORD_SESSIONS_OFF &&
+                out->outcome == COORD_OUTCOME_UNKNOWN;
+    if (!s->patient) {
+        return;
+    }
+    if (refused && !once && client_now(a) < s->until) {
+        world_fail(w,
+                   "P1: client %u: request %llu waits for a quorum and is told %s before its time",
+                   a->index, (unsigned long long)out->request->id, coord_errname(out->error));
+    } else if (refused && !once) {
+        MARK(w, PATIENT_REFUSED);
+    } else if (out->error == 0 && out->request->refused != 0) {
+        MARK(w, PATIENT_SERVED);
+        if (out->request->unsure) {
+            MARK(w, PATIENT_DOUBT_ENDED);
+        }
+    }
+}
+
 static void replied(struct actor *a, const struct coord__out *out)
 {
     struct world *w = a->w;
@@ -443,6 +475,9 @@ static void replied(struct actor *a, const struct coord__out *out)
         return;
     }
     *at = s->next;
+    if (!a->ended) {
+        judge_patience(a, s, out);
+    }
     bool unknown = out->outcome == COORD_OUTCOME_UNKNOWN;
     if (s->write && unknown && s->number != 0 && s->session != 0) {
         fate_of(w->hooks, s->session, s->number)->unsure = true;

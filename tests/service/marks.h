@@ -54,6 +54,9 @@
     X(CLIENT_TOLD_EXPIRED, 1, "a live client was told that its session had ended")             \
     X(MOVED, 1, "a request came through an attachment that is over (EMOVED)")                  \
     X(NO_QUORUM, 1, "a request was refused for want of a quorum")                              \
+    X(PATIENT_SERVED, 1, "a call that waits for a quorum was refused, and then served")        \
+    X(PATIENT_DOUBT_ENDED, 1, "a write among them, which had been in doubt")                   \
+    X(PATIENT_REFUSED, 1, "one was told when its time was over")                               \
     X(IN_DOUBT_APPLIED, 1, "a write without an answer had been applied")                       \
     X(IN_DOUBT_NOT, 1, "a write without an answer had not been applied")                       \
     X(TOO_STALE, 1, "a read was refused as too stale")                                         \

@@ -312,6 +312,7 @@ int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len)
     }
     const struct sockaddr_in *in = (const void *)addr;
     raft_id member = (raft_id)(ntohs(in->sin_port) - 7411 + 1);
+    client_connects(f->actor);
     f->stream = stream_connect(f->actor, member);
     f->actor->socket = fd;
     f->actor->conn = f->stream == NULL ? 0 : f->stream->id;

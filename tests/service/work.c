@@ -24,6 +24,13 @@ static bool chance(struct actor *a, uint64_t permille)
     return rng_chance(&a->rng, permille) != 0;
 }
 
+/* How it asks, apart from what for. */
+static struct coord_call some_call(struct actor *a)
+{
+    return (struct coord_call){.wait_quorum =
+                                   rng_chance(&a->rng_call, a->w->k.patient_permille) != 0};
+}
+
 /* What the reply of a request is kept for. */
 static void on_reply(struct coord *c, const struct coord_reply *reply, void *arg)
 {
@@ -91,7 +98,7 @@ static int ask_service(struct actor *a)
                                         "/coord/quotas"};
     static const char *const folders[] = {"/coord", "/coord/config", "/coord/members",
                                           "/coord/quotas"};
-    struct coord_call call = {0};
+    struct coord_call call = some_call(a);
     const struct actor *other = &a->w->actors[dice(a, a->w->k.clients)];
     level_of(a, &call);
     switch (dice(a, 6)) {
@@ -127,7 +134,7 @@ static int end_session(struct actor *a)
 
 static int ask_read(struct actor *a)
 {
-    struct coord_call call = {0};
+    struct coord_call call = some_call(a);
     char path[64];
     if (chance(a, 80)) {
         return ask_service(a);
@@ -144,7 +151,7 @@ static int ask_read(struct actor *a)
     case 4:
         return coord_usage(a->c, dice(a, 2) == 0 ? "/q" : path, &call, on_reply, a);
     case 5:
-        return coord_sync(a->c, NULL, on_reply, a);
+        return coord_sync(a->c, &call, on_reply, a);
     case 6:
         return coord_status(a->c, NULL, on_reply, a);
     case 7:
@@ -176,7 +183,7 @@ static void conditions_of(struct actor *a, struct coord_call *call)
 
 static int ask_create(struct actor *a)
 {
-    struct coord_call call = {0};
+    struct coord_call call = some_call(a);
     char path[64];
     char data[1024];
     size_t len = next_value(a, data, sizeof(data));
@@ -197,7 +204,7 @@ static int ask_create(struct actor *a)
 
 static int ask_tree(struct actor *a)
 {
-    struct coord_call call = {0};
+    struct coord_call call = some_call(a);
     char from[64];
     char to[64];
     (void)snprintf(from, sizeof(from), "/t/a%u", (unsigned)dice(a, 2));
@@ -276,14 +283,15 @@ static int ask_txn(struct actor *a)
     if (chance(a, 400)) {
         txn_op(a, t, COORD_ELSE);
     }
-    int err = coord_txn_commit(a->c, t, NULL, on_reply, a);
+    struct coord_call call = some_call(a);
+    int err = coord_txn_commit(a->c, t, &call, on_reply, a);
     coord_txn_free(t);
     return err;
 }
 
 static int ask_write(struct actor *a)
 {
-    struct coord_call call = {0};
+    struct coord_call call = some_call(a);
     char path[64];
     char data[1024];
     uint64_t what = dice(a, 100);
@@ -294,13 +302,13 @@ static int ask_write(struct actor *a)
         return ask_txn(a);
     }
     if (what < 52) {
-        return coord_increment(a->c, "/c", (int64_t)dice(a, 5) - 1, NULL, on_reply, a);
+        return coord_increment(a->c, "/c", (int64_t)dice(a, 5) - 1, &call, on_reply, a);
     }
     if (what < 60 && a->w->k.tree) {
         return ask_tree(a);
     }
     if (what < 64 && a->w->k.quotas) {
-        return coord_quota(a->c, "/q", dice(a, 5), dice(a, 3) * 20, NULL, on_reply, a);
+        return coord_quota(a->c, "/q", dice(a, 5), dice(a, 3) * 20, &call, on_reply, a);
     }
     some_path(a, path, sizeof(path));
     conditions_of(a, &call);

@@ -398,6 +398,8 @@ struct actor {
     struct coord *c; /* NULL: no process */
     struct clk clk;
     struct rng rng;
+    struct rng rng_call; /* how it asks; apart, so that it asks for the same with every setting */
+    uint64_t connects_full_at; /* of its own clock: see client_connects */
     uint64_t paused_until;
     bool run_due;
     bool poll_due; /* its descriptor may be ready */
@@ -434,6 +436,10 @@ enum client_end { CLIENT_CLOSE = 1, CLIENT_DIE, CLIENT_GONE };
 void client_end(struct actor *a, enum client_end how);
 bool client_up(const struct actor *a);
 uint64_t client_now(const struct actor *a);
+/* It begins a connection. */
+void client_connects(struct actor *a);
+/* It asks for the end of its session, which ends the connection as well. */
+void client_closes_session(struct actor *a);
 
 void work_step(struct actor *a);
 /* A write and a linearizable read of its own. */

@@ -3,7 +3,8 @@
  * Goal: what the client says of a write is what became of it, whatever happened on the way: applied at
  * most once ever; DONE: once; FAILED and NOT_APPLIED: never, not even later; UNKNOWN: at most once.
  * Every request completes exactly once, and a session's writes apply in the order they were made. Who waits
- * for a quorum is told of none, and of doubt, only when its time is over.
+ * for a quorum is told of none, and of doubt, only when its time is over. No more connections begin than are
+ * allowed (invariant 8 of core.h).
  * Method: a client core against a model of an ensemble that follows docs/protocol.md (sessions,
  * numbers, acked, attachments) and breaks everything it may: connections at any byte, answers after
  * the write was applied, refusals, doubt, writes that apply late, sessions that end. One seed a run.
@@ -22,6 +23,7 @@
 #define INBOX_MAX  512
 #define SESSIONS   64
 #define NUMBERS    4096
+#define LINKS      8192
 #define FAIL_EVERY 7 /* each so manieth write is one that the state machine refuses */
 
 /* A request at the servers. */
@@ -68,6 +70,10 @@ static struct {
     int reads;
     int reads_told;
     struct coord_buf *out;
+    uint32_t servers;
+    uint64_t pace_ns; /* four connections for each server in this */
+    uint64_t begun[LINKS];
+    size_t links;
 } m;
 
 static uint64_t draw(uint64_t below)
@@ -388,6 +394,17 @@ static void make_read(void)
     m.reads++;
 }
 
+/* In any time no more than six for each server, and what that time brings. */
+static void check_pace(void)
+{
+    for (size_t i = 0; i < m.links; i++) {
+        uint64_t span = m.now - m.begun[i];
+        uint64_t most = 6 * m.servers + 4 * m.servers * span / m.pace_ns + 1;
+        ck_assert_msg(m.links - i <= most, "%zu connections in %llu ms, at most %llu are allowed",
+                      m.links - i, (unsigned long long)(span / MS), (unsigned long long)most);
+    }
+}
+
 static void follow_link(void)
 {
     struct coord__link_wish wish = coord__core_link(m.core);
@@ -398,6 +415,9 @@ static void follow_link(void)
     if (wish.id == 0) {
         return;
     }
+    ck_assert_uint_lt(m.links, LINKS);
+    m.begun[m.links++] = m.now;
+    check_pace();
     if (mishap(4)) {
         coord__core_lost(m.core, wish.id, "refused", m.now);
         return;
@@ -475,6 +495,9 @@ START_TEST(outcomes_are_true)
     m.seed = ((uint64_t)_i + 1) * 0x9e3779b97f4a7c15u;
     m.now = 1000 * MS;
     o.servers_count = 1 + (uint32_t)draw(3);
+    o.backoff_max_ms = _i % 2 == 0 ? 100 : 1000;
+    m.servers = o.servers_count;
+    m.pace_ns = o.backoff_max_ms * MS;
     o.seed = draw(UINT64_MAX);
     m.out = coord_buf_create(1024);
     ck_assert_int_eq(coord__core_create(&o, m.now, &m.core), 0);
