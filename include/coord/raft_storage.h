@@ -362,9 +362,12 @@ void raft_snap_close(struct raft_snap_reader *r);
 
 /* Delete all but the newest `keep` verified ones (keep >= 1), and temporary files that are no newer than
  * the newest of those; nothing when none can be verified.
- * Ownership: none. Errors: -EINVAL (keep), negative errno. Thread: any one at a time.
+ * known:     of a file that this process has just written, as raft_snap_commit gave it: it is not read again,
+ *            all others are. Or NULL.
+ * Ownership: known stays the caller's. Errors: -EINVAL (keep), negative errno. Thread: any one at a time.
  * Return:    0 or negative. */
-int raft_snap_prune(const struct raft_fs *fs, uint64_t cluster_id, int keep);
+int raft_snap_prune(const struct raft_fs *fs, uint64_t cluster_id, int keep,
+                    const struct raft_snap_meta *known);
 
 struct raft_snap_recv;
 

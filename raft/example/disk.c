@@ -185,7 +185,7 @@ int disk_save(struct disk *d, const struct raft_snapshot *s, int64_t sum)
     if (rc < 0) {
         return rc;
     }
-    (void)raft_snap_prune(&d->fs, CLUSTER, 2); /* if it fails, the next one cleans up */
+    (void)raft_snap_prune(&d->fs, CLUSTER, 2, NULL); /* if it fails, the next one cleans up */
     d->snapshot = *s;
     d->sum = sum;
     memcpy(d->digest, m.digest, sizeof(m.digest));

@@ -124,16 +124,34 @@ static int delete_name(const struct raft_fs *fs, const struct name *n)
     return rc == -ENOENT ? 0 : rc;
 }
 
+static int same_file(const struct raft_snap_meta *a, const struct raft_snap_meta *b)
+{
+    return a->index == b->index && a->term == b->term && a->bytes == b->bytes &&
+           a->digest[0] == b->digest[0] && a->digest[1] == b->digest[1];
+}
+
+/* Is the file of a name a whole snapshot? Of the known one its two ends are looked at.
+ * Errors: as raft__snap_verify. */
+static int verify(const struct raft_fs *fs, uint64_t cluster_id, const struct name *n,
+                  const struct raft_snap_meta *known)
+{
+    struct raft_snap_meta meta;
+    if (known != NULL && known->index == n->index && known->term == n->term &&
+        look(fs, cluster_id, n, 0, &meta) == 0 && same_file(known, &meta)) {
+        return 0;
+    }
+    return look(fs, cluster_id, n, 1, &meta);
+}
+
 /* Which of the names can go: *ret_go has one flag for each. newest first.
  * Return: how many verified ones stay, or negative errno. */
 static int choose(const struct raft_fs *fs, uint64_t cluster_id, const struct names *names,
-                  int keep, uint8_t *go)
+                  int keep, const struct raft_snap_meta *known, uint8_t *go)
 {
     int kept = 0;
     const struct name *newest = NULL;
     for (size_t i = 0; i < names->count; i++) {
         const struct name *n = &names->list[i];
-        struct raft_snap_meta meta;
         if (n->kind != SNAP_KIND_FILE) {
             continue;
         }
@@ -141,7 +159,7 @@ static int choose(const struct raft_fs *fs, uint64_t cluster_id, const struct na
             go[i] = 1; /* however it is */
             continue;
         }
-        int rc = look(fs, cluster_id, n, 1, &meta);
+        int rc = verify(fs, cluster_id, n, known);
         if (rc == 0) {
             newest = newest == NULL ? n : newest;
             kept++;
@@ -161,7 +179,8 @@ static int choose(const struct raft_fs *fs, uint64_t cluster_id, const struct na
     return kept;
 }
 
-int raft_snap_prune(const struct raft_fs *fs, uint64_t cluster_id, int keep)
+int raft_snap_prune(const struct raft_fs *fs, uint64_t cluster_id, int keep,
+                    const struct raft_snap_meta *known)
 {
     struct names names = {0};
     uint8_t *go = NULL;
@@ -172,7 +191,7 @@ int raft_snap_prune(const struct raft_fs *fs, uint64_t cluster_id, int keep)
     int rc = list_names(fs, &names);
     if (rc == 0 && names.count > 0) {
         go = calloc(names.count, 1);
-        rc = go == NULL ? -ENOMEM : choose(fs, cluster_id, &names, keep, go);
+        rc = go == NULL ? -ENOMEM : choose(fs, cluster_id, &names, keep, known, go);
     }
     if (rc > 0) { /* at least one verified snapshot stays */
         rc = 0;

@@ -313,8 +313,9 @@ struct snapshots {
     struct raft_snapshot newest; /* index 0: none */
     bool saving;                 /* from its begin until node_snapshot_saved */
     bool loading;
-    uint64_t entries; /* applied since the last */
-    uint64_t bytes;
+    bool owed;         /* one that was begun came to nothing */
+    uint64_t entries;  /* applied since the last was begun */
+    uint64_t bytes;    /* of their payloads */
     uint64_t retry_at; /* after a failure */
 
     /* The copy under way: of the state of saving_meta. */
@@ -666,6 +667,15 @@ void node__snapshots_receive(struct node *n);
 void node__snapshot_load(struct node *n, const struct raft_snapshot *meta);
 /* Send a chunk of the newest snapshot. */
 void node__snapshot_send(struct node *n, const struct raft_send *s);
+
+/* --- cadence.c ------------------------------------------------------------------------------ */
+
+/* Is a snapshot worth its cost by now? */
+bool node__snapshot_due(const struct node *n);
+/* When it will be if nothing is applied until then; NODE_NEVER. */
+uint64_t node__snapshot_due_at(const struct node *n);
+/* Nothing was applied lately and no request is under way. */
+bool node__quiet(const struct node *n);
 
 /* --- saving.c ------------------------------------------------------------------------------- */
 

@@ -121,8 +121,8 @@ struct node_options {
     struct node_member members[RAFT_NODES_MAX];
     uint32_t outstanding_max;  /* default 1,024 requests per connection; more: reading pauses */
     uint64_t conn_bytes_max;   /* default 16 MiB of requests under way per connection, likewise */
-    uint64_t snapshot_entries; /* default 100,000 entries since the last one */
-    uint64_t snapshot_bytes;   /* default 256 MiB of payload since the last one */
+    uint64_t snapshot_entries; /* default 100,000 entries since the last one: cadence.c */
+    uint64_t snapshot_bytes;   /* default 256 MiB of payload since the last one, likewise */
     uint64_t slice_ns; /* default 150 us: the state is copied or hashed in one run so long ... */
     uint32_t
         slice_records;    /* default 256: ... or, without env->clock, so many of its records ... */

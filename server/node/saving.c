@@ -11,9 +11,10 @@
  * Pace: a slice ends after slice_ns by env->clock, which it asks every few records, and after slice_bytes in any
  * case; without a clock, in simulations, after slice_records, so that a run can be repeated. What is saved is the
  * same wherever slices end. The next one follows after a pause, so that a busy member gives at most a fifth of its
- * time. When much had to be kept aside there is no pause, and beyond NODE_SLICE_LONGER the slices grow with it
- * (without a clock at once): memory is worth more then. Since nothing is kept twice, a copy ends under any load.
- * A copy that the growing log overtakes makes no pause either, and does many slices a run (pace.c).
+ * time; there is none while it has nothing else to do (cadence.c). When much had to be kept aside there is none
+ * either, and beyond NODE_SLICE_LONGER the slices grow with it (without a clock at once): memory is worth more then.
+ * Since nothing is kept twice, a copy ends under any load. A copy that the growing log overtakes makes no pause
+ * either, and does many slices a run (pace.c).
  *
  * Invariants
  *   1. One is taken at a time, and begun only when every chunk of the one before was answered for.
@@ -26,22 +27,12 @@
 
 #define RETRY_NS (10 * 1000 * NODE_MS)
 
-static bool due(const struct node *n)
+/* May one be begun? Whether it is due is for cadence.c. */
+static bool possible(const struct node *n)
 {
     const struct snapshots *s = &n->snaps;
-    uint64_t log_entries = n->st.last + 1 - n->st.first;
-    if (s->saving || s->writing > 0 || s->loading || node__stopped(n) != NULL ||
-        n->applied <= s->newest.index || n->now < s->retry_at) {
-        return false;
-    }
-    if (s->entries >= n->o.snapshot_entries || s->bytes >= n->o.snapshot_bytes) {
-        return true;
-    }
-    /* A log that runs full stops the group: the fuller it is, the fewer applied entries are reason enough
-     * to cut it. */
-    uint64_t slots = n->o.raft.log_slots;
-    return (log_entries >= slots / 4 * 3 && s->entries >= slots / 16) ||
-           log_entries >= slots - slots / 16;
+    return !s->saving && s->writing == 0 && !s->loading && node__stopped(n) == NULL &&
+           n->applied > s->newest.index && n->now >= s->retry_at;
 }
 
 /* --- the copy ------------------------------------------------------------------------------- */
@@ -105,7 +96,7 @@ void node__saving_abandon(struct node *n, const char *why)
     copy_release(s);
     n->env.snapshot_write(n->env.ctx, NODE_SNAPSHOT_ABORT, &s->saving_meta, NULL);
     s->saving = false;
-    s->entries = n->o.snapshot_entries; /* still due */
+    s->owed = true;
     s->retry_at = n->now + RETRY_NS;
 }
 
@@ -139,6 +130,7 @@ static void begin(struct node *n)
         return;
     }
     s->saving = true;
+    s->owed = false;
     s->entries = 0;
     s->bytes = 0;
     s->slice_at = n->now;
@@ -182,7 +174,8 @@ uint64_t node__slice(const struct node *n, struct machine_saver *saver, int *ret
     *ret_rc = machine_saver_step(saver, records < UINT32_MAX ? (uint32_t)records : UINT32_MAX,
                                  n->o.slice_bytes * factor);
     machine_saver_ask(saver, NULL, NULL);
-    return info.images_bytes >= NODE_SLICE_IMAGES ? n->now : n->now + NODE_SLICE_PAUSE;
+    bool at_once = info.images_bytes >= NODE_SLICE_IMAGES || node__quiet(n);
+    return at_once ? n->now : n->now + NODE_SLICE_PAUSE;
 }
 
 static void slice(struct node *n)
@@ -216,7 +209,7 @@ static void slice(struct node *n)
 
 void node__saving_begin(struct node *n)
 {
-    if (due(n)) {
+    if (possible(n) && node__snapshot_due(n)) {
         begin(n);
     }
 }
@@ -239,6 +232,9 @@ void node__saving_run(struct node *n)
 uint64_t node__saving_deadline(const struct node *n)
 {
     const struct snapshots *s = &n->snaps;
+    if (possible(n)) {
+        return node__snapshot_due_at(n);
+    }
     return s->saver == NULL || s->writing >= NODE_SAVE_CHUNKS ? NODE_NEVER : s->slice_at;
 }
 
@@ -263,7 +259,7 @@ void node_snapshot_saved(struct node *n, const struct raft_snapshot *meta, int e
     if (error != 0) {
         node__log(n, NODE_LOG_ERROR, "snapshot abandoned, the log is kept: revision=%llu error=%d",
                   (unsigned long long)meta->index, error);
-        s->entries = n->o.snapshot_entries; /* still due */
+        s->owed = true;
         s->retry_at = n->now + RETRY_NS;
         return;
     }

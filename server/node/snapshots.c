@@ -82,6 +82,7 @@ static void stand_on(struct node *n, const struct raft_snapshot *meta)
     n->applied_term = meta->term;
     n->commit = meta->index > n->commit ? meta->index : n->commit;
     n->snaps.newest = *meta;
+    n->snaps.owed = false;
     n->snaps.entries = 0;
     n->snaps.bytes = 0;
     (void)node__step(n, &ev, NULL); /* only a faulted member refuses it */

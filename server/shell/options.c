@@ -4,11 +4,12 @@
 
 #include "server/shell/clock.h"
 
-/* Entries that the core must be able to hold: those since the older of the snapshots kept and those
- * that come while the next one is written. */
+/* Entries that the core must be able to hold: those since the older of the snapshots kept, which are twice
+ * as many each while the state is large (server/node/cadence.c), and those that come while the next one is
+ * written. */
 static uint32_t log_slots(uint64_t snapshot_entries)
 {
-    uint64_t wanted = snapshot_entries * 5 / 2;
+    uint64_t wanted = snapshot_entries * 5;
     uint32_t slots = 262144;
     while (slots < wanted) {
         slots *= 2;

@@ -35,7 +35,8 @@ struct snap_thread {
 
     /* The worker's: the file being written, the one being received and the one being sent. */
     struct raft_snap_writer *writer;
-    int writer_error; /* why there is none, when there should be */
+    int writer_error;              /* why there is none, when there should be */
+    struct raft_snap_meta written; /* the last one completed; index 0 none */
     struct raft_snap_recv *recv;
     raft_index recv_index;
     raft_term recv_term;
@@ -127,6 +128,7 @@ static int job_end(struct snap_thread *t, struct snap_job *job)
     if (rc < 0) {
         return rc;
     }
+    t->written = meta;
     job->meta.bytes = meta.bytes;
     memcpy(job->digest, meta.digest, sizeof(job->digest));
     return 0;
@@ -284,7 +286,7 @@ static int job_prune(struct snap_thread *t)
         return 0; /* the next snapshot asks again */
     }
     recv_drop(t);
-    int rc = raft_snap_prune(t->o.fs, t->o.cluster_id, t->o.keep);
+    int rc = raft_snap_prune(t->o.fs, t->o.cluster_id, t->o.keep, &t->written);
     if (rc < 0) {
         log_write(CONF_LOG_WARN, "cannot delete old snapshots: %s", raft_store_strerror(rc));
     }

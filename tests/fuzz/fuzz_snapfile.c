@@ -286,7 +286,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     int n = raft_snap_list(f.fs, CLUSTER, metas, 4);
     FUZZ_CHECK(n >= 0 && n <= 1 && (rc != 0 || n == 1), "listed");
     receive(&f, rc);
-    FUZZ_CHECK(raft_snap_prune(f.fs, CLUSTER, 1) == 0, "pruned");
+    FUZZ_CHECK(raft_snap_prune(f.fs, CLUSTER, 1, NULL) == 0, "pruned");
     sim_disk_destroy(f.disk);
     return 0;
 }

@@ -178,7 +178,7 @@ static int job_prune(struct media *d)
 {
     raft_snap_close(d->reader);
     d->reader = NULL;
-    return d->recv != NULL ? 0 : raft_snap_prune(&d->boot.fs, d->boot.cluster_id, 2);
+    return d->recv != NULL ? 0 : raft_snap_prune(&d->boot.fs, d->boot.cluster_id, 2, NULL);
 }
 
 static struct ev of_member(const struct member *m, enum svc_event kind)

@@ -167,7 +167,7 @@ void disk_write_flight(struct world *w, struct node *n)
         }
     }
     if (marked && rng_chance(&w->rng_disk, 800)) {
-        (void)raft_snap_prune(sim_disk_fs(n->disk), SIM_CLUSTER_ID, SNAPS_KEPT);
+        (void)raft_snap_prune(sim_disk_fs(n->disk), SIM_CLUSTER_ID, SNAPS_KEPT, NULL);
     }
 }
 

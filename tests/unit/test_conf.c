@@ -377,6 +377,7 @@ START_TEST(a_members_own_limits_reach_its_node)
     ck_assert_int_eq(conf_parse("f.yaml", plain, sizeof(plain) - 1, &c, err), 0);
     options_fill(&c, 1, &o);
     ck_assert_uint_eq(o.snapshot_entries, standard.snapshot_entries);
+    ck_assert_uint_ge(o.raft.log_slots, 5 * o.snapshot_entries); /* two long distances and more */
     ck_assert_uint_eq(o.snapshot_bytes, standard.snapshot_bytes);
     ck_assert_uint_eq(o.digest_entries, standard.digest_entries);
     ck_assert_uint_eq(o.outstanding_max, standard.outstanding_max);

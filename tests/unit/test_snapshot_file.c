@@ -270,8 +270,8 @@ START_TEST(prune_counts_only_verified_ones)
     m = make_meta(1, 60);
     ck_assert_int_eq(raft_snap_create(fs, &m, &newer), 0);
     ck_assert_int_eq(sim_disk_flip(d, "snap/0000000000000001-0000000000000032.snap", 4200, 0), 0);
-    ck_assert_int_eq(raft_snap_prune(fs, CLUSTER, 0), -EINVAL);
-    ck_assert_int_eq(raft_snap_prune(fs, CLUSTER, 2), 0);
+    ck_assert_int_eq(raft_snap_prune(fs, CLUSTER, 0, NULL), -EINVAL);
+    ck_assert_int_eq(raft_snap_prune(fs, CLUSTER, 2, NULL), 0);
     ck_assert(!exists(d, "snap/0000000000000001-0000000000000032.snap")); /* 50: damaged */
     ck_assert(exists(d, "snap/0000000000000001-0000000000000028.snap"));
     ck_assert(exists(d, "snap/0000000000000001-000000000000001e.snap"));
@@ -284,8 +284,38 @@ START_TEST(prune_counts_only_verified_ones)
     /* When none is good, all stay. */
     ck_assert_int_eq(sim_disk_flip(d, "snap/0000000000000001-0000000000000028.snap", 4200, 0), 0);
     ck_assert_int_eq(sim_disk_flip(d, "snap/0000000000000001-000000000000001e.snap", 4200, 0), 0);
-    ck_assert_int_eq(raft_snap_prune(fs, CLUSTER, 1), 0);
+    ck_assert_int_eq(raft_snap_prune(fs, CLUSTER, 1, NULL), 0);
     ck_assert(exists(d, "snap/0000000000000001-0000000000000028.snap"));
+    sim_disk_destroy(d);
+}
+END_TEST
+
+/* What the process has just written is not read again, unless its ends say that it is another file. */
+START_TEST(prune_believes_what_was_just_written)
+{
+    static const char newest[] = "snap/0000000000000001-0000000000000028.snap";
+    struct sim_disk *d = sim_disk_create(1);
+    const struct raft_fs *fs = sim_disk_fs(d);
+    struct raft_snap_meta m = {0};
+    fill_state(5);
+    for (raft_index i = 1; i <= 4; i++) {
+        ck_assert_int_eq(write_file(fs, 1, i * 10, 1000, 1000, &m), 0);
+    }
+    ck_assert_int_eq(sim_disk_flip(d, newest, 4200, 0), 0); /* what reading it would have found */
+    ck_assert_int_eq(raft_snap_prune(fs, CLUSTER, 2, &m), 0);
+    ck_assert(exists(d, newest));
+    ck_assert(exists(d, "snap/0000000000000001-000000000000001e.snap"));
+    ck_assert(!exists(d, "snap/0000000000000001-0000000000000014.snap"));
+    m.digest[1]++;
+    ck_assert_int_eq(raft_snap_prune(fs, CLUSTER, 2, &m), 0);
+    ck_assert(!exists(d, newest));
+    ck_assert(exists(d, "snap/0000000000000001-000000000000001e.snap"));
+    /* All others are read, the one before it too. */
+    ck_assert_int_eq(write_file(fs, 1, 50, 1000, 1000, &m), 0);
+    ck_assert_int_eq(sim_disk_flip(d, "snap/0000000000000001-000000000000001e.snap", 4200, 0), 0);
+    ck_assert_int_eq(raft_snap_prune(fs, CLUSTER, 2, &m), 0);
+    ck_assert(!exists(d, "snap/0000000000000001-000000000000001e.snap"));
+    ck_assert(exists(d, "snap/0000000000000001-0000000000000032.snap"));
     sim_disk_destroy(d);
 }
 END_TEST
@@ -423,7 +453,7 @@ START_TEST(crash_at_every_operation)
         sim_disk_stop_at(d, stop);
         newest = write_file(fs, 1, 10, 300000, 300000, &got) == 0 ? 10 : newest;
         newest = write_file(fs, 2, 20, 300000, 300000, &got) == 0 ? 20 : newest;
-        (void)raft_snap_prune(fs, CLUSTER, 1); /* may have been stopped */
+        (void)raft_snap_prune(fs, CLUSTER, 1, NULL); /* may have been stopped */
         if (raft_snap_recv_open(fs, CLUSTER, 4, 40, m.bytes, &s, &offset) == 0) {
             (void)raft_snap_recv_write(s, 0, bytes, m.bytes); /* commit tells */
             newest = raft_snap_recv_commit(s, &got) == 0 ? 40 : newest;
@@ -448,7 +478,7 @@ START_TEST(crash_at_every_operation)
                 raft_snap_close(r);
             }
             ck_assert_int_eq(write_file(cfs, 2, 20, 300000, 300000, &got), 0);
-            ck_assert_int_eq(raft_snap_prune(cfs, CLUSTER, 2), 0);
+            ck_assert_int_eq(raft_snap_prune(cfs, CLUSTER, 2, NULL), 0);
             ck_assert_int_eq(raft_snap_recv_open(cfs, CLUSTER, 4, 40, m.bytes, &s, &offset), 0);
             ck_assert_int_eq(raft_snap_recv_write(s, offset, bytes + offset, m.bytes - offset), 0);
             ck_assert_int_eq(raft_snap_recv_commit(s, &got), 0);
@@ -477,6 +507,7 @@ int main(void)
     tcase_add_test(tc, foreign_newer_and_missing);
     tcase_add_test(tc, list_is_newest_first);
     tcase_add_test(tc, prune_counts_only_verified_ones);
+    tcase_add_test(tc, prune_believes_what_was_just_written);
     tcase_add_test(tc, a_failing_disk_leaves_no_snapshot);
     tcase_add_test(tc, receiving_goes_on_after_interruptions);
     tcase_add_test(tc, a_damaged_transfer_is_thrown_away);
