@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <string.h>
 #include <coord/error.h>
+#include "server/store/slots_fill.h"
 #include "server/store/store.h"
 #include "server/store/store_internal.h"
 #include "server/store/znode.h"
@@ -120,12 +121,12 @@ int store_node_place_last(struct store *s, struct znode *parent, struct znode *n
 {
     int rc = place(s, parent, node, true);
     if (rc == 0) {
-        struct store_late *late = &s->late[s->late_next++ % STORE_LATE_MAX];
-        if (late->node != NULL) {
-            slots_add(&s->index, late->hash, late->node);
+        uint32_t hash = slots_hash(path.data, path.len);
+        if (s->fill != NULL) {
+            slots_fill_add(s->fill, hash, node);
+        } else {
+            slots_add(&s->index, hash, node);
         }
-        *late = (struct store_late){node, slots_hash(path.data, path.len)};
-        slots_prefetch(&s->index, late->hash);
     }
     return rc;
 }

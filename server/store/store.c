@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <coord/error.h>
+#include "server/store/slots_fill.h"
 #include "server/store/store_internal.h"
 #include "server/store/znode.h"
 
@@ -72,6 +73,7 @@ void store_destroy(struct store *s)
         }
         at = parent;
     }
+    slots_fill_destroy(s->fill);
     slots_finish(&s->index);
     store_due_finish(s);
     arena_finish(&s->paths);

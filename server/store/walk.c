@@ -52,6 +52,11 @@ void store_stat(const struct znode *node, struct coord_node_stat *ret_stat)
     }
 }
 
+uint64_t store_children(const struct znode *node)
+{
+    return node->extra == NULL ? 0 : node->extra->children.count;
+}
+
 size_t store_path(const struct znode *node, char out[COORD_PATH_BYTES_MAX])
 {
     size_t len = 0;

@@ -13,6 +13,7 @@
 #include "server/store/children.h"
 #include "server/store/pool.h"
 #include "server/store/slots.h"
+#include "server/store/slots_fill.h"
 #include "server/store/store.h"
 #include "server/store/znode.h"
 
@@ -255,6 +256,35 @@ START_TEST(slots_presized_do_not_move)
     ck_assert_uint_eq(s.now.cap, cap);
     ck_assert_uint_eq(s.old.cap, 0);
     ck_assert_int_eq(slots_presize(&(struct slots){0}, UINT64_MAX), COORD_ENOMEM);
+    slots_finish(&s);
+    free(items);
+}
+END_TEST
+
+START_TEST(slots_filled_have_every_item)
+{
+    enum { ITEMS = 300000 };
+    struct item *items = calloc(ITEMS, sizeof(*items));
+    struct slots s;
+    uint32_t bad = 0;
+    slots_init(&s);
+    ck_assert_int_eq(slots_presize(&s, ITEMS), 0);
+    struct slots_fill *f = slots_fill_create(&s);
+    ck_assert_ptr_nonnull(f);
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        items[i].key = i;
+        /* Some parts of the table get all that they can hold, others a few. */
+        items[i].hash = slots_hash(&i, sizeof(i)) | (i % 64 == 0 ? 0xff000000 : 0);
+        slots_fill_add(f, items[i].hash, &items[i]);
+    }
+    slots_fill_end(f);
+    ck_assert_uint_eq(s.count, ITEMS);
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        bad += slots_find(&s, items[i].hash, item_match, &i) != &items[i];
+    }
+    ck_assert_uint_eq(bad, 0);
+    slots_fill_destroy(slots_fill_create(&s)); /* with nothing given, nothing happens */
+    slots_fill_end(NULL);
     slots_finish(&s);
     free(items);
 }
@@ -651,6 +681,7 @@ static Suite *suite(void)
     tcase_add_test(c, arena_keeps_what_it_gave_until_reset);
     tcase_add_loop_test(c, slots_find_what_was_added, 0, 4);
     tcase_add_test(c, slots_presized_do_not_move);
+    tcase_add_test(c, slots_filled_have_every_item);
     tcase_add_test(c, slots_never_pay_for_all_items_at_once);
     tcase_add_test(c, children_stay_in_order_through_growth_and_decline);
     tcase_add_test(c, children_are_removed_from_either_end_and_cleared);
