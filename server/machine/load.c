@@ -263,8 +263,7 @@ static int load_place(struct machine_loader *l, const uint8_t *rec, bool first, 
     const struct level *up = &l->level[depth - 1];
     char *at = l->path + up->path_bytes;
     at[0] = '/';
-    memmove(at + 1, name.data,
-            name.len); /* of a memcpy of at most 255 gcc makes a slow instruction */
+    memmove(at + 1, name.data, name.len); /* gcc makes a slow instruction of a short memcpy */
     a->path = (struct coord_bytes){(const uint8_t *)l->path, up->path_bytes + 1 + name.len};
     if (name.len == 0 || a->path.len > COORD_PATH_BYTES_MAX ||
         coord_path_check(at, (size_t)name.len + 1, NULL, 0) != 0 ||

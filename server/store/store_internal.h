@@ -80,8 +80,8 @@ struct store {
     struct coord_bytes *touched; /* paths whose quotas changed */
     uint32_t touched_count;
     uint32_t touched_cap;
-    struct arena paths;                     /* of the changes, and scratch of one operation */
-    struct slots_fill *fill;                /* while restoring; NULL: not needed */
+    struct arena paths;              /* of the changes, and scratch of one operation */
+    struct slots_fill *fill;         /* while restoring; NULL: not needed */
     const struct store_guard *guard; /* NULL: none */
     struct znode *last_parent;       /* of the last create ... */
     struct children_near near;       /* ... and where it was put; store_forget_near */
