@@ -29,17 +29,18 @@ int store_expect(struct store *s, uint64_t nodes)
 static int root_restore(struct store *s, struct coord_bytes data)
 {
     struct znode *root = s->root;
-    assert(root->data == NULL);
+    assert(znode_data(root) == NULL);
     if (data.data == NULL) {
         return 0;
     }
     root->absent = 0;
     if (data.len > 0) {
-        root->data = pool_alloc(s->pool, data.len);
-        if (root->data == NULL) {
+        uint8_t *copy = pool_alloc(s->pool, data.len);
+        if (copy == NULL) {
             return COORD_ENOMEM;
         }
-        memcpy(root->data, data.data, data.len);
+        memcpy(copy, data.data, data.len);
+        znode_data_put(root, copy);
         root->data_bytes = data.len;
         s->data_bytes += data.len;
     }
@@ -97,7 +98,7 @@ static int restore(struct store *s, const struct store_restore_args *a, struct z
         rc = store_node_place_last(s, a->parent, node, a->path);
     }
     if (rc != 0) {
-        pool_free(s->pool, node->data, node->data_bytes);
+        pool_free(s->pool, znode_data(node), node->data_bytes);
         store_node_free(s, node);
         return rc;
     }
