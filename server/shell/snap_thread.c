@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +126,8 @@ static int job_end(struct snap_thread *t, struct snap_job *job)
     int rc = raft_snap_commit(t->writer, &meta);
     t->writer = NULL;
     t->writer_error = -ECANCELED;
+    (void)malloc_trim(
+        0); /* what the copy, and the entries before it, have left of the heap: some MB */
     if (rc < 0) {
         return rc;
     }

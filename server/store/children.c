@@ -2,10 +2,11 @@
 /*
  * children.c: the B+tree of a node's children.
  *
- * Shape: a leaf starts with 4 slots and grows by half until CHILDREN_LEAF_MAX, then it splits. A split at
- * the right edge leaves the left node full, since names made by counting arrive in order; any other
- * split halves. A node that falls below a quarter joins a neighbour under the same parent when both fit
- * into three quarters.
+ * Shape: a leaf starts with 4 slots and grows by half until CHILDREN_LEAF_MAX, then it gives half of what
+ * makes the difference to a neighbour under the same parent that has room, or splits. A split at the right
+ * edge leaves the left node full, since names made by counting arrive in order; any other split halves, and
+ * names that arrive in order between others fill what it left behind by giving. A node that falls below a
+ * quarter joins a neighbour under the same parent when both fit into three quarters.
  *
  * Separators are not copies of names but pointers to the smallest node of each subtree (mins), which
  * remove keeps exact, so an index entry costs 8 bytes whatever the length of the names. There are no
@@ -24,6 +25,7 @@
 #include "server/store/znode.h"
 
 #define LEAF_FIRST      4u
+#define GIFT_ROOM_MIN   (CHILDREN_LEAF_MAX / 8u)
 #define SPARSE(max)     ((max) / 4u)
 #define JOINED_MAX(max) ((max)*3u / 4u)
 
@@ -286,12 +288,11 @@ static void way_grow(struct children *c, struct way *w, struct spare *sp, void *
     c->height++;
 }
 
-/* Insert into a full leaf. */
+/* Insert into a full leaf. append: behind all others. */
 static int insert_split(struct children *c, struct pool *p, struct way *w, uint32_t pos,
-                        struct znode *node)
+                        struct znode *node, bool append)
 {
     struct spare sp;
-    bool append = pos == w->leaf->count && way_at_edge(w);
     uint32_t keep = append ? w->leaf->count : w->leaf->count / 2u;
     uint32_t cap = append ? LEAF_FIRST : leaf_cap_above(w->leaf->count - keep);
     int rc = spare_take(p, w, cap, &sp);
@@ -304,6 +305,89 @@ static int insert_split(struct children *c, struct pool *p, struct way *w, uint3
     way_grow(c, w, &sp, right);
     assert(sp.inners_count == 0);
     return 0;
+}
+
+/* How many items a full leaf should give to kid `to` of n: half the difference. 0: there is none, or not room
+ * enough for it to pay. */
+static uint32_t gift(const struct inner *n, uint32_t to)
+{
+    if (to >= n->count) {
+        return 0;
+    }
+    uint32_t room = CHILDREN_LEAF_MAX - ((const struct children_leaf *)n->kids[to])->count;
+    return room < GIFT_ROOM_MIN ? 0 : room / 2;
+}
+
+/* The leaf in the slot, with room for more items. Return: NULL when memory is out. */
+static struct children_leaf *leaf_widen(void **slot, struct pool *p, uint32_t more)
+{
+    struct children_leaf *l = *slot;
+    uint32_t cap = l->cap;
+    while (cap < l->count + more) {
+        cap = leaf_cap_above(cap);
+    }
+    return cap == l->cap || leaf_resize(slot, p, cap) ? *slot : NULL;
+}
+
+/* The first `some` items of the full leaf go to the neighbour before it; then node is put at position pos of both
+ * together, counted from the full one's first. */
+static void give_left(struct children_leaf *left, struct children_leaf *full, uint32_t some,
+                      uint32_t pos, struct znode *node)
+{
+    uint32_t had = left->count;
+    memcpy(&left->items[had], full->items, some * sizeof(full->items[0]));
+    left->count = (uint16_t)(had + some);
+    full->count = (uint16_t)(full->count - some);
+    memmove(full->items, &full->items[some], full->count * sizeof(full->items[0]));
+    if (pos < some) {
+        leaf_put(left, had + pos, node);
+    } else {
+        leaf_put(full, pos - some, node);
+    }
+}
+
+/* The last `some` likewise to the neighbour behind it. */
+static void give_right(struct children_leaf *full, struct children_leaf *right, uint32_t some,
+                       uint32_t pos, struct znode *node)
+{
+    uint32_t keep = full->count - some;
+    memmove(&right->items[some], right->items, right->count * sizeof(right->items[0]));
+    memcpy(right->items, &full->items[keep], some * sizeof(full->items[0]));
+    right->count = (uint16_t)(right->count + some);
+    full->count = (uint16_t)keep;
+    if (pos > keep) {
+        leaf_put(right, pos - keep, node);
+    } else {
+        leaf_put(full, pos, node);
+    }
+}
+
+/* Insert into a full leaf by giving some of it to a neighbour. Return: false with nothing changed when none has
+ * room, or memory is out. */
+static bool insert_give(const struct way *w, struct pool *p, uint32_t pos, struct znode *node)
+{
+    if (w->inners == 0) {
+        return false;
+    }
+    struct inner *n = w->node[w->inners - 1];
+    uint32_t at = w->at[w->inners - 1];
+    uint32_t left = at == 0 ? 0 : gift(n, at - 1);
+    uint32_t right = gift(n, at + 1);
+    uint32_t some = left >= right ? left : right;
+    uint32_t to = left >= right ? at - 1 : at + 1;
+    struct children_leaf *l = some == 0 ? NULL : leaf_widen(&n->kids[to], p, some + 1);
+    if (l == NULL) {
+        return false;
+    }
+    if (to < at) {
+        give_left(l, w->leaf, some, pos, node);
+        n->mins[at] = w->leaf->items[0];
+    } else {
+        give_right(w->leaf, l, some, pos, node);
+        n->mins[to] = l->items[0];
+        way_refresh(w);
+    }
+    return true;
 }
 
 /* A leaf to begin with. Return: 0 or COORD_ENOMEM. */
@@ -342,12 +426,11 @@ static int insert_at(struct children *c, struct pool *p, struct way *w, uint32_t
                      struct znode *node)
 {
     if (w->leaf->count == CHILDREN_LEAF_MAX) {
-        int rc = insert_split(c, p, w, pos, node);
-        if (rc != 0) {
-            return rc;
-        }
-        c->count++;
-        return 0;
+        bool append = pos == CHILDREN_LEAF_MAX && way_at_edge(w);
+        int rc =
+            !append && insert_give(w, p, pos, node) ? 0 : insert_split(c, p, w, pos, node, append);
+        c->count += rc == 0;
+        return rc;
     }
     if (w->leaf->count == w->leaf->cap) {
         void **slot = leaf_slot(c, w);
@@ -379,9 +462,9 @@ int children_insert(struct children *c, struct pool *p, struct znode *node,
     uint32_t pos = rank(w.leaf->items, w.leaf->count, node->name, node->name_bytes, false);
     assert(pos == w.leaf->count ||
            compare_node(w.leaf->items[pos], node->name, node->name_bytes) != 0);
-    bool split = w.leaf->count == CHILDREN_LEAF_MAX;
+    bool full = w.leaf->count == CHILDREN_LEAF_MAX;
     int rc = insert_at(c, p, &w, pos, node);
-    if (rc == 0 && !split) {
+    if (rc == 0 && !full) {
         *near = (struct children_near){c, w.leaf};
     }
     return rc;

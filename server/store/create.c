@@ -38,13 +38,13 @@ int store_create_under(struct store *s, struct znode *parent, const struct store
     bool extra = a->ttl_ms > 0 || a->owned != NULL;
     int rc = extra && store_node_extra(s, node) == NULL ? COORD_ENOMEM : 0;
     if (rc == 0 && a->ttl_ms > 0) {
-        node->extra->ttl_ms = a->ttl_ms;
+        znode_extra(node)->ttl_ms = a->ttl_ms;
     }
     if (rc == 0) {
         rc = store_node_place(s, parent, node, kept);
     }
     if (rc != 0) {
-        pool_free(s->pool, node->data, node->data_bytes);
+        pool_free(s->pool, znode_data(node), node->data_bytes);
         store_node_free(s, node);
         return rc;
     }
@@ -52,9 +52,9 @@ int store_create_under(struct store *s, struct znode *parent, const struct store
         store_owned_link(a->owned, node);
     }
     store_record_create(s, node, kept);
-    parent->extra->sequence++;
-    parent->extra->child_version++;
-    parent->extra->child_revision = s->revision;
+    znode_extra(parent)->sequence++;
+    znode_extra(parent)->child_version++;
+    znode_extra(parent)->child_revision = s->revision;
     *ret_node = node;
     return 0;
 }
@@ -153,7 +153,7 @@ int store_create(struct store *s, const struct store_create_args *a, struct znod
     }
     uint64_t number = direct ? store_sequence(parent) : 0;
     if (SERVER_BUG(13) && number > 0) {
-        number = parent->extra->children.count;
+        number = znode_extra(parent)->children.count;
     }
     if (store_sequence(parent) >= STORE_COUNTER_MAX) {
         return COORD_ELIMIT;

@@ -27,7 +27,7 @@
 static uint64_t deadline(const struct znode *node)
 {
     uint64_t since = SERVER_BUG(15) ? node->created_ms : node->modified_ms;
-    uint64_t at = since + node->extra->ttl_ms;
+    uint64_t at = since + znode_extra(node)->ttl_ms;
     return at < since ? UINT64_MAX : at;
 }
 
@@ -36,7 +36,7 @@ static uint64_t deadline(const struct znode *node)
 static void heap_put(struct store_due *d, uint32_t i, struct znode *node)
 {
     d->heap[i] = node;
-    node->extra->due_at = (uint64_t)i + 1;
+    znode_extra(node)->due_at = (uint64_t)i + 1;
 }
 
 /* The item at i may be too early or too late for its place. */
@@ -70,11 +70,11 @@ static void heap_add(struct store_due *d, struct znode *node)
 
 static void heap_remove(struct store_due *d, struct znode *node)
 {
-    uint32_t i = (uint32_t)(node->extra->due_at - 1);
+    uint32_t i = (uint32_t)(znode_extra(node)->due_at - 1);
     assert(i < d->heap_count);
     assert(d->heap[i] == node);
     struct znode *last = d->heap[--d->heap_count];
-    node->extra->due_at = 0;
+    znode_extra(node)->due_at = 0;
     if (last != node) {
         heap_put(d, i, last);
         heap_settle(d, i);
@@ -120,13 +120,13 @@ void store_due_finish(struct store *s)
 
 static bool has_children(const struct znode *node)
 {
-    return node->extra->children.count > 0;
+    return znode_extra(node)->children.count > 0;
 }
 
 void store_due_update(struct store *s, struct znode *node)
 {
     struct store_due *d = &s->due;
-    const struct znode_extra *x = node->extra;
+    const struct znode_extra *x = znode_extra(node);
     if (node->kind == COORD_NODE_TTL) {
         if (has_children(node)) {
             store_due_forget(s, node);
@@ -147,11 +147,11 @@ void store_due_update(struct store *s, struct znode *node)
 
 void store_due_forget(struct store *s, struct znode *node)
 {
-    if (node->kind == COORD_NODE_TTL && node->extra->due_at != 0) {
+    if (node->kind == COORD_NODE_TTL && znode_extra(node)->due_at != 0) {
         heap_remove(&s->due, node);
-    } else if (node->kind == COORD_NODE_CONTAINER && node->extra != NULL &&
-               node->extra->owned != NULL) {
-        assert(node->extra->owned == &s->due.empty);
+    } else if (node->kind == COORD_NODE_CONTAINER && znode_extra(node) != NULL &&
+               znode_extra(node)->owned != NULL) {
+        assert(znode_extra(node)->owned == &s->due.empty);
         store_owned_unlink(node);
     }
 }
@@ -173,7 +173,7 @@ uint32_t store_ttl_due(const struct store *s, uint64_t time_ms, const struct zno
     }
     /* What is found is itself the queue of places whose children are to be looked at. */
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t below = out[i]->extra->due_at * 2 - 1;
+        uint64_t below = znode_extra(out[i])->due_at * 2 - 1;
         for (uint64_t k = below; k < below + 2 && k < d->heap_count && count < max; k++) {
             if (deadline(d->heap[k]) <= time_ms) {
                 out[count++] = d->heap[k];
@@ -190,7 +190,7 @@ uint64_t store_empty_count(const struct store *s)
 
 const struct znode *store_empty_next(const struct store *s, const struct znode *after)
 {
-    return after == NULL ? s->due.empty.first : after->extra->owned_next;
+    return after == NULL ? s->due.empty.first : znode_extra(after)->owned_next;
 }
 
 int store_reap(struct store *s, struct coord_bytes path, uint64_t create_revision, bool *ret_gone)
@@ -204,7 +204,7 @@ int store_reap(struct store *s, struct coord_bytes path, uint64_t create_revisio
     if (node->kind == COORD_NODE_TTL) {
         due = !has_children(node) && s->time_ms >= deadline(node);
     } else if (node->kind == COORD_NODE_CONTAINER) {
-        due = node->extra != NULL && node->extra->sequence > 0 && !has_children(node);
+        due = znode_extra(node) != NULL && znode_extra(node)->sequence > 0 && !has_children(node);
     }
     int rc = due ? store_delete_node(s, node, path) : 0;
     *ret_gone = due && rc == 0;
@@ -215,7 +215,7 @@ int store_reap(struct store *s, struct coord_bytes path, uint64_t create_revisio
 
 void store_due_count(const struct store *s, const struct znode *node, struct store_due_census *c)
 {
-    const struct znode_extra *x = node->extra;
+    const struct znode_extra *x = znode_extra(node);
     if (node->kind == COORD_NODE_TTL) {
         bool in = x->due_at > 0;
         c->ttl_nodes++;
@@ -246,8 +246,8 @@ const char *store_due_check(const struct store *s, const struct store_due_census
     }
     uint64_t count = 0;
     const struct znode *last = NULL;
-    for (const struct znode *at = d->empty.first; at != NULL; at = at->extra->owned_next) {
-        if (at->extra->owned_prev != last || count++ == d->empty.count) {
+    for (const struct znode *at = d->empty.first; at != NULL; at = znode_extra(at)->owned_next) {
+        if (znode_extra(at)->owned_prev != last || count++ == d->empty.count) {
             return "the list of empty containers is broken";
         }
         last = at;

@@ -57,14 +57,14 @@ int store_set(struct store *s, struct coord_bytes path, struct coord_bytes data,
         memcpy(copy, data.data, bytes);
     }
     store_guard_node(s, node);
-    const struct store_former former = {.data = node->data,
+    const struct store_former former = {.data = znode_data(node),
                                         .data_bytes = node->data_bytes,
                                         .absent = node->absent,
                                         .modify_revision = node->modify_revision,
                                         .modified_ms = node->modified_ms};
     struct coord_bytes previous = store_data(node);
     store_usage_add(s, node->parent, 0, (int64_t)bytes - (int64_t)node->data_bytes);
-    node->data = copy;
+    znode_data_put(node, copy);
     node->data_bytes = bytes;
     node->absent = data.data == NULL;
     node->version++;
@@ -85,13 +85,14 @@ int store_delete_node(struct store *s, struct znode *node, struct coord_bytes pa
     store_guard_node(s, node);
     store_guard_node(s, node->parent);
     if (node->kind == COORD_NODE_EPHEMERAL) {
-        store_guard_owned(s, node->extra->owned);
+        store_guard_owned(s, znode_extra(node)->owned);
     }
-    if (node->extra != NULL && node->extra->quota != NULL && store_record_quota(s, kept) != 0) {
+    if (znode_extra(node) != NULL && znode_extra(node)->quota != NULL &&
+        store_record_quota(s, kept) != 0) {
         return COORD_ENOMEM;
     }
     store_record_delete(s, node, kept);
-    struct znode_extra *x = node->parent->extra;
+    struct znode_extra *x = znode_extra(node->parent);
     store_node_displace(s, node, kept);
     x->child_version++;
     x->child_revision = s->revision;
@@ -114,7 +115,7 @@ int store_delete(struct store *s, struct coord_bytes path, const struct store_co
     if (rc != 0) {
         return rc;
     }
-    if (node->extra != NULL && node->extra->children.count > 0) {
+    if (znode_extra(node) != NULL && znode_extra(node)->children.count > 0) {
         return COORD_ENOTEMPTY;
     }
     return store_delete_node(s, node, path);
@@ -160,7 +161,7 @@ int store_delete_owned(struct store *s, struct store_owned *owned)
         return COORD_ENOMEM;
     }
     size_t n = 0;
-    for (struct znode *at = owned->first; at != NULL; at = at->extra->owned_next) {
+    for (struct znode *at = owned->first; at != NULL; at = znode_extra(at)->owned_next) {
         nodes[n++] = at;
     }
     assert(n == count);

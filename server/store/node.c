@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <string.h>
 #include <coord/error.h>
+#include "server/store/slots_fill.h"
 #include "server/store/store.h"
 #include "server/store/store_internal.h"
 #include "server/store/znode.h"
@@ -22,12 +23,12 @@ struct znode *store_node_create(struct store *s, struct coord_bytes name, struct
     node->name_bytes = (uint8_t)name.len;
     node->absent = data.data == NULL;
     if (data.data != NULL && data.len > 0) {
-        node->data = pool_alloc(s->pool, data.len);
-        if (node->data == NULL) {
+        node->side.data = pool_alloc(s->pool, data.len);
+        if (node->side.data == NULL) {
             store_node_free(s, node);
             return NULL;
         }
-        memcpy(node->data, data.data, data.len);
+        memcpy(node->side.data, data.data, data.len);
         node->data_bytes = data.len;
     }
     return node;
@@ -35,24 +36,28 @@ struct znode *store_node_create(struct store *s, struct coord_bytes name, struct
 
 struct znode_extra *store_node_extra(struct store *s, struct znode *node)
 {
-    if (node->extra == NULL) {
-        node->extra = pool_alloc(s->pool, sizeof(*node->extra));
-        if (node->extra != NULL) {
-            memset(node->extra, 0, sizeof(*node->extra));
-            node->extra->child_revision = node->create_revision;
-        }
+    if (node->extended) {
+        return node->side.extra;
     }
-    return node->extra;
+    struct znode_extra *x = pool_alloc(s->pool, sizeof(*x));
+    if (x != NULL) {
+        memset(x, 0, sizeof(*x));
+        x->child_revision = node->create_revision;
+        x->data = node->side.data;
+        node->side.extra = x;
+        node->extended = true;
+    }
+    return x;
 }
 
 void store_owned_link(struct store_owned *owned, struct znode *node)
 {
-    struct znode_extra *x = node->extra;
+    struct znode_extra *x = znode_extra(node);
     x->owned = owned;
     x->owned_prev = owned->last;
     x->owned_next = NULL;
     if (owned->last != NULL) {
-        owned->last->extra->owned_next = node;
+        znode_extra(owned->last)->owned_next = node;
     } else {
         owned->first = node;
     }
@@ -62,16 +67,16 @@ void store_owned_link(struct store_owned *owned, struct znode *node)
 
 void store_owned_unlink(struct znode *node)
 {
-    struct znode_extra *x = node->extra;
+    struct znode_extra *x = znode_extra(node);
     struct store_owned *owned = x->owned;
     assert(owned->count > 0);
     if (x->owned_prev != NULL) {
-        x->owned_prev->extra->owned_next = x->owned_next;
+        znode_extra(x->owned_prev)->owned_next = x->owned_next;
     } else {
         owned->first = x->owned_next;
     }
     if (x->owned_next != NULL) {
-        x->owned_next->extra->owned_prev = x->owned_prev;
+        znode_extra(x->owned_next)->owned_prev = x->owned_prev;
     } else {
         owned->last = x->owned_prev;
     }
@@ -120,12 +125,12 @@ int store_node_place_last(struct store *s, struct znode *parent, struct znode *n
 {
     int rc = place(s, parent, node, true);
     if (rc == 0) {
-        struct store_late *late = &s->late[s->late_next++ % STORE_LATE_MAX];
-        if (late->node != NULL) {
-            slots_add(&s->index, late->hash, late->node);
+        uint32_t hash = slots_hash(path.data, path.len);
+        if (s->fill != NULL) {
+            slots_fill_add(s->fill, hash, node);
+        } else {
+            slots_add(&s->index, hash, node);
         }
-        *late = (struct store_late){node, slots_hash(path.data, path.len)};
-        slots_prefetch(&s->index, late->hash);
     }
     return rc;
 }
@@ -135,7 +140,7 @@ void store_node_displace(struct store *s, struct znode *node, struct coord_bytes
     store_forget_near(s);
     store_due_forget(s, node);
     s->due.ttl_nodes -= node->kind == COORD_NODE_TTL;
-    children_remove(&node->parent->extra->children, s->pool, node);
+    children_remove(&znode_extra(node->parent)->children, s->pool, node);
     slots_remove(&s->index, slots_hash(path.data, path.len), node);
     s->nodes--;
     s->name_bytes -= node->name_bytes;
@@ -150,8 +155,8 @@ void store_usage_add(struct store *s, struct znode *from, int64_t nodes, int64_t
         return;
     }
     for (struct znode *at = from; at != NULL; at = at->parent) {
-        at->extra->below_nodes += (uint64_t)nodes;
-        at->extra->below_bytes += (uint64_t)bytes;
+        znode_extra(at)->below_nodes += (uint64_t)nodes;
+        znode_extra(at)->below_bytes += (uint64_t)bytes;
     }
 }
 

@@ -82,7 +82,7 @@ uint32_t store_owned_page(const struct store_owned *owned, struct coord_bytes af
     struct path top;
     *ret_more = false;
     assert(max > 0);
-    for (const struct znode *at = owned->first; at != NULL; at = at->extra->owned_next) {
+    for (const struct znode *at = owned->first; at != NULL; at = znode_extra(at)->owned_next) {
         struct path p;
         path_of(at, &p);
         if (after.len > 0 &&

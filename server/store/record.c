@@ -126,7 +126,7 @@ void store_record_create(struct store *s, struct znode *node, struct coord_bytes
     c->has_value = true;
     c->value = store_data(node);
     struct store_undo *u = undo_add(s, STORE_UNDO_CREATE, node);
-    u->child_revision = node->parent->extra->child_revision;
+    u->child_revision = znode_extra(node->parent)->child_revision;
 }
 
 void store_record_set(struct store *s, const struct store_former *former, struct znode *node,
@@ -146,10 +146,10 @@ void store_record_delete(struct store *s, struct znode *node, struct coord_bytes
     struct coord_change *c = change_add(s, COORD_CHANGE_DELETED, path, node);
     c->has_previous = true;
     c->previous = store_data(node);
-    data_bury(s, node->data, node->data_bytes);
+    data_bury(s, znode_data(node), node->data_bytes);
     struct store_undo *u = undo_add(s, STORE_UNDO_DELETE, node);
-    u->child_revision = node->parent->extra->child_revision;
-    u->owned = node->kind == COORD_NODE_EPHEMERAL ? node->extra->owned : NULL;
+    u->child_revision = znode_extra(node->parent)->child_revision;
+    u->owned = node->kind == COORD_NODE_EPHEMERAL ? znode_extra(node)->owned : NULL;
 }
 
 const struct coord_change *store_changes(const struct store *s, uint32_t *ret_count)
@@ -169,7 +169,7 @@ static struct coord_bytes path_of(const struct znode *node, char out[COORD_PATH_
 static void undo_create(struct store *s, const struct store_undo *u)
 {
     struct znode *node = u->node;
-    struct znode_extra *x = node->parent->extra;
+    struct znode_extra *x = znode_extra(node->parent);
     char path[COORD_PATH_BYTES_MAX];
     store_node_displace(s, node, path_of(node, path));
     x->sequence--;
@@ -179,7 +179,7 @@ static void undo_create(struct store *s, const struct store_undo *u)
     if (node->kind == COORD_NODE_EPHEMERAL) {
         store_owned_unlink(node);
     }
-    pool_free(s->pool, node->data, node->data_bytes);
+    pool_free(s->pool, znode_data(node), node->data_bytes);
     store_node_free(s, node);
 }
 
@@ -188,8 +188,8 @@ static void undo_set(struct store *s, const struct store_undo *u)
     struct znode *node = u->node;
     int64_t less = (int64_t)u->former.data_bytes - (int64_t)node->data_bytes;
     store_usage_add(s, node->parent, 0, less);
-    pool_free(s->pool, node->data, node->data_bytes);
-    node->data = u->former.data;
+    pool_free(s->pool, znode_data(node), node->data_bytes);
+    znode_data_put(node, u->former.data);
     node->data_bytes = u->former.data_bytes;
     node->absent = u->former.absent;
     node->version--;
@@ -204,7 +204,7 @@ static int undo_delete(struct store *s, const struct store_undo *u)
     char path[COORD_PATH_BYTES_MAX];
     int rc = store_node_place(s, node->parent, node, path_of(node, path));
     if (rc == 0) {
-        struct znode_extra *x = node->parent->extra;
+        struct znode_extra *x = znode_extra(node->parent);
         x->child_version--;
         x->child_revision = u->child_revision;
         if (u->owned != NULL) {

@@ -4,11 +4,12 @@
  * stats and counters can be, and that nodes come in path order.
  *
  * The index of a million nodes does not fit into the processor's caches, and each node lands elsewhere in
- * it: its place is asked for early, and the node put there a few nodes later.
+ * it: nodes are gathered by where they go and put there many at a time (slots_fill.h).
  */
 #include <assert.h>
 #include <string.h>
 #include <coord/error.h>
+#include "server/store/slots_fill.h"
 #include "server/store/store.h"
 #include "server/store/store_internal.h"
 #include "server/store/znode.h"
@@ -16,24 +17,30 @@
 int store_expect(struct store *s, uint64_t nodes)
 {
     assert(s->nodes == 1);
-    return slots_presize(&s->index, nodes);
+    int rc = slots_presize(&s->index, nodes);
+    if (rc == 0 && store_is_large(s)) {
+        s->fill = slots_fill_create(&s->index);
+        rc = s->fill == NULL ? COORD_ENOMEM : 0;
+    }
+    return rc;
 }
 
 /* Give "/" the data it had. */
 static int root_restore(struct store *s, struct coord_bytes data)
 {
     struct znode *root = s->root;
-    assert(root->data == NULL);
+    assert(znode_data(root) == NULL);
     if (data.data == NULL) {
         return 0;
     }
     root->absent = 0;
     if (data.len > 0) {
-        root->data = pool_alloc(s->pool, data.len);
-        if (root->data == NULL) {
+        uint8_t *copy = pool_alloc(s->pool, data.len);
+        if (copy == NULL) {
             return COORD_ENOMEM;
         }
-        memcpy(root->data, data.data, data.len);
+        memcpy(copy, data.data, data.len);
+        znode_data_put(root, copy);
         root->data_bytes = data.len;
         s->data_bytes += data.len;
     }
@@ -65,13 +72,8 @@ static int stat_restore(struct store *s, const struct store_restore_args *a, str
 
 void store_restore_end(struct store *s)
 {
-    for (uint32_t i = 0; i < STORE_LATE_MAX; i++) {
-        struct store_late *late = &s->late[i];
-        if (late->node != NULL) {
-            slots_add(&s->index, late->hash, late->node);
-            late->node = NULL;
-        }
-    }
+    slots_fill_end(s->fill);
+    s->fill = NULL;
 }
 
 static int restore(struct store *s, const struct store_restore_args *a, struct znode **ret_node)
@@ -96,7 +98,7 @@ static int restore(struct store *s, const struct store_restore_args *a, struct z
         rc = store_node_place_last(s, a->parent, node, a->path);
     }
     if (rc != 0) {
-        pool_free(s->pool, node->data, node->data_bytes);
+        pool_free(s->pool, znode_data(node), node->data_bytes);
         store_node_free(s, node);
         return rc;
     }

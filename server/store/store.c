@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <coord/error.h>
+#include "server/store/slots_fill.h"
 #include "server/store/store_internal.h"
 #include "server/store/znode.h"
 
@@ -42,10 +43,11 @@ struct store *store_create_empty(struct pool *p)
 void store_node_free(struct store *s, struct znode *node)
 {
     store_forget_near(s);
-    if (node->extra != NULL) {
-        children_clear(&node->extra->children, s->pool);
-        pool_free(s->pool, node->extra->quota, sizeof(*node->extra->quota));
-        pool_free(s->pool, node->extra, sizeof(*node->extra));
+    struct znode_extra *x = znode_extra(node);
+    if (x != NULL) {
+        children_clear(&x->children, s->pool);
+        pool_free(s->pool, x->quota, sizeof(*x->quota));
+        pool_free(s->pool, x, sizeof(*x));
     }
     pool_free(s->pool, node, offsetof(struct znode, name) + node->name_bytes);
 }
@@ -58,20 +60,21 @@ void store_destroy(struct store *s)
     struct znode *at = s->root;
     store_record_reset(s);
     for (;;) {
-        struct znode *child =
-            at->extra == NULL ? NULL : children_pop(&at->extra->children, s->pool);
+        struct znode_extra *x = znode_extra(at);
+        struct znode *child = x == NULL ? NULL : children_pop(&x->children, s->pool);
         if (child != NULL) {
             at = child;
             continue;
         }
         struct znode *parent = at->parent;
-        pool_free(s->pool, at->data, at->data_bytes);
+        pool_free(s->pool, znode_data(at), at->data_bytes);
         store_node_free(s, at);
         if (parent == NULL) {
             break;
         }
         at = parent;
     }
+    slots_fill_destroy(s->fill);
     slots_finish(&s->index);
     store_due_finish(s);
     arena_finish(&s->paths);

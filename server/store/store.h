@@ -176,6 +176,7 @@ void store_ahead(struct store *s, struct coord_bytes path);
 bool store_is_large(const struct store *s);
 struct znode *store_root(const struct store *s);
 void store_stat(const struct znode *node, struct coord_node_stat *ret_stat);
+uint64_t store_children(const struct znode *node);       /* how many: those of its stat */
 struct coord_bytes store_data(const struct znode *node); /* valid until the next store_begin */
 struct coord_bytes store_name(const struct znode *node); /* valid while the node lives */
 /* Write the node's path. Return: its bytes, at most COORD_PATH_BYTES_MAX. */

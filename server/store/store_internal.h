@@ -56,14 +56,6 @@ struct store_due_census {
     bool wrong;
 };
 
-/* A node that is still to go into the index. */
-struct store_late {
-    struct znode *node; /* NULL: none */
-    uint32_t hash;
-};
-
-#define STORE_LATE_MAX 16u /* about as many misses as a processor has under way */
-
 #define STORE_AHEAD 8u /* paths are named so many operations before they are needed */
 
 struct store {
@@ -88,9 +80,8 @@ struct store {
     struct coord_bytes *touched; /* paths whose quotas changed */
     uint32_t touched_count;
     uint32_t touched_cap;
-    struct arena paths;                     /* of the changes, and scratch of one operation */
-    struct store_late late[STORE_LATE_MAX]; /* while restoring: a ring */
-    uint32_t late_next;
+    struct arena paths;              /* of the changes, and scratch of one operation */
+    struct slots_fill *fill;         /* while restoring; NULL: not needed */
     const struct store_guard *guard; /* NULL: none */
     struct znode *last_parent;       /* of the last create ... */
     struct children_near near;       /* ... and where it was put; store_forget_near */
@@ -142,8 +133,8 @@ struct znode_extra *store_node_extra(struct store *s, struct znode *node);
  * Return: 0 or COORD_ENOMEM. */
 int store_node_place(struct store *s, struct znode *parent, struct znode *node,
                      struct coord_bytes path);
-/* The same for a node behind all children of its parent; it goes into the index a few calls later, at
- * store_restore_end at the latest. */
+/* The same for a node behind all children of its parent; it goes into the index later, at store_restore_end
+ * at the latest. */
 int store_node_place_last(struct store *s, struct znode *parent, struct znode *node,
                           struct coord_bytes path);
 /* Take it out again; it keeps its parent. */

@@ -21,7 +21,7 @@
 
 void store_usage(const struct znode *node, struct store_usage *ret_usage)
 {
-    const struct znode_extra *x = node->extra;
+    const struct znode_extra *x = znode_extra(node);
     *ret_usage = (struct store_usage){.nodes = 1, .bytes = node->data_bytes};
     if (x != NULL) {
         ret_usage->nodes += x->below_nodes;
@@ -34,7 +34,7 @@ void store_usage(const struct znode *node, struct store_usage *ret_usage)
 int store_quota_admit(const struct znode *parent, uint64_t nodes, uint64_t bytes)
 {
     for (const struct znode *at = parent; at != NULL; at = at->parent) {
-        if (at->extra == NULL || at->extra->quota == NULL) {
+        if (znode_extra(at) == NULL || znode_extra(at)->quota == NULL) {
             continue;
         }
         struct store_usage u;
@@ -51,9 +51,9 @@ int store_quota_put(struct store *s, struct znode *node, uint64_t nodes, uint64_
 {
     store_guard_node(s, node);
     if (nodes == 0 && bytes == 0) {
-        if (node->extra != NULL) {
-            pool_free(s->pool, node->extra->quota, sizeof(*node->extra->quota));
-            node->extra->quota = NULL;
+        if (znode_extra(node) != NULL) {
+            pool_free(s->pool, znode_extra(node)->quota, sizeof(*znode_extra(node)->quota));
+            znode_extra(node)->quota = NULL;
         }
         return 0;
     }
@@ -206,7 +206,7 @@ static int new_paths(struct store *s, const struct listing *l, size_t from_len,
 static int create_again(struct store *s, const struct znode *was, struct store_owned *owned,
                         struct coord_bytes path, struct znode **ret_node)
 {
-    const struct znode_extra *x = was->extra;
+    const struct znode_extra *x = znode_extra(was);
     struct coord_bytes up = path;
     up.len = (uint32_t)coord_path_parent_len((const char *)path.data, path.len);
     struct znode *parent = store_find(s, up);
@@ -235,7 +235,7 @@ static int counters_move(struct store *s, const struct znode *was, struct znode 
     if (x == NULL) {
         return COORD_ENOMEM;
     }
-    x->sequence = was->extra->sequence;
+    x->sequence = znode_extra(was)->sequence;
     x->child_version = x->sequence * 2 - x->children.count;
     store_due_update(s, node); /* it had children */
     return 0;
@@ -250,7 +250,7 @@ static int move_listed(struct store *s, const struct listing *l, const struct co
     }
     for (uint32_t i = 0; i < l->count; i++) {
         bool ephemeral = l->nodes[i]->kind == COORD_NODE_EPHEMERAL;
-        owned[i] = ephemeral ? l->nodes[i]->extra->owned : NULL;
+        owned[i] = ephemeral ? znode_extra(l->nodes[i])->owned : NULL;
     }
     int rc = delete_listed(s, l);
     for (uint32_t i = 0; i < l->count && rc == 0; i++) {

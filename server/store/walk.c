@@ -11,7 +11,7 @@
 
 uint64_t store_sequence(const struct znode *node)
 {
-    return node->extra == NULL ? 0 : node->extra->sequence;
+    return znode_extra(node) == NULL ? 0 : znode_extra(node)->sequence;
 }
 
 struct coord_bytes store_data(const struct znode *node)
@@ -20,7 +20,8 @@ struct coord_bytes store_data(const struct znode *node)
     if (node->absent) {
         return (struct coord_bytes){NULL, 0};
     }
-    return (struct coord_bytes){node->data == NULL ? empty : node->data, node->data_bytes};
+    return (struct coord_bytes){znode_data(node) == NULL ? empty : znode_data(node),
+                                node->data_bytes};
 }
 
 struct coord_bytes store_name(const struct znode *node)
@@ -30,7 +31,7 @@ struct coord_bytes store_name(const struct znode *node)
 
 void store_stat(const struct znode *node, struct coord_node_stat *ret_stat)
 {
-    const struct znode_extra *x = node->extra;
+    const struct znode_extra *x = znode_extra(node);
     *ret_stat = (struct coord_node_stat){
         .create_revision = node->create_revision,
         .modify_revision = node->modify_revision,
@@ -50,6 +51,11 @@ void store_stat(const struct znode *node, struct coord_node_stat *ret_stat)
         ret_stat->ttl_ms = x->ttl_ms;
         ret_stat->children = x->children.count;
     }
+}
+
+uint64_t store_children(const struct znode *node)
+{
+    return znode_extra(node) == NULL ? 0 : znode_extra(node)->children.count;
 }
 
 size_t store_path(const struct znode *node, char out[COORD_PATH_BYTES_MAX])
@@ -97,7 +103,7 @@ uint64_t store_index_bytes(const struct store *s)
 
 static bool has_children(const struct znode *node)
 {
-    return node->extra != NULL && node->extra->children.count > 0;
+    return znode_extra(node) != NULL && znode_extra(node)->children.count > 0;
 }
 
 static struct store_walk_level *level_push(struct store_walk *w, const struct znode *parent)
@@ -111,7 +117,7 @@ static struct store_walk_level *level_push(struct store_walk *w, const struct zn
 /* Place a level at the first child not before name. Return: the child of that very name, gone past. */
 static const struct znode *level_seek(struct store_walk_level *l, const char *name, size_t bytes)
 {
-    const struct children *c = &l->parent->extra->children;
+    const struct children *c = &znode_extra(l->parent)->children;
     children_seek(c, name, bytes, false, &l->cursor);
     if (l->cursor.leaf == NULL) {
         return NULL;
@@ -134,7 +140,7 @@ void store_walk_begin(struct store_walk *w, const struct znode *top, bool deep,
     while (top != NULL && has_children(top)) {
         struct store_walk_level *l = level_push(w, top);
         if (left == 0) {
-            children_first(&top->extra->children, &l->cursor);
+            children_first(&znode_extra(top)->children, &l->cursor);
             return;
         }
         const char *slash = deep ? memchr(at, '/', left) : NULL;
@@ -153,7 +159,7 @@ const struct znode *store_walk_next(struct store_walk *w, uint32_t *ret_depth)
 {
     while (w->depth > 0) {
         struct store_walk_level *l = &w->level[w->depth - 1];
-        const struct znode *node = children_next(&l->parent->extra->children, &l->cursor);
+        const struct znode *node = children_next(&znode_extra(l->parent)->children, &l->cursor);
         if (node == NULL) {
             w->depth--;
             continue;
@@ -161,7 +167,7 @@ const struct znode *store_walk_next(struct store_walk *w, uint32_t *ret_depth)
         *ret_depth = w->depth;
         if (w->deep && has_children(node)) {
             struct store_walk_level *below = level_push(w, node);
-            children_first(&node->extra->children, &below->cursor);
+            children_first(&znode_extra(node)->children, &below->cursor);
         }
         return node;
     }
@@ -172,14 +178,15 @@ const struct znode *store_walk_next(struct store_walk *w, uint32_t *ret_depth)
 
 static const char *check_node(const struct store *s, const struct znode *node)
 {
-    const struct znode_extra *x = node->extra;
+    const struct znode_extra *x = znode_extra(node);
     char path[COORD_PATH_BYTES_MAX];
     struct coord_bytes key = {(const uint8_t *)path, 0};
     key.len = (uint32_t)store_path(node, path);
     if (store_find(s, key) != node) {
         return "the index does not lead to a node of the tree";
     }
-    if ((node->data == NULL) != (node->data_bytes == 0) || (node->absent && node->data != NULL)) {
+    if ((znode_data(node) == NULL) != (node->data_bytes == 0) ||
+        (node->absent && znode_data(node) != NULL)) {
         return "data and its length do not fit";
     }
     bool owned = x != NULL && node->kind <= COORD_NODE_EPHEMERAL && x->owned != NULL;
@@ -213,8 +220,8 @@ static const char *sums_close(struct sums *u, uint32_t depth)
 {
     for (; u->depth > depth; u->depth--) {
         const struct znode *node = u->level[u->depth - 1].node;
-        uint64_t nodes = node->extra == NULL ? 0 : node->extra->below_nodes;
-        uint64_t bytes = node->extra == NULL ? 0 : node->extra->below_bytes;
+        uint64_t nodes = znode_extra(node) == NULL ? 0 : znode_extra(node)->below_nodes;
+        uint64_t bytes = znode_extra(node) == NULL ? 0 : znode_extra(node)->below_bytes;
         if (nodes != u->level[u->depth - 1].nodes || bytes != u->level[u->depth - 1].bytes) {
             return "the sums of a subtree are wrong";
         }

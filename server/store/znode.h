@@ -2,11 +2,11 @@
 /*
  * znode.h: how a node lies in memory. Only server/store and the machine's snapshot code look inside.
  *
- * The common node is 71 bytes and its name; what few nodes have (children, an owner, a time to live)
- * stands in a side struct. The path is not stored: it is the names of the ancestors.
+ * The common node is 63 bytes and its name; what few nodes have (children, an owner, a time to live)
+ * stands in a side struct, where their data is named too. The path is not stored: it is the names of the ancestors.
  *
  * Invariants
- *   1. A node whose extra is NULL never had a child, has no owner, no ttl and no quota.
+ *   1. A node without a side struct never had a child, has no owner, no ttl and no quota.
  *   2. data is NULL exactly when data_bytes is 0; absent tells absent from empty.
  *   3. Only kind EPHEMERAL has an owner, only kind TTL a ttl_ms; an ephemeral never has children. What stands
  *      in the union, and in the links behind it, is told by the kind alone.
@@ -17,6 +17,7 @@
 #ifndef COORD_SERVER_STORE_ZNODE_H
 #define COORD_SERVER_STORE_ZNODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "server/store/children.h"
@@ -30,6 +31,7 @@ struct znode_quota {
 };
 
 struct znode_extra {
+    uint8_t *data;
     struct children children;
     uint64_t sequence;
     uint64_t child_version;
@@ -49,8 +51,10 @@ struct znode_extra {
 
 struct znode {
     struct znode *parent; /* NULL: the root */
-    uint8_t *data;
-    struct znode_extra *extra;
+    union {
+        struct znode_extra *extra; /* when it is extended */
+        uint8_t *data;
+    } side;
     uint64_t create_revision;
     uint64_t modify_revision;
     uint64_t version;
@@ -58,11 +62,33 @@ struct znode {
     uint64_t modified_ms;
     uint32_t data_bytes;
     uint8_t kind; /* enum coord_node_kind */
-    uint8_t absent;
+    bool absent : 1;
+    bool extended : 1;
     uint8_t name_bytes;
     char name[];
 };
 
-_Static_assert(offsetof(struct znode, name) == 71, "the common node is 71 bytes and its name");
+_Static_assert(offsetof(struct znode, name) == 63, "the common node is 63 bytes and its name");
+
+/* The side struct, or NULL. */
+static inline struct znode_extra *znode_extra(const struct znode *node)
+{
+    return node->extended ? node->side.extra : NULL;
+}
+
+static inline uint8_t *znode_data(const struct znode *node)
+{
+    return node->extended ? node->side.extra->data : node->side.data;
+}
+
+/* What was there is the caller's. */
+static inline void znode_data_put(struct znode *node, uint8_t *data)
+{
+    if (node->extended) {
+        node->side.extra->data = data;
+    } else {
+        node->side.data = data;
+    }
+}
 
 #endif
