@@ -55,7 +55,7 @@ enum coord_field_kind {
 struct coord_field {
     const char *name; /* as in docs/protocol.md and in error texts */
     enum coord_field_kind kind;
-    uint32_t limit;                /* ENUM, BITS, BIT, IDS, MEMBERS */
+    uint32_t limit;                /* ENUM, BITS, BIT, IDS, MEMBERS; STRUCT: rows of sub */
     size_t offset;                 /* of the value in its struct, bytes */
     size_t count_offset;           /* IDS, MEMBERS, ENTRIES: of the uint32_t count */
     const struct coord_field *sub; /* STRUCT, MEMBERS */
@@ -97,6 +97,7 @@ uint32_t coord__txn_args_count(const struct coord_op_row *row);
 /* Items of the arrays of a request and a reply before the operation's own. */
 #define COORD_REQUEST_HEAD_ITEMS    3u
 #define COORD_REPLY_HEAD_ITEMS      3u
+#define COORD_RECEIPT_ITEMS         6u
 #define COORD_EVENT_ITEMS           5u
 #define COORD_CHANGE_ITEMS_MIN      4u
 #define COORD_TXN_RESULT_HEAD_ITEMS 2u

@@ -152,9 +152,7 @@ const char *coord__cursor_header(const struct coord_cursor *c, struct coord_item
 const char *coord__cursor_uint(struct coord_cursor *c, uint64_t max, uint64_t *ret_value)
 {
     assert(c->p <= c->end);
-    /* The common case first: numbers below 128 are one byte. */
-    if (c->p < c->end && *c->p < 0x80 && *c->p <= max) {
-        *ret_value = *c->p++;
+    if (coord__cursor_quick_uint(c, max, ret_value)) {
         return NULL;
     }
     struct coord_item item;
@@ -237,14 +235,6 @@ static const char *read_bytes(struct coord_cursor *c, enum coord_item_type type,
                               const char *expected, struct coord_bytes *ret_bytes)
 {
     assert(c->p <= c->end);
-    /* The common case first: fewer than 256 bytes behind a length of one byte. */
-    uint8_t eight = type == COORD_ITEM_STR ? 0xd9 : 0xc4;
-    if (c->end - c->p >= 2 && c->p[0] == eight && c->p[1] <= c->end - c->p - 2) {
-        ret_bytes->data = c->p + 2;
-        ret_bytes->len = c->p[1];
-        c->p += 2 + (size_t)ret_bytes->len;
-        return NULL;
-    }
     struct coord_item item;
     const char *wrong = coord__cursor_header(c, &item);
     if (wrong != NULL) {

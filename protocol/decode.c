@@ -42,6 +42,9 @@ int64_t coord_frame_size(const uint8_t *bytes, size_t len, size_t max_bytes)
 static int take_head(struct coord_decoder *d, uint32_t place, const char *field, uint64_t max,
                      uint64_t *ret_value)
 {
+    if (coord__cursor_quick_uint(&d->c, max, ret_value)) {
+        return 0;
+    }
     coord__take_enter(d, "item", place, field);
     return coord__take_uint(d, max, ret_value);
 }
@@ -53,6 +56,7 @@ static int take_number(struct coord_decoder *d, const char *zero_text, uint64_t 
     int r = take_head(d, 1, "number", UINT64_MAX, ret_number);
     if (r == 0 && *ret_number == 0) {
         d->c = before;
+        coord__take_enter(d, "item", 1, "number");
         return coord__refuse(d, zero_text);
     }
     return r;
@@ -126,6 +130,7 @@ static int take_op(struct coord_decoder *d, enum coord_op *ret_op,
     *ret_row = coord__op_row(op);
     if (*ret_row == NULL) {
         d->c = before;
+        coord__take_enter(d, "item", 2, "operation");
         return coord__refuse(d, "there is no such operation");
     }
     *ret_op = (enum coord_op)op;

@@ -22,10 +22,13 @@
 #include "protocol/message.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <msgpack.h>
 #include <string.h>
 #include "protocol/codec.h"
 #include "protocol/cursor.h"
+
+#define UINT_BYTES_MAX 9 /* of a number: its format and 64 bits */
 
 /* Where the bytes go: [at, end) is the room that is left in *out, whose length is set at the end. The
  * first failure sticks: what is written after it is dropped, so that only the end of a message has to look. */
@@ -146,26 +149,28 @@ static void put_array(struct writer *w, size_t count)
     }
 }
 
-/* 0xcc to 0xcf: big-endian, of the fewest bytes that hold it. */
-static void put_uint_long(struct writer *w, uint64_t value)
+/* 0xcc to 0xcf: big-endian, of the fewest bytes that hold it. at has room for the longest.
+ * Return: behind it. */
+static uint8_t *uint_long(uint8_t *at, uint64_t value)
 {
-    uint32_t log2 = value <= UINT8_MAX ? 0 : value <= UINT16_MAX ? 1 : value <= UINT32_MAX ? 2 : 3;
+    uint32_t log2 = (uint32_t)(value > UINT8_MAX) + (value > UINT16_MAX) + (value > UINT32_MAX);
     uint32_t bytes = 1u << log2;
-    uint8_t out[9];
-    out[0] = (uint8_t)(0xccu + log2);
-    for (uint32_t i = bytes; i > 0; i--) {
-        out[i] = (uint8_t)value;
-        value >>= 8;
-    }
-    (void)writer_write(w, (const char *)out, 1 + bytes); /* a failure sticks in w */
+    uint64_t big = htobe64(value << (64 - 8 * bytes));
+    *at = (uint8_t)(0xccu + log2);
+    memcpy(at + 1, &big, sizeof(big));
+    return at + 1 + bytes;
 }
 
 static void put_uint(struct writer *w, uint64_t value)
 {
     if (value < 128) {
         writer_byte(w, (uint8_t)value);
+    } else if (w->end - w->at >= UINT_BYTES_MAX) {
+        w->at = uint_long(w->at, value);
     } else {
-        put_uint_long(w, value);
+        uint8_t out[UINT_BYTES_MAX];
+        (void)writer_write(w, (const char *)out,
+                           (size_t)(uint_long(out, value) - out)); /* sticks */
     }
 }
 
@@ -177,8 +182,12 @@ static void put_bool(struct writer *w, bool value)
 static void put_str(struct writer *w, struct coord_bytes s)
 {
     uint32_t len = s.data != NULL ? s.len : 0;
-    (void)msgpack_pack_str(&w->pk, len);
-    (void)msgpack_pack_str_body(&w->pk, s.data, len);
+    if (len < 32) {
+        writer_byte(w, (uint8_t)(0xa0u | len));
+    } else {
+        (void)msgpack_pack_str(&w->pk, len);
+    }
+    (void)writer_write(w, (const char *)s.data, len); /* a failure sticks in w */
 }
 
 static void put_bin(struct writer *w, struct coord_bytes s)
@@ -237,11 +246,39 @@ static void put_plain(struct writer *w, const struct coord_field *f, const uint8
     }
 }
 
+/* Rows of numbers are most of what is written: where each has room in its longest form nothing else is looked at. */
+static void put_rows(struct writer *w, const struct coord_field *fields, uint32_t count,
+                     const void *base)
+{
+    const uint8_t *from = base;
+    uint8_t *at = w->at;
+    for (const struct coord_field *f = fields; f < fields + count; f++) {
+        uint64_t value = 0;
+        if (f->kind == COORD_FK_U64) {
+            memcpy(&value, from + f->offset, sizeof(value));
+        } else if (f->kind == COORD_FK_U32 || f->kind == COORD_FK_ENUM) {
+            uint32_t u32;
+            memcpy(&u32, from + f->offset, sizeof(u32));
+            value = u32;
+        }
+        bool number =
+            f->kind == COORD_FK_U64 || f->kind == COORD_FK_U32 || f->kind == COORD_FK_ENUM;
+        if (!number || w->end - at < UINT_BYTES_MAX) {
+            w->at = at;
+            put_plain(w, f, base);
+            at = w->at;
+        } else if (value < 128) {
+            *at++ = (uint8_t)value;
+        } else {
+            at = uint_long(at, value);
+        }
+    }
+    w->at = at;
+}
+
 static void put_plains(struct writer *w, const struct coord_field *fields, const void *base)
 {
-    for (const struct coord_field *f = fields; f->kind != COORD_FK_END; f++) {
-        put_plain(w, f, base);
-    }
+    put_rows(w, fields, coord__fields_count(fields), base);
 }
 
 static uint32_t list_count(struct writer *w, const struct coord_field *f, const uint8_t *base)
@@ -279,15 +316,15 @@ static void put_members(struct writer *w, const struct coord_field *f, const uin
     }
 }
 
-static void put_struct(struct writer *w, const struct coord_field *fields, const void *base)
+/* count: coord__fields_count(fields). */
+static void put_struct(struct writer *w, const struct coord_field *fields, uint32_t count,
+                       const void *base)
 {
-    put_array(w, coord__fields_count(fields));
-    for (const struct coord_field *f = fields; f->kind != COORD_FK_END; f++) {
-        if (f->kind == COORD_FK_MEMBERS) {
-            put_members(w, f, base);
-        } else {
-            put_plain(w, f, base);
-        }
+    bool members = fields[count - 1].kind == COORD_FK_MEMBERS; /* they stand last */
+    put_array(w, count);
+    put_rows(w, fields, members ? count - 1 : count, base);
+    if (members) {
+        put_members(w, &fields[count - 1], base);
     }
 }
 
@@ -297,7 +334,7 @@ static void put_entry(struct writer *w, const struct coord_list_entry *e)
     put_array(w, e->has_data ? 3 : (e->has_stat ? 2 : 1));
     put_plains(w, coord__name_field, e);
     if (e->has_stat) {
-        put_struct(w, coord__stat_fields, &e->stat);
+        put_struct(w, coord__stat_fields, coord__fields_count(coord__stat_fields), &e->stat);
     } else if (e->has_data) {
         put_bool(w, false);
     }
@@ -328,7 +365,7 @@ static void put_fields(struct writer *w, const struct coord_field *fields, uint3
     for (const struct coord_field *f = fields; f < fields + count; f++) {
         switch (f->kind) {
         case COORD_FK_STRUCT:
-            put_struct(w, f->sub, at + f->offset);
+            put_struct(w, f->sub, f->limit, at + f->offset);
             break;
         case COORD_FK_IDS:
             put_ids(w, f, at);
@@ -457,7 +494,7 @@ static void put_reply_head(struct writer *w, uint64_t number, int error,
     put_array(w, (size_t)COORD_REPLY_HEAD_ITEMS + tail_count);
     put_uint(w, number);
     put_uint(w, (uint64_t)(-(int64_t)error));
-    put_struct(w, coord__receipt_fields, receipt);
+    put_struct(w, coord__receipt_fields, COORD_RECEIPT_ITEMS, receipt);
 }
 
 int coord_result_encode(enum coord_op op, const struct coord_result *res, struct coord_buf **out)

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <coord/error.h>
 #include "protocol/buf.h"
 
@@ -361,7 +362,6 @@ struct coord_result {
     uint64_t version;            /* R_VERSION */
     uint32_t member;             /* R_MEMBER */
     struct coord_bytes cluster;  /* R_CLUSTER */
-    struct coord_limits limits;  /* R_LIMITS */
     uint32_t session_state;      /* R_SESSION_STATE: enum coord_session_state */
     uint64_t session;            /* R_SESSION */
     struct coord_bytes secret;   /* R_SECRET */
@@ -378,7 +378,6 @@ struct coord_result {
     uint32_t entries_count;
     const struct coord_list_entry *entries;
     struct coord_bytes entries_raw;
-    struct coord_status status;   /* R_STATUS */
     uint64_t count;               /* R_COUNT: nodes deleted or moved; of a list: all there are */
     int64_t value;                /* R_VALUE: after an increment */
     enum coord_txn_branch branch; /* R_BRANCH: which one was chosen */
@@ -388,7 +387,16 @@ struct coord_result {
         results; /* R_RESULTS: of each operation of the branch, coord_txn_result_next */
     struct coord_usage usage;    /* R_USAGE */
     struct coord_items sessions; /* R_SESSIONS: struct coord_session_info, coord_session_next */
+    /* Large, and only in answers to HELLO and STATUS: coord_result_clear leaves them as they are. */
+    struct coord_limits limits; /* R_LIMITS */
+    struct coord_status status; /* R_STATUS */
 };
+
+/* For any other answer. */
+static inline void coord_result_clear(struct coord_result *res)
+{
+    memset(res, 0, offsetof(struct coord_result, limits));
+}
 
 enum coord_session_state {
     COORD_SESSION_NONE = 0, /* the hello named none */

@@ -40,11 +40,15 @@ _Static_assert(sizeof(enum coord_txn_branch) == sizeof(uint32_t), "enum width");
     (1u << COORD_LEVEL_LINEARIZABLE | 1u << COORD_LEVEL_SESSION | 1u << COORD_LEVEL_BOUNDED | \
      1u << COORD_LEVEL_LOCAL)
 
+/* Rows before the one that ends them. */
+#define COUNT(rows) (uint32_t)(sizeof(rows) / sizeof((rows)[0]) - 1)
+
 /* One row: struct, member (also its name), kind, limit. */
 #define ROW(s, m, fk, limit)        ROW_NAMED(#m, s, m, fk, limit)
 #define ROW_NAMED(n, s, m, fk, lim) ROW_FULL(n, fk, lim, offsetof(struct s, m), 0, NULL)
-#define ROW_STRUCT(s, m, fields)    ROW_FULL(#m, STRUCT, 0, offsetof(struct s, m), 0, fields)
-#define ROW_END                     ROW_FULL(NULL, END, 0, 0, 0, NULL)
+#define ROW_STRUCT(s, m, fields) \
+    ROW_FULL(#m, STRUCT, COUNT(fields), offsetof(struct s, m), 0, fields)
+#define ROW_END ROW_FULL(NULL, END, 0, 0, 0, NULL)
 #define ROW_LIST(n, s, m, cnt, fk, lim, sub) \
     ROW_FULL(n, fk, lim, offsetof(struct s, m), offsetof(struct s, cnt), sub)
 #define ROW_ITEMS(n, s, m, fk) \
@@ -65,6 +69,7 @@ const struct coord_field coord__receipt_fields[] = {
     ROW(coord_receipt, level, ENUM, COORD_LEVEL_LOCAL),
     ROW_END,
 };
+_Static_assert(COUNT(coord__receipt_fields) == COORD_RECEIPT_ITEMS, "counted where it is written");
 
 const struct coord_field coord__stat_fields[] = {
     ROW(coord_node_stat, create_revision, U64, 0),
@@ -308,8 +313,6 @@ const struct coord_field coord__session_fields[] = {
 /* --- the table --------------------------------------------------------------------------------- */
 
 #define UNWRAP(...) __VA_ARGS__
-#define COUNT(rows) (uint32_t)(sizeof(rows) / sizeof((rows)[0]) - 1)
-
 #define X(name, number, kind, session, args, results)                                        \
     _Static_assert((number) >= 1 && (number) < COORD_OP_END, "operation numbers are dense"); \
     static const struct coord_field args_##name[] = {UNWRAP args ROW_END};                   \
@@ -330,8 +333,6 @@ const struct coord_op_row *coord__op_row(uint64_t op)
     if (op >= COORD_OP_END || rows[op].name == NULL) {
         return NULL;
     }
-    assert(rows[op].args[rows[op].args_count].kind == COORD_FK_END);
-    assert(rows[op].results[rows[op].results_count].kind == COORD_FK_END);
     return &rows[op];
 }
 

@@ -19,6 +19,7 @@
 #include "protocol/message.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -105,9 +106,30 @@ static const char *character_rule(const uint8_t *p, size_t left, size_t *ret_byt
     return NULL;
 }
 
+#define BYTES_OF(x) (UINT64_C(0x0101010101010101) * (x)) /* eight times the same one */
+
+/* The highest bit of each byte that is not printable ASCII, or is '/'; of bytes behind the first of those it may be
+ * set for others too (a borrow). */
+static uint64_t not_plain(uint64_t eight)
+{
+    uint64_t slash = eight ^ BYTES_OF('/');
+    uint64_t del = eight ^ BYTES_OF(0x7f);
+    uint64_t low = (eight - BYTES_OF(0x20)) | (slash - BYTES_OF(1)) | (del - BYTES_OF(1)) | eight;
+    return low & BYTES_OF(0x80);
+}
+
 /* Behind the printable ASCII that begins at `at`: what most names are made of. */
 static size_t plain_end(const uint8_t *p, size_t at, size_t len)
 {
+    while (len - at >= sizeof(uint64_t)) {
+        uint64_t eight;
+        memcpy(&eight, p + at, sizeof(eight));
+        uint64_t ends = not_plain(le64toh(eight));
+        if (ends != 0) {
+            return at + (size_t)__builtin_ctzll(ends) / 8;
+        }
+        at += sizeof(eight);
+    }
     while (at < len && p[at] >= 0x20 && p[at] < 0x7f && p[at] != '/') {
         at++;
     }

@@ -188,15 +188,20 @@ const struct raft_wal_state *raft_wal_state(const struct raft_wal *wal);
 
 enum raft_wal_op_kind { RAFT_WAL_HARDSTATE = 1, RAFT_WAL_ENTRY = 2, RAFT_WAL_SNAPMARK = 3 };
 
+#define RAFT_WAL_ROOM 32 /* bytes: see has_room */
+
 /* One record. ENTRY at index i discards every entry at or after i that was written before it. */
 struct raft_wal_op {
     enum raft_wal_op_kind kind;
-    raft_id vote;       /* HARDSTATE */
-    raft_term term;     /* all */
-    raft_index index;   /* HARDSTATE: commit. ENTRY: its own. SNAPMARK: of the snapshot */
-    uint8_t type;       /* ENTRY: enum raft_entry_type */
-    uint32_t bytes;     /* ENTRY: of data */
-    const void *data;   /* ENTRY */
+    raft_id vote;     /* HARDSTATE */
+    raft_term term;   /* all */
+    raft_index index; /* HARDSTATE: commit. ENTRY: its own. SNAPMARK: of the snapshot */
+    uint8_t type;     /* ENTRY: enum raft_entry_type */
+    uint32_t bytes;   /* ENTRY: of data */
+    const void *data; /* ENTRY */
+    int has_room; /* ENTRY: the RAFT_WAL_ROOM bytes in front of data, which stands at a multiple of 8,
+                           and those behind it up to the next one are the log's to write on. Small
+                           entries, one behind the other like this, cost less to write */
     uint64_t digest[2]; /* SNAPMARK: of the snapshot file */
 };
 

@@ -3,8 +3,9 @@
  * wal_batch.c: writing: operations are packed into batches, a batch is one write.
  *
  * A batch is assembled as a list of pieces: for each record a slot of 64 bytes (the padding of the
- * record before, the header, a small body) and the payload where the host has it. Payloads are read
- * once, for the checksum, and never copied; nothing is allocated.
+ * record before, the header, a small body) and the payload where the host has it; or, where the host has
+ * left room around the payload, the record in its place, one piece together with those beside it. Payloads
+ * are read once, for the checksum, and never copied; nothing is allocated.
  *
  * Where a segment has no room for the next record, an END record joins the batch that fills it, the
  * segment is synced, and the next one begins with its header and first batch in one write.
@@ -21,6 +22,8 @@
 #include "raft/storage/bytes.h"
 
 #include <string.h>
+
+_Static_assert(RAFT_WAL_ROOM == RECORD_HEADER_BYTES, "a record's header fits into the room");
 
 uint64_t raft__wal_capacity(uint64_t segment_bytes)
 {
@@ -144,6 +147,8 @@ static struct record tail_record(const struct raft_wal *w, enum wal_tail tail,
     return r;
 }
 
+static const uint8_t zeros[8];
+
 /* A batch being assembled. */
 struct assembly {
     int iov_count;
@@ -169,6 +174,26 @@ static void assemble(struct raft_wal *w, struct assembly *a, struct wal_slot *sl
     a->pad = (uint32_t)(raft__record_bytes(r->len) - RECORD_HEADER_BYTES - r->len);
 }
 
+/* The same for a record that has room around its body. */
+static void assemble_in_place(struct raft_wal *w, struct assembly *a, struct record *r)
+{
+    uint64_t salt = raft__wal_last_segment(w)->salt;
+    uint8_t *header = (uint8_t *)(uintptr_t)r->body - RECORD_HEADER_BYTES;
+    uint64_t bytes = raft__record_bytes(r->len);
+    a->chain = raft__record_encode(header, r, salt, a->chain);
+    memset(header + RECORD_HEADER_BYTES + r->len, 0, bytes - RECORD_HEADER_BYTES - r->len);
+    if (a->pad > 0) {
+        w->iov[a->iov_count++] = (struct iovec){(void *)(uintptr_t)zeros, a->pad};
+        a->pad = 0;
+    }
+    struct iovec *last = &w->iov[a->iov_count - 1]; /* a batch begins with its own record */
+    if ((uint8_t *)last->iov_base + last->iov_len == header) {
+        last->iov_len += bytes;
+    } else {
+        w->iov[a->iov_count++] = (struct iovec){header, bytes};
+    }
+}
+
 static void assemble_batch_record(struct raft_wal *w, struct assembly *a, uint32_t records,
                                   uint32_t bytes)
 {
@@ -191,7 +216,6 @@ static void assemble_batch_record(struct raft_wal *w, struct assembly *a, uint32
 int raft__wal_emit(struct raft_wal *w, const struct raft_wal_op *ops, const struct wal_pack *pack,
                    enum wal_tail tail)
 {
-    static const uint8_t zeros[8];
     MUST(w->active);
     MUST(!w->failed);
     MUST(pack->count <= WAL_BATCH_RECORDS_MAX);
@@ -206,7 +230,11 @@ int raft__wal_emit(struct raft_wal *w, const struct raft_wal_op *ops, const stru
     uint64_t offset = w->pos + RECORD_BATCH_BYTES;
     for (uint32_t i = 0; i < pack->count; i++) {
         struct record r = op_record(&ops[i], take_over(w, &ops[i], offset), &w->slots[i]);
-        assemble(w, &a, &w->slots[i], &r);
+        if (ops[i].kind == RAFT_WAL_ENTRY && ops[i].has_room && r.len > 0) {
+            assemble_in_place(w, &a, &r);
+        } else {
+            assemble(w, &a, &w->slots[i], &r);
+        }
         offset += raft__record_bytes(r.len);
     }
     if (tail != WAL_TAIL_NONE) {

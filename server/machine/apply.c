@@ -255,7 +255,8 @@ static int apply_request(struct machine *m, const struct entry *e, struct machin
     if (coord_op_kind(q.op) != COORD_KIND_WRITE || q.op == COORD_OP_SESSION_OPEN) {
         return COORD_EBADREQUEST;
     }
-    struct machine_step st = {.entry = e, .q = &q};
+    struct machine_step st;
+    machine_step_begin(&st, e, &q, NULL);
     if (e->session != 0) {
         const struct answer *kept;
         int rc = session_admit(m, &st, &kept);

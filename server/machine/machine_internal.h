@@ -55,6 +55,15 @@ struct machine_step {
     struct coord_result res;
 };
 
+static inline void machine_step_begin(struct machine_step *st, const struct entry *e,
+                                      const struct coord_request *q, struct session *s)
+{
+    st->entry = e;
+    st->q = q;
+    st->session = s;
+    coord_result_clear(&st->res);
+}
+
 /* Memory that runs out while applying stops the process: the members that had enough went on. */
 static inline void machine_must(int rc)
 {

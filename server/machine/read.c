@@ -178,7 +178,7 @@ static int read_tree(struct machine *m, const struct store *tree, const struct c
                      struct coord_result *ret_res)
 {
     arena_reset(&m->read_paths);
-    memset(ret_res, 0, sizeof(*ret_res));
+    coord_result_clear(ret_res);
     int rc = 0;
     if (q->op != COORD_OP_GET && q->op != COORD_OP_EXISTS && q->op != COORD_OP_STAT &&
         q->op != COORD_OP_LIST && q->op != COORD_OP_USAGE) {
@@ -203,7 +203,7 @@ static int read_tree(struct machine *m, const struct store *tree, const struct c
 int machine_read(struct machine *m, const struct coord_request *q, struct coord_result *ret_res)
 {
     if (q->path.data != NULL && coord_path_reserved((const char *)q->path.data, q->path.len)) {
-        memset(ret_res, 0, sizeof(*ret_res));
+        coord_result_clear(ret_res);
         ret_res->error = COORD_ERESERVED;
         return ret_res->error;
     }

@@ -121,7 +121,8 @@ static uint32_t run(struct machine *m, const struct machine_step *txn,
     uint32_t number = 0;
     results_begin(m);
     while (coord_txn_op_next(&cursor, &q) == 1) {
-        struct machine_step st = {.entry = txn->entry, .q = &q, .session = txn->session};
+        struct machine_step st;
+        machine_step_begin(&st, txn->entry, &q, txn->session);
         int rc = operate(m, &st);
         number++;
         if (rc == 0) {

@@ -43,6 +43,7 @@ static void send_stream(struct node *n, uint64_t from, uint64_t to, uint32_t cou
                              .from = from,
                              .to = to,
                              .count = count};
+    sizes[0] = 0; /* of a message without entries nothing is read, which compilers do not see */
     for (uint32_t i = 0; i < count; i++) {
         sizes[i] = n->parts[1 + i]->len;
     }
@@ -50,8 +51,12 @@ static void send_stream(struct node *n, uint64_t from, uint64_t to, uint32_t cou
     if (head == NULL) {
         return; /* as if the network had lost it: the probe finds the gap */
     }
+    struct coord_buf *joined = count > 1 ? node__parts_join(n, 1, count, 0) : NULL;
+    uint32_t pieces = joined != NULL ? 1 : count;
     n->parts[0] = head;
-    n->env.peer_send(n->env.ctx, n->st.leader, n->parts, 1 + count);
+    n->parts[1] = joined != NULL ? joined : n->parts[1];
+    n->env.peer_send(n->env.ctx, n->st.leader, n->parts, 1 + pieces);
+    coord_buf_unref(joined);
     coord_buf_unref(head);
 }
 

@@ -39,7 +39,8 @@
 #define NODE_CHUNKS_MAX      64u          /* received snapshot chunks waiting for their turn */
 #define NODE_PASSES_MAX      4u           /* of the work in one node_run */
 #define NODE_OUTBOX_MAX      128u         /* notices to peers gathered between two runs */
-#define NODE_LOG_BURST       20u          /* connection faults logged per second */
+#define NODE_COPY_BYTES      1024u /* of a payload: less is copied into a message, not referred to */
+#define NODE_LOG_BURST       20u   /* connection faults logged per second */
 
 #define NODE_DIGESTS_KEPT 4u /* reports of each member about its state */
 
@@ -408,6 +409,13 @@ struct node {
     uint32_t log_count;
     uint32_t log_dropped;
 
+    /* Of the APPENDs of one poll, which mostly bring the same to all: descriptions and payloads. */
+    struct {
+        struct coord_buf *buf; /* NULL: none */
+        raft_index first;
+        uint32_t count;
+    } appended;
+
     /* scratch, grown as needed */
     struct raft_entry *metas;
     struct coord_buf **parts;
@@ -648,6 +656,11 @@ void node__peers_flush(struct node *n);
 void node__raft_send(struct node *n, const struct raft_send *s);
 /* Send an APPEND whose payloads are all here: in memory, or read again. */
 void node__append_send(struct node *n, const struct raft_msg *m);
+/* The log may change now: forget what the last ones had in common. */
+void node__append_forget(struct node *n);
+/* Copy n->parts[from .. from + count - 1] into one buffer, behind `room` bytes that the caller fills. Return: NULL when one
+ * of them is not small, or memory is out. */
+struct coord_buf *node__parts_join(struct node *n, uint32_t from, uint32_t count, uint32_t room);
 /* Step a received RAFT message. chunk: receives the bytes of a SNAPSHOT (borrowed from buf). */
 void node__raft_receive(struct node *n, struct peer *p, const struct coord_buf *buf,
                         struct peer_raft *ret_m);

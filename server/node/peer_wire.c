@@ -133,12 +133,22 @@ static void get_msg(const uint8_t *p, struct raft_msg *m)
     m->total = get64(p + 96);
 }
 
+void peer_metas_encode(const struct raft_entry *metas, uint32_t count, uint8_t *out)
+{
+    for (uint32_t i = 0; i < count; i++, out += PEER_META_BYTES) {
+        put64(out, metas[i].term);
+        put32(out + 8, metas[i].bytes);
+        put32(out + 12, metas[i].type);
+    }
+}
+
 struct coord_buf *peer_raft_encode(const struct raft_msg *msg, const struct raft_entry *metas,
                                    const struct raft_config_at *config)
 {
     size_t bytes = PEER_RAFT_BYTES;
+    uint32_t count = msg->type == RAFT_MSG_APPEND && metas != NULL ? msg->count : 0;
     if (msg->type == RAFT_MSG_APPEND) {
-        bytes += (size_t)msg->count * PEER_META_BYTES;
+        bytes += (size_t)count * PEER_META_BYTES;
     } else if (msg->type == RAFT_MSG_SNAPSHOT) {
         NODE_ASSERT(config != NULL);
         bytes += 8 + PEER_CONFIG_HEAD + (size_t)config->config.count * PEER_CONFIG_MEMBER;
@@ -150,11 +160,7 @@ struct coord_buf *peer_raft_encode(const struct raft_msg *msg, const struct raft
     put_msg(b->data, msg);
     uint8_t *p = b->data + PEER_RAFT_BYTES;
     if (msg->type == RAFT_MSG_APPEND) {
-        for (uint32_t i = 0; i < msg->count; i++, p += PEER_META_BYTES) {
-            put64(p, metas[i].term);
-            put32(p + 8, metas[i].bytes);
-            p[12] = metas[i].type;
-        }
+        peer_metas_encode(metas, count, p);
     } else if (msg->type == RAFT_MSG_SNAPSHOT) {
         put64(p, config->index);
         (void)peer_config_encode(&config->config, p + 8); /* the room was made for it above */

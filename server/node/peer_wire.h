@@ -84,10 +84,14 @@ enum peer_kind {
 };
 
 /* The head of a RAFT message; descriptions of an APPEND's entries, and a snapshot's configuration, are
- * appended behind it. metas: msg->count of them for an APPEND. config: for a SNAPSHOT.
+ * appended behind it. metas: msg->count of them for an APPEND, or NULL: they stand in another buffer.
+ * config: for a SNAPSHOT.
  * Ownership: the buffer is the caller's. Return: NULL when memory is out. */
 struct coord_buf *peer_raft_encode(const struct raft_msg *msg, const struct raft_entry *metas,
                                    const struct raft_config_at *config);
+
+/* The descriptions of an APPEND's entries: PEER_META_BYTES each. */
+void peer_metas_encode(const struct raft_entry *metas, uint32_t count, uint8_t *out);
 
 /* A received RAFT message. metas and configs are the caller's scratch, see peer_raft_decode. */
 struct peer_raft {

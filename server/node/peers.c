@@ -8,6 +8,8 @@
  */
 #include "server/node/internal.h"
 
+#include <string.h>
+
 void node__peer_send(struct node *n, raft_id peer, struct coord_buf *one)
 {
     if (n->outbox_count < NODE_OUTBOX_MAX) {
@@ -26,6 +28,27 @@ void node__peers_flush(struct node *n)
     n->outbox_count = 0;
 }
 
+struct coord_buf *node__parts_join(struct node *n, uint32_t from, uint32_t count, uint32_t room)
+{
+    size_t bytes = room;
+    for (uint32_t i = from; i < from + count; i++) {
+        if (n->parts[i]->len > NODE_COPY_BYTES) {
+            return NULL;
+        }
+        bytes += n->parts[i]->len;
+    }
+    struct coord_buf *b = coord_buf_create(bytes);
+    if (b == NULL) {
+        return NULL;
+    }
+    b->len = room;
+    for (uint32_t i = from; i < from + count; i++) {
+        memcpy(b->data + b->len, n->parts[i]->data, n->parts[i]->len);
+        b->len += n->parts[i]->len;
+    }
+    return b;
+}
+
 static void send_encoded(struct node *n, const struct raft_msg *m, uint32_t parts)
 {
     struct coord_buf *head = peer_raft_encode(m, n->metas, NULL);
@@ -37,12 +60,13 @@ static void send_encoded(struct node *n, const struct raft_msg *m, uint32_t part
     coord_buf_unref(head);
 }
 
-void node__append_send(struct node *n, const struct raft_msg *m)
+/* Entries first .. first + count - 1 into n->metas and n->parts[1 ..]. Return: parts, one for a head included. */
+static uint32_t append_gather(struct node *n, raft_index first, uint32_t count)
 {
     uint32_t parts = 1;
-    node__scratch(n, m->count);
-    for (uint32_t i = 0; i < m->count; i++) {
-        raft_index index = m->index + 1 + i;
+    node__scratch(n, count);
+    for (uint32_t i = 0; i < count; i++) {
+        raft_index index = first + i;
         const struct raft_entry *meta = raft_entry_at(n->raft, index);
         struct coord_buf *payload =
             index < n->log.kept ? node__recall_get(n, index) : node__payloads_get(&n->log, index);
@@ -53,7 +77,48 @@ void node__append_send(struct node *n, const struct raft_msg *m)
             n->parts[parts++] = payload;
         }
     }
-    send_encoded(n, m, parts);
+    return parts;
+}
+
+/* What is gathered, as one buffer that all peers are sent. Return: NULL when the payloads are too large for
+ * that, or memory is out. */
+static struct coord_buf *append_join(struct node *n, uint32_t count, uint32_t parts)
+{
+    struct coord_buf *b = node__parts_join(n, 1, parts - 1, count * PEER_META_BYTES);
+    if (b != NULL) {
+        peer_metas_encode(n->metas, count, b->data);
+    }
+    return b;
+}
+
+void node__append_forget(struct node *n)
+{
+    coord_buf_unref(n->appended.buf);
+    n->appended.buf = NULL;
+}
+
+void node__append_send(struct node *n, const struct raft_msg *m)
+{
+    raft_index first = m->index + 1;
+    bool same =
+        n->appended.buf != NULL && n->appended.first == first && n->appended.count == m->count;
+    if (!same) {
+        uint32_t parts = append_gather(n, first, m->count);
+        node__append_forget(n);
+        n->appended.buf = parts > 1 ? append_join(n, m->count, parts) : NULL;
+        n->appended.first = first;
+        n->appended.count = m->count;
+        if (n->appended.buf == NULL) {
+            send_encoded(n, m, parts);
+            return;
+        }
+    }
+    struct coord_buf *head = peer_raft_encode(m, NULL, NULL);
+    if (head != NULL) { /* else as if the network had lost it */
+        struct coord_buf *both[2] = {head, n->appended.buf};
+        n->env.peer_send(n->env.ctx, m->to, both, 2);
+        coord_buf_unref(head);
+    }
 }
 
 void node__raft_send(struct node *n, const struct raft_send *s)

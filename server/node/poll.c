@@ -40,6 +40,7 @@ static void carry_out(struct node *n, const struct raft_actions *a, const struct
     for (uint32_t i = 0; i < a->sends_count; i++) {
         node__raft_send(n, &a->sends[i]);
     }
+    node__append_forget(n);
     for (uint32_t i = 0; i < a->reads_count; i++) {
         node__reads_result(n, &a->reads[i]);
     }

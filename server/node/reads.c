@@ -205,7 +205,7 @@ void node__reads_finish(struct node *n)
 static void execute(struct node *n, struct request *r)
 {
     struct coord_result res;
-    memset(&res, 0, sizeof(res));
+    coord_result_clear(&res);
     if (r->q.op == COORD_OP_SYNC) {
         res.revision = n->applied;
         node__answer(n, r, &res);
@@ -250,7 +250,7 @@ static void gap_tell(struct node *n, const struct request *r, uint64_t revision)
 bool node__watch_try(struct node *n, struct request *r)
 {
     struct coord_result res;
-    memset(&res, 0, sizeof(res));
+    coord_result_clear(&res);
     int rv = watch_add(n->hub, r->conn->id, &r->q, n->applied, &res.revision, &res.gap);
     if (rv == COORD_ETOOSTALE) {
         node__answer_error(n, r, rv,

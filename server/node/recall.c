@@ -144,6 +144,7 @@ void node__recall_run(struct node *n)
             pop(rc);
         } else if (has(n, &m, missing)) {
             node__append_send(n, &m);
+            node__append_forget(n);
             pop(rc);
         } else {
             forget(rc);

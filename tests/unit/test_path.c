@@ -206,6 +206,58 @@ START_TEST(all_short_strings)
 }
 END_TEST
 
+/* The rules of path.c's head, one byte after the other; of characters beyond ASCII only those of two bytes. */
+static bool slow_valid(const uint8_t *s, size_t len)
+{
+    size_t name = 0;
+    size_t dots = 0;
+    for (size_t i = 1; i <= len; i++) {
+        if (i == len || s[i] == '/') {
+            if (name == 0 || (name == dots && dots <= 2)) {
+                return false;
+            }
+            name = dots = 0;
+            continue;
+        }
+        if (s[i] >= 0xc2 && s[i] < 0xe0) {
+            i++;
+            if (i == len || s[i] < 0x80 || s[i] > 0xbf || (s[i - 1] == 0xc2 && s[i] < 0xa0)) {
+                return false;
+            }
+            name += 2;
+            continue;
+        }
+        if (s[i] < 0x20 || s[i] >= 0x7f) {
+            return false;
+        }
+        name++;
+        dots += s[i] == '.' ? 1 : 0;
+    }
+    return s[0] == '/';
+}
+
+/* Goal: a byte counts alike wherever it stands among others, those that are looked at eight at a time included.
+ * Method: every byte at every place of a name of 20, alone and with a second odd one behind it. */
+START_TEST(any_byte_anywhere)
+{
+    static const uint8_t second[] = {'a', '/', '.', 0x1f, 0x20, 0x7e, 0x7f, 0x80, 0xa0, 0xc3, 0xff};
+    uint8_t s[21];
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        for (size_t place = 1; place < sizeof(s) - 1; place++) {
+            for (size_t k = 0; k < sizeof(second); k++) {
+                memset(s, 'a', sizeof(s));
+                s[0] = '/';
+                s[place] = (uint8_t)byte;
+                s[place + 1] = second[k];
+                bool got = coord_path_check((const char *)s, sizeof(s), NULL, 0) == 0;
+                ck_assert_msg(slow_valid(s, sizeof(s)) == got, "%02x at %zu before %02x", byte,
+                              place, second[k]);
+            }
+        }
+    }
+}
+END_TEST
+
 START_TEST(parents)
 {
     ck_assert_uint_eq(coord_path_parent_len("/", 1), 0);
@@ -225,6 +277,7 @@ int main(void)
     tcase_add_test(tc, lengths_at_the_limits);
     tcase_add_test(tc, why_may_be_absent_or_short);
     tcase_add_test(tc, all_short_strings);
+    tcase_add_test(tc, any_byte_anywhere);
     tcase_add_test(tc, parents);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include "server/shell/clock.h"
 #include "server/shell/log.h"
+#include "server/shell/wal_queue.h"
 #include "server/shell/wal_thread.h"
 
 #define SEGMENT_BYTES (256 * 1024)
@@ -141,11 +142,21 @@ static void durable_await(uint64_t io_seq)
     }
 }
 
+#define PAYLOAD_BYTES_MAX (2 * WAL_COPY_BYTES)
+
+/* Most are short, of any length; some just fit what the queue copies, and some are beyond it. */
 static struct coord_buf *payload_of(raft_index index)
 {
-    char text[64];
-    int n = snprintf(text, sizeof(text), "payload of entry %llu", (unsigned long long)index);
-    return coord_buf_copy(text, (size_t)n);
+    char text[PAYLOAD_BYTES_MAX];
+    memset(text, (int)('a' + index % 26), sizeof(text));
+    int n = snprintf(text, 64, "payload of entry %llu", (unsigned long long)index);
+    size_t len = (size_t)n + index % 17;
+    if (index % 19 == 0) {
+        len = WAL_COPY_BYTES - 8 + index % 16;
+    } else if (index % 23 == 0) {
+        len = PAYLOAD_BYTES_MAX - index % 100;
+    }
+    return coord_buf_copy(text, len);
 }
 
 /* Gather the entries first .. first + count - 1 as one action. */
@@ -185,7 +196,7 @@ static void log_expect(raft_index count)
     ck_assert_int_ne(s->health, RAFT_WAL_REPAIR);
     ck_assert_uint_eq(s->count, count);
     for (raft_index i = 1; i <= count; i++) {
-        char got[64];
+        char got[PAYLOAD_BYTES_MAX];
         struct coord_buf *want = i % 5 == 0 ? coord_buf_copy("", 0) : payload_of(i);
         ck_assert_int_eq(raft_wal_read(wal, i, got, sizeof(got)), (int64_t)want->len);
         ck_assert_int_eq(memcmp(got, want->data, want->len), 0);

@@ -624,6 +624,81 @@ START_TEST(released_files_are_kept_for_as_long_a_log)
 }
 END_TEST
 
+/* Put the payloads of b into out as a host does that leaves room, one behind the other; each third as it is. */
+static void with_room(const struct walkit_batch *b, struct raft_wal_op *ops, uint8_t *out)
+{
+    memset(out, 0xaa, WALKIT_OPS_MAX * 256);
+    memcpy(ops, b->ops, sizeof b->ops);
+    for (uint32_t i = 0; i < b->count; i++) {
+        if (ops[i].kind != RAFT_WAL_ENTRY || i % 3 == 2) {
+            continue;
+        }
+        out += RAFT_WAL_ROOM;
+        memcpy(out, ops[i].data, ops[i].bytes);
+        ops[i].data = out;
+        ops[i].has_room = 1;
+        out += (ops[i].bytes + 7) & ~7u;
+    }
+}
+
+static int compare_file(void *arg, const char *name)
+{
+    static uint8_t bytes[2][4 * SEGMENT_BYTES];
+    struct place *places = arg;
+    int64_t got[2];
+    for (int k = 0; k < 2; k++) {
+        const struct raft_fs *fs = &places[k].fs;
+        char path[128];
+        int fd;
+        (void)snprintf(path, sizeof path, "wal/%s", name);
+        ck_assert_int_eq(fs->open(fs->ctx, path, RAFT_FS_READ, &fd), 0);
+        got[k] = fs->pread(fs->ctx, fd, bytes[k], sizeof bytes[k], 0);
+        ck_assert_int_eq(fs->close(fs->ctx, fd), 0);
+    }
+    ck_assert_int_ge(got[0], SEGMENT_BYTES);
+    ck_assert_int_eq(got[0], got[1]);
+    for (int64_t at = 0; at < got[0]; at++) {
+        ck_assert_msg(bytes[0][at] == bytes[1][at], "%s differs at %lld", name, (long long)at);
+    }
+    return 0;
+}
+
+/* Goal: records made in place, around the payloads, are byte for byte those that are gathered. */
+START_TEST(room_around_payloads_changes_no_byte)
+{
+    static struct raft_wal_op ops[WALKIT_OPS_MAX];
+    static _Alignas(8) uint8_t out[WALKIT_OPS_MAX * 256];
+    struct place p[2];
+    struct raft_wal *w[2];
+    uint64_t rng = 7;
+    for (int k = 0; k < 2; k++) {
+        place_init(&p[k], _i);
+        w[k] = place_open(&p[k], SEGMENT_BYTES);
+    }
+    for (uint32_t round = 0; round < 60; round++) {
+        batch.count = 0;
+        raft_index from = model.last + 1;
+        uint32_t count = 1 + (uint32_t)(walkit_draw(&rng) % 20);
+        if (round % 4 == 1) {
+            walkit_hardstate(&batch, 1, 2, model.last);
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            walkit_entry(&batch, from + i, 1, (uint32_t)(walkit_draw(&rng) % 120));
+        }
+        with_room(&batch, ops, out);
+        ck_assert_int_eq(walkit_write(w[0], &model, &batch), 0);
+        ck_assert_int_eq(raft_wal_write(w[1], ops, batch.count), 0);
+    }
+    ck_assert_int_gt(count_files(&p[0].fs), 3); /* it went over the ends of segments */
+    ck_assert_int_eq(p[0].fs.list(p[0].fs.ctx, "wal", compare_file, p), 0);
+    for (int k = 0; k < 2; k++) {
+        w[k] = open_same(&p[k], w[k], SEGMENT_BYTES);
+        raft_wal_close(w[k]);
+        place_finish(&p[k]);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("wal");
@@ -648,6 +723,7 @@ int main(void)
     tcase_add_loop_test(tc, room_is_what_can_be_written, 0, 2);
     tcase_add_loop_test(tc, segments_can_be_made_beside, 0, 2);
     tcase_add_loop_test(tc, released_files_are_kept_for_as_long_a_log, 0, 2);
+    tcase_add_loop_test(tc, room_around_payloads_changes_no_byte, 0, 2);
     suite_add_tcase(s, tc);
     SRunner *sr = srunner_create(s);
     srunner_run_all(sr, CK_NORMAL);
