@@ -203,8 +203,9 @@ const struct command cli_commands[] = {
      "  --empty            nothing was there before the recording began\n"
      "  --skew DURATION    how far the clocks of several machines may be apart\n"
      "  --budget N         states remembered in one search (default 4000000)\n\n"
-     "Exit codes: 0 linearizable, 1 violation (the smallest one found is shown), 2 not readable,\n"
-     "6 undecided within the budget.\n\n"
+     "Exit codes: 0 linearizable, 1 violation (the smallest one found is shown), 2 not readable "
+     "or\n"
+     "nothing to judge, 6 undecided within the budget.\n\n"
      "  COORD_RECORD=/tmp/run.hist coordctl bench --op mixed:50 --keys 10 --ops 5000\n"
      "  coordctl verify --path /bench /tmp/run.hist\n",
      cmd_verify},
