@@ -90,9 +90,9 @@ const struct command cli_commands[] = {
      "  else OPERATION     carried out otherwise\n\n"
      "OPERATION is create, get, set, rm, exists, stat, incr or mv, written like the command of "
      "that\n"
-     "name. LOCK is a name as of `coordctl lock`, or a path. All operations of the branch are "
-     "applied or\n"
-     "none. Exit codes: 0 then, 4 else, the one of its error when an operation failed.\n\n"
+     "name, but for create -e and a value of `-`, which stands for itself. LOCK is a name as of\n"
+     "`coordctl lock`, or a path. All operations of the branch are applied or none. Exit codes:\n"
+     "0 then, 4 else, the one of its error when an operation failed.\n\n"
      "  coordctl txn transfer.txt, where transfer.txt holds\n\n"
      "    if version /from 3\n    then incr /from -10\n    then incr /to 10\n",
      cmd_txn},
