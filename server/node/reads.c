@@ -287,6 +287,9 @@ bool node__watch_try(struct node *n, struct request *r)
         node__answer_error(n, r, rv,
                            "this member has applied revision %llu, the watch begins at %llu",
                            (unsigned long long)n->applied, (unsigned long long)r->q.revision);
+    } else if (rv == COORD_ELIMIT) {
+        node__answer_error(n, r, rv, "this connection has %u watches, more are not allowed",
+                           n->o.watch.per_connection);
     } else if (rv != 0) {
         node__answer_error(n, r, rv, NULL);
     } else {
