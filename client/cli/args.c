@@ -205,8 +205,8 @@ static int unknown_option(const char *command, const char *word)
     return cli_usage(command, "unknown option '%s'", word);
 }
 
-/* One option at argv[*i]; moves *i over a value of its own. */
-static int option(int argc, char **argv, int *i, const struct arg *table, int count)
+/* One option at argv[*i]; moves *i over a value of its own. seen: rows of the table that had a value. */
+static int option(int argc, char **argv, int *i, const struct arg *table, int count, uint64_t *seen)
 {
     const char *value = NULL;
     const struct arg *a = lookup(table, count, argv[*i], &value);
@@ -224,6 +224,11 @@ static int option(int argc, char **argv, int *i, const struct arg *table, int co
     if (a->kind == ARG_FLAG && value != NULL) {
         return cli_usage(argv[0], "--%s takes no value", a->name);
     }
+    uint64_t row = UINT64_C(1) << (a - table);
+    if (a->kind != ARG_FLAG && (*seen & row) != 0) {
+        return cli_usage(argv[0], "--%s is given twice", a->name); /* only one would count */
+    }
+    *seen |= row;
     return store(argv[0], a, value);
 }
 
@@ -231,11 +236,12 @@ int args_parse(int argc, char **argv, const struct arg *table, int table_count, 
                int min, int max, struct args *ret_args)
 {
     struct args out = {.values = argv + 1};
+    uint64_t seen = 0;
     int i = 1;
 
     for (; i < argc && strcmp(argv[i], "--") != 0; i++) {
         if (argv[i][0] == '-' && argv[i][1] != '\0') {
-            int rc = option(argc, argv, &i, table, table_count);
+            int rc = option(argc, argv, &i, table, table_count, &seen);
             if (rc != EXIT_DONE) {
                 return rc;
             }

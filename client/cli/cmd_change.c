@@ -141,18 +141,22 @@ struct bounds {
     uint64_t bytes;
 };
 
+#define BOUND_MAX (UINT64_C(1) << 62) /* docs/protocol.md, quota: below this */
+
 /* "nodes=N" or "bytes=N". Return: EXIT_DONE or EXIT_USAGE. */
 static int read_bound(const char *text, struct bounds *b)
 {
-    if (strncmp(text, "nodes=", 6) == 0 && args_number(text + 6, &b->nodes)) {
+    if (strncmp(text, "nodes=", 6) == 0 && args_number(text + 6, &b->nodes) &&
+        b->nodes < BOUND_MAX) {
         b->has_nodes = true;
         return EXIT_DONE;
     }
-    if (strncmp(text, "bytes=", 6) == 0 && args_bytes(text + 6, &b->bytes)) {
+    if (strncmp(text, "bytes=", 6) == 0 && args_bytes(text + 6, &b->bytes) &&
+        b->bytes < BOUND_MAX) {
         b->has_bytes = true;
         return EXIT_DONE;
     }
-    return cli_usage("quota", "'%s' is neither nodes=N nor bytes=N", text);
+    return cli_usage("quota", "'%s' is neither nodes=N nor bytes=N with N below 2^62", text);
 }
 
 /* The bound that was not named is what it is now. Return: as coord_usage_sync. */

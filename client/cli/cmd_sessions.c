@@ -321,6 +321,10 @@ int cmd_sessions(struct cli *cli, int argc, char **argv)
         return cli_usage("sessions", "--limit and --after go with ls only");
     }
     const char *number = ls ? after : a.values[1];
+    if (number != NULL && number[0] == '0' && number[1] >= '0' && number[1] <= '9') {
+        /* As a decimal number it could be that of another session. */
+        return cli_usage("sessions", "'%s': the digits that logs show stand behind 0x", number);
+    }
     if (number != NULL && !read_id(number, &id)) {
         return cli_usage("sessions", "'%s' is no session", number);
     }

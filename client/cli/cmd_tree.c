@@ -68,6 +68,11 @@ int cmd_create(struct cli *cli, int argc, char **argv)
         if (error == COORD_ENONODE && cli->format != FORMAT_JSON) {
             fputs("  the node above it is missing; create -p makes what is missing\n", stderr);
         }
+        if (error == COORD_EBADPATH && cli_path_problem(a.values[0]) == NULL && sequential &&
+            cli->format != FORMAT_JSON) {
+            fputs("  with the number behind it a name has at most 255, a path 1024 bytes\n",
+                  stderr);
+        }
     }
     free(owned);
     return rc;

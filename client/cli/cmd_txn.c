@@ -108,18 +108,21 @@ static bool lock_directory(const char *name, char out[COORD_PATH_MAX + 1])
     return n > 0 && n <= COORD_PATH_MAX;
 }
 
-static int add_number_if(struct coord_txn *t, const struct line *l, number_if add, bool is_lock,
-                         int *ret_error)
+static int add_number_if(struct coord_txn *t, const struct line *l, number_if add, int *ret_error)
 {
     char directory[COORD_PATH_MAX + 1];
     const char *path = l->words[2];
     uint64_t number = 0;
+    bool is_lock = add == coord_txn_if_held;
 
     if (l->count != 4) {
         return bad_line(l, "if %s takes a path and a number", l->words[1]);
     }
     if (!args_number(l->words[3], &number)) {
         return bad_line(l, "'%s' is not a number", l->words[3]);
+    }
+    if (number == 0 && (is_lock || add == coord_txn_if_modified || add == coord_txn_if_created)) {
+        return bad_line(l, "if %s takes a revision, a number from 1", l->words[1]);
     }
     if (is_lock && !lock_directory(path, directory)) {
         return bad_line(l, "the name of a lock is too long%s", "");
@@ -161,7 +164,7 @@ static int add_condition(struct coord_txn *t, const struct line *l, int *ret_err
             continue;
         }
         if (kinds[i].number != NULL) {
-            return add_number_if(t, l, kinds[i].number, strcmp(word, "held") == 0, ret_error);
+            return add_number_if(t, l, kinds[i].number, ret_error);
         }
         if (l->count != 3) {
             return bad_line(l, "if %s takes a path", word);
@@ -185,16 +188,24 @@ struct op {
 
 static int add_create(struct op *o)
 {
-    bool sequential = false, parents = false, container = false, ttl = false;
+    bool ephemeral = false, sequential = false, parents = false, container = false, ttl = false;
     struct coord_call call = {0};
     const struct arg table[] = {
+        {"ephemeral", 'e', ARG_FLAG, &ephemeral, NULL},
         {"sequential", 's', ARG_FLAG, &sequential, NULL},
         {"parents", 'p', ARG_FLAG, &parents, NULL},
         {"container", 0, ARG_FLAG, &container, NULL},
         {"ttl", 0, ARG_DURATION, &call.ttl_ms, &ttl},
     };
     struct args a;
-    int rc = args_parse(o->argc, o->argv, table, 4, false, 1, 2, &a);
+    int rc = args_parse(o->argc, o->argv, table, 5, false, 1, 2, &a);
+    if (rc == EXIT_DONE && ephemeral) {
+        rc = cli_usage("create", "--ephemeral: the node would be gone when this command ends");
+    } else if (rc == EXIT_DONE && container && ttl) {
+        rc = cli_usage("create", "--container and --ttl exclude each other");
+    } else if (rc == EXIT_DONE && ttl && call.ttl_ms == 0) {
+        rc = cli_usage("create", "--ttl: 0s is no time to live");
+    }
     if (rc == EXIT_DONE) {
         const char *data = a.count > 1 ? a.values[1] : NULL;
         call.flags = (sequential ? COORD_SEQUENTIAL : 0u) | (parents ? COORD_PARENTS : 0u) |

@@ -74,9 +74,16 @@ static int read_history(struct verify_history *h, char **files, int count)
     return EXIT_DONE;
 }
 
-static const char *verdict_name(enum verify_verdict v)
+/* Was there anything to judge? A file that holds nothing, or a path that nobody used, shows nothing. */
+static bool judged(const struct verify_report *r)
 {
-    return v == VERIFY_OK ? "linearizable" : v == VERIFY_VIOLATION ? "violation" : "undecided";
+    return r->parts > 0 || r->verdict != VERIFY_OK;
+}
+
+static const char *verdict_name(const struct verify_report *r)
+{
+    static const char *const names[] = {"linearizable", "violation", "undecided"};
+    return judged(r) ? names[r->verdict] : "nothing";
 }
 
 static void print_json(const struct verify_history *h, const struct verify_report *r,
@@ -84,7 +91,7 @@ static void print_json(const struct verify_history *h, const struct verify_repor
 {
     struct json j = json_begin(stdout);
 
-    json_text(&j, "verdict", verdict_name(r->verdict));
+    json_text(&j, "verdict", verdict_name(r));
     json_number(&j, "operations", r->operations);
     json_number(&j, "unanswered", r->unanswered);
     json_number(&j, "clients", r->clients);
@@ -108,6 +115,9 @@ static void print_table(const struct verify_history *h, const struct verify_repo
            r->operations, r->clients, r->unanswered, r->parts, r->parts == 1 ? "" : "s");
     if (h->forgotten > 0) {
         printf("%" PRIu32 " more were left out: a recording ended before them\n", h->forgotten);
+    }
+    if (!judged(r)) {
+        return;
     }
     if (r->verdict == VERIFY_OK) {
         printf("linearizable\n");
@@ -153,6 +163,12 @@ static int judge(const struct cli *cli, struct verify_history *h, const struct v
     }
     static const int codes[] = {EXIT_DONE, EXIT_OTHER, EXIT_TIMED_OUT};
     int rc = codes[r.verdict];
+    if (!judged(&r)) {
+        fprintf(stderr, "coordctl verify: there was nothing to judge%s%s\n",
+                o->within != NULL ? ": no operation at or below " : "",
+                o->within != NULL ? o->within : "");
+        rc = EXIT_USAGE;
+    }
     verify_text_finish(&words);
     verify_report_finish(&r);
     verify_plan_destroy(plan);

@@ -90,9 +90,9 @@ const struct command cli_commands[] = {
      "  else OPERATION     carried out otherwise\n\n"
      "OPERATION is create, get, set, rm, exists, stat, incr or mv, written like the command of "
      "that\n"
-     "name. LOCK is a name as of `coordctl lock`, or a path. All operations of the branch are "
-     "applied or\n"
-     "none. Exit codes: 0 then, 4 else, the one of its error when an operation failed.\n\n"
+     "name, but for create -e and a value of `-`, which stands for itself. LOCK is a name as of\n"
+     "`coordctl lock`, or a path. All operations of the branch are applied or none. Exit codes:\n"
+     "0 then, 4 else, the one of its error when an operation failed.\n\n"
      "  coordctl txn transfer.txt, where transfer.txt holds\n\n"
      "    if version /from 3\n    then incr /from -10\n    then incr /to 10\n",
      cmd_txn},
@@ -203,8 +203,9 @@ const struct command cli_commands[] = {
      "  --empty            nothing was there before the recording began\n"
      "  --skew DURATION    how far the clocks of several machines may be apart\n"
      "  --budget N         states remembered in one search (default 4000000)\n\n"
-     "Exit codes: 0 linearizable, 1 violation (the smallest one found is shown), 2 not readable,\n"
-     "6 undecided within the budget.\n\n"
+     "Exit codes: 0 linearizable, 1 violation (the smallest one found is shown), 2 not readable "
+     "or\n"
+     "nothing to judge, 6 undecided within the budget.\n\n"
      "  COORD_RECORD=/tmp/run.hist coordctl bench --op mixed:50 --keys 10 --ops 5000\n"
      "  coordctl verify --path /bench /tmp/run.hist\n",
      cmd_verify},

@@ -25,7 +25,7 @@ enum coord_error_class { COORD_NOT_APPLIED = 1, COORD_FAILED = 2, COORD_UNKNOWN 
     X(ETOOSTALE, 3, NOT_APPLIED, "this member's data is older than the read allows")       \
     X(ENONODE, 4, FAILED, "no such node")                                                  \
     X(EEXISTS, 5, FAILED, "the node exists already")                                       \
-    X(ECONDITION, 6, FAILED, "the node is not at the expected version")                    \
+    X(ECONDITION, 6, FAILED, "the node is not at the expected version or revision")        \
     X(ENOTEMPTY, 7, FAILED, "the node has children")                                       \
     X(EEPHEMERAL, 8, FAILED, "an ephemeral node cannot have children")                     \
     X(EBADPATH, 9, NOT_APPLIED, "the path is not valid")                                   \

@@ -12,8 +12,14 @@
  *
  * Age. When a round began at time T and its index is applied, the state here holds everything that was
  * committed anywhere by T. The same is true of a write of this member that arrived at T and is applied:
- * every entry committed by T stands before it. `fresh` is the latest such T; now - fresh bounds the age.
- * Nothing else is used: the time at which a leader sent what was received is not known here.
+ * every entry committed by T stands before it. A leader that has applied all that is committed knows the like
+ * of its heartbeats: when a quorum answered what left at T, nobody else led at T. `fresh` is the latest such T;
+ * now - fresh bounds the age. Nothing else is used: the time at which a leader sent what was received is not
+ * known here.
+ *
+ * The beacon. A follower that nobody asks would know nothing of its age, and once it is cut off it could prove
+ * nothing but the time since it was asked last. So it begins a round by itself when its bound is older than
+ * eight election timeouts: a few messages among the hundreds of heartbeats of that time.
  *
  * Order within a connection. A read is answered when it is the first. When a write that came after it
  * is about to be applied first, the read is answered from the state just before that write: that state
@@ -27,6 +33,8 @@
 
 #include <string.h>
 #include "server/mutant.h"
+
+#define BEACON_ELECTIONS 8u /* election timeouts after which a follower asks by itself */
 
 void node__reads_init(struct node *n)
 {
@@ -80,6 +88,26 @@ uint64_t node__age_ms(const struct node *n)
 
 /* --- rounds --------------------------------------------------------------------------------- */
 
+/* When a follower's bound becomes too old to be left alone. A leader's heartbeats tell it enough. */
+static uint64_t beacon_at(const struct node *n)
+{
+    const struct reads *rd = &n->reads;
+    uint64_t from = rd->fresh_known && rd->fresh > rd->begun_at ? rd->fresh : rd->begun_at;
+    if (n->st.leader == 0 || node__is_leader(n) || rd->retry_at != NODE_NEVER) {
+        return NODE_NEVER;
+    }
+    return from + BEACON_ELECTIONS * n->o.raft.election_min;
+}
+
+/* A quorum has answered what this leader sent at quorum_contact: whoever is elected next was not yet then, so all
+ * that was committed by then, by anybody, is within this leader's commit index. */
+static void heartbeats_prove(struct node *n)
+{
+    if (node__is_leader(n) && n->st.leader_ready && n->applied >= n->st.commit) {
+        node__reads_fresh(n, n->st.quorum_contact);
+    }
+}
+
 static struct round *round_of(struct reads *rd, uint64_t id)
 {
     for (uint32_t i = 0; i < NODE_ROUNDS_MAX; i++) {
@@ -97,8 +125,10 @@ uint64_t node__reads_deadline(const struct node *n)
     for (uint32_t i = 0; i < NODE_ROUNDS_MAX; i++) {
         room = room || rd->rounds[i].id == 0;
     }
+    uint64_t at = beacon_at(n);
+    at = rd->lazy && rd->lazy_at < at ? rd->lazy_at : at;
     /* Without room the end of a round brings a run. */
-    return rd->lazy && room && rd->lazy_at < rd->retry_at ? rd->lazy_at : rd->retry_at;
+    return room && at < rd->retry_at ? at : rd->retry_at;
 }
 
 /* Can the leader's lease stand for a round as of n->now? raft has been told of n->now by the tick of this
@@ -118,8 +148,8 @@ void node__reads_run(struct node *n)
     struct reads *rd = &n->reads;
     bool retry = n->now >= rd->retry_at;
     struct round *free_one = round_of(rd, 0);
-    bool lazy =
-        rd->lazy && (n->now >= rd->lazy_at || has_lease(n)); /* which makes it cost nothing */
+    bool lazy = n->now >= beacon_at(n) ||
+                (rd->lazy && (n->now >= rd->lazy_at || has_lease(n))); /* it costs nothing then */
     if ((!rd->wanted && !retry && !lazy) || n->st.leader == 0 || free_one == NULL) {
         return;
     }
@@ -194,6 +224,7 @@ void node__reads_finish(struct node *n)
         news = true;
         n->again = n->again || rd->wanted || (rd->lazy && n->now >= rd->lazy_at);
     }
+    heartbeats_prove(n);
     if (news) {
         node__touch_confirm(n);
         node__conns_ready_blocked(n);
@@ -256,6 +287,9 @@ bool node__watch_try(struct node *n, struct request *r)
         node__answer_error(n, r, rv,
                            "this member has applied revision %llu, the watch begins at %llu",
                            (unsigned long long)n->applied, (unsigned long long)r->q.revision);
+    } else if (rv == COORD_ELIMIT) {
+        node__answer_error(n, r, rv, "this connection has %u watches, more are not allowed",
+                           n->o.watch.per_connection);
     } else if (rv != 0) {
         node__answer_error(n, r, rv, NULL);
     } else {

@@ -81,6 +81,8 @@ expect_match "$ERR" '"error": "EGONE"'
 expect_exit 2 ctl sessions end
 expect_exit 2 ctl sessions end twelve
 expect_match "$ERR" "'twelve' is no session"
+expect_exit 2 ctl sessions end 0000000000000012
+expect_match "$ERR" "behind 0x" "the digits of a log without it"
 expect_exit 2 ctl sessions begin 12
 expect_exit 2 ctl sessions ls 12
 expect_exit 2 ctl sessions end --limit 3 12

@@ -94,6 +94,17 @@ for bad in "when exists /a" "if exists" "if version /a x" "then fly /a" "then se
     expect_match "$ERR" "line 1" "the line of '$bad'"
 done
 
+words_about() {
+    expect_exit 2 ctl txn <<<"$1"
+    expect_match "$ERR" "$2" "what is wrong with '$1'"
+    expect_match "$ERR" "line 1" "the line of '$1'"
+}
+words_about "if held guarded 0" "a number from 1"
+words_about "if modified /a 0" "a number from 1"
+words_about "then create -e /a" "--ephemeral"
+words_about "then create --ttl 0s /a" "no time to live"
+words_about "then create --ttl 1s --container /a" "exclude each other"
+
 # --- a lock that went to somebody else --------------------------------------------------------------------------
 in_background "$COORDCTL" -s "$(all_addresses)" lock --ttl 1s guarded -- sh -c "echo \$COORD_FENCE >'$WORK/first'; exec sleep 100"
 holder=$LAST_PID
@@ -148,6 +159,8 @@ expect_exit 0 ctl quota --clear /tree
 expect_exit 0 ctl du /tree
 expect_equal "$OUT" "$(printf 'nodes    18\nbytes    8')" "what it holds"
 expect_exit 2 ctl quota /tree nodes=many
+expect_exit 2 ctl quota /tree nodes=4611686018427387904
+expect_match "$ERR" "below 2\^62"
 expect_exit 3 ctl du /nowhere
 
 expect_exit 4 ctl rm /tree

@@ -158,7 +158,8 @@ START_TEST(receipt_tells_who_answered_and_how)
     cluster_run(cl, 3 * CLUSTER_S);
     q.number = 0;
     ck_assert_int_eq(client_call(c, &q, &res), 0);
-    ck_assert_uint_ge(res.receipt.age_ms, 3000);
+    /* It needs nobody to know that no other leads; a member of several: test_node_cluster. */
+    ck_assert_uint_le(res.receipt.age_ms, 5);
     q = get_request("/a", COORD_LEVEL_LINEARIZABLE, 0);
     ck_assert_int_eq(client_call(c, &q, &res), 0);
     ck_assert_uint_le(res.receipt.age_ms, 5);

@@ -180,6 +180,30 @@ START_TEST(an_age_is_a_bound)
 }
 END_TEST
 
+/* An idle ensemble is cut: what each side of it last proved is not older than its beacon, so a bound that leaves
+ * room for that is kept for as long as it says, at a follower and at the leader, and then no longer. */
+START_TEST(an_idle_member_knows_its_age)
+{
+    begin();
+    raft_id cut = _i == 0 ? follower : leader;
+    struct cluster_client *c = greeted(cut);
+    cluster_run(cl, 60 * CLUSTER_S);
+    struct coord_request q = get_request("/", COORD_LEVEL_LOCAL, 0);
+    struct coord_result res;
+    ck_assert_int_eq(client_call(c, &q, &res), 0);
+    ck_assert_uint_le(res.receipt.age_ms, _i == 0 ? 4010 : 60);
+    cluster_isolate(cl, cut, false);
+    uint64_t at = cluster_now(cl);
+    cluster_run(cl, 3 * CLUSTER_S);
+    q = get_request("/", COORD_LEVEL_BOUNDED, 8000);
+    ck_assert_int_eq(client_call(c, &q, &res), 0);
+    ck_assert_uint_ge(res.receipt.age_ms, (cluster_now(cl) - at) / CLUSTER_MS - 1);
+    cluster_run(cl, 5 * CLUSTER_S);
+    q.number = 0;
+    ck_assert_int_eq(client_call(c, &q, &res), COORD_ETOOSTALE);
+}
+END_TEST
+
 /* --- leader changes --------------------------------------------------------------------------- */
 
 START_TEST(a_killed_leader_is_a_short_delay)
@@ -855,6 +879,7 @@ int main(void)
     tcase_add_test(t, a_broken_link_to_the_leader_loses_no_write);
     tcase_add_test(t, a_connection_keeps_its_order_at_a_follower);
     tcase_add_test(t, an_age_is_a_bound);
+    tcase_add_loop_test(t, an_idle_member_knows_its_age, 0, 2);
     tcase_add_test(t, a_killed_leader_is_a_short_delay);
     tcase_add_test(t, a_deposed_leader_sends_its_writes_on);
     tcase_add_test(t, a_retry_on_another_member_is_applied_once);

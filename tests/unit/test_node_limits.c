@@ -114,6 +114,7 @@ START_TEST(at_a_limit_and_one_past_it)
                                       .kinds = COORD_CHANGE_CREATED};
             struct coord_result res;
             ck_assert_int_eq(client_call(c, &q, &res), number <= 2 ? 0 : COORD_ELIMIT);
+            ck_assert(number <= 2 || memmem(res.text.data, res.text.len, "2 watches", 9) != NULL);
         }
     }
     uint8_t secret[COORD_SECRET_BYTES];

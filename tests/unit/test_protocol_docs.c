@@ -457,6 +457,18 @@ START_TEST(example_no_quorum)
 }
 END_TEST
 
+START_TEST(example_last_word)
+{
+    struct coord_result res = {.number = 0, .error = COORD_EMOVED};
+    res.receipt =
+        (struct coord_receipt){.member = 1, .role = 1, .term = 3, .revision = 43, .age_ms = 7};
+    res.text = text(coord_strerror(COORD_EMOVED));
+    struct coord_buf *b = NULL;
+    ck_assert_int_eq(coord_result_encode(COORD_OP_STATUS, &res, &b), 0);
+    example_equals("last-word", b);
+}
+END_TEST
+
 START_TEST(example_event)
 {
     struct coord_change change = {.kind = COORD_CHANGE_CHANGED, .version = 1, .has_value = true};
@@ -491,6 +503,7 @@ int main(void)
     tcase_add_test(examples, example_create);
     tcase_add_test(examples, example_get);
     tcase_add_test(examples, example_no_quorum);
+    tcase_add_test(examples, example_last_word);
     tcase_add_test(examples, example_event);
     suite_add_tcase(suite, examples);
     SRunner *runner = srunner_create(suite);
