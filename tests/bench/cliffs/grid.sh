@@ -2,13 +2,13 @@
 # coord alone over the grid of loads: members, connections x requests under way, values, operations, levels of reads; and
 # what cannot be read off a load: fan-out, failover, 1,000,000 nodes.
 #
-#   tests/bench/cliffs/grid.sh [PART...]          loads fanout failover nodes; default: all
+#   tests/bench/cliffs/grid.sh [PART...]          loads fanout failover silence nodes; default: all
 #   RUNS=1 SECS=1                                 medians of so many runs of so many seconds
 #   MEMBERS="1 3 5" NODES=1000000 KILLS=3         sizes of ensembles for loads; how large, how often
 . "$(dirname "$0")/lib.sh"
 
 RUNS=${RUNS:-1} SECS=${SECS:-1} MEMBERS=${MEMBERS:-1 3 5} NODES=${NODES:-1000000} KILLS=${KILLS:-3}
-PARTS="loads fanout failover nodes"
+PARTS="loads fanout failover silence nodes"
 SHAPES="1x1 16x1 64x1 64x16 1000x1"
 case "${1:-}" in -h | --help) usage "$0" && exit 0 ;; esac
 whole RUNS SECS NODES KILLS
@@ -87,6 +87,23 @@ part_failover() {
         wait_until 30 "member $leader is back" member_follows "$leader"
     done
     printf '\nfirst write after kill -9 of the leader, ms:%s\n' "$times"
+}
+
+# The leader falls silent: no connection breaks, as when a cable is cut, so only time tells.
+part_silence() {
+    local i leader others times=""
+    bench_start 3
+    attempts
+    for _ in $(seq "$KILLS"); do
+        wait_until 20 "there is a leader" leader_id
+        leader=$(leader_id)
+        others=$(for i in 1 2 3; do [ "$i" = "$leader" ] || client_address "$i"; done | paste -sd,)
+        member_signal "$leader" STOP
+        times="$times $(first_ms "$others")"
+        member_signal "$leader" CONT
+        wait_until 30 "member $leader follows" ensemble_ready
+    done
+    printf '\nfirst write after the leader fell silent (election timeout 500 ms), ms:%s\n' "$times"
 }
 
 # snapshots N: of member N: size and milliseconds of the last one it wrote, from its log.
