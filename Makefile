@@ -279,7 +279,9 @@ $(B)/tests/bench/cliffs/delay: $(call obj,tests/bench/cliffs/delay.c)
 	$(CC) $(LDFLAGS) -o $@ $^ -levent_core
 $(B)/tests/bench/cliffs/slowsync.so: $(call obj,tests/bench/cliffs/slowsync.c)
 	$(CC) -shared $(LDFLAGS) -o $@ $^ -ldl
-.PHONY: bench-cliffs bench-idle bench-scale
+.PHONY: bench bench-cliffs bench-idle bench-scale
+bench: all $(B)/bench/coordload  ## measure coord alone (ARGS="loads fanout failover silence nodes": some parts), 10 minutes
+	@BUILD=$(abspath $(B)) tests/bench/cliffs/grid.sh $(ARGS)
 bench-cliffs: all $(CLIFFS)  ## measure writes while something is the matter (ARGS="links fsync": some rows)
 	@BUILD=$(abspath $(B)) tests/bench/cliffs/cliffs.sh $(ARGS)
 bench-idle: all  ## measure what idle sessions cost (ARGS="SESSIONS TIMEOUT SECS MEMBERS")

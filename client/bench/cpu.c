@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "client/bench/cpu.h"
 #include "client/bench/targets.h"
@@ -133,25 +134,38 @@ static int find_holder(uint64_t inode)
     return (int)pid;
 }
 
+/* Is it one of this machine's? A socket can be bound to no other. */
+static bool is_local(const struct sockaddr_in *a)
+{
+    struct sockaddr_in any_port = *a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    any_port.sin_port = 0;
+    bool local = fd >= 0 && bind(fd, (const struct sockaddr *)&any_port, sizeof any_port) == 0;
+    if (fd >= 0) {
+        (void)close(fd); /* nothing was written to it */
+    }
+    return local;
+}
+
 bool cpu_find(const char *servers, struct cpu_servers *ret_found)
 {
     struct targets t;
     struct cpu_servers found = {.count = 0};
-    bool all = targets_parse(servers, &t);
+    bool all = targets_parse(servers, &t), missing = false;
 
     for (size_t i = 0; all && i < t.count && found.count < CPU_SERVERS_MAX; i++) {
         const struct sockaddr_in *a = &t.addresses[i];
-        bool local = (ntohl(a->sin_addr.s_addr) >> 24) == 127;
-        uint64_t inode = local ? find_inode(a) : 0;
+        uint64_t inode = is_local(a) ? find_inode(a) : 0;
         int pid = inode != 0 ? find_holder(inode) : 0;
-        all = pid != 0;
+        missing = missing || pid == 0;
         if (pid != 0) {
             found.pids[found.count] = pid;
             found.ports[found.count++] = ntohs(a->sin_port);
         }
     }
     *ret_found = found;
-    return all;
+    return all && !missing;
 }
 
 double cpu_seconds(const struct cpu_servers *s)

@@ -32,7 +32,7 @@ bool cpu_stat_ticks(const char *text, uint64_t *ret_ticks);
 /* The value in KiB of "VmRSS:" or the like in the text of /proc/PID/status; 0 when it has none. */
 uint64_t cpu_status_kib(const char *text, const char *key);
 
-/* The processes behind "host:port,..." (NULL: the default server) that are addresses of this machine's loopback.
+/* The processes behind "host:port,..." (NULL: the default server) that are addresses of this machine.
  * Return: false when not all of the list were found (what was is there). */
 bool cpu_find(const char *servers, struct cpu_servers *ret_found);
 

@@ -30,6 +30,7 @@ struct fan {
     uint64_t sent_ns, first_ns, last_ns, acked_ns; /* of the write under way; 0: not yet */
     uint64_t told;                                 /* watchers */
     bool measuring;
+    uint64_t from_ns, progress_ns; /* of what is measured; progress was told then */
     uint64_t writes, gaps, surplus;
     int error;
     struct histogram *first, *last, *ack; /* nanoseconds */
@@ -211,6 +212,11 @@ static int write_until(struct fan *f, const char *value, uint64_t end_ns, uint64
     pace_init(&pace, bench_now(), f->plan->rate != 0 ? f->plan->rate : 1);
     while (rc >= 0 && bench_now() < end_ns && (writes_max == 0 || f->writes < writes_max)) {
         uint64_t now = bench_now();
+        if (f->measuring && report_due(&f->progress_ns, now)) {
+            report_line("%4.0f s  %" PRIu64 " writes  the last told: p99 %8.0f us ",
+                        (double)(now - f->from_ns) / 1e9, f->writes,
+                        (double)histogram_at(f->last, 0.99) / 1000);
+        }
         if (f->plan->rate != 0 && !pace_take(&pace, now, &due)) {
             rc = wire_set_turn(&f->set, pace_due(&pace) - now);
             continue;
@@ -231,10 +237,13 @@ static int run(struct fan *f)
     memset(value, 'x', p->value_min + 1);
     int rc = write_until(f, value, bench_now() + p->warmup * BENCH_NS_PER_S, 0);
     double cpu = cpu_seconds(&f->servers), own = cpu_own_seconds();
-    uint64_t from = bench_now();
+    f->from_ns = f->progress_ns = bench_now();
     f->measuring = true;
-    rc = rc != 0 ? rc : write_until(f, value, from + p->secs * BENCH_NS_PER_S, p->ops);
-    f->seconds = (double)(bench_now() - from) / 1e9;
+    uint64_t end =
+        p->ops != 0 && !p->secs_given ? UINT64_MAX : f->from_ns + p->secs * BENCH_NS_PER_S;
+    rc = rc != 0 ? rc : write_until(f, value, end, p->ops);
+    report_progress_end();
+    f->seconds = (double)(bench_now() - f->from_ns) / 1e9;
     double cpu_end = cpu_seconds(&f->servers);
     f->servers_cpu = f->servers.count > 0 && cpu >= 0 && cpu_end >= 0 ? cpu_end - cpu : -1;
     f->own_cpu = cpu_own_seconds() - own;

@@ -33,6 +33,7 @@ struct idle {
         late; /* sessions; late: pings that were due while the last was under way */
     uint64_t pinged, answered;
     int error;
+    uint64_t progress_ns; /* was told then */
     double open_seconds;
     struct histogram *ping; /* nanoseconds */
     struct cpu_servers servers;
@@ -111,6 +112,10 @@ static int turn(struct idle *d, uint64_t end_ns)
     uint64_t now = bench_now();
 
     ping_due(d, now);
+    if (report_due(&d->progress_ns, now)) {
+        report_line("%" PRIu64 " of %" PRIu64 " sessions  %" PRIu64 " lost  %" PRIu64 " pings ",
+                    d->up, d->plan->sessions, d->lost, d->pinged);
+    }
     uint64_t next = pace_due(&d->pings) < end_ns ? pace_due(&d->pings) : end_ns;
     uint64_t wait = next > now ? next - now : 0;
     return wire_set_turn(&d->set, wait < TURN_NS ? wait : TURN_NS);
@@ -176,7 +181,8 @@ static int run(struct idle *d)
     uint64_t rate = p->sessions * 1000 / (third_ms > 0 ? third_ms : 1);
     double cpu = cpu_seconds(&d->servers);
 
-    pace_init(&d->pings, bench_now(), rate > 0 ? rate : 1);
+    d->progress_ns = bench_now();
+    pace_init(&d->pings, d->progress_ns, rate > 0 ? rate : 1);
     int rc = open_all(d);
     d->open_cpu = d->servers.count > 0 && cpu >= 0 ? cpu_seconds(&d->servers) - cpu : -1;
     rc = rc != 0 ? rc : rest(d, p->warmup);
@@ -310,6 +316,7 @@ int idle_run(struct cli *cli, const struct plan *plan)
     d->set.session_timeout_ms = plan->session_timeout_ms;
     d->set.sources = (uint32_t)plan->sources;
     error = error != 0 ? error : run(d);
+    report_progress_end();
     if (error != 0) {
         fprintf(stderr, "coordctl: %" PRIu64 " of %" PRIu64 " sessions were opened\n", d->up,
                 plan->sessions);

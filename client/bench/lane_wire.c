@@ -275,8 +275,7 @@ static int lean_start(struct load *l)
     uint64_t give_up = 0, conns = l->plan->conns;
 
     if (!lean_init(l)) {
-        fputs("coordctl: lean connections need numeric IPv4 servers, memory and descriptors\n",
-              stderr);
+        fputs("coordctl: no memory or descriptors for lean connections\n", stderr);
         return EXIT_OTHER;
     }
     struct lean *lean = l->transport_data;

@@ -13,9 +13,9 @@
 #include "client/bench/report.h"
 
 #define TURN_NS_MAX      (100 * BENCH_NS_PER_MS)
-#define PROGRESS_NS      BENCH_NS_PER_S
 #define LIB_DESCRIPTORS  5u  /* of a handle: its socket, and what it waits with */
 #define FIRE_AT_ONCE_MAX 256 /* requests that are due, between two looks at what came back */
+#define STUCK_NS         (2 * BENCH_NS_PER_S) /* beyond the time a request may take */
 
 /* --- what a shot asks for ------------------------------------------------------------------------ */
 
@@ -209,6 +209,7 @@ void load_done(struct load *l, struct shot *s, int error, uint64_t now_ns)
 {
     assert(l->under_way > 0);
     l->under_way--;
+    l->ended_ns = now_ns;
     if (error == 0) {
         enum bench_action next = following(s, now_ns);
         if (next != ACTION_NONE && !l->stopping) {
@@ -265,9 +266,17 @@ static void fire_due(struct load *l, uint64_t now)
     }
 }
 
+/* A run that ends by a count would never end once nobody is there to be asked: what is under way ends in time, and
+ * what waits for its lane does not. */
+static bool stuck(const struct load *l, uint64_t now)
+{
+    return l->measuring && l->plan->ops != 0 &&
+           now > l->ended_ns + l->cli->call.timeout_ms * BENCH_NS_PER_MS + STUCK_NS;
+}
+
 static int run_until(struct load *l, uint64_t end_ns)
 {
-    uint64_t told_ns = bench_now(), told_done = l->done;
+    uint64_t told_ns = bench_now(), told_done = l->done, before = told_ns;
 
     for (uint64_t now = told_ns; now < end_ns && !l->stopping; now = bench_now()) {
         uint64_t next = now + TURN_NS_MAX < end_ns ? now + TURN_NS_MAX : end_ns;
@@ -280,10 +289,14 @@ static int run_until(struct load *l, uint64_t end_ns)
         if (rc < 0) {
             return cli_fail(l->cli, "bench", rc, NULL);
         }
-        if (l->measuring && now - told_ns >= PROGRESS_NS) {
-            report_progress(l, now, now - told_ns, l->done - told_done);
-            told_ns = now;
+        if (l->measuring && report_due(&told_ns, now)) {
+            report_progress(l, now, now - before, l->done - told_done);
+            before = now;
             told_done = l->done;
+        }
+        if (stuck(l, now)) {
+            l->first_error = l->first_error != 0 ? l->first_error : COORD_ECONNECT;
+            l->stopping = true;
         }
     }
     return EXIT_DONE;
@@ -316,20 +329,21 @@ static int run_out(struct load *l)
 static int measure(struct load *l)
 {
     double cpu = cpu_seconds(&l->servers), own = cpu_own_seconds();
+    bool no_end = l->plan->ops != 0 && !l->plan->secs_given;
 
     l->measuring = true;
     l->from_ns = bench_now();
+    l->ended_ns = l->from_ns;
     if (!series_init(&l->series, l->from_ns)) {
         fputs("coordctl: no memory for the load\n", stderr);
         return EXIT_OTHER;
     }
-    int rc =
-        run_until(l, l->plan->ops != 0 ? UINT64_MAX : l->from_ns + l->plan->secs * BENCH_NS_PER_S);
+    int rc = run_until(l, no_end ? UINT64_MAX : l->from_ns + l->plan->secs * BENCH_NS_PER_S);
     l->to_ns = l->to_ns != 0 ? l->to_ns : bench_now();
     double cpu_end = cpu_seconds(&l->servers);
     l->servers_cpu = l->servers.count > 0 && cpu >= 0 && cpu_end >= 0 ? cpu_end - cpu : -1;
     l->own_cpu = cpu_own_seconds() - own;
-    if (rc == EXIT_DONE && l->plan->rate != 0 && l->plan->ops == 0) {
+    if (rc == EXIT_DONE && l->plan->rate != 0 && (l->plan->ops == 0 || !l->stopping)) {
         rc = run_out(l);
     }
     l->measuring = false;
@@ -354,7 +368,7 @@ static int run(struct load *l)
     }
     int rc = run_until(l, now + p->warmup * BENCH_NS_PER_S);
     rc = rc != EXIT_DONE ? rc : measure(l);
-    report_progress_end(l);
+    report_progress_end();
     return rc;
 }
 

@@ -90,6 +90,7 @@ struct load {
     uint64_t done, errors, extra, unsent;
     uint64_t done_of[BENCH_OPS];
     int first_error;
+    uint64_t ended_ns; /* when an action ended last */
     struct series series;
     struct histogram *all;           /* nanoseconds */
     struct histogram *of[BENCH_OPS]; /* NULL when there is one operation only */

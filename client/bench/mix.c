@@ -117,6 +117,16 @@ unsigned mix_count(const struct bench_mix *m)
     return count;
 }
 
+bool mix_reads(const struct bench_mix *m)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < BENCH_OPS; i++) {
+        any = any || (m->weights[i] > 0 && rows[i].keys && !rows[i].writes);
+    }
+    return any;
+}
+
 bool mix_writes(const struct bench_mix *m)
 {
     bool any = false;

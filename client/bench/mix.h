@@ -87,7 +87,8 @@ enum bench_op mix_pick(const struct bench_mix *m, struct pick *random);
 /* How many different operations. */
 unsigned mix_count(const struct bench_mix *m);
 
-/* Does any wanted operation have that property? */
+/* Does any wanted operation have that property? (reads: its consistency can be chosen) */
+bool mix_reads(const struct bench_mix *m);
 bool mix_writes(const struct bench_mix *m);
 bool mix_keys(const struct bench_mix *m);
 

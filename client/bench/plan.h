@@ -29,8 +29,9 @@ struct plan {
     enum pick_kind keys_kind;
     uint64_t keys_param;
     uint64_t secs, warmup;
-    uint64_t ops;  /* end after so many; 0: after secs */
-    uint64_t rate; /* open loop; of sessions: opened a second; 0: as fast as it goes */
+    uint64_t ops;    /* end after so many; 0: after secs */
+    bool secs_given; /* with ops: after secs too, whatever comes first */
+    uint64_t rate;   /* open loop; of sessions: opened a second; 0: as fast as it goes */
     uint64_t watchers;
     uint64_t sessions, session_timeout_ms;
     uint64_t sources; /* addresses 127.0.1.x to connect from; 0: whatever the system gives */

@@ -7,7 +7,9 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include "client/bench/clock.h"
 #include "client/bench/load.h"
+#include "client/bench/report.h"
 
 #define UNDER_WAY_MAX 512u
 
@@ -26,7 +28,7 @@ struct preparation {
     struct pick pick;
     const struct plan *plan;
     const char *value;
-    uint64_t under_way;
+    uint64_t under_way, made, told_ns;
     int error;
     struct making makings[UNDER_WAY_MAX], *idle, *again; /* again: the servers were too busy */
 };
@@ -39,6 +41,7 @@ static void on_made(struct coord *c, const struct coord_reply *r, void *arg)
 
     (void)c; /* p has it */
     p->under_way--;
+    p->made += r->error != COORD_EBUSY ? 1 : 0;
     m->next = *list;
     *list = m;
     if (r->error != 0 && r->error != COORD_EEXISTS && r->error != COORD_EBUSY && p->error == 0) {
@@ -54,7 +57,8 @@ static int turn(struct preparation *p)
     return coord_dispatch(p->c);
 }
 
-/* Ask for node /bench/<kind><index>. Return: 0 or an error. */
+/* Ask for node /bench/<kind><index>. Return: 0; COORD_EAGAIN: not now, the library has as many bytes under way as it
+ * takes; or an error. */
 static int make(struct preparation *p, struct making *m, char kind, bool number)
 {
     char path[64];
@@ -62,6 +66,11 @@ static int make(struct preparation *p, struct making *m, char kind, bool number)
 
     (void)snprintf(path, sizeof path, "/bench/%c%" PRIu64, kind, m->index);
     int rc = coord_create(p->c, path, number ? "0" : p->value, bytes, &p->cli->call, on_made, m);
+    if (rc == COORD_EBUSY && p->under_way > 0) {
+        m->next = p->again;
+        p->again = m;
+        return COORD_EAGAIN;
+    }
     p->under_way += rc == 0 ? 1 : 0;
     return rc;
 }
@@ -84,7 +93,10 @@ static int make_many(struct preparation *p, char kind, bool number)
             }
             rc = make(p, m, kind, number);
         }
-        rc = rc != 0 ? rc : turn(p);
+        rc = rc != 0 && rc != COORD_EAGAIN ? rc : turn(p);
+        if (report_due(&p->told_ns, bench_now())) {
+            report_line("%" PRIu64 " nodes are there", p->made);
+        }
     }
     return rc != 0 ? rc : p->error;
 }
@@ -109,6 +121,7 @@ int load_prepare(struct cli *cli, const struct plan *plan)
         return rc;
     }
     memset(value, 'x', sizeof value);
+    p.told_ns = bench_now();
     pick_init(&p.pick, PICK_UNIFORM, 0, 1, plan->seed);
     int error = coord_create_sync(p.c, "/bench", NULL, 0, &cli->call, &r);
     if (error != 0 && error != COORD_EEXISTS) {
@@ -120,6 +133,7 @@ int load_prepare(struct cli *cli, const struct plan *plan)
             error = make_many(&p, 'n', true);
         }
     }
+    report_progress_end();
     coord_reply_free(r);
     rc = error != 0 ? cli_fail(cli, "preparing /bench", error, NULL) : rc;
     coord_close(p.c);

@@ -3,9 +3,11 @@
  * report.c: see report.h.
  */
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "client/bench/clock.h"
 #include "client/bench/load.h"
 #include "client/bench/report.h"
 
@@ -55,6 +57,24 @@ static double per_100k(const struct load *l, double seconds)
     return l->done > 0 ? seconds * 1e5 / (double)l->done : 0;
 }
 
+/* The level of reads, as it is given on the command line. */
+static const char *level(const struct cli *cli, char *text, size_t bytes)
+{
+    switch (cli->call.consistency) {
+    case COORD_SESSION:
+        return "session";
+    case COORD_BOUNDED:
+        (void)snprintf(text, bytes, "bounded:%" PRIu64 "ms", (uint64_t)cli->call.bound_ms);
+        return text;
+    case COORD_LOCAL:
+        return "local";
+    case COORD_DEFAULT:
+    case COORD_LINEARIZABLE:
+        break;
+    }
+    return "linearizable";
+}
+
 static void json_ops(struct json *j, const struct load *l)
 {
     json_open(j, "per_op");
@@ -73,9 +93,11 @@ static void load_json(const struct load *l)
 {
     const struct plan *p = l->plan;
     struct json j = json_begin(stdout);
+    char text[48];
 
     json_text(&j, "op", p->op_text);
     json_text(&j, "client", l->transport->name);
+    json_text(&j, "consistency", level(l->cli, text, sizeof text));
     json_number(&j, "conns", p->conns);
     json_number(&j, "outstanding", p->outstanding);
     json_number(&j, "value", p->value_min);
@@ -126,9 +148,13 @@ static void text_series(const struct series *s)
 static void load_text(const struct load *l)
 {
     const struct plan *p = l->plan;
+    char text[48];
 
     printf("%s: %" PRIu64 " connections x %" PRIu64 " outstanding (%s), ", p->op_text, p->conns,
            p->outstanding, l->transport->name);
+    if (mix_reads(&p->mix)) {
+        printf("%s, ", level(l->cli, text, sizeof text));
+    }
     if (p->value_min == p->value_max) {
         printf("%" PRIu64 "-byte values, ", p->value_min);
     } else {
@@ -170,20 +196,39 @@ void report_load(const struct load *l)
     }
 }
 
-void report_progress(const struct load *l, uint64_t now_ns, uint64_t ns, uint64_t done)
+bool report_due(uint64_t *last_ns, uint64_t now_ns)
 {
+    if (now_ns < *last_ns + BENCH_NS_PER_S) {
+        return false;
+    }
+    *last_ns = now_ns;
+    return true;
+}
+
+void report_line(const char *format, ...)
+{
+    va_list args;
+
     if (isatty(STDERR_FILENO) != 1) {
         return;
     }
-    fprintf(stderr, "\r%4.0f s  %9.0f/s  p99 %8.0f us  errors %" PRIu64 " ",
-            (double)(now_ns - l->from_ns) / 1e9, (double)done * 1e9 / (double)ns,
-            us(histogram_at(l->all, 0.99)), l->errors);
+    (void)fputc('\r', stderr); /* a line of progress that is not seen is no error */
+    va_start(args, format);
+    (void)vfprintf(stderr, format, args);
+    va_end(args);
+    (void)fputs("\033[K", stderr);
 }
 
-void report_progress_end(const struct load *l)
+void report_progress(const struct load *l, uint64_t now_ns, uint64_t ns, uint64_t done)
 {
-    (void)l; /* the line is everybody's */
+    report_line("%4.0f s  %9.0f/s  p99 %8.0f us  errors %" PRIu64 " ",
+                (double)(now_ns - l->from_ns) / 1e9, (double)done * 1e9 / (double)ns,
+                us(histogram_at(l->all, 0.99)), l->errors);
+}
+
+void report_progress_end(void)
+{
     if (isatty(STDERR_FILENO) == 1) {
-        fputs("\r\033[K", stderr);
+        (void)fputs("\r\033[K", stderr);
     }
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "client/bench/targets.h"
 #include "client/cli/args.h"
+#include "client/cli/cli.h"
 
 static bool parse_one(const char *text, size_t n, struct sockaddr_in *ret_address)
 {
@@ -51,4 +52,17 @@ bool targets_parse(const char *list, struct targets *ret_targets)
         }
         at += n + 1;
     }
+}
+
+int targets_need(const char *list)
+{
+    struct targets t;
+
+    return targets_parse(list, &t)
+               ? EXIT_DONE
+               : cli_usage(
+                     "bench",
+                     "--servers: lean connections (--wire, --watchers, --sessions) need at most "
+                     "%u IPv4 addresses or localhost, each with a port or not; '%s' is not that",
+                     TARGETS_MAX, list);
 }

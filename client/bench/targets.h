@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define TARGETS_MAX          32
+#define TARGETS_MAX          32u
 #define TARGETS_DEFAULT_PORT 7410
 
 struct targets {
@@ -20,5 +20,9 @@ struct targets {
 
 /* list: NULL is 127.0.0.1:7410. Return: false when it is empty or has an entry that is not understood. */
 bool targets_parse(const char *list, struct targets *ret_targets);
+
+/* Is it such a list? Asked before a load that needs one, so that the mistake has a name. Return: EXIT_DONE, or EXIT_USAGE
+ * with a message. */
+int targets_need(const char *list);
 
 #endif

@@ -7,6 +7,7 @@
 #include "client/bench/idle.h"
 #include "client/bench/load.h"
 #include "client/bench/plan.h"
+#include "client/bench/targets.h"
 #include "client/cli/cli.h"
 #include "client/cli/commands.h"
 
@@ -15,6 +16,9 @@ int cmd_bench(struct cli *cli, int argc, char **argv)
     struct plan plan;
     int rc = plan_parse(argc, argv, &plan);
 
+    if (rc == EXIT_DONE && (plan.wire || plan.mode != PLAN_LOAD)) {
+        rc = targets_need(cli->options.servers);
+    }
     if (rc != EXIT_DONE) {
         return rc;
     }

@@ -2,13 +2,7 @@
 /*
  * main.c: options of the load generators, and the order of things: connect, prepare, run, leave.
  *
- *   WIREload --servers HOST:PORT,... --op set|create|fill|get|mixed:PERCENT|fanout|attempt
- *            (fill: create, unconditionally where a system can, again when refused)
- *            [--level linearizable|local] [--conns N] [--outstanding N] [--value BYTES] [--keys N]
- *            [--secs S] [--warmup S] [--ops N] [--prefix TEXT] [--pids PID,...]
- *            [--watchers N --rounds N]  [--kill PID --limit-ms N --read]
- *
- * One line of KEY=VALUE on stdout; exit code 0 when every operation that counted succeeded.
+ * WIREload --help tells the options (usage, below).
  */
 #include <errno.h>
 #include <getopt.h>
@@ -39,9 +33,23 @@ enum option_id {
     OPT_READ,
 };
 
+static const char usage[] =
+    "load --servers HOST:PORT,... --op OP [OPTION...]\n"
+    "  --op set|create|get|mixed:PERCENT of get; fill: create, blindly where a system can\n"
+    "       fanout     when the last of --watchers N is told, --rounds N times\n"
+    "       attempt    how long until one request succeeds, each given up after --limit-ms N;\n"
+    "                  --kill PID first; --read: a get instead of a set\n"
+    "  --level linearizable|local   of gets (local)\n"
+    "  --conns N --outstanding N    connections (1), requests under way on each (1)\n"
+    "  --value BYTES --keys N       of each value (100), nodes used; --prefix TEXT of created "
+    "ones\n"
+    "  --secs S --warmup S --ops N  measured time, the same before, or so many operations\n"
+    "  --pids PID,...               the servers, whose CPU is told\n"
+    "One line of KEY=VALUE on stdout; exit code 0 when every operation that counted succeeded.\n";
+
 static int bad(const char *name, const char *text)
 {
-    fprintf(stderr, "%s: --%s: '%s' is not understood (see the head of tests/bench/main.c)\n",
+    fprintf(stderr, "%s: --%s: '%s' is not understood (--help tells the options)\n",
             load_wire.system, name, text);
     return -1;
 }
@@ -74,17 +82,20 @@ static int parse_seconds(const char *name, const char *text, double *ret_v)
 
 static int parse_servers(struct options *o, const char *text)
 {
+    char *end = NULL;
+
     for (const char *at = text; *at != '\0';) {
         size_t len = strcspn(at, ",");
         const char *colon = memchr(at, ':', len);
         size_t i = o->servers_count;
-        if (colon == NULL || i == LOAD_SERVERS_MAX ||
+        unsigned long port = colon != NULL ? strtoul(colon + 1, &end, 10) : 0;
+        if (colon == NULL || port < 1 || port > 65535 || end != at + len || i == LOAD_SERVERS_MAX ||
             (size_t)(colon - at) >= sizeof o->servers[i].host) {
             return bad("servers", text);
         }
         (void)snprintf(o->servers[i].host, sizeof o->servers[i].host, "%.*s", (int)(colon - at),
                        at);
-        o->servers[i].port = (uint16_t)strtoul(colon + 1, NULL, 10);
+        o->servers[i].port = (uint16_t)port;
         o->servers_count++;
         at += len + (at[len] == ',' ? 1 : 0);
     }
@@ -94,12 +105,14 @@ static int parse_servers(struct options *o, const char *text)
 static int parse_pids(struct options *o, const char *text)
 {
     for (const char *at = text; *at != '\0';) {
-        if (o->pids_count == LOAD_SERVERS_MAX) {
+        char *end = NULL;
+        unsigned long pid = strtoul(at, &end, 10);
+        if (o->pids_count == LOAD_SERVERS_MAX || pid < 1 || pid > INT32_MAX ||
+            (*end != ',' && *end != '\0')) {
             return bad("pids", text);
         }
-        o->pids[o->pids_count++] = (uint32_t)strtoul(at, NULL, 10);
-        at += strcspn(at, ",");
-        at += *at == ',' ? 1 : 0;
+        o->pids[o->pids_count++] = (uint32_t)pid;
+        at = end + (*end == ',' ? 1 : 0);
     }
     return 0;
 }
@@ -204,7 +217,12 @@ static int parse(struct options *o, int argc, char **argv)
             return -1;
         }
     }
-    if (optind != argc || o->servers_count == 0) {
+    if (optind != argc) {
+        fprintf(stderr, "%s: unexpected argument '%s' (--help tells the options)\n",
+                load_wire.system, argv[optind]);
+        return -1;
+    }
+    if (o->servers_count == 0) {
         return bad("servers", "");
     }
     if (o->op == LOAD_FANOUT &&
@@ -243,9 +261,14 @@ static int run_op(struct load *ld)
 
 int main(int argc, char **argv)
 {
-    struct load *ld = calloc(1, sizeof *ld);
+    struct load *ld = NULL;
     int rc = -1;
 
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        printf("%s%s", load_wire.system, usage);
+        return 0;
+    }
+    ld = calloc(1, sizeof *ld);
     if (ld == NULL) {
         return 1;
     }

@@ -35,8 +35,21 @@ number() { # NAME VALUE
     esac
 }
 
+systems_named() { # LIST: are these names of systems?
+    local s
+    [ -n "${1//[ ,]/}" ] || die "--systems needs names, of coord,zookeeper,etcd"
+    for s in ${1//,/ }; do
+        declare -F "${s}_why_not" >/dev/null || die "--systems: there is no '$s', only coord, zookeeper and etcd"
+    done
+}
+
+pattern() { # REGEX: does grep take it?
+    grep -qE -- "$1" <<<"" 2>/dev/null || [ $? = 1 ] || die "--cells: '$1' is not a regular expression"
+}
+
 settings="${*:-(defaults)}"
 while [ $# -gt 0 ]; do
+    case "$1" in --systems | --cells | --out) [ -n "${2:-}" ] || die "$1 needs a value" ;; esac
     case "$1" in
     --install) install=1 ;;
     --quick) rounds=1 secs=0.5 kills=1 nodes=50000 fan_rounds=5 warm_zookeeper=5 warm_others=1 ;;
@@ -47,8 +60,8 @@ while [ $# -gt 0 ]; do
         printf -v "${name//-/_}" %s "$2"
         shift
         ;;
-    --systems) systems=${2//,/ } && shift ;;
-    --cells) cells=$2 && shift ;;
+    --systems) systems_named "$2" && systems=${2//,/ } && shift ;;
+    --cells) pattern "$2" && cells=$2 && shift ;;
     --out) out=$2 && shift ;;
     -h | --help) usage && exit 0 ;;
     *) die "unknown argument '$1' (try --help)" ;;
@@ -244,7 +257,6 @@ choose() {
     local s why
     chosen="" left_out=""
     for s in $systems; do
-        declare -F "${s}_why_not" >/dev/null || die "--systems: there is no '$s'"
         why=$("${s}_why_not")
         if [ -n "$why" ]; then
             left_out="${left_out}left out: $s: $why
@@ -274,7 +286,7 @@ describe() {
     echo "run: $(date -u +%Y-%m-%dT%H:%MZ), options $settings; rounds $rounds, $secs s a load after 0.5 s of the same," \
         "warm-up $warm_zookeeper s (ZooKeeper), $warm_others s (others), 1,000 keys, values of 100 bytes unless named," \
         "$kills kills a visit, $limit_ms ms an attempt"
-    for s in $chosen; do echo "$s: $("${s}_version")"; done
+    for s in $chosen; do echo "$s: $("${s}_version"); $("${s}_settings")"; done
     others_meanwhile
     printf %s "$left_out"
 }
@@ -318,6 +330,7 @@ if [ $long = 1 ]; then
     for SYSTEM in $chosen; do many_nodes; done
 fi
 SYSTEM=
+[ -s "$results" ] || die "nothing was measured: no load's name matches '$cells', or there was no round"
 about=$(describe)
 {
     sed 's/^/- /' <<<"$about"

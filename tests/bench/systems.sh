@@ -5,6 +5,7 @@
 # whose it is. For each system there are
 #   SYSTEM_why_not        says why it cannot be measured here, or nothing
 #   SYSTEM_version        one line
+#   SYSTEM_settings       what differs from the defaults, one line
 #   SYSTEM_configure      choose ports, write what the members need
 #   SYSTEM_launch N       start member N (in the background, by run_member)
 #   SYSTEM_serves N       does it serve requests?
@@ -65,6 +66,7 @@ says() {
 
 coord_why_not() { [ -x "$COORDD" ] || echo "$COORDD is not built"; }
 coord_version() { "$COORDD" --version 2>/dev/null | head -n 1; }
+coord_settings() { echo "nothing but members, ports and directories is set"; }
 coord_configure() {
     ENSEMBLE_SIZE=3
     ENSEMBLE_PORT=$(port_base 3)
@@ -89,8 +91,10 @@ zookeeper_why_not() {
 zookeeper_version() {
     echo "Debian $(dpkg-query -W -f='${Version}' zookeeper 2>/dev/null), $(java -version 2>&1 | head -n 1)"
 }
-# What differs from the defaults: no bound on connections from one address (60), since all come from here; no web
-# server on port 8080. The heap is that of zkServer.sh.
+zookeeper_settings() {
+    echo "no bound on connections from one address (all come from here), no web server, log level WARN," \
+        "heap 1,000 MB as its start script has it"
+}
 zookeeper_configure() {
     local i j ports
     ports=$(free_ports 9)
@@ -132,6 +136,7 @@ etcd_why_not() {
     fi
 }
 etcd_version() { echo "Debian $(dpkg-query -W -f='${Version}' etcd-server 2>/dev/null)"; }
+etcd_settings() { echo "nothing but names, ports and directories is set"; }
 etcd_configure() {
     local ports
     ports=$(free_ports 6)

@@ -35,6 +35,7 @@ done
 for level in linearizable session bounded:5s local; do
     expect_exit 0 ctl -o json --consistency $level bench --op mixed:90 --wire --session-timeout 2s --outstanding 4 --ops 100 --warmup 0
     sound
+    expect_equal "$(sed 's/.*"consistency": "\([^"]*\)".*/\1/' <<<"$OUT")" "${level/5s/5000ms}" "the level that is told"
 done
 
 # What it does to the data: one connection, one at a time, so the count is exact.
@@ -49,6 +50,10 @@ children=$(ctl ls --count /bench)
 expect_exit 0 ctl -o json bench --session-timeout 2s --op create --wire --conns 2 --ops 40 --warmup 0 --value 5-9
 [ "$(ctl ls --count /bench)" -ge $((children + 40)) ] || fail "40 creates: $children before, $(ctl ls --count /bench) after"
 expect_equal "$(numbers value value_max)" "5 9"
+
+# Values as large as they may be: more than the library takes at a time has to be waited for.
+expect_exit 0 ctl -o json bench --session-timeout 2s --op get --value 1048576 --conns 1 --keys 80 --ops 5 --warmup 0
+sound
 
 # A namespace holds on both kinds of connections.
 expect_exit 0 ctl create /apart
@@ -82,6 +87,19 @@ quiet=$(grep -o '"log_before": [0-9]*, "log_after": [0-9]*' <<<"$OUT" | awk '{gs
 expect_equal "$quiet" "3 0" "members, and whether a log grew: $OUT"
 wait_until 20 "these too" no_sessions
 
+# On a terminal a line tells how far it is, and is gone at the end; elsewhere there is none.
+if command -v script >/dev/null; then
+    for load in "--op get" "--watchers 3" "--sessions 3"; do
+        told=$(script -qec "$COORDCTL -s $(all_addresses) bench $load --secs 2 --warmup 0" /dev/null </dev/null)
+        expect_match "$told" $'\r.*(errors 0|p99|pings) ' "progress of $load"
+        expect_match "$told" $'\r\033\\[K[a-z]+:' "the line is gone: $load"
+    done
+fi
+expect_exit 0 ctl bench --op get --secs 2 --warmup 0
+expect_equal "$ERR" "" "what is said in a pipe"
+
+expect_exit 2 "$COORDCTL" -s "a-name:7410" bench --op get --wire
+expect_match "$ERR" "'a-name:7410' is not that"
 expect_exit 2 ctl bench --op nothing
 expect_match "$ERR" "'nothing' is not an operation"
 expect_exit 2 ctl bench --op lock --wire

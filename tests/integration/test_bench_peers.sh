@@ -33,6 +33,17 @@ expect_exit 0 load --op mixed:50 --level local --keys 16 --conns 3 --outstanding
 expect_exit 0 load --op fanout --keys 1 --watchers 40 --conns 8 --rounds 5
 expect_equal "$(value_of ops)" 200 "watchers told"
 
+# What is wrong with an argument has its name.
+for wrong in "--pids 1,x" "--servers 127.0.0.1:0" "--servers 127.0.0.1:1x" "--op sett" "--level locall" "--secs -1" "--conns 0"; do
+    # shellcheck disable=SC2086
+    expect_exit 1 load $wrong
+    expect_match "$ERR" "${wrong%% *}: "
+done
+expect_exit 1 load set
+expect_match "$ERR" "unexpected argument 'set'"
+expect_exit 0 "$BUILD/bench/coordload" --help
+expect_match "$OUT" '--outstanding N'
+
 leader=$(leader_await)
 others=$(for i in $(other_members "$leader"); do client_address "$i"; done | paste -sd,)
 expect_exit 0 "$BUILD/bench/coordload" --servers "$others" --op attempt --secs 20 --limit-ms 300 --kill "$(member_pid "$leader")"

@@ -6,6 +6,7 @@
  */
 #include <arpa/inet.h>
 #include <check.h>
+#include <ifaddrs.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -463,6 +464,11 @@ START_TEST(finding_the_process_behind_a_port)
     ck_assert_int_eq(found.pids[0], getpid());
     ck_assert_uint_eq(found.ports[0], ntohs(a.sin_port));
     ck_assert(cpu_seconds(&found) >= 0);
+    /* What is elsewhere is passed over, wherever it stands in the list; all of this machine's addresses are local. */
+    (void)snprintf(list, sizeof list, "192.0.2.250:1,127.0.0.1:%u", ntohs(a.sin_port));
+    ck_assert(!cpu_find(list, &found));
+    ck_assert_uint_eq(found.count, 1);
+    (void)snprintf(list, sizeof list, "localhost:%u", ntohs(a.sin_port));
     ck_assert_uint_gt(cpu_resident_kib(&found, 0), 0);
     close(fd);
     ck_assert(!cpu_find(list, &found));
@@ -470,6 +476,46 @@ START_TEST(finding_the_process_behind_a_port)
     ck_assert(!cpu_find("10.1.2.3:7410", &found));
     found = (struct cpu_servers){.count = 1, .pids = {0x7fffffff}};
     ck_assert(cpu_seconds(&found) < 0);
+}
+END_TEST
+
+/* An address of this machine that is not of the loopback. */
+static bool outer_address(struct sockaddr_in *ret_address)
+{
+    struct ifaddrs *all = NULL;
+    bool found = false;
+
+    ck_assert_int_eq(getifaddrs(&all), 0);
+    for (struct ifaddrs *i = all; i != NULL && !found; i = i->ifa_next) {
+        if (i->ifa_addr != NULL && i->ifa_addr->sa_family == AF_INET) {
+            memcpy(ret_address, i->ifa_addr, sizeof *ret_address);
+            found = ntohl(ret_address->sin_addr.s_addr) >> 24 != 127;
+        }
+    }
+    freeifaddrs(all);
+    return found;
+}
+
+/* Members of this machine that are spoken to by its other addresses are local too. */
+START_TEST(finding_the_process_behind_an_outer_address)
+{
+    struct sockaddr_in a;
+    socklen_t len = sizeof a;
+    struct cpu_servers found;
+    char list[64];
+
+    if (!outer_address(&a)) {
+        return; /* this machine has none */
+    }
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    a.sin_port = 0;
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    ck_assert_int_eq(listen(fd, 1), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    (void)snprintf(list, sizeof list, "%s:%u", inet_ntoa(a.sin_addr), ntohs(a.sin_port));
+    ck_assert(cpu_find(list, &found));
+    ck_assert_int_eq(found.pids[0], getpid());
+    close(fd);
 }
 END_TEST
 
@@ -485,6 +531,7 @@ START_TEST(lists_of_servers)
         "", ",", "a:1", "1.2.3.4:", "1.2.3.4:0", "1.2.3.4:65536", "1.2.3.4:1,", "[::1]:1"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         ck_assert_msg(!targets_parse(wrong[i], &t), "%s", wrong[i]);
+        ck_assert_int_eq(targets_need(wrong[i]), EXIT_USAGE);
     }
 }
 END_TEST
@@ -526,6 +573,12 @@ START_TEST(plans)
     ck_assert(p.mode == PLAN_WATCH);
     ck_assert_int_eq(plan_of("--sessions 10 --session-timeout 30s", &p), EXIT_DONE);
     ck_assert(p.mode == PLAN_IDLE && p.session_timeout_ms == 30000);
+    ck_assert_int_eq(
+        plan_of("--watchers 10 --conns 3 --wire --value 5 --ops 7 --rate 2 --sources 9", &p),
+        EXIT_DONE);
+    ck_assert(p.ops == 7 && !p.secs_given);
+    ck_assert_int_eq(plan_of("--sessions 10 --sources 9 --rate 2 --secs 3", &p), EXIT_DONE);
+    ck_assert(p.secs == 3 && p.secs_given);
     ck_assert_int_eq(plan_of("--op session", &p), EXIT_DONE);
     ck_assert_int_eq(plan_of("--op lock", &p), EXIT_DONE);
     ck_assert_int_eq(plan_of("--op ping --wire", &p), EXIT_DONE);
@@ -553,6 +606,25 @@ START_TEST(mistaken_plans)
                                         "--session-timeout 10ms",
                                         "--sources 255",
                                         "--watchers 1 --sessions 1",
+                                        "--watchers 0",
+                                        "--sessions 0",
+                                        "--rate 0",
+                                        "--ops 0",
+                                        "--sources 0",
+                                        "--sources 2",
+                                        "--watchers 1 --op set",
+                                        "--watchers 1 --outstanding 1",
+                                        "--watchers 1 --value 5-6",
+                                        "--watchers 1 --keys 5",
+                                        "--watchers 1 --dist seq",
+                                        "--watchers 1 --seed 3",
+                                        "--watchers 1 --series",
+                                        "--watchers 1 --no-prepare",
+                                        "--watchers 1 --session-timeout 5s",
+                                        "--sessions 1 --conns 1",
+                                        "--sessions 1 --value 5",
+                                        "--sessions 1 --ops 5",
+                                        "--sessions 1 --op get",
                                         "--op lock --wire",
                                         "--op ping",
                                         "--op session --outstanding 2",
@@ -607,6 +679,7 @@ int main(void)
     tcase_add_test(t, stat_lines);
     tcase_add_test(t, status_lines);
     tcase_add_test(t, finding_the_process_behind_a_port);
+    tcase_add_test(t, finding_the_process_behind_an_outer_address);
     tcase_add_test(t, lists_of_servers);
     suite_add_tcase(s, t);
     t = tcase_create("plan");

@@ -307,6 +307,40 @@ START_TEST(lanes_that_are_down)
 }
 END_TEST
 
+/* Nobody is there, and a count is all that would end it. */
+START_TEST(a_count_that_is_never_reached)
+{
+    struct plan p = plan_for(BENCH_SET, 2, 2);
+
+    p.ops = 1000;
+    fake.lanes_down = true;
+    struct load *l = run(&p, EXIT_DONE);
+    ck_assert_uint_eq(l->done, 0);
+    ck_assert_int_eq(l->first_error, COORD_ECONNECT);
+    load_destroy(l);
+}
+END_TEST
+
+/* A count and a time: whichever is first. */
+START_TEST(a_count_within_a_time)
+{
+    struct plan p = plan_for(BENCH_SET, 1, 1);
+
+    p.ops = UINT64_MAX;
+    p.secs_given = true;
+    struct load *l = run(&p, EXIT_DONE);
+    ck_assert_uint_gt(l->done, 0);
+    ck_assert_uint_ge(l->to_ns - l->from_ns, BENCH_NS_PER_S);
+    load_destroy(l);
+    memset(&fake, 0, sizeof fake); /* it holds what was under way */
+    p.ops = 3;
+    p.secs = 3600;
+    l = run(&p, EXIT_DONE);
+    ck_assert_uint_eq(l->done, 3);
+    load_destroy(l);
+}
+END_TEST
+
 START_TEST(mixed_operations_have_histograms_of_their_own)
 {
     struct plan p = plan_for(BENCH_SET, 1, 4);
@@ -346,6 +380,8 @@ int main(void)
     tcase_add_test(t, errors_are_counted_apart);
     tcase_add_test(t, a_refusal_ends_the_run);
     tcase_add_test(t, lanes_that_are_down);
+    tcase_add_test(t, a_count_that_is_never_reached);
+    tcase_add_test(t, a_count_within_a_time);
     tcase_add_test(t, mixed_operations_have_histograms_of_their_own);
     suite_add_tcase(s, t);
     srunner_run_all(r, CK_NORMAL);

@@ -13,13 +13,19 @@
 RUNS=${RUNS:-3} SECS=${SECS:-3} RATE=${RATE:-5000} NODES=${NODES:-1000000}
 ROWS="snapshot catchup conns value1k value64k stopped killed links fsync"
 case "${1:-}" in -h | --help)
-    sed -n '2,/^\. /{/^\. /d;s/^# \{0,1\}//p}' "$0"
+    usage "$0"
     echo "rows: $ROWS"
     exit 0
     ;;
 esac
+whole RUNS SECS RATE NODES
+# shellcheck disable=SC2086
+known row "$ROWS" ${*:-$ROWS}
 TOOLS=$BUILD/tests/bench/cliffs
-[ -x "$TOOLS/delay" ] && [ -e "$TOOLS/slowsync.so" ] || die "make bench-cliffs builds what is missing"
+case " ${*:-$ROWS} " in *" links "* | *" fsync "*)
+    [ -x "$TOOLS/delay" ] && [ -e "$TOOLS/slowsync.so" ] || die "make bench-cliffs builds what is missing"
+    ;;
+esac
 ROOMY="limits: {connections: 18000, connections_per_address: 18000}"
 
 # window KIND FILE ARGS...: one run; its JSON to FILE. KIND names the two sides of a row: plain, disturbed.
@@ -87,7 +93,7 @@ row_catchup() {
     for i in $(seq "$RUNS"); do
         window "$BENCH_WORK/plain.$i"
         member_kill "$follower"
-        bench --op set --wire --conns 64 --outstanding 16 --ops 100000 --secs 60 --warmup 0 --no-prepare >/dev/null || true
+        bench --op set --wire --conns 64 --outstanding 16 --ops 100000 --secs 60 --warmup 0 --no-prepare >/dev/null 2>&1 || true # what it meets is not told here
         member_start "$follower"
         window "$BENCH_WORK/disturbed.$i"
         wait_until 60 "member $follower has caught up" member_follows "$follower"
@@ -201,6 +207,5 @@ echo "$(nproc) cores, load $(cut -d' ' -f1 /proc/loadavg); medians of $RUNS runs
 printf '%-34s %23s   %17s   %25s   %8s\n' "" "writes/s" "p50 ms" "p99.9 ms" "longest"
 printf '%-34s %7s %7s %6s   %8s %8s   %8s %8s %6s   %8s %6s\n' disturbance offered done ratio plain dist. plain dist. ratio "stall ms" errors
 for row in ${*:-$ROWS}; do
-    declare -F "row_$row" >/dev/null || die "no row '$row': $ROWS"
     "row_$row"
 done

@@ -21,6 +21,26 @@ bench_cleanup() {
 trap bench_cleanup EXIT
 trap 'exit 130' INT TERM
 
+# usage SCRIPT: the comment at its head.
+usage() { sed -n '2,/^\. /{/^\. /d;s/^# \{0,1\}//p}' "$1"; }
+
+# whole NAME...: do these variables hold whole numbers above 0?
+whole() {
+    local name
+    for name in "$@"; do
+        case "${!name}" in 0 | '' | *[!0-9]*) die "$name needs a whole number above 0, not '${!name}'" ;; esac
+    done
+}
+
+# known KIND "NAME..." WORD...: is each word one of the names?
+known() {
+    local kind=$1 names=$2 word
+    shift 2
+    for word in "$@"; do
+        case " $names " in *" $word "*) ;; *) die "there is no $kind '$word': $names" ;; esac
+    done
+}
+
 # bench_start SIZE [LINE...]: a fresh ensemble, waited for.
 bench_start() {
     [ -z "${ENSEMBLE_SIZE:-}" ] || ensemble_kill

@@ -7,6 +7,11 @@
 . "$(dirname "$0")/lib.sh"
 
 RUNS=${RUNS:-3} SECS=${SECS:-2}
+PARTS="members conns nodes watches"
+case "${1:-}" in -h | --help) usage "$0" && exit 0 ;; esac
+whole RUNS SECS
+# shellcheck disable=SC2086
+known part "$PARTS" ${*:-$PARTS}
 ROOMY="limits: {connections: 18000, connections_per_address: 18000}"
 
 # row NAME ARGS...: medians of RUNS closed-loop runs of writes and of linearizable reads.
@@ -80,7 +85,6 @@ watches() {
 
 echo "$(nproc) cores, load $(cut -d' ' -f1 /proc/loadavg); medians of $RUNS runs of $SECS s; lean connections, 100-byte values"
 printf '%-30s   %s\n' "" "set: throughput, servers' CPU for 100,000, p99     get: the same      memory of member 1"
-for part in ${*:-members conns nodes watches}; do
-    declare -F "part_$part" >/dev/null || die "no part '$part'"
+for part in ${*:-$PARTS}; do
     "part_$part"
 done
