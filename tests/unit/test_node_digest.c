@@ -40,10 +40,11 @@ static void write_some(raft_id through, int count)
 static void corrupt(raft_id id, const char *path)
 {
     const struct machine *m = node_machine(cluster_node(cl, id));
-    struct znode *node = store_find(m->state.store, bytes_of(path));
+    const struct znode *node = store_find(m->state.store, bytes_of(path));
     ck_assert_ptr_nonnull(node);
-    ck_assert_uint_gt(node->data_bytes, 0);
-    node->data[0] ^= 1;
+    struct coord_bytes data = store_data(node);
+    ck_assert_uint_gt(data.len, 0);
+    *(uint8_t *)(uintptr_t)data.data ^= 1;
 }
 
 static raft_id another(raft_id a, raft_id b)
