@@ -27,7 +27,9 @@ static void forget_answer(struct verify_op *op)
     op->revision = VERIFY_UNKNOWN;
     op->has_receipt = false;
     op->act.error = 0;
-    op->act.made = VERIFY_NOWHERE;
+    if (op->act.kind != VERIFY_RENAME) { /* where to was asked for, not answered */
+        op->act.made = VERIFY_NOWHERE;
+    }
     op->act.has_stat = false;
     op->act.has_sequence = false;
     op->act.got = VERIFY_VALUE_UNKNOWN;
