@@ -538,7 +538,16 @@ static const struct {
     {"C 1 1 10 get path=/k\nR 1 1 19 OK done colour=red\n", "unknown answer 'colour'"},
     {"C 1 1 10 txn then=get;path=/a\nR 1 1 19 OK done branch=then\n", "without all its answers"},
     {"C 1 1 10 txn then=get;path=/a\nR 1 1 19 OK done branch=then r=OK r=OK\n", "no operation"},
-    {"H 1 coord-history/2 live\n", "not a history of format 1"},
+    {"H 1 coord-history/3 live\n", "not a history of format 1 or 2"},
+    {"W 1 x 10 path=/k\n", "not a watch"},
+    {"W 1 1 10 depth=1\n", "a watch without a path"},
+    {"W 1 1 10 path=/k depth=3\n", "not such a number: '3'"},
+    {"W 1 1 10 path=/k colour=red\n", "unknown argument 'colour'"},
+    {"W 1 1 10 path=/k\nW 1 1 11 path=/k\n", "this watch was recorded before"},
+    {"W 1 1 10 path=/k\nV 1 1 11 asleep rev=1\n", "told no such thing"},
+    {"W 1 1 10 path=/k\nV 1 1 11 ready\n", "told without a revision"},
+    {"W 1 1 10 path=/k\nV 1 1 11 changes rev=4 ch=1;/k;0\n", "not a change"},
+    {"W 1 1 10 path=/k\nV 1 1 11 ready rev=4 colour=red\n", "unknown word about a watch"},
     {"E 1 10 asleep\n", "not an end: 'asleep'"},
 };
 #define NONSENSE ((int)(sizeof(nonsense) / sizeof(nonsense[0])))
