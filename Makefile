@@ -96,8 +96,8 @@ SERVICE_WRAP := clock_gettime getrandom epoll_create1 epoll_ctl epoll_wait timer
                 machine_apply machine_skip machine_replace \
                 coord__core_submit coord__core_next coord_request_encode coord__session_ponged \
                 coord__core_watch coord__core_unwatch coord__watch_answered coord__watch_event \
-                coord__record_open coord__record_call coord__record_reply coord__record_state \
-                coord__record_close
+                coord__record_open coord__record_call coord__record_reply coord__record_watch coord__record_event \
+                coord__record_state coord__record_close
 UNIT_SRC     := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
 # The load generators: what only computes (a unit test checks it), and what every one of them has.

@@ -63,6 +63,9 @@ static void deliver_watch(struct coord *c, const struct coord__out *out)
         event.changes = NULL;
         event.changes_count = 0;
     }
+    if (c->recorder != NULL) {
+        coord__record_event(c->recorder, out, event.state, coord__now());
+    }
     enter_callback(c);
     w->cb(c, &event, w->arg);
     leave_callback(c);

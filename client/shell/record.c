@@ -573,6 +573,60 @@ void coord__record_reply(struct coord__recorder *rec, const struct coord__out *o
     }
 }
 
+/* --- watches ----------------------------------------------------------------------------------- */
+
+void coord__record_watch(struct coord__recorder *rec, const struct coord__watch *w, uint64_t now)
+{
+    if (begin(rec, LINE_BYTES)) {
+        add(rec, "W %" PRIx64 " %" PRIu64 " %" PRIu64 " path=", rec->client, w->id, now);
+        add_bytes(rec, w->q.path);
+        add(rec, " depth=%d kinds=%" PRIu32 " from=%" PRIu64 "\n", (int)w->q.depth, w->q.kinds,
+            w->q.revision);
+    }
+}
+
+/* The changes of an event, as far as there is room. */
+static void add_changes(struct coord__recorder *rec, const struct coord__out *out, size_t room)
+{
+    struct coord_bytes cursor = out->changes;
+    struct coord_change c;
+    size_t from = rec->len;
+    while (coord_change_next(&cursor, &c) == 1) {
+        if (rec->len - from > room) {
+            add(rec, " more=1");
+            break;
+        }
+        add(rec, " ch=%d;", (int)c.kind);
+        add_bytes(rec, c.path);
+        add(rec, ";%" PRIu64 ";%" PRIu64, c.version, c.create_revision);
+        if (c.has_value) {
+            add_char(rec, ';');
+            add_value(rec, c.value);
+        }
+    }
+}
+
+void coord__record_event(struct coord__recorder *rec, const struct coord__out *out,
+                         enum coord_watch_event_state told, uint64_t now)
+{
+    static const char *const names[] = {"", "ready", "changes", "progress", "gap", "ended"};
+    bool changes = told == COORD_WATCH_CHANGES;
+    size_t bytes = ITEM_BYTES * (size_t)out->changes_count + text_bytes(out->changes, SIZE_MAX);
+    size_t room = !changes ? 0 : bytes < LIST_BYTES ? bytes : LIST_BYTES;
+    if (!begin(rec, LINE_BYTES + room)) {
+        return;
+    }
+    add(rec, "V %" PRIx64 " %" PRIu64 " %" PRIu64 " %s rev=%" PRIu64, rec->client, out->watch->id,
+        now, names[told], out->revision);
+    if (told == COORD_WATCH_ENDED) {
+        add(rec, " error=%s", coord_errname(out->error));
+    }
+    if (changes) {
+        add_changes(rec, out, room);
+    }
+    add_char(rec, '\n');
+}
+
 void coord__record_state(struct coord__recorder *rec, enum coord_state state, uint64_t session,
                          uint64_t now)
 {
@@ -613,7 +667,7 @@ static int write_header(struct coord__recorder *rec, uint64_t now)
     struct timespec wall;
     (void)clock_gettime(CLOCK_REALTIME, &wall); /* cannot fail: the clock exists */
     read_boot(boot);
-    add(rec, "\nH %" PRIx64 " coord-history/1 ", rec->client);
+    add(rec, "\nH %" PRIx64 " coord-history/2 ", rec->client);
     size_t state = rec->len;
     add(rec, STATE_WORD " clock=boottime boot=%s pid=%ld at=%" PRIu64 " wall=%" PRIu64 "\n", boot,
         (long)getpid(), now, (uint64_t)wall.tv_sec * 1000000000u + (uint64_t)wall.tv_nsec);

@@ -33,6 +33,11 @@ void coord__record_call(struct coord__recorder *rec, const struct coord__request
 /* It is complete. session: that of the handle; 0 none. */
 void coord__record_reply(struct coord__recorder *rec, const struct coord__out *out,
                          uint64_t session, uint64_t now);
+/* A watch was accepted; not asked for yet. */
+void coord__record_watch(struct coord__recorder *rec, const struct coord__watch *w, uint64_t now);
+/* It is told something, as `told`. To be called before the program hears of it. */
+void coord__record_event(struct coord__recorder *rec, const struct coord__out *out,
+                         enum coord_watch_event_state told, uint64_t now);
 void coord__record_state(struct coord__recorder *rec, enum coord_state state, uint64_t session,
                          uint64_t now);
 /* Put what was recorded so far into the file. To be called before anything is sent. */

@@ -46,6 +46,9 @@ static int add_watch(struct coord *c, const struct coord__submission *s, bool pr
         coord__watch_free(w);
         return err;
     }
+    if (c->recorder != NULL) {
+        coord__record_watch(c->recorder, w, coord__now());
+    }
     *ret_watch = w->id;
     return 0;
 }

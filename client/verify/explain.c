@@ -27,7 +27,7 @@ static double ms(uint64_t from, uint64_t to)
     return to >= from ? (double)(to - from) / 1e6 : -((double)(from - to) / 1e6);
 }
 
-static void describe_value(const struct verify_history *h, uint32_t value, struct verify_text *t)
+void verify_describe_value(const struct verify_history *h, uint32_t value, struct verify_text *t)
 {
     const char *text = h->values[value].text;
     if (value == VERIFY_VALUE_UNKNOWN) {
@@ -88,7 +88,7 @@ static void describe_asked(const struct verify_history *h, const struct verify_a
     }
     if (a->kind == VERIFY_CREATE || a->kind == VERIFY_SET) {
         verify_text_add(t, " ");
-        describe_value(h, a->value, t);
+        verify_describe_value(h, a->value, t);
     }
     if (a->kind == VERIFY_INCREMENT) {
         verify_text_add(t, " by %" PRId64, a->delta);
@@ -123,7 +123,7 @@ static void describe_answer(const struct verify_history *h, const struct verify_
     switch (a->kind) {
     case VERIFY_GET:
     case VERIFY_INCREMENT:
-        describe_value(h, a->got, t);
+        verify_describe_value(h, a->got, t);
         break;
     case VERIFY_EXISTS:
         verify_text_add(t, "%s", a->exists ? "there" : "not there");
@@ -335,7 +335,7 @@ static void explain_search(const struct verify_history *h, const struct verify_r
     }
     if (reads && !was_written(h, x->act.path, x->act.got, x->returned) && r->items_count > 1) {
         verify_text_add(t, "#%u shows ", r->culprit + 1);
-        describe_value(h, x->act.got, t);
+        verify_describe_value(h, x->act.got, t);
         verify_text_add(t,
                         ", which no recorded operation had written to %s by then. (Was there a "
                         "client that was not recorded?)",
@@ -423,14 +423,19 @@ static void explain_claim(const struct verify_report *r, struct verify_text *t)
 void verify_explain(const struct verify_history *h, const struct verify_report *r,
                     struct verify_text *t)
 {
-    if (r->items_count == 0) {
+    if (r->watch != VERIFY_NOWHERE) {
+        verify_explain_watch(h, r, t);
+    } else if (r->items_count == 0) {
         return;
-    }
-    if (r->cause == VERIFY_CAUSE_TIME || r->cause == VERIFY_CAUSE_REVISION) {
+    } else if (r->cause == VERIFY_CAUSE_TIME || r->cause == VERIFY_CAUSE_REVISION) {
         explain_search(h, r, t);
+        verify_text_add(t, "\n");
     } else {
         explain_claim(r, t);
+        verify_text_add(t, "\n");
     }
-    verify_text_add(t, "\n\n");
-    add_timeline(h, r, t);
+    if (r->items_count > 0) {
+        verify_text_add(t, "\n");
+        add_timeline(h, r, t);
+    }
 }

@@ -164,6 +164,10 @@ void verify_history_destroy(struct verify_history *h)
     coord__free(h->actions);
     coord__free(h->conditions);
     coord__free(h->entries);
+    coord__free(h->watches);
+    coord__free(h->events);
+    coord__free(h->changes);
+    coord__free(h->by_watch.slots);
     coord__free(h->by_path.slots);
     coord__free(h->by_value.slots);
     coord__free(h->by_client.slots);
@@ -389,6 +393,65 @@ int verify_entry_add(struct verify_history *h, const struct verify_entry *e, uin
     h->entries[h->entries_count++] = *e;
     return 0;
 }
+
+/* --- watches ----------------------------------------------------------------------------------- */
+
+static bool watch_same(const struct verify_history *h, uint32_t n, const struct key *k)
+{
+    return h->watches[n].client == k->a && h->watches[n].id == k->b;
+}
+
+static uint64_t watch_hash(const struct verify_history *h, uint32_t n)
+{
+    return hash_pair(h->watches[n].client, h->watches[n].id);
+}
+
+uint32_t verify_watch_find(const struct verify_history *h, uint32_t client, uint64_t id)
+{
+    const struct key k = {.a = client, .b = id};
+    return table_find(h, &h->by_watch, hash_pair(client, id), watch_same, &k);
+}
+
+int verify_watch_add(struct verify_history *h, const struct verify_watch *w)
+{
+    if (verify_watch_find(h, w->client, w->id) != VERIFY_NOWHERE) {
+        return COORD_EEXISTS;
+    }
+    if (!ROOM(h, watches)) {
+        return COORD_ENOMEM;
+    }
+    h->watches[h->watches_count] = *w;
+    if (!table_add(h, &h->by_watch, watch_hash, h->watches_count)) {
+        return COORD_ENOMEM;
+    }
+    h->watches_count++;
+    return 0;
+}
+
+int verify_event_add(struct verify_history *h, uint32_t watch, const struct verify_event *e)
+{
+    struct verify_watch *w = &h->watches[watch];
+    if (!ROOM(h, events)) {
+        return COORD_ENOMEM;
+    }
+    h->events[h->events_count] = *e;
+    h->events[h->events_count].next = VERIFY_NOWHERE;
+    *(w->first == VERIFY_NOWHERE ? &w->first : &h->events[w->last].next) = h->events_count;
+    w->last = h->events_count++;
+    return 0;
+}
+
+int verify_change_add(struct verify_history *h, const struct verify_change *c, uint32_t *ret_first)
+{
+    if (!ROOM(h, changes)) {
+        return COORD_ENOMEM;
+    }
+    *ret_first = h->changes_count;
+    h->changes[h->changes_count++] = *c;
+    return 0;
+}
+
+/* --- what all ask ------------------------------------------------------------------------------- */
 
 bool verify_kind_reads(enum verify_kind kind)
 {

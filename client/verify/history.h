@@ -6,6 +6,8 @@
  * Paths and values are numbers here. Equal text gives the same number, so that what follows compares
  * numbers only. A path knows its parent; "/" is number 0.
  *
+ * What watches were told is kept beside the operations, in the order in which each was told it.
+ *
  * Invariants
  *   1. Operations are stored in the order of their calls as read; verify_history_finish sorts them by
  *      the time of the call.
@@ -173,6 +175,36 @@ struct verify_client {
     bool broken;       /* the recorder failed: lost_at is `last` */
 };
 
+/* One change that a watch was told of. */
+struct verify_change {
+    uint32_t kind; /* one of enum coord_change_kinds */
+    uint32_t path;
+    uint64_t version;
+    uint64_t created;
+    uint32_t value; /* VERIFY_VALUE_UNKNOWN: not asked for */
+};
+
+struct verify_event {
+    uint32_t
+        state; /* enum coord_watch_event_state; 0: it counts for nothing, nor does what follows */
+    uint64_t at;
+    uint64_t revision;
+    bool more;        /* it held more changes than are written here */
+    uint32_t changes; /* first in history->changes */
+    uint32_t changes_count;
+    uint32_t next; /* of the same watch; VERIFY_NOWHERE: none */
+};
+
+struct verify_watch {
+    uint32_t client;
+    uint64_t id;
+    uint64_t asked; /* when */
+    uint32_t path;
+    uint32_t depth;       /* enum coord_watch_depth */
+    uint32_t kinds;       /* set of enum coord_change_kinds */
+    uint32_t first, last; /* in history->events; VERIFY_NOWHERE: none */
+};
+
 struct verify_history;
 
 /* Return: NULL when memory is out. */
@@ -199,6 +231,13 @@ int verify_action_add(struct verify_history *h, const struct verify_action *a, u
 int verify_condition_add(struct verify_history *h, const struct verify_condition *c,
                          uint32_t *ret_first);
 int verify_entry_add(struct verify_history *h, const struct verify_entry *e, uint32_t *ret_first);
+/* Errors: COORD_ENOMEM; COORD_EEXISTS when the client has that watch already. */
+int verify_watch_add(struct verify_history *h, const struct verify_watch *w);
+/* Return: the watch's number, or VERIFY_NOWHERE. */
+uint32_t verify_watch_find(const struct verify_history *h, uint32_t client, uint64_t id);
+/* The next thing that the watch was told; its changes were added before. */
+int verify_event_add(struct verify_history *h, uint32_t watch, const struct verify_event *e);
+int verify_change_add(struct verify_history *h, const struct verify_change *c, uint32_t *ret_first);
 /* Text that lives as long as the history. Return: NULL when memory is out. */
 const char *verify_text_keep(struct verify_history *h, const char *text, size_t bytes);
 
@@ -238,7 +277,13 @@ struct verify_history {
     uint32_t conditions_count, conditions_cap;
     struct verify_entry *entries;
     uint32_t entries_count, entries_cap;
-    struct verify_table by_path, by_value, by_client, by_request;
+    struct verify_watch *watches;
+    uint32_t watches_count, watches_cap;
+    struct verify_event *events;
+    uint32_t events_count, events_cap;
+    struct verify_change *changes;
+    uint32_t changes_count, changes_cap;
+    struct verify_table by_path, by_value, by_client, by_request, by_watch;
     uint64_t origin;    /* the first call; times are shown from here */
     uint64_t cut;       /* nothing behind this time counts; VERIFY_NEVER: everything does */
     uint32_t forgotten; /* operations called behind the cut */

@@ -27,7 +27,9 @@ static void forget_answer(struct verify_op *op)
     op->revision = VERIFY_UNKNOWN;
     op->has_receipt = false;
     op->act.error = 0;
-    op->act.made = VERIFY_NOWHERE;
+    if (op->act.kind != VERIFY_RENAME) { /* where to was asked for, not answered */
+        op->act.made = VERIFY_NOWHERE;
+    }
     op->act.has_stat = false;
     op->act.has_sequence = false;
     op->act.got = VERIFY_VALUE_UNKNOWN;
@@ -65,10 +67,30 @@ static void to_wall_clock(struct verify_history *h, uint64_t skew_ns)
         h->ops[i].called = moved(h->ops[i].called, offset - half);
         h->ops[i].returned = moved(h->ops[i].returned, offset + half);
     }
+    for (uint32_t i = 0; i < h->watches_count; i++) {
+        const struct verify_watch *w = &h->watches[i];
+        for (uint32_t e = w->first; e != VERIFY_NOWHERE; e = h->events[e].next) {
+            h->events[e].at = moved(h->events[e].at, h->clients[w->client].offset_ns + half);
+        }
+    }
     for (uint32_t i = 0; i < h->clients_count; i++) {
         int64_t offset = h->clients[i].offset_ns;
         h->clients[i].last = moved(h->clients[i].last, offset - half);
         h->clients[i].lost_at = moved(h->clients[i].lost_at, offset - half);
+    }
+}
+
+/* What a watch was told behind the cut can be of writes that are forgotten; the last line of a recorder that failed
+ * may be half a line. */
+static void cut_watches(struct verify_history *h)
+{
+    for (uint32_t i = 0; i < h->watches_count; i++) {
+        const struct verify_watch *w = &h->watches[i];
+        const struct verify_client *c = &h->clients[w->client];
+        for (uint32_t e = w->first; e != VERIFY_NOWHERE; e = h->events[e].next) {
+            bool half = c->broken && h->events[e].at >= c->last;
+            h->events[e].state = half || h->events[e].at > h->cut ? 0 : h->events[e].state;
+        }
     }
 }
 
@@ -159,6 +181,7 @@ int verify_history_finish(struct verify_history *h, uint64_t skew_ns, char *why,
         to_wall_clock(h, skew_ns);
     }
     cut(h);
+    cut_watches(h);
     if (h->ops_count > 0) {
         qsort(h->ops, h->ops_count, sizeof(*h->ops), by_call);
     }

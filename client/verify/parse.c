@@ -3,9 +3,11 @@
  * parse.c: see parse.h. One record a line, fields separated by one blank; nested fields by ';', those
  * of a list's entries by '|'. docs/history.md is the specification.
  *
- *   H CLIENT coord-history/1 live|lost clock=boottime boot=ID pid=N at=NS wall=NS
+ *   H CLIENT coord-history/2 live|lost clock=boottime boot=ID pid=N at=NS wall=NS
  *   C CLIENT REQUEST TIME OPERATION [KEY=VALUE...]         a call, before it is sent
  *   R CLIENT REQUEST TIME ERROR OUTCOME [KEY=VALUE...]     its answer
+ *   W CLIENT WATCH TIME path=PATH depth=N kinds=N          a watch was asked for
+ *   V CLIENT WATCH TIME STATE rev=N [KEY=VALUE...]         what it was told
  *   S CLIENT TIME STATE [session=N]                        an event of the session
  *   E CLIENT TIME closed|stopped                           the end of the recording
  *
@@ -42,9 +44,10 @@ static int parse_header(struct verify_parser *p, struct verify_slice client)
     uint64_t at = 0, wall = 0, pid;
     int err = verify_parse_client(p, client, &who);
     if (err < 0 || !verify_words_next(&p->rest, ' ', &version) ||
-        !verify_words_equal(version, "coord-history/1") ||
+        (!verify_words_equal(version, "coord-history/1") && /* without watches */
+         !verify_words_equal(version, "coord-history/2")) ||
         !verify_words_next(&p->rest, ' ', &state)) {
-        return err < 0 ? err : verify_parse_wrong(p, "not a history of format 1:", version);
+        return err < 0 ? err : verify_parse_wrong(p, "not a history of format 1 or 2:", version);
     }
     p->h->clients[who].broken = !verify_words_equal(state, "live");
     while (err == 0 && verify_words_next(&p->rest, ' ', &one)) {
@@ -113,6 +116,10 @@ static int parse_line(struct verify_parser *p)
         return verify_parse_call(p, client);
     case 'R':
         return verify_parse_reply(p, client);
+    case 'W':
+        return verify_parse_watch(p, client);
+    case 'V':
+        return verify_parse_told(p, client);
     case 'S':
         return parse_event(p, client);
     case 'E':

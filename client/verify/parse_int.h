@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * parse_int.h: what the files that read a history share: parse.c (lines and short records), parse_call.c (C
- * records), parse_reply.c (R records), all on parse_field.c (fields). Nobody else includes it.
+ * records), parse_reply.c (R records), parse_watch.c (W and V records), all on parse_field.c (fields). Nobody else includes it.
  *
  * Thread: none; one at a time.
  */
@@ -39,5 +39,7 @@ bool verify_parse_signed(const char *text, size_t len, int64_t *ret_n);
 /* The rest of a record, behind its client. Return: 0, COORD_EINVAL or COORD_ENOMEM. */
 int verify_parse_call(struct verify_parser *p, struct verify_slice client);
 int verify_parse_reply(struct verify_parser *p, struct verify_slice client);
+int verify_parse_watch(struct verify_parser *p, struct verify_slice client);
+int verify_parse_told(struct verify_parser *p, struct verify_slice client);
 
 #endif

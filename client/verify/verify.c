@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * verify.c: see verify.h: the three checks, one after the other.
+ * verify.c: see verify.h: the four checks, one after the other.
  *
- * Leaves to others: the parts (plan.c), the orders (search.c), the claims (claims.c), making a
- * counterexample small (shrink.c), words (explain.c).
+ * Leaves to others: the parts (plan.c), the orders (search.c), the claims (claims.c), the watches
+ * (watches.c), making a counterexample small (shrink.c), words (explain.c).
  * Thread: none; one at a time.
  */
 #include "client/verify/verify.h"
@@ -111,6 +111,9 @@ static int check_all(struct checker *k)
     if (err == 0 && k->r->verdict == VERIFY_OK) {
         err = check_axis(k, VERIFY_BY_REVISION, undecided);
     }
+    if (err == 0 && k->r->verdict == VERIFY_OK) {
+        err = verify_watches(k->h, k->plan->empty, k->plan->within, k->r);
+    }
     for (uint32_t i = 0; i < k->plan->parts_count; i++) {
         k->r->undecided += undecided[i];
     }
@@ -150,7 +153,7 @@ static int find_scope(struct verify_history *h, const struct verify_options *o,
 int verify_check(struct verify_history *h, const struct verify_options *o,
                  struct verify_report *ret_report, struct verify_plan **ret_plan)
 {
-    struct verify_report r = {.because = VERIFY_NOWHERE};
+    struct verify_report r = {.because = VERIFY_NOWHERE, .watch = VERIFY_NOWHERE};
     struct checker k = {.h = h, .r = &r};
     uint32_t within;
     int err = find_scope(h, o, &within);
@@ -176,7 +179,9 @@ int verify_check(struct verify_history *h, const struct verify_options *o,
         verify_plan_destroy(k.plan);
         return err;
     }
-    if (r.items_count > 0) {
+    if (r.watch != VERIFY_NOWHERE) {
+        (void)snprintf(r.object, sizeof(r.object), "%s", h->paths[r.change.path].text);
+    } else if (r.items_count > 0) {
         const struct verify_op *op = r.items[r.culprit].op;
         const char *path = op->act.path < h->paths_count ? h->paths[op->act.path].text : "";
         (void)snprintf(r.object, sizeof(r.object), "%s", path); /* cut when too long */

@@ -2,7 +2,7 @@
 /*
  * verify.h: was what these clients were told what a correct service could have told them?
  *
- * Three checks, in this order; the first that fails is reported:
+ * Four checks, in this order; the first that fails is reported:
  *   1. by time     each object's operations are ordered between their calls and answers so that a
  *                  simple model gives every answer: linearizability. Revisions are not believed.
  *   2. claims      what receipts and revisions say, against each other and against time: nothing
@@ -10,12 +10,13 @@
  *                  of its own, session reads do not go back, no state is older than its age says,
  *                  no read was served at another level than asked.
  *   3. by revision every answer, of every level, is that of the model at the revision it claims.
+ *   4. watches     what each was told is in order, once, made by some write, and nothing is missing.
  *
  * Invariants
  *   1. Nothing here does I/O or reads a clock.
  *   2. VERIFY_VIOLATION is never said of a history that a correct service can have produced, provided
  *      that every client that changed the paths was recorded, and clocks are as stated.
- *   3. VERIFY_OK means that all three checks found nothing. plan.h says what they give up.
+ *   3. VERIFY_OK means that all four checks found nothing. plan.h says what they give up.
  *
  * Thread: none; one at a time.
  */
@@ -43,7 +44,12 @@ enum verify_cause {
     VERIFY_CAUSE_AGE,           /* older than the receipt says */
     VERIFY_CAUSE_BOUND,         /* older than was asked for */
     VERIFY_CAUSE_LEVEL,         /* served at another level */
-    VERIFY_CAUSE_LIST           /* a list that is not in order */
+    VERIFY_CAUSE_LIST,          /* a list that is not in order */
+    VERIFY_CAUSE_WATCH_ORDER,   /* a watch was told a revision twice, or an older one */
+    VERIFY_CAUSE_WATCH_SCOPE,   /* told of what was not asked for */
+    VERIFY_CAUSE_WATCH_WRONG,   /* told of another change than was made at that revision */
+    VERIFY_CAUSE_WATCH_MADE_UP, /* told of a change that nobody can have made */
+    VERIFY_CAUSE_WATCH_LOST     /* not told of a change */
 };
 
 struct verify_report {
@@ -61,6 +67,11 @@ struct verify_report {
     uint32_t items_count;
     uint32_t culprit; /* in items: the answer that does not fit */
     uint32_t because; /* in items: the one it contradicts, or VERIFY_NOWHERE */
+    /* Of check 4; items holds the write in question, if there is one. */
+    uint32_t watch;  /* in history->watches; VERIFY_NOWHERE: none */
+    uint32_t event;  /* in history->events: the one that does not fit */
+    uint32_t before; /* the one before it, or VERIFY_NOWHERE */
+    struct verify_change change;
     char object[128]; /* the path it is about */
 };
 
@@ -81,10 +92,21 @@ void verify_explain(const struct verify_history *h, const struct verify_report *
 void verify_describe(const struct verify_history *h, const struct verify_op *op,
                      struct verify_text *t);
 
+/* A value, as short as people like it. */
+void verify_describe_value(const struct verify_history *h, uint32_t value, struct verify_text *t);
+
 /* --- for the files of client/verify ------------------------------------------------------------ */
+
+/* explain_watch.c: what a watch was told, for people. */
+void verify_explain_watch(const struct verify_history *h, const struct verify_report *r,
+                          struct verify_text *t);
 
 /* claims.c: check 2. Fills r when something is wrong. Errors: COORD_ENOMEM. */
 int verify_claims(const struct verify_history *h, struct verify_report *r);
+
+/* watches.c: check 4. Fills r when something is wrong. Errors: COORD_ENOMEM. */
+int verify_watches(const struct verify_history *h, bool empty, uint32_t within,
+                   struct verify_report *r);
 
 /* shrink.c: the smallest history found that has no order either, out of one part. Fills items,
  * culprit and because of r. Errors: COORD_ENOMEM. */

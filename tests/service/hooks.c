@@ -65,6 +65,14 @@ void __real_coord__record_reply(struct coord__recorder *rec, const struct coord_
                                 uint64_t session, uint64_t now);
 void __wrap_coord__record_reply(struct coord__recorder *rec, const struct coord__out *out,
                                 uint64_t session, uint64_t now);
+void __real_coord__record_watch(struct coord__recorder *rec, const struct coord__watch *w,
+                                uint64_t now);
+void __wrap_coord__record_watch(struct coord__recorder *rec, const struct coord__watch *w,
+                                uint64_t now);
+void __real_coord__record_event(struct coord__recorder *rec, const struct coord__out *out,
+                                enum coord_watch_event_state told, uint64_t now);
+void __wrap_coord__record_event(struct coord__recorder *rec, const struct coord__out *out,
+                                enum coord_watch_event_state told, uint64_t now);
 void __real_coord__record_state(struct coord__recorder *rec, enum coord_state state,
                                 uint64_t session, uint64_t now);
 void __wrap_coord__record_state(struct coord__recorder *rec, enum coord_state state,
@@ -725,6 +733,18 @@ void __wrap_coord__record_reply(struct coord__recorder *rec, const struct coord_
                                 uint64_t session, uint64_t now)
 {
     __real_coord__record_reply(rec, out, session, true_time(now));
+}
+
+void __wrap_coord__record_watch(struct coord__recorder *rec, const struct coord__watch *w,
+                                uint64_t now)
+{
+    __real_coord__record_watch(rec, w, true_time(now));
+}
+
+void __wrap_coord__record_event(struct coord__recorder *rec, const struct coord__out *out,
+                                enum coord_watch_event_state told, uint64_t now)
+{
+    __real_coord__record_event(rec, out, told, true_time(now));
 }
 
 void __wrap_coord__record_state(struct coord__recorder *rec, enum coord_state state,

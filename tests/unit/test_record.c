@@ -269,6 +269,109 @@ START_TEST(one_changed_value_is_found)
 }
 END_TEST
 
+static void hear(struct coord *c, const struct coord_watch_event *event, void *arg)
+{
+    (void)c;
+    unsigned *told = arg;
+    *told += event->state == COORD_WATCH_CHANGES;
+}
+
+/* A watch, and changes of every kind made by the same handle: each is told before its answer. Return: the file's bytes. */
+static size_t record_watched(bool threaded, unsigned *ret_told)
+{
+    struct coord *c = open_plain(threaded);
+    const struct coord_watch_options o = {.depth = COORD_WATCH_SUBTREE, .with_value = true};
+    struct coord_call deep = {.flags = COORD_RECURSIVE};
+    struct coord_call way = {.flags = COORD_PARENTS};
+    coord_watch_id id;
+    *ret_told = 0;
+    must(coord_record(c, file));
+    must(coord_watch_sync(c, "/w", &o, hear, ret_told, &id));
+    must(coord_create_sync(c, "/w/a b/c", "%;|:", 4, &way, NULL));
+    must(coord_create_sync(c, "/w/n", "1", 1, NULL, NULL));
+    must(coord_increment_sync(c, "/w/n", 41, NULL, NULL));
+    must(coord_set_sync(c, "/w/a b", "2", 1, NULL, NULL));
+    must(coord_set_sync(c, "/w/n", NULL, 0, NULL, NULL));
+    must(coord_rename_sync(c, "/w/a b", "/w/z", NULL, NULL));
+    must(coord_delete_sync(c, "/w/n", NULL, NULL));
+    must(coord_delete_sync(c, "/w", &deep, NULL));
+    must(coord_create_sync(c, "/w", "3", 1, NULL, NULL));
+    must(coord_unwatch_sync(c, id));
+    must(coord_create_sync(c, "/w/unseen", "4", 1, NULL, NULL));
+    coord_close(c);
+    return load();
+}
+
+START_TEST(what_a_watch_is_told_is_recorded)
+{
+    unsigned told;
+    size_t len = record_watched(_i == 1, &told);
+    ck_assert_uint_eq(told, 9);
+    ck_assert_uint_eq(lines_with(" changes rev="), told);
+    ck_assert_uint_eq(lines_with(" ready rev="), 1);
+    ck_assert_uint_eq(lines_with("error=ECANCELED"), 1);
+    ck_assert_ptr_nonnull(strstr(text, " path=/w depth=2 kinds=7 from=0\n"));
+    ck_assert_ptr_nonnull(strstr(text, ";/w/a%20b/c;0;"));
+    ck_assert_ptr_nonnull(strstr(text, ";s:%25%3b%7c%3a"));
+    ck_assert_int_eq(judge(len).verdict, VERIFY_OK);
+}
+END_TEST
+
+START_TEST(one_event_lost_or_changed_is_found)
+{
+    unsigned told;
+    size_t len = record_watched(true, &told);
+    unsigned tried = 0;
+    unsigned missed = 0;
+    for (char *at = text; (at = strstr(at, " changes rev=")) != NULL; at++) {
+        char *line = at;
+        while (line[-1] != '\n') {
+            line--;
+        }
+        *line = '#';
+        missed += judge(len).verdict == VERIFY_VIOLATION;
+        *line = 'V';
+        char *kind = strstr(at, " ch=") + 4;
+        char was = *kind;
+        *kind = was == '1' ? '2' : '1';
+        ck_assert_int_eq(judge(len).verdict, VERIFY_VIOLATION);
+        *kind = was;
+        tried++;
+    }
+    ck_assert_uint_eq(tried, told);
+    ck_assert_uint_eq(missed, told - 1); /* nothing says that the last is missing */
+}
+END_TEST
+
+START_TEST(an_event_too_long_is_told_in_part)
+{
+    struct coord *c = open_plain(true);
+    const struct coord_watch_options o = {.depth = COORD_WATCH_SUBTREE};
+    struct coord_call deep = {.flags = COORD_RECURSIVE};
+    char path[200];
+    unsigned told = 0;
+    must(coord_record(c, file));
+    must(coord_create_sync(c, "/w", "", 0, NULL, NULL));
+    for (int i = 0; i < 300; i++) {
+        (void)snprintf(path, sizeof(path), "/w/%0150d", i);
+        must(coord_create_sync(c, path, "", 0, NULL, NULL));
+    }
+    must(coord_watch_sync(c, "/w", &o, hear, &told, NULL));
+    must(coord_delete_sync(c, "/w", &deep, NULL));
+    must(coord_create_sync(c, "/w", "", 0, NULL, NULL));
+    coord_close(c);
+    size_t len = load();
+    ck_assert_uint_eq(told, 2);
+    ck_assert_uint_eq(lines_with(" more=1\n"), 1);
+    char why[256] = "";
+    struct verify_history *h = verify_history_create();
+    ck_assert_msg(verify_parse(h, 0, text, len, why, sizeof(why)) == 0, "%s", why);
+    ck_assert_uint_gt(h->changes_count, 100);
+    ck_assert_uint_lt(h->changes_count, 300);
+    verify_history_destroy(h);
+}
+END_TEST
+
 #define FULL_BYTES (2u << 20)
 
 /* Remarks, which the checker passes over. */
@@ -303,7 +406,7 @@ START_TEST(a_full_disk_disturbs_nobody)
     ck_assert_int_eq(limited, 0);
     ck_assert_int_eq(failures, 0);
     size_t len = load();
-    ck_assert_ptr_nonnull(strstr(text, "coord-history/1 lost "));
+    ck_assert_ptr_nonnull(strstr(text, "coord-history/2 lost "));
     struct judged j = judge(len); /* as far as it goes */
     ck_assert_int_eq(j.verdict, VERIFY_OK);
     ck_assert_uint_gt(j.operations, 20);
@@ -414,6 +517,9 @@ int main(void)
     tcase_add_test(tc, a_call_is_told_before_it_is_sent);
     tcase_add_test(tc, any_beginning_of_it_is_good);
     tcase_add_test(tc, handles_and_threads_share_a_file);
+    tcase_add_loop_test(tc, what_a_watch_is_told_is_recorded, 0, 2);
+    tcase_add_test(tc, one_event_lost_or_changed_is_found);
+    tcase_add_test(tc, an_event_too_long_is_told_in_part);
     tcase_add_test(tc, one_changed_value_is_found);
     tcase_add_loop_test(tc, a_full_disk_disturbs_nobody, 0, 2);
     tcase_add_test(tc, a_recording_can_be_ended);

@@ -538,7 +538,16 @@ static const struct {
     {"C 1 1 10 get path=/k\nR 1 1 19 OK done colour=red\n", "unknown answer 'colour'"},
     {"C 1 1 10 txn then=get;path=/a\nR 1 1 19 OK done branch=then\n", "without all its answers"},
     {"C 1 1 10 txn then=get;path=/a\nR 1 1 19 OK done branch=then r=OK r=OK\n", "no operation"},
-    {"H 1 coord-history/2 live\n", "not a history of format 1"},
+    {"H 1 coord-history/3 live\n", "not a history of format 1 or 2"},
+    {"W 1 x 10 path=/k\n", "not a watch"},
+    {"W 1 1 10 depth=1\n", "a watch without a path"},
+    {"W 1 1 10 path=/k depth=3\n", "not such a number: '3'"},
+    {"W 1 1 10 path=/k colour=red\n", "unknown argument 'colour'"},
+    {"W 1 1 10 path=/k\nW 1 1 11 path=/k\n", "this watch was recorded before"},
+    {"W 1 1 10 path=/k\nV 1 1 11 asleep rev=1\n", "told no such thing"},
+    {"W 1 1 10 path=/k\nV 1 1 11 ready\n", "told without a revision"},
+    {"W 1 1 10 path=/k\nV 1 1 11 changes rev=4 ch=1;/k;0\n", "not a change"},
+    {"W 1 1 10 path=/k\nV 1 1 11 ready rev=4 colour=red\n", "unknown word about a watch"},
     {"E 1 10 asleep\n", "not an end: 'asleep'"},
 };
 #define NONSENSE ((int)(sizeof(nonsense) / sizeof(nonsense[0])))
@@ -584,6 +593,17 @@ END_TEST
 
 /* Two machines whose boot clocks have nothing to do with each other. On the wall clock the read begins
  * 900 us after the write was answered. */
+START_TEST(a_rename_under_way_when_a_recording_ends_still_goes_somewhere)
+{
+    const struct verify_options empty = {.empty = true};
+    static const char text[] = "C 1 1 10 create path=/a data=s:1\nR 1 1 20 OK done rev=5\n"
+                               "C 1 2 30 rename path=/a to=/z\nE 3 35 stopped\n"
+                               "R 1 2 40 OK done rev=6\n"
+                               "C 2 1 31 get path=/z\nR 2 1 34 OK done data=s:1\n";
+    ck_assert_int_eq(judge_with(text, &empty, 0).verdict, VERIFY_OK);
+}
+END_TEST
+
 START_TEST(several_machines_need_a_skew)
 {
     static const char text[] = HEAD("1", "live", "a", "1000000", "5000000")
@@ -810,6 +830,7 @@ int main(void)
     tcase_add_loop_test(tc, nonsense_is_named, 0, NONSENSE);
     tcase_add_test(tc, a_line_without_its_end_is_left_out);
     tcase_add_loop_test(tc, what_comes_behind_a_loss_is_left_out, 0, 2);
+    tcase_add_test(tc, a_rename_under_way_when_a_recording_ends_still_goes_somewhere);
     tcase_add_test(tc, several_machines_need_a_skew);
     tcase_add_test(tc, only_a_part_may_be_looked_at);
     tcase_add_test(tc, nothing_was_there);

@@ -120,8 +120,8 @@ value() {
     bench_start 3
     fill 1000
     for i in $(seq "$RUNS"); do
-        window "$BENCH_WORK/plain.$i" --rate "$2"
-        window "$BENCH_WORK/disturbed.$i" --rate "$2" --value "$1"
+        RATE=$2 window "$BENCH_WORK/plain.$i"
+        RATE=$2 window "$BENCH_WORK/disturbed.$i" --value "$1"
     done
     tell "$3" 0
 }
