@@ -23,19 +23,20 @@ struct coord__link {
     enum coord__link_state state;
     uint64_t id;     /* of the connection wished or made */
     uint32_t server; /* of it, or the last one */
-    uint64_t until; /* PAUSE: its end. WANTED, HELLO: given up then. detached READY: attach again */
+    uint64_t until; /* PAUSE: its end. WANTED, HELLO: given up then. detached READY: no longer so */
     uint64_t ready_at; /* READY since */
     uint64_t heard;    /* bytes came last */
     uint64_t asked;    /* the oldest request without an answer was sent; 0 none is */
     bool attached;     /* READY, and the session is on it */
-    bool detached;     /* made, or to be made, without the session that is held */
-    bool barrier;      /* an open or a close of the session is under way: nothing else is sent */
+    bool detached; /* for what needs no quorum, until `until`: without the session that is held */
+    bool barrier;  /* an open or a close of the session is under way: nothing else is sent */
     bool pinging;
     bool good; /* it answered a request with success */
     uint32_t member;
     uint32_t failures; /* servers in a row that failed */
     uint32_t rounds;   /* of all servers, in a row, that failed */
-    bool refused;      /* in this round a server refused to attach for want of a quorum */
+    bool
+        refused; /* a server that can be reached refused for want of a quorum, none was seen since */
     uint32_t refused_by;
 };
 
@@ -61,6 +62,7 @@ struct coord__core {
 
     struct coord__link link;
     uint64_t full_at;                         /* see pace.c */
+    uint64_t missed_at;                       /* a quorum, by anybody; 0 not since one was seen */
     uint64_t refused_at[COORD_SERVERS_MAX];   /* for want of a quorum; 0 not since one was seen */
     uint64_t unreached_at[COORD_SERVERS_MAX]; /* it could not be reached; 0 not since it was */
     bool has_no_quorum;
@@ -142,6 +144,8 @@ void coord__link_turned_away(struct coord__core *k, const struct coord_result *r
 void coord__link_hello(struct coord__core *k, const struct coord_result *res);
 /* A quorum was seen from a detached link: attach the session soon. */
 void coord__link_attach(struct coord__core *k);
+/* No session is held, and all servers refused: be detached where we are, with pauses that grow. */
+void coord__link_stay(struct coord__core *k);
 void coord__link_tick(struct coord__core *k);
 uint64_t coord__link_deadline(const struct coord__core *k);
 
@@ -161,6 +165,8 @@ void coord__quorum_seen(struct coord__core *k);
 uint32_t coord__quorum_refusers(const struct coord__core *k);
 /* May all servers be asked again, and the link be made detached after that? */
 bool coord__may_ask_all(const struct coord__core *k);
+/* Did all servers refuse, or could not be reached, a moment ago? */
+bool coord__quorum_hopeless(const struct coord__core *k);
 /* The link is detached, and r is nothing for it: if all servers refused or could not be reached a moment ago, r is
  * completed in their words. Return: true when it was. */
 bool coord__refused_already(struct coord__core *k, struct coord__request *r);

@@ -9,7 +9,8 @@
  * A hello with the session goes through the log; in a minority it is refused. If reads are waiting
  * that a minority can serve (status, local, bounded ...), the link is then made DETACHED, without
  * the session, and given up after a while to try to attach again, or as soon as a read on it shows
- * that there is a quorum.
+ * that there is a quorum. Who holds no session is served likewise: then the link need not be made
+ * anew, neither to become detached nor to be more again.
  *
  * Whatever asks for a connection, want() makes it wait when there were too many (pace.c).
  *
@@ -65,13 +66,34 @@ static bool free_waits(const struct coord__core *k)
 
 static bool may_detach(const struct coord__core *k)
 {
-    return k->session.id != 0 && k->link.refused && free_waits(k);
+    return k->link.refused && free_waits(k);
 }
 
 static void detach(struct coord__core *k)
 {
     k->link.server = k->link.refused_by;
     want(k, true);
+}
+
+static uint64_t draw_pause(struct coord__core *k)
+{
+    struct coord__link *l = &k->link;
+    uint64_t most = k->o.backoff_max_ms;
+    if (l->rounds < 20 && ((uint64_t)k->o.backoff_min_ms << l->rounds) < most) {
+        most = (uint64_t)k->o.backoff_min_ms << l->rounds;
+    }
+    l->rounds++;
+    return coord__random(k) % (most * COORD__NS_PER_MS + 1);
+}
+
+void coord__link_stay(struct coord__core *k)
+{
+    struct coord__link *l = &k->link;
+    assert(l->state == COORD__LINK_READY && k->session.id == 0);
+    if (!l->detached) {
+        l->detached = true;
+        l->until = k->now + draw_pause(k);
+    }
 }
 
 /* The next server, at once or after a pause. */
@@ -90,14 +112,9 @@ static void next_server(struct coord__core *k, bool same)
         detach(k);
         return;
     }
-    uint64_t most = k->o.backoff_max_ms;
-    if (l->rounds < 20 && ((uint64_t)k->o.backoff_min_ms << l->rounds) < most) {
-        most = (uint64_t)k->o.backoff_min_ms << l->rounds;
-    }
-    l->rounds++;
     l->state = COORD__LINK_PAUSE;
     l->detached = false;
-    l->until = k->now + coord__random(k) % (most * COORD__NS_PER_MS + 1);
+    l->until = k->now + draw_pause(k);
 }
 
 /* Take a request that was sent on the link that ends back to `waiting`, or drop it. */
@@ -233,8 +250,6 @@ static void hello_refused(struct coord__core *k, const struct coord_result *res)
     if (asked && (res->error == COORD_EAUTH || res->error == COORD_EEXPIRED)) {
         coord__session_gone(k, true);
     } else if (asked && (res->error == COORD_ENOQUORUM || res->error == COORD_EINDOUBT)) {
-        k->link.refused = true;
-        k->link.refused_by = k->link.server;
         coord__refuse_waiting(k, res);
         coord__link_end(k, COORD__END_MOVE, why);
     } else {
@@ -264,17 +279,15 @@ void coord__link_hello(struct coord__core *k, const struct coord_result *res)
     l->state = COORD__LINK_READY;
     l->ready_at = k->now;
     if (k->session.id != 0 && !l->detached) {
+        coord__quorum_seen(k); /* it went through the log */
         if (res->session_state == COORD_SESSION_RESUMED) {
             l->attached = true;
-            coord__quorum_seen(k); /* it went through the log */
         } else {
             coord__session_gone(k, false);
         }
     }
     if (l->detached) {
         l->until = k->now + DETACHED_NS + coord__random(k) % DETACHED_NS;
-    } else {
-        l->refused = false;
     }
     k->why[0] = 0;
     coord__state_check(k);
@@ -285,7 +298,6 @@ void coord__link_hello(struct coord__core *k, const struct coord_result *res)
 void coord__link_attach(struct coord__core *k)
 {
     assert(k->link.state == COORD__LINK_READY && k->link.detached);
-    coord__quorum_seen(k);
     if (coord__may_ask_all(k)) {
         k->link.until = k->now;
     }
@@ -322,7 +334,10 @@ void coord__link_tick(struct coord__core *k)
         }
         break;
     case COORD__LINK_READY:
-        if (l->detached && due) {
+        if (l->detached && due && k->session.id == 0) {
+            l->failures = 0;
+            l->detached = false;
+        } else if (l->detached && due) {
             l->failures = 0;
             coord__link_end(k, COORD__END_AGAIN, "attaching the session again");
         } else if (silent(k)) {

@@ -85,7 +85,7 @@ int coord__send_own(struct coord__core *k, enum coord__role role, const struct c
 static enum verdict judge(struct coord__core *k, const struct coord__request *r)
 {
     if (k->link.detached && r->refused != 0 && coord__waits_for_quorum(k, r)) {
-        return SKIP; /* it waits for a link with the session: with that there is a quorum */
+        return SKIP; /* until the link is no longer detached */
     }
     if (!coord__request_needs_session(r) || k->o.policy == COORD_SESSIONS_OFF) {
         return r->q.op == COORD_OP_SESSION_CLOSE ? DONE : SEND;
@@ -97,7 +97,10 @@ static enum verdict judge(struct coord__core *k, const struct coord__request *r)
         assert(k->link.detached);
         return SKIP;
     }
-    return r->q.op == COORD_OP_SESSION_CLOSE ? DONE : HOLD;
+    if (r->q.op == COORD_OP_SESSION_CLOSE) {
+        return DONE;
+    }
+    return k->link.detached && coord__quorum_hopeless(k) ? SKIP : HOLD;
 }
 
 static void send_waiting(struct coord__core *k, struct coord__request *r)
@@ -135,7 +138,7 @@ void coord__pump(struct coord__core *k)
         return;
     }
     if (k->o.policy == COORD_SESSIONS_EAGER && k->session.id == 0 && !k->link.barrier &&
-        k->now >= k->session.ping_at) {
+        !k->link.detached && k->now >= k->session.ping_at) {
         coord__session_open(k);
     }
     /* Bound: each turn takes a request out of waiting or passes one. */

@@ -102,19 +102,22 @@ static bool may_move(const struct coord__core *k, const struct coord__request *r
     return !coord__tried_everywhere(k, r);
 }
 
-/* Does r wait for a quorum on a link that serves others without one, until that is given up anyway? */
+/* Does r wait for a quorum on a link that may as well serve others without one meanwhile? */
 static bool waits_here(const struct coord__core *k, const struct coord__request *r)
 {
-    return k->link.detached && coord__waits_for_quorum(k, r) && coord__tried_everywhere(k, r);
+    return (k->link.detached || k->session.id == 0) && coord__waits_for_quorum(k, r) &&
+           coord__quorum_hopeless(k);
 }
 
-/* Was r answered by a quorum, if it was not refused? */
-static bool shows_quorum(const struct coord__request *r, const struct coord_result *res)
+/* Was r answered by a quorum, if it was not refused? For a write with a session, see session_effects. */
+static bool shows_quorum(const struct coord__core *k, const struct coord__request *r,
+                         const struct coord_result *res)
 {
     bool level = r->q.level == COORD_LEVEL_LINEARIZABLE &&
                  res->receipt.level == (uint32_t)COORD_LEVEL_LINEARIZABLE;
     bool served = res->error == 0 || coord_errclass(res->error) == COORD_FAILED;
-    return coord_op_kind(r->q.op) == COORD_KIND_READ && level && served;
+    bool read = coord_op_kind(r->q.op) == COORD_KIND_READ && level;
+    return served && (read || (r->write && k->session.id == 0));
 }
 
 /* Put r, which was answered, back in front. */
@@ -220,6 +223,9 @@ static bool user_reply(struct coord__core *k, struct coord__request *r,
         note_refusal(k, r, res);
         if (waits_here(k, r)) {
             put_back(k, r);
+            if (k->session.id == 0) {
+                coord__link_stay(k);
+            }
             return false;
         }
         if (may_move(k, r)) {
@@ -242,10 +248,13 @@ static bool user_reply(struct coord__core *k, struct coord__request *r,
         error = COORD_EEXPIRED;
     }
     /* A server that only reads for want of a quorum is no place to stay: back-off goes on. */
-    k->link.good = k->link.good || (error == 0 && coord__quorum_refusers(k) == 0);
-    if (k->link.detached && shows_quorum(r, res)) {
-        coord__link_attach(k);
+    if (shows_quorum(k, r, res)) {
+        coord__quorum_seen(k);
+        if (k->link.detached) {
+            coord__link_attach(k);
+        }
     }
+    k->link.good = k->link.good || (error == 0 && coord__quorum_refusers(k) == 0);
     answer(k, r, closed ? 0 : error, res, out);
     session_effects(k, &was, res);
     return true;

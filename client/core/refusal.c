@@ -19,7 +19,10 @@ bool coord__waits_for_quorum(const struct coord__core *k, const struct coord__re
 
 void coord__quorum_missed(struct coord__core *k, const struct coord_result *res)
 {
+    k->missed_at = k->now;
     k->refused_at[k->link.server] = k->now;
+    k->link.refused = true;
+    k->link.refused_by = k->link.server;
     k->has_no_quorum = res->has_no_quorum;
     if (res->has_no_quorum) {
         k->no_quorum = res->no_quorum;
@@ -28,7 +31,13 @@ void coord__quorum_missed(struct coord__core *k, const struct coord_result *res)
 
 void coord__quorum_seen(struct coord__core *k)
 {
+    if (k->missed_at == 0) {
+        return;
+    }
+    k->missed_at = 0;
     memset(k->refused_at, 0, sizeof(k->refused_at));
+    k->link.refused = false;
+    k->link.rounds = 0;
 }
 
 bool coord__may_ask_all(const struct coord__core *k)
@@ -67,15 +76,19 @@ bool coord__tried_everywhere(const struct coord__core *k, const struct coord__re
     return are_all(k, tried);
 }
 
-bool coord__refused_already(struct coord__core *k, struct coord__request *r)
+bool coord__quorum_hopeless(const struct coord__core *k)
 {
     uint32_t refusers = coord__quorum_refusers(k);
+    return refusers != 0 && are_all(k, refusers | lately(k, k->unreached_at));
+}
+
+bool coord__refused_already(struct coord__core *k, struct coord__request *r)
+{
     assert(k->link.detached);
-    if (r->unsure || coord__waits_for_quorum(k, r) || refusers == 0 ||
-        !are_all(k, refusers | lately(k, k->unreached_at))) {
+    if (r->unsure || coord__waits_for_quorum(k, r) || !coord__quorum_hopeless(k)) {
         return false;
     }
-    r->refused |= refusers;
+    r->refused |= coord__quorum_refusers(k);
     r->refusal = COORD_ENOQUORUM;
     r->has_no_quorum = k->has_no_quorum;
     r->no_quorum = k->no_quorum;

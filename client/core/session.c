@@ -52,7 +52,9 @@ static void open_failed(struct coord__core *k, const struct coord_result *res)
     k->session.ping_at = k->now + coord__random(k) % (k->o.backoff_max_ms * COORD__NS_PER_MS + 1);
     if (res->error == COORD_ENOQUORUM || res->error == COORD_EINDOUBT) {
         coord__refuse_waiting(k, res);
-        if (k->o.servers_count > 1) {
+        if (coord__quorum_hopeless(k)) {
+            coord__link_stay(k);
+        } else {
             coord__link_end(k, COORD__END_MOVE, coord_strerror(res->error));
         }
         return;
@@ -91,6 +93,7 @@ void coord__session_opened(struct coord__core *k, const struct coord__request *r
     s->kept = r->sent;
     s->ping_at = 0;
     k->link.attached = true;
+    k->link.detached = false;
     coord__quorum_seen(k);
 }
 
@@ -215,7 +218,8 @@ uint64_t coord__session_deadline(const struct coord__core *k)
     if (!k->link.attached) {
         uint64_t probe = k->link.heard + k->o.session_timeout_ms * COORD__NS_PER_MS / 3;
         bool probes = k->watches_count > 0 && k->link.asked == 0;
-        bool opens = k->o.policy == COORD_SESSIONS_EAGER && k->session.id == 0 && !k->link.barrier;
+        bool opens = k->o.policy == COORD_SESSIONS_EAGER && k->session.id == 0 &&
+                     !k->link.barrier && !k->link.detached;
         at = probes && probe < at ? probe : at;
         return opens && k->session.ping_at < at ? k->session.ping_at : at;
     }

@@ -67,6 +67,9 @@ static void fill_options(struct actor *a, char *servers, size_t bytes, struct co
     if (a->index >= a->w->k.owners && rng_chance(&a->rng, 200)) {
         o->session = COORD_SESSIONS_OFF;
     }
+    if (work_keeps_still(a)) {
+        o->session = COORD_SESSIONS_EAGER;
+    }
     o->state = on_state;
     o->state_arg = a;
 }

@@ -170,6 +170,7 @@ static void draw_options(struct knobs *k, struct rng *r)
         k->node.raft.commit_delay = k->node.raft.heartbeat / 16;
     }
     k->patient_permille = PICK(r, 0, 50, 200);
+    k->keepers = PICK(r, 0, 1, 2);
 }
 
 void knobs_draw(struct knobs *k, uint64_t with, uint64_t without, struct rng *r)
@@ -211,12 +212,12 @@ void knobs_print(const struct knobs *k)
            k->segment_bytes, k->disk_ns / 1000, k->loop_ns / 1000, k->latency_ns / 1000,
            k->jitter_ns / 1000, k->drift_ppm, k->window, k->pieces, k->output_high, k->output_max);
     printf("  think=%" PRIu64
-           "ms ops=%u keys=%u reads=%u watches=%u patient=%u owners=%u session=%" PRIu64
+           "ms ops=%u keys=%u reads=%u watches=%u patient=%u owners=%u keepers=%u session=%" PRIu64
            "ms request=%ums tree=%d odd=%d quotas=%d differ=%d lease=%d wild=%d nemesis=%" PRIu64
            "ms\n  faults:",
            k->think_ns / SVC_MS, k->window_ops, k->keys, k->read_permille, k->watch_permille,
-           k->patient_permille, k->owners, k->session_ms, k->request_ms, k->tree, k->odd, k->quotas,
-           k->differ, k->lease, k->wild, k->nemesis_ns / SVC_MS);
+           k->patient_permille, k->owners, k->keepers, k->session_ms, k->request_ms, k->tree,
+           k->odd, k->quotas, k->differ, k->lease, k->wild, k->nemesis_ns / SVC_MS);
     for (uint32_t f = 0; f < FAULT_END; f++) {
         if (knobs_has(k, (enum svc_fault)f)) {
             printf(" %s", fault_table[f].name);

@@ -97,6 +97,7 @@ struct knobs {
     uint32_t watch_permille;
     uint32_t patient_permille; /* calls that wait for a quorum */
     uint32_t owners;           /* clients that use locks and elections */
+    uint32_t keepers;          /* clients that hardly do more than keep a session, and watch */
     uint64_t session_ms;
     uint32_t request_ms;
     uint64_t nemesis_ns; /* mean between two faults */

@@ -390,11 +390,17 @@ static void ask_listing(struct actor *a)
 
 /* --- steps --------------------------------------------------------------------------------------- */
 
+bool work_keeps_still(const struct actor *a)
+{
+    const struct knobs *k = &a->w->k;
+    return a->index >= k->owners && a->index + k->keepers >= k->clients;
+}
+
 static void ask(struct actor *a)
 {
     const struct knobs *k = &a->w->k;
     int err;
-    if (a->under_way >= k->window_ops) {
+    if (a->under_way >= k->window_ops || (work_keeps_still(a) && chance(a, 970))) {
         return;
     }
     if (k->wild && a->index % 2 == 1) {

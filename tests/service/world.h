@@ -441,6 +441,8 @@ void client_connects(struct actor *a);
 /* It asks for the end of its session, which ends the connection as well. */
 void client_closes_session(struct actor *a);
 
+/* It hardly asks for anything: what is under way on its connection are keep-alives. */
+bool work_keeps_still(const struct actor *a);
 void work_step(struct actor *a);
 /* A write and a linearizable read of its own. */
 void work_probe(struct actor *a);

@@ -382,9 +382,18 @@ START_TEST(without_a_session_doubt_ends_the_wait_for_a_quorum)
     uint64_t id = rig_create(&rig, "/a", 0, 5000);
     rig_greet(&rig, COORD_SESSION_NONE);
     rig_state(&rig, COORD_CONNECTED);
+    uint64_t number = refuse_and_move(COORD_ENOQUORUM, COORD_SESSION_NONE);
+    /* Both have refused: the second one is asked again, after pauses that grow from 0 .. 20 ms. */
     for (int i = 0; i < 3; i++) {
-        (void)refuse_and_move(COORD_ENOQUORUM, COORD_SESSION_NONE);
+        struct rig_sent *s = rig_expect(&rig, COORD_OP_CREATE);
+        ck_assert_uint_eq(s->q.number, number);
+        rig_answer_no_quorum(&rig, s, COORD_ENOQUORUM);
+        rig_told_nothing(&rig);
+        rig_pass(&rig, 20 << i);
     }
+    /* What it said of the first one is old by now: that is asked again too. */
+    rig_pass(&rig, 200);
+    (void)refuse_and_move(COORD_ENOQUORUM, COORD_SESSION_NONE);
     rig_answer_no_quorum(&rig, rig_expect(&rig, COORD_OP_CREATE), COORD_EINDOUBT);
     ck_assert_int_eq(rig_reply(&rig, id, COORD_EINDOUBT)->outcome, COORD_OUTCOME_UNKNOWN);
     stop();

@@ -17,10 +17,13 @@ static uint64_t begun[LINKS_MAX];
 static size_t links;
 static uint64_t last_link;
 
+static enum coord_session_policy policy;
+
 static void start(uint32_t servers)
 {
     struct coord__core_options o;
     rig_options(&o, servers);
+    o.policy = policy;
     rig_init(&rig, &o);
     links = 0;
     last_link = 0;
@@ -206,6 +209,26 @@ START_TEST(a_minority_goes_on_serving_local_reads)
 }
 END_TEST
 
+/* The same for who has no session: none is wanted, or none could be opened. */
+START_TEST(a_minority_serves_who_has_no_session)
+{
+    static const struct busy troubles[] = {{.trouble = NO_QUORUM, .servers = 1},
+                                           {.trouble = NO_QUORUM, .servers = 3},
+                                           {.trouble = ONE_IS_DEAD, .servers = 3},
+                                           {.trouble = ONE_IS_DEAD, .servers = 5}};
+    struct busy b = troubles[_i / 4];
+    b.wait_quorum = _i % 2 == 1;
+    policy = _i / 2 % 2 == 0 ? COORD_SESSIONS_LAZY : COORD_SESSIONS_OFF;
+    start(b.servers);
+    ask_on(&b, 1000);
+    uint64_t before = b.served;
+    ask_on(&b, 10000);
+    check_pace(b.servers);
+    ck_assert_uint_gt(b.served - before, 10000 / 8 * 9 / 10);
+    stop();
+}
+END_TEST
+
 /* --- what is refused without asking ------------------------------------------------------------- */
 
 static void refuse_hello(void)
@@ -378,6 +401,7 @@ int main(void)
     tcase_add_loop_test(t, connections_are_bounded_whatever_is_asked, 0, 6 * TROUBLES);
     tcase_add_loop_test(t, a_minority_goes_on_serving_local_reads, TROUBLES, TROUBLES + 2);
     tcase_add_loop_test(t, a_minority_goes_on_serving_local_reads, 4 * TROUBLES, 4 * TROUBLES + 2);
+    tcase_add_loop_test(t, a_minority_serves_who_has_no_session, 0, 16);
     suite_add_tcase(s, t);
     t = tcase_create("refused");
     tcase_add_test(t, what_needs_the_session_is_refused_on_a_detached_link);
