@@ -410,6 +410,48 @@ int coord_request_encode(const struct coord_request *q, struct coord_buf **out)
     return frame_end(&w);
 }
 
+/* Bytes of what put_uint writes. */
+static uint32_t uint_bytes(uint64_t value)
+{
+    if (value < 128) {
+        return 1;
+    }
+    return value <= UINT8_MAX ? 2 : value <= UINT16_MAX ? 3 : value <= UINT32_MAX ? 5 : 9;
+}
+
+static uint8_t *uint_longest(uint8_t *at, uint64_t value)
+{
+    at[0] = 0xcf;
+    for (uint32_t i = 8; i > 0; i--) {
+        at[i] = (uint8_t)value;
+        value >>= 8;
+    }
+    return at + 9;
+}
+
+int coord_request_loud(const struct coord_request *q, uint32_t start, struct coord_buf **out)
+{
+    uint32_t bytes = (*out)->len - start;
+    uint32_t more = 18 - uint_bytes(q->number) - uint_bytes(q->acked);
+    if (q->op == COORD_OP_PING || bytes >= COORD_LOUD_BYTES) {
+        return 0;
+    }
+    if (coord__buf_reserve(out, more) != 0) {
+        return COORD_ENOMEM;
+    }
+    uint8_t *frame = (*out)->data + start;
+    uint32_t head = COORD_FRAME_HEADER_BYTES + 1 + uint_bytes(q->number) + 1 + uint_bytes(q->acked);
+    assert(q->op < 128); /* one byte, like the array's head */
+    memmove(frame + head + more, frame + head, bytes - head);
+    uint8_t *at = uint_longest(frame + COORD_FRAME_HEADER_BYTES + 1, q->number);
+    *at = (uint8_t)q->op;
+    (void)uint_longest(at + 1, q->acked);
+    frame[COORD_FRAME_HEADER_BYTES - 1] = (uint8_t)(bytes + more - COORD_FRAME_HEADER_BYTES);
+    (*out)->len += more;
+    assert(bytes + more >= COORD_LOUD_BYTES);
+    return 0;
+}
+
 /* --- items of a transaction -------------------------------------------------------------------- */
 
 int coord_if_encode(const struct coord_if *c, struct coord_buf **out)

@@ -436,6 +436,11 @@ bool coord_op_needs_session(enum coord_op op);
 
 #define COORD_FRAME_HEADER_BYTES 4
 
+/* A client that says in its PINGs when the next one comes (level_arg, in milliseconds) sends no other frame of fewer
+ * bytes than this on that connection: so a server may let shorter ones wait until then. A PING has fewer as long
+ * as numbers fit 32 bits. */
+#define COORD_LOUD_BYTES 24
+
 /* Look at the first bytes of a stream.
  * Return: bytes of the whole frame, header included; 0: more bytes are needed to say;
  * COORD_ETOOBIG when the length is 0 or exceeds max_bytes (the frame's body). Thread: any. */
@@ -448,6 +453,10 @@ int64_t coord_frame_size(const uint8_t *bytes, size_t len, size_t max_bytes);
  * of an unknown operation or with more than COORD_MEMBERS_MAX members. Thread: any.
  * Return: 0 or negative, with the bytes of *out as they were on error. */
 int coord_request_encode(const struct coord_request *q, struct coord_buf **out);
+/* Behind a successful coord_request_encode of q, whose frame begins at byte `start` of *out: if it is no PING and has fewer
+ * than COORD_LOUD_BYTES, number and acked take their longest form, so that it has as many.
+ * Errors: COORD_ENOMEM. Return: 0 or negative, likewise. */
+int coord_request_loud(const struct coord_request *q, uint32_t start, struct coord_buf **out);
 int coord_result_encode(enum coord_op op, const struct coord_result *res, struct coord_buf **out);
 int coord_event_encode(const struct coord_event *ev, struct coord_buf **out);
 

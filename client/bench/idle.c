@@ -79,6 +79,11 @@ static void on_event(struct wire *w, const uint8_t *body, size_t bytes, uint64_t
     (void)now_ns;
 }
 
+static uint64_t third_ms(const struct plan *p)
+{
+    return p->session_timeout_ms / 3;
+}
+
 static const struct wire_handlers handlers = {on_up, on_down, on_reply, on_event};
 
 /* The pings that are due; sessions that are not open yet wait for their next turn. */
@@ -88,7 +93,7 @@ static void ping_due(struct idle *d, uint64_t now)
 
     for (int burst = 0; burst < 256; burst++) {
         uint64_t i = d->pings.next % d->plan->sessions;
-        struct coord_request q = {.op = COORD_OP_PING};
+        struct coord_request q = {.op = COORD_OP_PING, .level_arg = third_ms(d->plan)};
         if (!pace_take(&d->pings, now, &due)) {
             return;
         }
@@ -177,8 +182,8 @@ static void ask_members(struct idle *d, struct member_facts *facts)
 static int run(struct idle *d)
 {
     const struct plan *p = d->plan;
-    uint64_t third_ms = p->session_timeout_ms / 3;
-    uint64_t rate = p->sessions * 1000 / (third_ms > 0 ? third_ms : 1);
+    uint64_t third = third_ms(p);
+    uint64_t rate = p->sessions * 1000 / (third > 0 ? third : 1);
     double cpu = cpu_seconds(&d->servers);
 
     d->progress_ns = bench_now();

@@ -164,7 +164,11 @@ static int put(struct wire *w, struct coord_request *q, void *tag)
     }
     q->number = w->number + 1;
     q->acked = w->number - w->count;
+    uint32_t before = w->out != NULL ? w->out->len : 0;
     int rc = coord_request_encode(q, &w->out);
+    if (rc == 0 && w->set->session) { /* as the library does on connections that keep alive */
+        rc = coord_request_loud(q, before, &w->out);
+    }
     if (rc != 0) {
         return rc;
     }

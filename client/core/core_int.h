@@ -31,6 +31,7 @@ struct coord__link {
     bool detached; /* for what needs no quorum, until `until`: without the session that is held */
     bool barrier;  /* an open or a close of the session is under way: nothing else is sent */
     bool pinging;
+    bool loud; /* a PING has promised that nothing but PINGs is short (COORD_LOUD_BYTES) */
     bool good; /* it answered a request with success */
     uint32_t member;
     uint32_t failures; /* servers in a row that failed */

@@ -46,6 +46,7 @@ static void want(struct coord__core *k, bool detached)
     l->attached = false;
     l->barrier = false;
     l->pinging = false;
+    l->loud = false;
     l->good = false;
     l->asked = 0;
 }

@@ -49,7 +49,13 @@ int coord__send(struct coord__core *k, struct coord__request *r)
     }
     uint32_t before = k->out != NULL ? k->out->len : 0;
     int err = coord_request_encode(&r->q, &k->out);
+    if (err == 0 && k->link.loud) {
+        err = coord_request_loud(&r->q, before, &k->out);
+    }
     if (err < 0) {
+        if (k->out != NULL) {
+            k->out->len = before;
+        }
         return err;
     }
     uint64_t frame = k->out->len - before - COORD_FRAME_HEADER_BYTES;

@@ -190,8 +190,10 @@ void coord__session_tick(struct coord__core *k)
     }
     if (!k->link.pinging && !k->link.barrier && k->now >= ping_due(k)) {
         struct coord_request ping = {.op = COORD_OP_PING, .level = COORD_LEVEL_LINEARIZABLE};
+        ping.level_arg = k->session.timeout_ns / 3 / COORD__NS_PER_MS; /* when the next is due */
         if (coord__send_own(k, COORD__PING, &ping) == 0) {
             k->link.pinging = true;
+            k->link.loud = true;
         } else {
             k->session.ping_at = k->now + k->session.timeout_ns / 12;
         }

@@ -136,6 +136,9 @@ void node__answer(struct node *n, struct request *r, struct coord_result *res)
         return;
     }
     settle(n, r);
+    if (r->q.op == COORD_OP_PING) {
+        node__touch_answered(n, r, res->error);
+    }
     node__receipt(n, r, &r->receipt);
     r->error = res->error;
     if (c->head == r && c->close_why == NULL && !c->lagging) {

@@ -41,6 +41,8 @@
 #define NODE_OUTBOX_MAX      128u         /* notices to peers gathered between two runs */
 #define NODE_COPY_BYTES      1024u /* of a payload: less is copied into a message, not referred to */
 #define NODE_LOG_BURST       20u   /* connection faults logged per second */
+#define NODE_PINGS_ANSWERED \
+    64u /* in one node_run: they come in crowds, and nobody else waits for all of them */
 
 #define NODE_DIGESTS_KEPT 4u /* reports of each member about its state */
 
@@ -214,6 +216,7 @@ struct touch {
     bool hurry;         /* one of them has a request behind it */
     uint64_t placed_at; /* PINGs were placed last */
     uint64_t retry_at;  /* no placed PING is overdue before; NODE_NEVER: none is placed */
+    uint32_t answers;   /* to PINGs in this run */
 
     /* leader */
     struct node_map sessions; /* of struct activity */
@@ -588,6 +591,12 @@ void node__touch_release(struct node *n);
 /* A request came on c. */
 void node__touch_conn(struct node *n, struct conn *c);
 void node__touch_ping(struct node *n, struct request *r);
+/* A run begins: PINGs that the last one left are next. */
+void node__touch_begin(struct node *n);
+/* Has this run answered as many PINGs as it may, so that there may be more? */
+bool node__touch_more(const struct node *n);
+/* r, a PING, is answered now. */
+void node__touch_answered(struct node *n, const struct request *r, int error);
 void node__touch_run(struct node *n);
 void node__touch_regime(struct node *n);
 bool node__ping_try(struct node *n, struct request *r);

@@ -63,6 +63,9 @@ struct node_env {
     void (*conn_close)(void *ctx, uint64_t conn, const char *why);
     /* Stop (true) or go on (false) reading from conn: back-pressure. */
     void (*conn_pause)(void *ctx, uint64_t conn, bool paused);
+    /* The client has said: its next keep-alive comes `ns` after the last one did, and everything else it
+     * sends has at least COORD_LOUD_BYTES. 0: it says so no more. NULL: nobody asks. */
+    void (*conn_doze)(void *ctx, uint64_t conn, uint64_t ns);
     /* Does so much wait to be sent to conn that no answer should be added now? After true the node is
      * told by node_conn_drained, or by node_conn_closed. NULL: never. */
     bool (*conn_full)(void *ctx, uint64_t conn);

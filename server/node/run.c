@@ -180,6 +180,7 @@ void node_run(struct node *n, uint64_t now, uint64_t wall_ms, bool *ret_more)
     n->apply_bytes = NODE_APPLY_BYTES;
     n->sliced = false;
     after_pause(n);
+    node__touch_begin(n);
     node__snapshots_receive(n);
     struct raft_event ev = {.type = RAFT_EV_TICK};
     (void)node__step(n, &ev, NULL); /* only a faulted member refuses it */
@@ -202,5 +203,5 @@ void node_run(struct node *n, uint64_t now, uint64_t wall_ms, bool *ret_more)
     if (n->deadline < n->now) {
         n->deadline = n->now; /* due at once; how late we are then counts from here */
     }
-    *ret_more = n->again;
+    *ret_more = n->again || node__touch_more(n);
 }

@@ -297,6 +297,46 @@ uint64_t node__touch_deadline(const struct node *n)
 
 /* --- PING ----------------------------------------------------------------------------------- */
 
+/* What the client says about its next keep-alive holds when it lives, is as near as it has to be, and nothing else is
+ * under way. */
+void node__touch_answered(struct node *n, const struct request *r, int error)
+{
+    struct machine_session s;
+    const uint64_t next_ms = r->q.level_arg;
+    if (n->env.conn_doze == NULL || r->conn->count > 1) {
+        return;
+    }
+    bool holds = error == 0 && machine_session_get(n->machine, r->conn->session, &s) &&
+                 next_ms <= s.timeout_ms / 2;
+    n->env.conn_doze(n->env.ctx, r->conn->id, holds ? next_ms * NODE_MS : 0);
+}
+
+/* Has everything come that the answer to r waits for? */
+static bool answerable(const struct node *n, const struct request *r)
+{
+    return r->placed && r->heard && (n->reads.done >= r->round || SERVER_BUG(18)) &&
+           n->applied >= r->after;
+}
+
+bool node__touch_more(const struct node *n)
+{
+    return n->touch.answers >= NODE_PINGS_ANSWERED;
+}
+
+void node__touch_begin(struct node *n)
+{
+    struct touch *t = &n->touch;
+    uint32_t left = node__touch_more(n) ? NODE_PINGS_ANSWERED : 0;
+    t->answers = 0;
+    for (struct node_link *l = t->pings.next; l != &t->pings && left > 0; l = l->next) {
+        struct request *r = NODE_CONTAINER(l, struct request, ping);
+        if (r->conn->head == r && !r->conn->full && answerable(n, r)) {
+            node__conn_ready(n, r->conn);
+            left--;
+        }
+    }
+}
+
 bool node__ping_try(struct node *n, struct request *r)
 {
     struct machine_session s;
@@ -308,10 +348,10 @@ bool node__ping_try(struct node *n, struct request *r)
         node__answer_error(n, r, COORD_EEXPIRED, NULL);
         return true;
     }
-    if (!r->placed || !r->heard || (n->reads.done < r->round && !SERVER_BUG(18)) ||
-        n->applied < r->after) {
-        return false;
+    if (!answerable(n, r) || (node__touch_more(n) && r->next == NULL)) {
+        return false; /* where only its turn is missing node__touch_begin sees to that */
     }
+    n->touch.answers++;
     if (!machine_session_get(n->machine, r->conn->session, &s)) {
         node__answer_error(n, r, COORD_EEXPIRED, NULL);
     } else if (s.epoch != r->conn->epoch) {

@@ -105,6 +105,7 @@ static void take_output(struct rig *r)
             coord_request_decode(bytes + at + COORD_FRAME_HEADER_BYTES,
                                  (size_t)size - COORD_FRAME_HEADER_BYTES, &s->q, why, sizeof(why));
         ck_assert_msg(err == 0, "the core sent nonsense: %s", why);
+        s->bytes = (uint32_t)size;
         (void)snprintf(s->path, sizeof(s->path), "%.*s", (int)s->q.path.len,
                        s->q.path.data != NULL ? (const char *)s->q.path.data : "");
         (void)snprintf(s->data, sizeof(s->data), "%.*s", (int)s->q.data.len,

@@ -40,6 +40,7 @@ struct rig_told {
 /* A request the core sent; bytes are copied. Of lists longer than RIG_ITEMS_BYTES only the count. */
 struct rig_sent {
     struct coord_request q;
+    uint32_t bytes; /* of the frame */
     char path[128];
     char data[128];
     char to[128];

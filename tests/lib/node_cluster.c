@@ -163,7 +163,9 @@ static void run_member(struct cluster *cl, struct member *m)
     m->dirty = false;
     while (more) {
         m->runs++;
+        m->sends = 0;
         node_run(m->node, cluster__member_now(m), m->wall_ms + cl->now / CLUSTER_MS, &more);
+        m->sends_most = m->sends > m->sends_most ? m->sends : m->sends_most;
         if (++rounds > 100000) {
             broken("node_run never comes to an end");
         }
@@ -585,6 +587,11 @@ void cluster_snapshot_time(struct cluster *cl, uint64_t ns)
 uint64_t cluster_runs(struct cluster *cl, raft_id id)
 {
     return member_of(cl, id)->runs;
+}
+
+uint32_t cluster_sends_most(struct cluster *cl, raft_id id)
+{
+    return member_of(cl, id)->sends_most;
 }
 
 void cluster_stall_disk(struct cluster *cl, raft_id id, bool stalled)

@@ -34,7 +34,9 @@ struct cluster_client {
     raft_id member;
     bool open;
     bool paused;
-    bool stalled; /* it reads nothing: client_stall */
+    bool stalled;     /* it reads nothing: client_stall */
+    uint32_t dozes;   /* how often the member said that it dozes, or no more ... */
+    uint64_t doze_ns; /* ... and what it said last */
     char close_why[128];
     uint64_t next_number;
     struct cluster_frame *first; /* received, in order */
@@ -106,6 +108,8 @@ void cluster_disturb(struct cluster *cl, raft_id id, uint64_t draw);
 void cluster_snapshot_time(struct cluster *cl, uint64_t ns);
 /* Iterations of a member's loop so far. */
 uint64_t cluster_runs(struct cluster *cl, raft_id id);
+/* The most conn_send there were in one node_run of a member. */
+uint32_t cluster_sends_most(struct cluster *cl, raft_id id);
 /* Log lines of a member that contain text. */
 uint32_t cluster_log_count(struct cluster *cl, raft_id id, const char *text);
 /* Messages sent between members so far. */

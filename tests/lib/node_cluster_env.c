@@ -131,6 +131,7 @@ static void env_conn_send(void *ctx, uint64_t conn, struct coord_buf *frames)
     struct member *m = ctx;
     struct cluster_client *c = client_find(m->cl, conn);
     uint32_t at = 0;
+    m->sends++;
     if (!c->open) {
         broken("output for a connection that is closed");
     }
@@ -177,6 +178,14 @@ static void env_conn_pause(void *ctx, uint64_t conn, bool paused)
         broken("paused twice");
     }
     c->paused = paused;
+}
+
+static void env_conn_doze(void *ctx, uint64_t conn, uint64_t ns)
+{
+    struct member *m = ctx;
+    struct cluster_client *c = client_find(m->cl, conn);
+    c->dozes++;
+    c->doze_ns = ns;
 }
 
 static bool env_conn_full(void *ctx, uint64_t conn)
@@ -394,6 +403,7 @@ void cluster__fill_env(struct member *m, struct node_env *env)
                              .conn_send = env_conn_send,
                              .conn_close = env_conn_close,
                              .conn_pause = env_conn_pause,
+                             .conn_doze = env_conn_doze,
                              .conn_full = env_conn_full,
                              .conn_behind = env_conn_full,
                              .peer_send = env_peer_send,

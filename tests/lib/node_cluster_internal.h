@@ -76,6 +76,8 @@ struct member {
     uint32_t cut_asked;
     uint32_t reads; /* of the log, answered */
     uint64_t runs;
+    uint32_t sends; /* to clients in this run, and the most in one */
+    uint32_t sends_most;
     char *lines[LOG_LINES_MAX];
     uint32_t lines_count;
 };

@@ -69,6 +69,41 @@ START_TEST(lease_counts_from_sending)
 }
 END_TEST
 
+/* A PING says when the next one comes, and from then on nothing else on that connection is as short. */
+START_TEST(keep_alives_say_when_the_next_one_comes)
+{
+    static const enum coord_op ops[] = {COORD_OP_SYNC, COORD_OP_STATUS, COORD_OP_GET};
+    start(1, COORD_SESSIONS_LAZY);
+    rig_session(&rig, 10000);
+    uint64_t first = rig_get(&rig, "/", COORD_LEVEL_LOCAL, 60000);
+    struct rig_sent *s = rig_expect(&rig, COORD_OP_GET);
+    ck_assert_uint_lt(s->bytes, COORD_LOUD_BYTES);
+    ok(s);
+    rig_reply(&rig, first, 0);
+    for (int i = 0; i < 200; i++) { /* numbers grow beyond a byte */
+        rig_pass(&rig, 3334);
+        s = rig_expect(&rig, COORD_OP_PING);
+        ck_assert_uint_eq(s->q.level_arg, 3333);
+        ck_assert_uint_lt(s->bytes, COORD_LOUD_BYTES);
+        ok(s);
+        enum coord_op op = ops[i % 3];
+        uint64_t id = op == COORD_OP_GET ? rig_get(&rig, "/", COORD_LEVEL_LOCAL, 60000)
+                                         : rig_op(&rig, op, 60000);
+        s = rig_expect(&rig, op);
+        ck_assert_uint_ge(s->bytes, COORD_LOUD_BYTES);
+        ok(s);
+        rig_reply(&rig, id, 0);
+    }
+    rig_break(&rig, "cut"); /* another connection: nothing was said on it */
+    rig_state(&rig, COORD_CONNECTING);
+    rig_greet(&rig, COORD_SESSION_RESUMED);
+    rig_state(&rig, COORD_CONNECTED);
+    (void)rig_get(&rig, "/", COORD_LEVEL_LOCAL, 60000);
+    ck_assert_uint_lt(rig_expect(&rig, COORD_OP_GET)->bytes, COORD_LOUD_BYTES);
+    stop();
+}
+END_TEST
+
 START_TEST(acknowledged_writes_keep_alive_but_refused_ones_do_not)
 {
     start(1, COORD_SESSIONS_LAZY);
@@ -388,6 +423,7 @@ int main(void)
     Suite *s = suite_create("client_session");
     TCase *t = tcase_create("lease");
     tcase_add_test(t, lease_counts_from_sending);
+    tcase_add_test(t, keep_alives_say_when_the_next_one_comes);
     tcase_add_test(t, acknowledged_writes_keep_alive_but_refused_ones_do_not);
     tcase_add_test(t, repeated_writes_count_from_the_first_copy);
     tcase_add_test(t, jeopardy_then_lapsed_then_back);

@@ -199,6 +199,72 @@ START_TEST(a_ping_behind_its_session)
 }
 END_TEST
 
+/* Answers to a crowd of keep-alives are no reason to keep others waiting: a run gives some, the next more. */
+static void crowd(raft_id member)
+{
+    uint64_t numbers[SESSIONS];
+
+    open_sessions(member, SESSIONS);
+    for (int i = 0; i < SESSIONS; i++) {
+        numbers[i] = send_ping(clients[i]);
+    }
+    for (int i = 0; i < SESSIONS; i++) {
+        ck_assert_uint_le(wait_ns(clients[i], numbers[i], 0), 85 * CLUSTER_MS);
+    }
+    ck_assert_uint_le(cluster_sends_most(cl, member), 64);
+    ck_assert_uint_gt(cluster_sends_most(cl, member), 32);
+}
+
+START_TEST(a_crowd_is_answered_in_parts)
+{
+    crowd(_i == 0 ? follower : leader);
+}
+END_TEST
+
+static void ping_next(struct cluster_client *c, uint64_t next_ms, int expected)
+{
+    struct coord_request q = {.op = COORD_OP_PING, .level_arg = next_ms};
+
+    (void)wait_ns(c, client_send(c, &q), expected);
+}
+
+/* When the next PING comes is passed on while it holds, and taken back when it does not. */
+START_TEST(what_is_said_of_the_next_ping_is_passed_on)
+{
+    struct coord_request ping = {.op = COORD_OP_PING, .level_arg = 9000};
+    struct coord_request get = {.op = COORD_OP_GET, .level = COORD_LEVEL_LOCAL};
+    struct coord_result res;
+
+    get.path = (struct coord_bytes){(const uint8_t *)"/", 1};
+    open_sessions(_i == 0 ? follower : leader, 1);
+    struct cluster_client *c = clients[0];
+    ping_next(c, 0, 0);
+    ck_assert_uint_eq(c->doze_ns, 0);
+    ping_next(c, 10000, 0);
+    ck_assert_uint_eq(c->doze_ns, 10 * CLUSTER_S);
+    ping_next(c, 15000, 0); /* the timeout is 30 s */
+    ck_assert_uint_eq(c->doze_ns, 15 * CLUSTER_S);
+    ping_next(c, 15001, 0); /* that would be dangerously late */
+    ck_assert_uint_eq(c->doze_ns, 0);
+    ping_next(c, UINT64_MAX, 0);
+    ck_assert_uint_eq(c->doze_ns, 0);
+    ping_next(c, 10000, 0);
+    uint32_t dozes = c->dozes; /* something is under way, or asked: nothing changes */
+    (void)client_send(c, &ping);
+    uint64_t number = client_send(c, &get);
+    ck_assert_int_eq(client_wait(c, number, COORD_OP_GET, &res, CLUSTER_S), 0);
+    ck_assert_uint_eq(c->dozes, dozes);
+    ck_assert_uint_eq(c->doze_ns, 10 * CLUSTER_S);
+    for (raft_id id = 1; id <= 3; id++) {
+        if (id != c->member) {
+            cluster_kill(cl, id);
+        }
+    }
+    ping_next(c, 10000, COORD_ENOQUORUM); /* it will try again much sooner */
+    ck_assert_uint_eq(c->doze_ns, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("node_touch");
@@ -216,6 +282,8 @@ int main(void)
     tcase_add_test(t, a_request_behind_a_ping_does_not_wait_at_the_leader);
     tcase_add_test(t, gathered_pings_survive_the_leader);
     tcase_add_test(t, a_ping_behind_its_session);
+    tcase_add_loop_test(t, a_crowd_is_answered_in_parts, 0, 2);
+    tcase_add_loop_test(t, what_is_said_of_the_next_ping_is_passed_on, 0, 2);
     suite_add_tcase(s, t);
     srunner_run_all(r, CK_NORMAL);
     int failed = srunner_ntests_failed(r);

@@ -459,6 +459,58 @@ START_TEST(longer_forms_are_understood)
 }
 END_TEST
 
+/* Beside PINGs no frame is as short as those, once it was made loud; it says the same, and what stands before it stays. */
+START_TEST(short_requests_can_be_made_loud)
+{
+    enum coord_op op = (enum coord_op)_i;
+    static const uint64_t numbers[] = {1, 200, 40000, 70000, UINT32_MAX, UINT64_MAX};
+    for (size_t n = 0; n < 6; n++) {
+        for (int variant = 0; variant < SAMPLES; variant++) {
+            struct coord_request q = sample_request(op, variant);
+            struct coord_request got;
+            struct coord_buf *b = coord_buf_copy("before", 6);
+            struct coord_buf *short_one = NULL;
+            struct coord_buf *again = NULL;
+            char why[200] = "";
+            q.number = numbers[n];
+            q.acked = numbers[n] - 1;
+            ck_assert_int_eq(coord_request_encode(&q, &short_one), 0);
+            ck_assert_int_eq(coord_request_encode(&q, &b), 0);
+            ck_assert_int_eq(coord_request_loud(&q, 6, &b), 0);
+            ck_assert_mem_eq(b->data, "before", 6);
+            uint32_t len = b->len - 6;
+            if (op == COORD_OP_PING || short_one->len >= COORD_LOUD_BYTES) {
+                ck_assert_uint_eq(len, short_one->len);
+                ck_assert_mem_eq(b->data + 6, short_one->data, len);
+            } else {
+                ck_assert_uint_ge(len, COORD_LOUD_BYTES);
+            }
+            ck_assert_int_eq(coord_frame_size(b->data + 6, len, UINT32_MAX), len);
+            int r = coord_request_decode(b->data + 10, len - 4, &got, why, sizeof(why));
+            ck_assert_msg(r == 0, "%s %d: %s", coord_op_name(op), variant, why);
+            ck_assert_int_eq(coord_request_encode(&got, &again), 0);
+            ck_assert_uint_eq(again->len, short_one->len);
+            ck_assert_mem_eq(again->data, short_one->data, again->len);
+            coord_buf_unref(b);
+            coord_buf_unref(short_one);
+            coord_buf_unref(again);
+        }
+    }
+}
+END_TEST
+
+/* With numbers that fit 32 bits and an hour until the next one. */
+START_TEST(pings_are_not_loud)
+{
+    struct coord_request q = {
+        .op = COORD_OP_PING, .number = UINT32_MAX, .acked = UINT32_MAX, .level_arg = 3600 * 1000};
+    struct coord_buf *b = NULL;
+    ck_assert_int_eq(coord_request_encode(&q, &b), 0);
+    ck_assert_uint_lt(b->len, COORD_LOUD_BYTES);
+    coord_buf_unref(b);
+}
+END_TEST
+
 START_TEST(absent_is_not_empty)
 {
     struct coord_request q = {.op = COORD_OP_SET, .number = 1};
@@ -602,6 +654,8 @@ int main(void)
     tcase_add_test(forms, numbers_take_the_smallest_form);
     tcase_add_test(forms, byte_lengths_take_the_smallest_form);
     tcase_add_test(forms, longer_forms_are_understood);
+    tcase_add_loop_test(forms, short_requests_can_be_made_loud, 1, COORD_OP_END);
+    tcase_add_test(forms, pings_are_not_loud);
     tcase_add_test(forms, absent_is_not_empty);
     tcase_add_test(forms, frame_sizes);
     suite_add_tcase(suite, forms);
