@@ -2,15 +2,15 @@
 /*
  * cadence.c: when a snapshot is worth its cost.
  *
- * A snapshot costs what the state is large, and spares what the log has grown. So it is begun
- *   by bytes     when the log has grown by CADENCE_WORTH times the newest snapshot since that was begun, but
- *                not below CADENCE_BYTES_MIN and at the latest at o.snapshot_bytes: a small state with large
- *                values is saved often, its log stays short, and the segments of it in the page cache;
- *   by entries   after o.snapshot_entries, and after twice as many while the state is large, which is while the
- *                log since the newest snapshot is shorter than that snapshot: a large state is not written many
- *                times over for each time that the log has grown by as much. When nothing has been applied
- *                for CADENCE_QUIET, it is begun at o.snapshot_entries all the same: nobody is kept waiting then,
- *                and a restart has less to apply.
+ * A snapshot costs what the state is large, and spares what the log has grown: it is worth it when the log has
+ * grown by CADENCE_WORTH times the newest snapshot. So it is begun
+ *   by bytes     when it is worth it, but not below CADENCE_BYTES_MIN and at the latest at o.snapshot_bytes: a
+ *                small state with large values is saved often, its log stays short, and the segments of it in the
+ *                page cache;
+ *   by entries   after o.snapshot_entries, and after twice as many when it is not worth it by then: a large state
+ *                is not written many times over for each time that the log has grown by as much. When nothing has
+ *                been applied for CADENCE_QUIET, it is begun at o.snapshot_entries all the same: nobody is kept
+ *                waiting then, and a restart has less to apply.
  * All three count from the begin of the newest snapshot. With a log that is nearly full it is begun anyway.
  *
  * Invariants
@@ -23,27 +23,30 @@
 #define CADENCE_BYTES_MIN (UINT64_C(32) << 20) /* two segments of the log */
 #define CADENCE_QUIET     (500 * NODE_MS)      /* so long nothing is applied */
 
-static bool large(const struct node *n)
+/* How much log is worth a snapshot. */
+static uint64_t bytes_worth(const struct node *n)
 {
-    return n->snaps.bytes < n->snaps.newest.bytes;
+    uint64_t most = n->o.snapshot_bytes;
+    uint64_t size = n->snaps.newest.bytes;
+    return size < most / CADENCE_WORTH ? CADENCE_WORTH * size : most;
 }
 
-/* By how many entries it is begun at the latest. */
+/* By how many bytes it is begun at the latest. */
+static uint64_t bytes_max(const struct node *n)
+{
+    uint64_t most = n->o.snapshot_bytes;
+    uint64_t least = most < CADENCE_BYTES_MIN ? most : CADENCE_BYTES_MIN;
+    uint64_t worth = bytes_worth(n);
+    return worth < least ? least : worth;
+}
+
+/* By how many entries. */
 static uint64_t entries_max(const struct node *n)
 {
     uint64_t entries = n->o.snapshot_entries;
     uint64_t fit = n->o.raft.log_slots / 8 * 3;
     uint64_t twice = entries <= fit / 2 ? 2 * entries : fit;
-    return large(n) && twice > entries ? twice : entries;
-}
-
-static uint64_t bytes_max(const struct node *n)
-{
-    uint64_t most = n->o.snapshot_bytes;
-    uint64_t size = n->snaps.newest.bytes;
-    uint64_t worth = size < most / CADENCE_WORTH ? CADENCE_WORTH * size : most;
-    uint64_t least = most < CADENCE_BYTES_MIN ? most : CADENCE_BYTES_MIN;
-    return worth < least ? least : worth;
+    return n->snaps.bytes < bytes_worth(n) && twice > entries ? twice : entries;
 }
 
 /* Nobody waits for anything, nor has lately. */

@@ -114,7 +114,7 @@ START_TEST(no_more_bytes_than_configured)
 }
 END_TEST
 
-/* While the log since is shorter than the state, twice the entries go by. */
+/* Where the log has grown by little beside the state, twice the entries go by. */
 START_TEST(a_large_state_is_saved_at_twice_the_entries)
 {
     options.node.snapshot_entries = 100;
