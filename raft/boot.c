@@ -108,7 +108,8 @@ static int boot_entries(struct raft *r, const struct raft_event *ev, struct raft
 /* Nobody has heard a leader when all members begin at once: they would wait for a whole election timeout in
  * vain. A leader that is there makes itself heard within a few heartbeats; until then this member asks for nothing
  * and supports nobody, and whoever asks too early is refused by those who hear the leader. That is courtesy:
- * only a lease rests on patience (read.c). The draw of the wait is used again, so that members differ. */
+ * only a lease rests on patience (read.c). The draw of the wait is used again, so that members differ. Links to all
+ * of them end the waiting sooner (raft/election.c). */
 static void hurry(struct raft *r)
 {
     raft_ns shortest = r->o.election_min * r->o.priority;

@@ -357,10 +357,38 @@ static raft_ns hint_delay(struct raft *r)
     return hint + slice * place + raft__random(r) % (slice / 2 + 1);
 }
 
+static int all_voters_in_reach(const struct raft *r)
+{
+    for (uint32_t i = 0; i < r->peers_count; i++) {
+        int votes = ((r->voters | r->voters_old) >> i & 1) != 0;
+        if (votes && i != r->self && r->peers[i].link != RAFT__LINK_UP) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* This member has just booted (boot.c) and has a link to everybody who votes. A leader among them says something
+ * at once when a link to it comes up: when none did after 2 link_hint there is none, and nobody to be patient
+ * for. So an ensemble that is started as a whole does not wait until each has waited for itself. */
+static void gather(struct raft *r)
+{
+    raft_ns quiet = 2 * r->o.link_hint;
+    int booted = r->patience < r->o.election_min;
+    if (!booted || quiet == 0 || r->leader != 0 ||
+        (r->role != RAFT_FOLLOWER && r->role != RAFT_PRECANDIDATE) || !all_voters_in_reach(r)) {
+        return;
+    }
+    r->patience = raft__min(r->patience, r->now - r->contact + quiet);
+    raft_ns at = raft__after(r->now, (quiet + hint_delay(r)) * r->o.priority);
+    r->election_at = at < r->election_at ? at : r->election_at;
+}
+
 void raft__election_link(struct raft *r, raft_id peer, int up)
 {
     struct raft__peer *p = raft__peer_find(r, peer);
     if (up) {
+        gather(r);
         int asks = r->role == RAFT_PRECANDIDATE || r->role == RAFT_CANDIDATE;
         uint32_t bit = (uint32_t)1 << raft__slot_of(r, p);
         if (asks && ((r->votes | r->rejects) & bit) == 0 &&

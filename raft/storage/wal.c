@@ -27,6 +27,8 @@
 #define SEGMENT_BYTES_DEFAULT  (16u << 20)
 #define SEGMENTS_READY_DEFAULT 2u
 #define SEGMENTS_READY_MAX     64u
+#define READ_TOGETHER_BYTES \
+    1024u /* an entry is read with its header, in one call, if it is no larger */
 
 void raft_wal_options_init(struct raft_wal_options *o)
 {
@@ -371,6 +373,28 @@ static int read_exactly(struct raft_wal *w, int fd, void *buf, size_t len, uint6
     return (size_t)n == len ? 0 : RAFT_STORE_ECORRUPT;
 }
 
+/* The record at place, which is in s, as it is on disk: its header, and its payload into buf. */
+static int read_record(struct raft_wal *w, const struct wal_segment *s,
+                       const struct wal_place *place, uint8_t header[RECORD_HEADER_BYTES],
+                       void *buf)
+{
+    uint8_t both[RECORD_HEADER_BYTES + READ_TOGETHER_BYTES];
+    int rc;
+    if (place->bytes == 0 || place->bytes > READ_TOGETHER_BYTES) {
+        rc = read_exactly(w, s->fd, header, RECORD_HEADER_BYTES, place->offset);
+        if (rc == 0 && place->bytes > 0) {
+            rc = read_exactly(w, s->fd, buf, place->bytes, place->offset + RECORD_HEADER_BYTES);
+        }
+        return rc;
+    }
+    rc = read_exactly(w, s->fd, both, RECORD_HEADER_BYTES + place->bytes, place->offset);
+    if (rc == 0) {
+        memcpy(header, both, RECORD_HEADER_BYTES);
+        memcpy(buf, both + RECORD_HEADER_BYTES, place->bytes);
+    }
+    return rc;
+}
+
 int64_t raft_wal_read(struct raft_wal *wal, raft_index index, void *buf, size_t len)
 {
     uint8_t header[RECORD_HEADER_BYTES];
@@ -388,10 +412,7 @@ int64_t raft_wal_read(struct raft_wal *wal, raft_index index, void *buf, size_t 
     MUST(place->segment >= wal->segments_base);
     MUST(place->segment - wal->segments_base < wal->segments_count);
     const struct wal_segment *s = &wal->segments[place->segment - wal->segments_base];
-    int rc = read_exactly(wal, s->fd, header, sizeof header, place->offset);
-    if (rc == 0 && place->bytes > 0) {
-        rc = read_exactly(wal, s->fd, buf, place->bytes, place->offset + sizeof header);
-    }
+    int rc = read_record(wal, s, place, header, buf);
     if (rc != 0) {
         return rc;
     }

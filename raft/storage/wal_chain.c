@@ -45,12 +45,16 @@ void raft__wal_say(const struct wal_why *why, const char *format, ...)
 static int read_tolerant(struct raft_wal *w, int fd, uint8_t *buf, size_t len,
                          uint64_t *ret_bad_end)
 {
-    memset(buf, 0, len);
     *ret_bad_end = 0;
     int64_t n = w->fs->pread(w->fs->ctx, fd, buf, len, 0);
-    if (n >= 0 || n != -EIO) {
-        return n < 0 ? (int)n : 0;
+    if (n >= 0) {
+        memset(buf + n, 0, len - (size_t)n); /* the file is shorter */
+        return 0;
     }
+    if (n != -EIO) {
+        return (int)n;
+    }
+    memset(buf, 0, len);
     for (size_t at = 0; at < len; at += READ_BYTES) {
         size_t some = len - at < READ_BYTES ? len - at : READ_BYTES;
         n = w->fs->pread(w->fs->ctx, fd, buf + at, some, at);

@@ -127,6 +127,60 @@ START_TEST(broken_links_to_the_leader_elect_within_two_hints)
 }
 END_TEST
 
+/* All begin anew one after the other, and their links come up: who is patient then is so for nobody. */
+START_TEST(members_that_boot_together_elect_once_they_are_in_touch)
+{
+    uint32_t count = _i % 2 == 0 ? 3 : 5;
+    struct ens *c = ens_new(count, (uint64_t)_i + 1, NULL);
+    ens_make_leader(c, 1);
+    ck_assert_int_eq(ens_propose(c, 1, 5), 0);
+    ens_run(c, 300 * ENS_MS);
+    for (raft_id id = 1; id <= count; id++) {
+        ens_crash(c, id);
+    }
+    for (raft_id id = 1; id <= count; id++) {
+        /* In half of the cases the first of them has asked in vain before. */
+        ens_run(c, (_i % 4 < 2 ? 5 : 90) * ENS_MS);
+        ens_restart(c, id);
+        for (raft_id other = 1; other < id; other++) {
+            ens_run(c, ENS_MS);
+            ens_heal(c, id, other, 1);
+        }
+    }
+    ens_run(c, 50 * ENS_MS);
+    raft_id leader = ens_leader(c);
+    ck_assert_uint_ne(leader, 0);
+    ck_assert_int_eq(ens_status(c, leader).leader_ready, 1);
+    ens_free(c);
+}
+END_TEST
+
+/* One of them does so while a leader lives, whose first word to it takes long. */
+START_TEST(member_that_boots_alone_waits_for_the_leader)
+{
+    struct ens *c = ens_new(3, (uint64_t)_i + 1, NULL);
+    ens_make_leader(c, 1);
+    ens_run(c, 300 * ENS_MS);
+    raft_term term = ens_status(c, 1).term;
+    ens_crash(c, 3);
+    ens_run(c, 300 * ENS_MS);
+    ens_restart(c, 3);
+    ens_cut(c, 2, 1,
+            0); /* nor does the other one hear the leader any more, and asks the one that booted */
+    ens_link(c, 1, 3)->delay = 15 * ENS_MS;
+    ens_heal(c, 3, 2, 1);
+    ens_step(c, 3, (struct raft_event){.type = RAFT_EV_PEER_LINK, .peer = 1, .value = 1});
+    ens_step(c, 1, (struct raft_event){.type = RAFT_EV_PEER_LINK, .peer = 3, .value = 1});
+    ens_run(c, 5 * ENS_MS);
+    ens_step(c, 2, (struct raft_event){.type = RAFT_EV_CAMPAIGN});
+    ens_run(c, 400 * ENS_MS);
+    ck_assert_uint_eq(ens_leader(c), 1);
+    ck_assert_uint_eq(ens_status(c, 3).leader, 1);
+    ck_assert_uint_eq(ens_status(c, 1).term, term);
+    ens_free(c);
+}
+END_TEST
+
 START_TEST(one_broken_link_does_not_move_the_leader)
 {
     struct ens *c = ens_new(3, (uint64_t)_i + 1, NULL);
@@ -299,6 +353,8 @@ int main(void)
     tcase_add_loop_test(t, one_broken_link_does_not_move_the_leader, 0, 10);
     tcase_add_test(t, grant_waits_for_the_disk);
     tcase_add_test(t, own_vote_waits_for_the_disk);
+    tcase_add_loop_test(t, members_that_boot_together_elect_once_they_are_in_touch, 0, 12);
+    tcase_add_loop_test(t, member_that_boots_alone_waits_for_the_leader, 0, 5);
     tcase_add_test(t, vote_survives_a_restart);
     tcase_add_test(t, booting_member_respects_the_old_leader);
     tcase_add_loop_test(t, newer_last_term_beats_the_longer_log, 0, 5);
