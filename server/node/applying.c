@@ -39,7 +39,7 @@ static void answer(struct node *n, struct request *r, const struct machine_outco
 
 static void apply_command(struct node *n, raft_index index, const struct coord_buf *buf)
 {
-    struct machine_outcome o = {0};
+    struct machine_outcome o;
     struct request *r = NULL;
     struct entry e;
     bool valid = entry_decode(buf->data, buf->len, &e);
