@@ -71,8 +71,12 @@ void coord_buf_unref(struct coord_buf *b)
     if (b == NULL) {
         return;
     }
-    /* Release our reads of the bytes; the last holder acquires those of all the others. */
-    uint32_t before = __atomic_fetch_sub(&b->refs, 1, __ATOMIC_ACQ_REL);
+    /* Release our reads of the bytes; the last holder acquires those of all the others. Who holds the only
+     * reference stays alone, and needs no locked instruction. */
+    uint32_t before = __atomic_load_n(&b->refs, __ATOMIC_ACQUIRE);
+    if (before != 1) {
+        before = __atomic_fetch_sub(&b->refs, 1, __ATOMIC_ACQ_REL);
+    }
     assert(before >= 1);
     if (before == 1) {
         assert(b->len <= b->cap);

@@ -14,7 +14,8 @@
  *
  * Invariants
  *   1. Nothing is allocated; byte values are borrowed from the body.
- *   2. The struct of the caller is written only when the whole message was good.
+ *   2. The struct of the caller is written only when the whole message was good (but for
+ *      coord_request_decode_over).
  *   3. After coord_result_decode and coord_event_decode succeeded, walking entries_raw or
  *      changes_raw cannot fail: every item was read once already.
  */
@@ -52,10 +53,10 @@ static int take_head(struct coord_decoder *d, uint32_t place, const char *field,
 /* The number of a request or a reply, never 0; zero_text: what is wrong with 0 here. */
 static int take_number(struct coord_decoder *d, const char *zero_text, uint64_t *ret_number)
 {
-    struct coord_cursor before = d->c;
+    const uint8_t *before = d->c.p;
     int r = take_head(d, 1, "number", UINT64_MAX, ret_number);
     if (r == 0 && *ret_number == 0) {
-        d->c = before;
+        d->c.p = before;
         coord__take_enter(d, "item", 1, "number");
         return coord__refuse(d, zero_text);
     }
@@ -121,7 +122,7 @@ int coord_request_peek(const uint8_t *body, size_t len, uint64_t *ret_number, ui
 static int take_op(struct coord_decoder *d, enum coord_op *ret_op,
                    const struct coord_op_row **ret_row)
 {
-    struct coord_cursor before = d->c;
+    const uint8_t *before = d->c.p;
     uint64_t op;
     int r = take_head(d, 2, "operation", UINT64_MAX, &op);
     if (r < 0) {
@@ -129,7 +130,7 @@ static int take_op(struct coord_decoder *d, enum coord_op *ret_op,
     }
     *ret_row = coord__op_row(op);
     if (*ret_row == NULL) {
-        d->c = before;
+        d->c.p = before;
         coord__take_enter(d, "item", 2, "operation");
         return coord__refuse(d, "there is no such operation");
     }
@@ -137,30 +138,35 @@ static int take_op(struct coord_decoder *d, enum coord_op *ret_op,
     return 0;
 }
 
-int coord_request_decode(const uint8_t *body, size_t len, struct coord_request *ret_q, char *why,
-                         size_t why_bytes)
+int coord_request_decode_over(const uint8_t *body, size_t len, struct coord_request *q, char *why,
+                              size_t why_bytes)
 {
     struct coord_decoder d;
-    struct coord_request q = {0};
     const struct coord_op_row *row;
     uint32_t items;
+    memset(q, 0, sizeof(*q));
     coord__decoder_init(&d, body, len, COORD_EBADREQUEST, why, why_bytes);
-    int r = take_request_number(&d, &items, &q.number);
+    int r = take_request_number(&d, &items, &q->number);
     if (r == 0) {
-        r = take_op(&d, &q.op, &row);
+        r = take_op(&d, &q->op, &row);
     }
     if (r == 0) {
-        r = take_head(&d, 3, "acked", UINT64_MAX, &q.acked);
+        r = take_head(&d, 3, "acked", UINT64_MAX, &q->acked);
     }
     if (r == 0) {
         r = check_items(&d, row->name, items, COORD_REQUEST_HEAD_ITEMS + row->args_count);
     }
     if (r == 0) {
-        r = coord__take_fields(&d, "argument", row->args, row->args_count, &q);
+        r = coord__take_fields(&d, "argument", row->args, row->args_count, q);
     }
-    if (r == 0) {
-        r = take_end(&d);
-    }
+    return r == 0 ? take_end(&d) : r;
+}
+
+int coord_request_decode(const uint8_t *body, size_t len, struct coord_request *ret_q, char *why,
+                         size_t why_bytes)
+{
+    struct coord_request q;
+    int r = coord_request_decode_over(body, len, &q, why, why_bytes);
     if (r == 0) {
         *ret_q = q;
     }

@@ -476,6 +476,9 @@ int coord_reply_join(uint64_t number, int error, const struct coord_receipt *rec
 int coord_request_peek(const uint8_t *body, size_t len, uint64_t *ret_number, uint64_t *ret_op);
 int coord_request_decode(const uint8_t *body, size_t len, struct coord_request *ret_q, char *why,
                          size_t why_bytes);
+/* The same in place: *q is overwritten also on error. */
+int coord_request_decode_over(const uint8_t *body, size_t len, struct coord_request *q, char *why,
+                              size_t why_bytes);
 /* is_event: set when the frame is an event (then read it with coord_event_decode). */
 int coord_reply_peek(const uint8_t *body, size_t len, uint64_t *ret_number, bool *ret_is_event);
 int coord_result_decode(enum coord_op op, const uint8_t *body, size_t len,

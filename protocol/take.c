@@ -22,11 +22,13 @@ void coord__decoder_init(struct coord_decoder *d, const uint8_t *body, size_t le
                          char *why, size_t why_bytes)
 {
     assert(body != NULL || len == 0);
-    *d = (struct coord_decoder){
-        .error = error, .index = COORD_NO_INDEX, .why = why, .why_bytes = why_bytes};
-    d->start = body;
     d->c.p = body;
     d->c.end = len > 0 ? body + len : body;
+    d->start = body;
+    d->error = error;
+    coord__take_enter(d, NULL, 0, NULL);
+    d->why = why;
+    d->why_bytes = why_bytes;
 }
 
 /* Say what is wrong at the cursor: "argument 3 (flags) at byte 17: expected ...". */
@@ -77,7 +79,7 @@ int coord__take_array(struct coord_decoder *d, uint32_t *ret_count)
 /* An array of a known number of items. */
 static int take_array_of(struct coord_decoder *d, uint32_t items)
 {
-    struct coord_cursor before = d->c;
+    const uint8_t *before = d->c.p;
     uint32_t count;
     int r = coord__take_array(d, &count);
     if (r < 0) {
@@ -85,7 +87,7 @@ static int take_array_of(struct coord_decoder *d, uint32_t items)
     }
     if (count != items) {
         char what[64];
-        d->c = before;
+        d->c.p = before;
         (void)snprintf(what, sizeof(what), "expected an array of %u, not of %u", items, count);
         return coord__refuse(d, what);
     }
@@ -95,7 +97,7 @@ static int take_array_of(struct coord_decoder *d, uint32_t items)
 /* The values kept in 32 bits. */
 static int take_u32(struct coord_decoder *d, const struct coord_field *f, uint8_t *at)
 {
-    struct coord_cursor before = d->c;
+    const uint8_t *before = d->c.p;
     uint64_t value;
     int r = coord__take_uint(d, f->kind == COORD_FK_ENUM ? f->limit : UINT32_MAX, &value);
     if (r < 0) {
@@ -104,11 +106,11 @@ static int take_u32(struct coord_decoder *d, const struct coord_field *f, uint8_
     uint32_t u32 = (uint32_t)value;
     bool is_set = f->kind == COORD_FK_BITS || f->kind == COORD_FK_BIT;
     if (is_set && (u32 & ~f->limit) != 0) {
-        d->c = before;
+        d->c.p = before;
         return coord__refuse(d, "a bit that is not known is set");
     }
     if (f->kind == COORD_FK_BIT && (u32 == 0 || (u32 & (u32 - 1)) != 0)) {
-        d->c = before;
+        d->c.p = before;
         return coord__refuse(d, "expected exactly one bit");
     }
     memcpy(at, &u32, sizeof(u32));
@@ -117,7 +119,7 @@ static int take_u32(struct coord_decoder *d, const struct coord_field *f, uint8_
 
 static int take_bytes(struct coord_decoder *d, const struct coord_field *f, uint8_t *at)
 {
-    struct coord_cursor before = d->c;
+    const uint8_t *before = d->c.p;
     struct coord_bytes s;
     const char *wrong;
     if (f->kind == COORD_FK_STR || f->kind == COORD_FK_STR_OPT) {
@@ -129,7 +131,7 @@ static int take_bytes(struct coord_decoder *d, const struct coord_field *f, uint
         return coord__refuse(d, wrong);
     }
     if (f->kind == COORD_FK_SECRET && s.data != NULL && s.len != COORD_SECRET_BYTES) {
-        d->c = before;
+        d->c.p = before;
         return coord__refuse(d, "a secret has 16 bytes");
     }
     memcpy(at, &s, sizeof(s));
@@ -201,14 +203,14 @@ int coord__take_inner(struct coord_decoder *d, const struct coord_field *fields,
 static int take_count(struct coord_decoder *d, const struct coord_field *f, uint8_t *base,
                       uint32_t *ret_count)
 {
-    struct coord_cursor before = d->c;
+    const uint8_t *before = d->c.p;
     uint32_t count;
     int r = coord__take_array(d, &count);
     if (r < 0) {
         return r;
     }
     if (count > f->limit) {
-        d->c = before;
+        d->c.p = before;
         return coord__refuse(d, "the list is too long");
     }
     memcpy(base + f->count_offset, &count, sizeof(count));
@@ -320,7 +322,9 @@ static bool take_quick(struct coord_cursor *c, const struct coord_field *f, uint
                                       : coord__cursor_quick_bin(c, &s))) {
             return false;
         }
-        memcpy(at, &s, sizeof(s));
+        /* Member by member, as it is read soon: a wider load has to wait for narrower stores. */
+        memcpy(at + offsetof(struct coord_bytes, data), &s.data, sizeof(s.data));
+        memcpy(at + offsetof(struct coord_bytes, len), &s.len, sizeof(s.len));
         return true;
     default:
         return false;

@@ -248,7 +248,7 @@ static int apply_request(struct machine *m, const struct entry *e, struct machin
 {
     struct coord_request q;
     o->session = e->session;
-    if (coord_request_decode(e->body, e->body_bytes, &q, NULL, 0) != 0) {
+    if (coord_request_decode_over(e->body, e->body_bytes, &q, NULL, 0) != 0) {
         return COORD_EBADREQUEST;
     }
     o->op = q.op;
@@ -317,8 +317,8 @@ static int apply_entry(struct machine *m, const struct entry *e, struct machine_
 void machine_apply(struct machine *m, uint64_t revision, const uint8_t *bytes, size_t len,
                    struct machine_outcome *ret_o)
 {
-    struct machine_outcome o = {0};
     struct entry e = {0};
+    *ret_o = (struct machine_outcome){0};
     machine_skip(m, revision);
     m->ended_count = 0;
     bool valid = entry_decode(bytes, len, &e);
@@ -326,16 +326,18 @@ void machine_apply(struct machine *m, uint64_t revision, const uint8_t *bytes, s
         m->state.time_ms = e.time_ms;
     }
     store_begin(m->state.store, revision, m->state.time_ms);
-    o.origin = e.origin;
-    o.cookie = e.cookie;
-    o.error = valid ? apply_entry(m, &e, &o) : COORD_EBADREQUEST;
-    if (o.error != 0) {
-        const struct coord_result refused = {.error = o.error};
-        body_encode(m, o.op, &refused);
+    ret_o->origin = e.origin;
+    ret_o->cookie = e.cookie;
+    const int error = valid ? apply_entry(m, &e, ret_o) : COORD_EBADREQUEST;
+    ret_o->error = error;
+    if (error != 0) {
+        struct coord_result refused;
+        coord_result_clear(&refused);
+        refused.error = error;
+        body_encode(m, ret_o->op, &refused);
     }
-    o.body = o.error != 0 || o.op != 0 ? m->body : NULL;
-    o.changes = store_changes(m->state.store, &o.changes_count);
-    o.ended = m->ended;
-    o.ended_count = m->ended_count;
-    *ret_o = o;
+    ret_o->body = error != 0 || ret_o->op != 0 ? m->body : NULL;
+    ret_o->changes = store_changes(m->state.store, &ret_o->changes_count);
+    ret_o->ended = m->ended;
+    ret_o->ended_count = m->ended_count;
 }

@@ -88,7 +88,10 @@ static int apply_create(struct machine *m, struct machine_step *st)
         uint32_t count;
         const struct coord_change *changes = store_changes(m->state.store, &count);
         assert(count > 0);
-        st->res.path = changes[count - 1].path;
+        /* Member by member: one load of both would wait for the stores that made them, and for all before these,
+         * which are those of a new node, into memory that is in no cache. */
+        st->res.path.data = changes[count - 1].path.data;
+        st->res.path.len = changes[count - 1].path.len;
         store_stat(node, &st->res.stat);
     }
     return rc;

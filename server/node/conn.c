@@ -38,7 +38,7 @@ struct request *node__request_create(struct node *n)
     } else {
         n->free_requests = r->next;
     }
-    memset(r, 0, sizeof(*r));
+    memset(r, 0, offsetof(struct request, q)); /* q is decoded into as a whole */
     n->requests++;
     return r;
 }
@@ -447,7 +447,7 @@ static bool decode(struct node *n, struct conn *c, struct request *r)
     char why[NODE_TEXT_BYTES] = "";
     const uint8_t *body = r->entry->data + ENTRY_HEADER_BYTES;
     size_t len = r->entry->len - ENTRY_HEADER_BYTES;
-    int rv = coord_request_decode(body, len, &r->q, why, sizeof(why));
+    int rv = coord_request_decode_over(body, len, &r->q, why, sizeof(why));
     if (rv == 0) {
         return true;
     }

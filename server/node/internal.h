@@ -72,7 +72,6 @@ struct request {
     struct request *next; /* in its connection's queue, or in the free list */
     struct conn *conn;
     struct coord_buf *entry; /* the frame, later the log entry made of it */
-    struct coord_request q;  /* its bytes are borrowed from the frame; writes use numbers only */
     enum request_stage stage;
     bool shared; /* entry has other holders: its bytes do not change any more */
     bool unsure; /* was SENT when a snapshot was installed, which may contain it */
@@ -96,6 +95,8 @@ struct request {
     int error;
     struct coord_buf *body; /* of the reply, behind the receipt */
     struct coord_receipt receipt;
+
+    struct coord_request q; /* its bytes are borrowed from the frame; writes use numbers only */
 };
 
 struct conn {
