@@ -78,18 +78,20 @@ if [ -e build/release/libcoord-raft.a ]; then
         complain "the core calls nothing of the system"
 fi
 
-# 8. The tests that docs/testing.md names are there: `test_x`, `test_x.case`, and `.case` of the one before it.
-grep -n '^|' docs/testing.md | grep -oE '^[0-9]+|`(test_[a-z_0-9]+)?(\.[a-z_0-9]+)?`' | tr -d '`' | while read -r name; do
-    case "$name" in
-    [0-9]*) line=$name && continue ;;
-    .*) case=${name#.} ;;
-    *) program=${name%%.*} case= && [ "$name" = "$program" ] || case=${name#*.} ;;
-    esac
-    if [ -n "$case" ]; then
-        grep -qs "^START_TEST($case)" "tests/unit/$program.c"
-    else
-        [ -e "tests/unit/$program.c" ] || [ -e "tests/integration/$program.sh" ]
-    fi || echo "docs/testing.md:$line: no test $program${case:+.$case}"
+# 8. The tests that these pages name are there: `test_x`, `test_x.case`, and `.case` of the one before it.
+for page in docs/testing.md docs/consistency.md; do
+    grep -n '^|' $page | grep -oE '^[0-9]+|`(test_[a-z_0-9]+)?(\.[a-z_0-9]+)?`' | tr -d '`' | while read -r name; do
+        case "$name" in
+        [0-9]*) line=$name && continue ;;
+        .*) case=${name#.} ;;
+        *) program=${name%%.*} case= && [ "$name" = "$program" ] || case=${name#*.} ;;
+        esac
+        if [ -n "$case" ]; then
+            grep -qs "^START_TEST($case)" "tests/unit/$program.c"
+        else
+            [ -e "tests/unit/$program.c" ] || [ -e "tests/integration/$program.sh" ]
+        fi || echo "$page:$line: no test $program${case:+.$case}"
+    done
 done | complain "the tests that are named exist"
 
 [ -s "$broken" ] && exit 1

@@ -254,6 +254,12 @@ int cli_fail(const struct cli *cli, const char *what, int error, const struct co
     if (reply != NULL && reply->no_quorum != NULL) {
         quorum_table(reply->no_quorum);
     }
+    if (error == COORD_EQUOTA) {
+        fputs("  all quotas: coordctl ls /coord/quotas; one and its use: coordctl quota PATH\n",
+              stderr);
+    } else if (error == COORD_ELIMIT) {
+        fputs("  what they are: coordctl limits\n", stderr);
+    }
     if (reply != NULL && reply->outcome == COORD_OUTCOME_UNKNOWN) {
         fputs("  whether it took effect is not known\n", stderr);
     }

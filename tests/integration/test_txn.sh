@@ -152,6 +152,7 @@ expect_equal "$OUT" "$(printf 'nodes    17 of 18\nbytes    8 of 1024')" "the quo
 expect_exit 0 ctl create /tree/last
 expect_exit 7 ctl create /tree/more
 expect_match "$ERR" "quota is reached"
+expect_match "$ERR" "ls /coord/quotas" "where to look"
 expect_exit 0 ctl quota /tree nodes=100
 expect_match "$OUT" "of 1024" "the bound that was not named"
 expect_exit 7 ctl set /tree/last "$(head -c 2000 /dev/zero | tr '\0' x)"
