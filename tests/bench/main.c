@@ -39,7 +39,7 @@ static const char usage[] =
     "       fanout     when the last of --watchers N is told, --rounds N times\n"
     "       attempt    how long until one request succeeds, each given up after --limit-ms N;\n"
     "                  --kill PID first; --read: a get instead of a set\n"
-    "  --level linearizable|local   of gets (local)\n"
+    "  --level linearizable|local   of reads (local)\n"
     "  --conns N --outstanding N    connections (1), requests under way on each (1)\n"
     "  --value BYTES --keys N       of each value (100), nodes used; --prefix TEXT of created "
     "ones\n"
