@@ -127,6 +127,7 @@ EXAMPLES := $(patsubst client/examples/%.c,$(B)/examples/%,$(EXAMPLE_SRC))
 HELPERS  := $(patsubst tests/integration/%.c,$(B)/integration/%,$(wildcard tests/integration/*.c))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
 GENERATORS := $(addprefix $(B)/bench/,coordload zkload peertable)
+CLIFFS     := $(addprefix $(B)/tests/bench/cliffs/,delay slowsync.so)
 FUZZERS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/fuzz/%,$(FUZZ_SRC))
 REPLAYS  := $(patsubst tests/fuzz/fuzz_%.c,$(B)/replay/%,$(FUZZ_SRC))
 
@@ -249,7 +250,7 @@ test-mutants-service: $(SIM_SERVICE)  ## put known bugs of the servers back: doe
 	@tests/mutants/service.sh $(if $(MEASURE),measure,quick) $(B) $(M)
 mc: $(MC)  ## search small worlds exhaustively (tests/mc/README.md), about a minute
 	$(MC)
-integration: all $(HELPERS) $(GENERATORS)  ## run the tests with real processes (T=name runs one)
+integration: all $(HELPERS) $(GENERATORS) $(CLIFFS)  ## run the tests with real processes (T=name runs one)
 	@tests/integration/run.sh $(B) $(T)
 SECS ?= 60
 .PHONY: fuzz fuzz-build fuzz-keep fuzz-replay
@@ -274,7 +275,6 @@ $(B)/bench/state: $(call obj,tests/bench/state/state.c) $(LIB_SERVER) $(LIB_PROT
 bench-state: $(B)/bench/state  ## measure what a large state costs (ARGS="NODES MICROS shuffle")
 	$(B)/bench/state $(ARGS)
 # Run by hand only (tests/bench/cliffs/README.md); ARGS= is passed on.
-CLIFFS := $(B)/tests/bench/cliffs/delay $(B)/tests/bench/cliffs/slowsync.so
 $(B)/tests/bench/cliffs/delay: $(call obj,tests/bench/cliffs/delay.c)
 	$(CC) $(LDFLAGS) -o $@ $^ -levent_core
 $(B)/tests/bench/cliffs/slowsync.so: $(call obj,tests/bench/cliffs/slowsync.c)

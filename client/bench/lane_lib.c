@@ -97,6 +97,14 @@ static int list(struct load *l, struct coord *c, struct shot *s, const char *pat
     return coord_list(c, path, &call, on_reply, s);
 }
 
+static int create_next(struct load *l, struct coord *c, struct shot *s, const char *path)
+{
+    struct coord_call call = l->cli->call;
+
+    call.flags = COORD_SEQUENTIAL;
+    return coord_create(c, path, l->value, load_value_bytes(l), &call, on_reply, s);
+}
+
 static int lib_act(struct load *l, struct shot *s)
 {
     struct coord *c = s->lane->to;
@@ -110,6 +118,8 @@ static int lib_act(struct load *l, struct shot *s)
     case ACTION_CREATE:
     case ACTION_CREATE_OWN:
         return coord_create(c, path, l->value, load_value_bytes(l), call, on_reply, s);
+    case ACTION_CREATE_NEXT:
+        return create_next(l, c, s, path);
     case ACTION_DELETE:
         return coord_delete(c, path, call, on_reply, s);
     case ACTION_GET:
@@ -120,6 +130,8 @@ static int lib_act(struct load *l, struct shot *s)
         return coord_stat(c, path, call, on_reply, s);
     case ACTION_LIST:
         return list(l, c, s, path);
+    case ACTION_USAGE:
+        return coord_usage(c, path, call, on_reply, s);
     case ACTION_INCREMENT:
         return coord_increment(c, path, 1, call, on_reply, s);
     case ACTION_TXN:

@@ -139,12 +139,14 @@ static int fill(struct load *l, struct shot *s, const struct wire *w, struct coo
 {
     static const enum coord_op ops[] = {[ACTION_SET] = COORD_OP_SET,
                                         [ACTION_CREATE] = COORD_OP_CREATE,
+                                        [ACTION_CREATE_NEXT] = COORD_OP_CREATE,
                                         [ACTION_CREATE_OWN] = COORD_OP_CREATE,
                                         [ACTION_DELETE] = COORD_OP_DELETE,
                                         [ACTION_GET] = COORD_OP_GET,
                                         [ACTION_EXISTS] = COORD_OP_EXISTS,
                                         [ACTION_STAT] = COORD_OP_STAT,
                                         [ACTION_LIST] = COORD_OP_LIST,
+                                        [ACTION_USAGE] = COORD_OP_USAGE,
                                         [ACTION_INCREMENT] = COORD_OP_INCREMENT,
                                         [ACTION_TXN] = COORD_OP_TXN,
                                         [ACTION_RENAME] = COORD_OP_RENAME,
@@ -162,7 +164,9 @@ static int fill(struct load *l, struct shot *s, const struct wire *w, struct coo
     switch (s->action) {
     case ACTION_SET:
     case ACTION_CREATE:
+    case ACTION_CREATE_NEXT:
     case ACTION_CREATE_OWN:
+        q->flags = s->action == ACTION_CREATE_NEXT ? COORD_F_SEQUENTIAL : 0;
         q->data = value(l);
         break;
     case ACTION_INCREMENT:

@@ -68,7 +68,13 @@ void load_path(const struct shot *s, char path[LOAD_PATH_BYTES])
     case ACTION_RENAME:
         own_path(s, s->action == ACTION_RENAME && s->own_moved, path);
         break;
+    case ACTION_CREATE_NEXT:
+        at = put_number(path, put_head(path, 's'), s->lane->load->run_id);
+        path[at++] = '-'; /* the number follows */
+        path[at] = '\0';
+        break;
     case ACTION_LIST:
+    case ACTION_USAGE:
         memcpy(path, "/bench", 7);
         break;
     default:

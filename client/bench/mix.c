@@ -12,6 +12,7 @@
 static const struct bench_op_row rows[BENCH_OPS] = {
     [BENCH_SET] = {.name = "set", .first = ACTION_SET, .writes = true, .keys = true},
     [BENCH_CREATE] = {.name = "create", .first = ACTION_CREATE, .writes = true},
+    [BENCH_SEQUENTIAL] = {.name = "sequential", .first = ACTION_CREATE_NEXT, .writes = true},
     [BENCH_DELETE] = {.name = "delete",
                       .first = ACTION_CREATE,
                       .second = ACTION_DELETE,
@@ -21,6 +22,7 @@ static const struct bench_op_row rows[BENCH_OPS] = {
     [BENCH_EXISTS] = {.name = "exists", .first = ACTION_EXISTS, .keys = true},
     [BENCH_STAT] = {.name = "stat", .first = ACTION_STAT, .keys = true},
     [BENCH_LIST] = {.name = "list", .first = ACTION_LIST, .keys = true},
+    [BENCH_USAGE] = {.name = "usage", .first = ACTION_USAGE, .keys = true},
     [BENCH_INCREMENT] = {.name = "increment", .first = ACTION_INCREMENT, .writes = true},
     [BENCH_TXN] = {.name = "txn", .first = ACTION_TXN, .writes = true, .keys = true},
     [BENCH_RENAME] = {.name = "rename", .first = ACTION_RENAME, .writes = true},

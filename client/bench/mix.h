@@ -23,11 +23,13 @@
 enum bench_op {
     BENCH_SET = 0,
     BENCH_CREATE,
+    BENCH_SEQUENTIAL,
     BENCH_DELETE,
     BENCH_GET,
     BENCH_EXISTS,
     BENCH_STAT,
     BENCH_LIST,
+    BENCH_USAGE,
     BENCH_INCREMENT,
     BENCH_TXN,
     BENCH_RENAME,
@@ -41,13 +43,15 @@ enum bench_op {
 enum bench_action {
     ACTION_NONE = 0,
     ACTION_SET,
-    ACTION_CREATE,     /* a node of a new name */
-    ACTION_CREATE_OWN, /* the shot's own node, for rename */
-    ACTION_DELETE,     /* the node just created */
+    ACTION_CREATE,      /* a node of a new name */
+    ACTION_CREATE_NEXT, /* a node that the servers number */
+    ACTION_CREATE_OWN,  /* the shot's own node, for rename */
+    ACTION_DELETE,      /* the node just created */
     ACTION_GET,
     ACTION_EXISTS,
     ACTION_STAT,
     ACTION_LIST,
+    ACTION_USAGE,
     ACTION_INCREMENT,
     ACTION_TXN,
     ACTION_RENAME,

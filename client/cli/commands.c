@@ -165,8 +165,10 @@ const struct command cli_commands[] = {
      "[--wire]\n"
      "             [--series] | --watchers N | --sessions N",
      "load the servers and tell throughput and latency",
-     "  --op OP,...        set create delete get exists stat list increment txn rename sync lock\n"
-     "                     session (open and close) ping (--wire); OP:WEIGHT,... mixes them;\n"
+     "  --op OP,...        set create sequential delete increment txn rename; get exists stat "
+     "list\n"
+     "                     usage sync; lock; session (open and close); ping (--wire);\n"
+     "                     OP:WEIGHT,... mixes them;\n"
      "                     mixed:P is P % get and the rest set (default set)\n"
      "  --conns N          connections, spread over the servers (default 16)\n"
      "  --outstanding N    requests under way on each (default 1)\n"

@@ -17,7 +17,7 @@ sound() {
 }
 
 # All operations that can stand beside others, in one run of each kind of connection; each was done.
-every=set,create,delete,get,exists,stat,list,increment,txn,rename,sync
+every=set,create,sequential,delete,get,exists,stat,list,usage,increment,txn,rename,sync
 for client in lock "ping --wire"; do
     # shellcheck disable=SC2086
     expect_exit 0 ctl -o json bench --session-timeout 2s --op $every,$client --conns 3 --outstanding 2 --keys 20 --ops 600 --warmup 0
@@ -50,6 +50,13 @@ children=$(ctl ls --count /bench)
 expect_exit 0 ctl -o json bench --session-timeout 2s --op create --wire --conns 2 --ops 40 --warmup 0 --value 5-9
 [ "$(ctl ls --count /bench)" -ge $((children + 40)) ] || fail "40 creates: $children before, $(ctl ls --count /bench) after"
 expect_equal "$(numbers value value_max)" "5 9"
+for client in "" --wire; do
+    numbered=$(ctl ls /bench | grep -cE '^s[0-9]+-[0-9]{10}$' || true)
+    # shellcheck disable=SC2086
+    expect_exit 0 ctl -o json bench --session-timeout 2s --op sequential $client --conns 1 --ops 20 --warmup 0
+    now=$(ctl ls /bench | grep -cE '^s[0-9]+-[0-9]{10}$')
+    [ "$now" -ge $((numbered + 20)) ] && [ "$now" -le $((numbered + 21)) ] || fail "20 numbered nodes: $numbered before, $now after"
+done
 
 # Values as large as they may be: more than the library takes at a time has to be waited for.
 expect_exit 0 ctl -o json bench --session-timeout 2s --op get --value 1048576 --conns 1 --keys 80 --ops 5 --warmup 0

@@ -34,6 +34,16 @@ expect_exit 0 peers --help
 # One row, in which nothing is lost; one kill, after which a write succeeds; reads at each level and shape.
 RUNS=1 SECS=1 RATE=100 expect_exit 0 cliffs cliffs value1k
 expect_match "$OUT" 'values of 1 KiB +100 +[0-9]+ .* 0  (holds|COLLAPSES)'
+# The links are longer and the disk is slower by what is said: a write crosses two links at least, and a disk.
+p50_disturbed() { sed -nE "s/^$1 +([0-9.]+ +){4}([0-9.]+) .*/\\2/p" <<<"$OUT"; }
+RUNS=1 SECS=1 RATE=100 expect_exit 0 cliffs cliffs links
+awk "BEGIN {exit !($(p50_disturbed '20 ms on each link, each way') >= 40)}" || fail "20 ms on each link: $OUT"
+case "$BUILD" in
+*/release)
+    RUNS=1 SECS=1 RATE=100 expect_exit 0 cliffs cliffs fsync
+    awk "BEGIN {exit !($(p50_disturbed '10 ms for each fsync') >= 10)}" || fail "10 ms for each fsync: $OUT"
+    ;;
+esac # a sanitizer wants to be the first that is preloaded
 KILLS=1 expect_exit 0 cliffs grid failover
 expect_match "$OUT" 'after kill -9 of the leader, ms: [0-9.]+'
 RUNS=1 SECS=1 expect_exit 0 cliffs scale members

@@ -55,11 +55,6 @@ tell() {
     rm -f "$BENCH_WORK"/plain.* "$BENCH_WORK"/disturbed.*
 }
 
-# fill NODES: that many nodes, 100 bytes each, and 1,000 that the runs write to.
-fill() {
-    bench --op get --wire --keys "$1" --warmup 0 --secs 1 --conns 4 >/dev/null || die "the nodes could not be made"
-}
-
 snapshots_taken() {
     local i sum=0
     for i in $(seq "$ENSEMBLE_SIZE"); do sum=$((sum + $(member_status "$i" snapshot))); done

@@ -19,7 +19,6 @@ known "number of members (MEMBERS)" "1 3 5" $MEMBERS
 LOAD=$BUILD/bench/coordload
 [ -x "$LOAD" ] || die "make bench builds what is missing"
 
-fill() { bench --op get --wire --keys "$1" --warmup 0 --secs 1 --conns 4 >/dev/null || die "the nodes could not be made"; }
 of_runs() { json_get "$1" <"$BENCH_WORK/runs" | median; }
 
 # load NAME LEVEL OP VALUE: a row for each shape.

@@ -71,6 +71,11 @@ bench_background() {
 # bench ARGS...: the same, waited for, on standard output.
 bench() { "$COORDCTL" -s "$(all_addresses)" -o json bench "$@"; }
 
+# fill NODES: that many nodes of 100 bytes, for the loads that follow. Again if it fails: on a busy machine there may be an
+# election meanwhile.
+fill() { wait_until 60 "$1 nodes are made" fill_once "$1" || die "the nodes could not be made: $(cat "$BENCH_WORK/fill")"; }
+fill_once() { bench --op get --wire --keys "$1" --warmup 0 --ops 1 --conns 1 >"$BENCH_WORK/fill" 2>&1; }
+
 # cpu_ticks: clock ticks that all living members have used.
 cpu_ticks() {
     local i pid sum=0 ticks

@@ -29,7 +29,6 @@ row() {
     done
     printf '   %5d MiB\n' "$(resident_mib 1)"
 }
-fill() { bench --op get --wire --keys "$1" --warmup 0 --secs 1 --conns 4 >/dev/null; }
 
 part_members() {
     local n
