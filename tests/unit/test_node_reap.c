@@ -89,17 +89,21 @@ static uint64_t log_last(raft_id member)
     return st.last;
 }
 
-/* Until the member `want` leads. */
+/* The member `want` shall lead: the leader goes, and the third one's log lacks an entry. */
 static void make_leader(raft_id want)
 {
-    for (int i = 0; i < 50 && leader != want; i++) {
-        cluster_kill(cl, leader);
-        raft_id was = leader;
-        leader = cluster_wait_leader(cl, 10 * CLUSTER_S);
-        ck_assert_int_eq(cluster_boot(cl, was), 0);
-        ck_assert(cluster_wait_equal(cl, 10 * CLUSTER_S));
-    }
+    raft_id was = leader, slow = 1 + 2 + 3 - want - was;
+    ck_assert_uint_ne(want, was);
+    cluster_kill(cl, slow);
+    struct cluster_client *c = greeted(was);
+    ck_assert_int_eq(client_create(c, "/ahead", NULL, 0), 0);
+    client_close(c);
+    cluster_kill(cl, was);
+    ck_assert_int_eq(cluster_boot(cl, slow), 0);
+    leader = cluster_wait_leader(cl, 10 * CLUSTER_S);
     ck_assert_uint_eq(leader, want);
+    ck_assert_int_eq(cluster_boot(cl, was), 0);
+    ck_assert(cluster_wait_equal(cl, 10 * CLUSTER_S));
 }
 
 /* --- ttl -------------------------------------------------------------------------------------- */
