@@ -4,13 +4,15 @@
 #
 #   tests/bench/cliffs/cliffs.sh [ROW...]         default: all rows (--help lists them)
 #   RUNS=5 SECS=3 RATE=5000 NODES=1000000         how many runs of each kind, how long, how fast, how large
+#   MANY=10000                                    of row conns: how many connections
 #
 # A row COLLAPSES when less than 90 % of the offered writes were done in time, or when p99.9 is more than ten times
 # that of the undisturbed runs plus twice the delay that the disturbance itself adds to each write. What is compared
 # was measured minutes apart on the same machine; absolute figures mean nothing.
 . "$(dirname "$0")/lib.sh"
 
-RUNS=${RUNS:-3} SECS=${SECS:-3} RATE=${RATE:-5000} NODES=${NODES:-1000000}
+RUNS=${RUNS:-3} SECS=${SECS:-3} RATE=${RATE:-5000} NODES=${NODES:-1000000} MANY=${MANY:-10000}
+CONNS=64 OUTSTANDING=16
 ROWS="snapshot catchup conns value1k value64k stopped killed links fsync"
 case "${1:-}" in -h | --help)
     usage "$0"
@@ -18,7 +20,7 @@ case "${1:-}" in -h | --help)
     exit 0
     ;;
 esac
-whole RUNS SECS RATE NODES
+whole RUNS SECS RATE NODES MANY
 # shellcheck disable=SC2086
 known row "$ROWS" ${*:-$ROWS}
 TOOLS=$BUILD/tests/bench/cliffs
@@ -32,7 +34,7 @@ ROOMY="limits: {connections: 18000, connections_per_address: 18000}"
 window() {
     local file=$1
     shift
-    bench --op set --wire --warmup 0 --secs "$SECS" --rate "$RATE" --conns 64 --outstanding 16 --no-prepare "$@" >"$file" 2>"$file.err" || {
+    bench --op set --wire --warmup 0 --secs "$SECS" --rate "$RATE" --conns "$CONNS" --outstanding "$OUTSTANDING" --no-prepare "$@" >"$file" 2>"$file.err" || {
         # Refusals while a member is away are part of what is measured; a run without figures is not.
         [ -s "$file" ] || { cat "$file.err" >&2; return 1; }
     }
@@ -104,9 +106,9 @@ row_conns() {
     ulimit -n "$(ulimit -Hn)"
     for i in $(seq "$RUNS"); do
         window "$BENCH_WORK/plain.$i"
-        window "$BENCH_WORK/disturbed.$i" --conns 10000 --outstanding 1 --sources 100
+        CONNS=$MANY OUTSTANDING=1 window "$BENCH_WORK/disturbed.$i" --sources 100
     done
-    tell "10,000 connections" 0
+    tell "$MANY connections" 0
 }
 
 # value BYTES RATE NAME: against 100 bytes at the same rate.
