@@ -341,8 +341,12 @@ ssize_t __wrap_send(int fd, const void *buf, size_t len, int flags)
 ssize_t __wrap_recv(int fd, void *buf, size_t len, int flags)
 {
     struct sim_fd *f = fd_of(fd);
-    return f == NULL ? __real_recv(fd, buf, len, flags)
-                     : (ssize_t)stream_client_read(f->stream, buf, len);
+    if (f == NULL) {
+        return __real_recv(fd, buf, len, flags);
+    }
+    struct iovec whole = {buf, len};
+    return f->kind == FD_MEMBER ? (ssize_t)stream_member_readv(f->stream, &whole, 1)
+                                : (ssize_t)stream_client_read(f->stream, buf, len);
 }
 
 ssize_t __wrap_readv(int fd, const struct iovec *iov, int count)
