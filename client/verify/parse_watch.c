@@ -85,6 +85,9 @@ static int one_change(struct verify_parser *p, struct verify_slice s, struct ver
         }
     }
     int err = small_number(p, f[0], COORD_DELETED, &c.kind);
+    if (err == 0 && c.kind != COORD_CREATED && c.kind != COORD_CHANGED && c.kind != COORD_DELETED) {
+        return verify_parse_wrong(p, "no kind of change:", whole);
+    }
     err = err < 0 ? err : verify_parse_path(p, f[1], &c.path);
     err = err < 0 ? err : verify_parse_number(p, f[2], &c.version);
     err = err < 0 ? err : verify_parse_number(p, f[3], &c.created);

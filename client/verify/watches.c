@@ -49,11 +49,16 @@ static uint32_t made_path(const struct verify_action *a)
     return a->made != VERIFY_NOWHERE ? a->made : a->path;
 }
 
+/* Is it known where a create made its node? Of a sequential one only an answer tells. */
+static bool is_named(const struct verify_action *a, bool answered)
+{
+    return (a->flags & COORD_SEQUENTIAL) == 0 || (answered && made_path(a) != a->path);
+}
+
 /* Can it have made such a change there? */
 static bool may_make(const struct verify_history *h, const struct verify_action *a, bool answered,
                      const struct verify_change *c)
 {
-    bool named = answered || (a->flags & COORD_SEQUENTIAL) == 0;
     switch (a->kind) {
     case VERIFY_CREATE:
         if (c->kind != COORD_CREATED) {
@@ -63,7 +68,8 @@ static bool may_make(const struct verify_history *h, const struct verify_action 
             verify_path_within(h, a->path, c->path)) {
             return true;
         }
-        return named ? c->path == made_path(a) : verify_path_numbered(h, a->path, c->path);
+        return is_named(a, answered) ? c->path == made_path(a)
+                                     : verify_path_numbered(h, a->path, c->path);
     case VERIFY_SET:
     case VERIFY_INCREMENT:
         return c->kind == COORD_CHANGED && c->path == a->path;
@@ -94,11 +100,9 @@ static bool fits(const struct verify_action *a, bool answered, uint64_t revision
                  const struct verify_change *c)
 {
     if (c->kind == COORD_CREATED) {
-        bool numbered = (a->flags & COORD_SEQUENTIAL) != 0;
-        bool itself = answered ? c->path == made_path(a) : numbered || c->path == a->path;
-        uint32_t value = a->kind != VERIFY_CREATE || (numbered && !answered) ? VERIFY_VALUE_UNKNOWN
-                         : itself                                            ? a->value
-                                                                             : VERIFY_VALUE_NONE;
+        bool create = a->kind == VERIFY_CREATE && is_named(a, answered);
+        uint32_t itself = c->path == made_path(a) ? a->value : VERIFY_VALUE_NONE;
+        uint32_t value = create ? itself : VERIFY_VALUE_UNKNOWN;
         return is(c->version, 0) && is(c->created, revision) && has_value(c, value);
     }
     if (c->kind == COORD_DELETED) {
@@ -135,6 +139,9 @@ static uint32_t sure_of(const struct verify_action *a, struct sure out[2])
 {
     switch (a->kind) {
     case VERIFY_CREATE:
+        if (!is_named(a, true)) {
+            return 0;
+        }
         out[0] = (struct sure){COORD_CREATED, made_path(a)};
         return 1;
     case VERIFY_SET:
@@ -211,7 +218,7 @@ static uint32_t known_from(const struct watcher *w, uint64_t revision)
 static void note_goes(struct watcher *w, const struct verify_action *a, bool answered)
 {
     bool transient = (a->flags & (COORD_EPHEMERAL | COORD_CONTAINER | COORD_TTL)) != 0;
-    if (a->kind == VERIFY_CREATE && transient && (answered || (a->flags & COORD_SEQUENTIAL) == 0)) {
+    if (a->kind == VERIFY_CREATE && transient && is_named(a, answered)) {
         w->goes[made_path(a)] = 1;
     } else if (a->kind == VERIFY_RENAME || (a->kind == VERIFY_CREATE && transient)) {
         for (uint32_t p = 0; p < w->h->paths_count; p++) {

@@ -547,6 +547,7 @@ static const struct {
     {"W 1 1 10 path=/k\nV 1 1 11 asleep rev=1\n", "told no such thing"},
     {"W 1 1 10 path=/k\nV 1 1 11 ready\n", "told without a revision"},
     {"W 1 1 10 path=/k\nV 1 1 11 changes rev=4 ch=1;/k;0\n", "not a change"},
+    {"W 1 1 10 path=/k\nV 1 1 11 changes rev=4 ch=3;/k;0;4\n", "no kind of change"},
     {"W 1 1 10 path=/k\nV 1 1 11 ready rev=4 colour=red\n", "unknown word about a watch"},
     {"E 1 10 asleep\n", "not an end: 'asleep'"},
 };

@@ -129,6 +129,13 @@ static const struct {
     {"a numbered node of a write without an answer", VERIFY_CAUSE_NONE,
      BEFORE WATCH "C 2 1 10 create path=/p/s data=s:1 flags=2\n"
                   "V 1 1 21 changes rev=5 ch=1;/p/s0000000007;0;5;s:1\n"},
+    {"a numbered node whose name the answer does not tell", VERIFY_CAUSE_NONE,
+     BEFORE WATCH "C 2 1 10 create path=/p/s data=s:1 flags=2\nR 2 1 20 OK done rev=5\n"
+                  "V 1 1 21 changes rev=5 ch=1;/p/s0000000007;0;5;s:1\n" NOTHING_8},
+    {"a numbered node under another name", VERIFY_CAUSE_WATCH_WRONG,
+     BEFORE WATCH "C 2 1 10 create path=/p/s data=s:1 flags=2\n"
+                  "R 2 1 20 OK done rev=5 path=/p/s0000000006 seq=6\n"
+                  "V 1 1 21 changes rev=5 ch=1;/p/s0000000007;0;5;s:1\n"},
     {"a node that may have been there before went by itself", VERIFY_CAUSE_NONE,
      BEFORE WATCH "V 1 1 21 changes rev=5 ch=4;/p/a;0;3\n"},
     {"the parents of a create are told with it", VERIFY_CAUSE_NONE,
@@ -290,6 +297,50 @@ START_TEST(times_of_several_machines_are_brought_together)
 }
 END_TEST
 
+static uint64_t seed = 88172645463325252ull;
+
+static size_t draw(size_t below)
+{
+    seed ^= seed >> 12;
+    seed ^= seed << 25;
+    seed ^= seed >> 27;
+    return (size_t)(seed * 2685821657736338717ull >> 33) % below;
+}
+
+/* Any text is either refused with a reason or judged; nothing is believed of it. */
+START_TEST(damaged_text_harms_nobody)
+{
+    static const char bits[] = " =;:|%/0149CRWVEchn-\n";
+    char text[4096];
+    int refused = 0;
+    int found = 0;
+    for (int i = 0; i < 12000; i++) {
+        size_t len = (size_t)snprintf(text, sizeof(text), "%s", cases[draw(CASES)].text);
+        for (size_t n = 1 + draw(4); n > 0; n--) {
+            size_t at = draw(len);
+            size_t cut = 1 + draw(12);
+            if (draw(4) == 0) {
+                text[at] = bits[draw(sizeof(bits) - 1)];
+            } else if (draw(4) == 0 && cut < len - at) { /* something is missing */
+                memmove(text + at, text + at + cut, len - at - cut);
+                len -= cut;
+            } else if (text[at] >= '0' && text[at] <= '9') {
+                text[at] = (char)('0' + draw(10));
+            }
+        }
+        text[len] = 0;
+        const struct verify_options o = {.budget = 20000, .empty = draw(2) == 0};
+        struct judged j = judge_with(text, &o, 1000);
+        ck_assert_msg(j.error == 0 || j.error == COORD_EINVAL, "%d: %s", j.error, text);
+        ck_assert_int_eq(j.error != 0, j.why[0] != 0);
+        refused += j.error != 0;
+        found += j.verdict == VERIFY_VIOLATION && j.cause >= VERIFY_CAUSE_WATCH_ORDER;
+    }
+    ck_assert_int_gt(refused, 500);
+    ck_assert_int_gt(found, 500);
+}
+END_TEST
+
 static int left; /* allocations that succeed */
 
 static int fail_after(size_t bytes)
@@ -337,6 +388,7 @@ int main(void)
     tcase_add_test(tc, only_a_part_may_be_looked_at);
     tcase_add_test(tc, what_comes_behind_a_loss_is_left_out);
     tcase_add_test(tc, times_of_several_machines_are_brought_together);
+    tcase_add_test(tc, damaged_text_harms_nobody);
     tcase_add_test(tc, memory_may_run_out_anywhere);
     suite_add_tcase(s, tc);
     SRunner *sr = srunner_create(s);
