@@ -157,7 +157,7 @@ struct raft_wal {
     uint32_t orphans_room;
     uint64_t
         unfit_through; /* files through this seq are not used again: they were part of a damaged
-                               log, or the disk could not read one */
+                               log, or the disk could not read one, or nobody has read one */
     uint64_t next_seq; /* above every file */
     int resumed; /* opened: where the log goes on is on disk, so what it gave up may be changed */
 

@@ -50,7 +50,7 @@ static int drop_unreadable(const struct wal_recovery *rec, uint64_t seq)
     return rc == 0 ? fs->sync_dir(fs->ctx, "wal") : rc;
 }
 
-/* Use what spares there are; what cannot be used now is deleted when idle. */
+/* Use what spares there are; what cannot be used is deleted when idle. */
 static int adopt_files(struct wal_recovery *rec)
 {
     struct raft_wal *w = rec->w;
@@ -65,6 +65,11 @@ static int adopt_files(struct wal_recovery *rec)
             rc = drop_unreadable(rec, f->list[i].seq);
         } else if (f->list[i].seq < newest || raft__wal_adopt_ready(w, f->list[i].seq) != 0) {
             rc = raft__wal_add_orphan(w, f->list[i].seq);
+            /* One that was begun and left behind was not read: what the disk does not give of it would be
+             * taken for lost, wherever the log ends before it. */
+            if (f->list[i].kind == WAL_FILE_SEGMENT && f->list[i].seq > w->unfit_through) {
+                w->unfit_through = f->list[i].seq;
+            }
         }
         if (rc != 0) {
             return rc;

@@ -533,6 +533,38 @@ START_TEST(an_unreadable_file_is_not_used_again)
 }
 END_TEST
 
+/* The same of a file that was left behind when its few entries were copied, and that nobody has read since. */
+START_TEST(a_file_that_nobody_read_is_not_used_again)
+{
+    static struct walkit_batch b;
+    static struct walkit_model m;
+    struct raft_wal_options o;
+    struct sim_disk *d = sim_disk_create(3);
+    struct raft_wal *w;
+    char why[256];
+    walkit_options(&o, sim_disk_fs(d), FOUR_PAGES, 1);
+    walkit_model_init(&m);
+    ck_assert_int_eq(raft_wal_open(&o, &w, why, sizeof why), 0);
+    walkit_entry(&b, 1, 1, 20);
+    ck_assert_int_eq(walkit_write(w, &m, &b), 0);
+    raft_wal_close(w); /* nothing attests the entry: the next life copies it */
+    sim_disk_kill(d);
+    ck_assert_int_eq(raft_wal_open(&o, &w, why, sizeof why), 0);
+    raft_wal_close(w);
+    ck_assert_int_eq(sim_disk_bad_range(d, "wal/0000000000000001.seg", 4096 + 9000, 100), 0);
+    for (int life = 0; life < 20; life++) {
+        sim_disk_kill(d);
+        ck_assert_msg(raft_wal_open(&o, &w, why, sizeof why) == 0, "%s", why);
+        const struct raft_wal_state *s = raft_wal_state(w);
+        ck_assert_msg(s->health != RAFT_WAL_REPAIR, "%d: %s", life, s->detail);
+        ck_assert_int_eq(raft_wal_idle(w), 0);
+        turn_over(w, s->first + s->count - 1, 1 + life % 2);
+        raft_wal_close(w);
+    }
+    sim_disk_destroy(d);
+}
+END_TEST
+
 /* A write that the device claimed to have done and did not. */
 START_TEST(a_lost_write_is_noticed)
 {
@@ -720,6 +752,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, order_is_checked);
     tcase_add_test(tc, an_unreadable_range_is_repair);
     tcase_add_loop_test(tc, an_unreadable_file_is_not_used_again, 0, 2);
+    tcase_add_test(tc, a_file_that_nobody_read_is_not_used_again);
     tcase_add_test(tc, a_lost_write_is_noticed);
     tcase_add_test(tc, rot_after_opening_is_noticed_by_reading);
     tcase_add_test(tc, a_commit_index_behind_rot_is_not_believed);
