@@ -40,7 +40,7 @@ struct wal_thread;
 int wal_thread_start(struct raft_wal *wal, uint64_t room_min_bytes, struct wake *wake,
                      struct wal_thread **ret_t);
 
-/* Gather one action. payloads are referenced (NULL: an entry without one). digest: for SNAPMARK, of
+/* Gather one action. payloads are copied or referenced (NULL: an entry without one). digest: for SNAPMARK, of
  * the snapshot's file. Runs out of memory: stops the process, because the log cannot go on. */
 void wal_thread_put(struct wal_thread *t, const struct raft_persist *p,
                     const struct raft_entry *metas, struct coord_buf *const *payloads,
