@@ -194,7 +194,7 @@ int cmd_watch(struct cli *cli, int argc, char **argv)
     const struct arg table[] = {
         {"children", 'c', ARG_FLAG, &children, NULL},
         {"recursive", 'r', ARG_FLAG, &recursive, NULL},
-        {"from", 0, ARG_NUMBER, &o.from_revision, NULL},
+        {"from", 0, ARG_REVISION, &o.from_revision, NULL}, /* 0 would mean: from now */
         {"kinds", 0, ARG_TEXT, &kinds, NULL},
         {"count", 0, ARG_NUMBER, &w.left, &w.counted},
     };

@@ -56,6 +56,7 @@ names "^coordctl: COORDCTL_NAMESPACE: '/app/': .*end with '/'" "the namespace's 
 names "^coordctl: --timeout: 7200000ms is not between 1ms and 1h" "the timeout" ctl --timeout 2h get /x
 names "^coordctl: COORDCTL_TIMEOUT: 7200000ms" "the timeout's variable" env COORDCTL_TIMEOUT=2h "$COORDCTL" get /x
 names "--if-revision: '0' is not a revision" "the revision" ctl set --if-revision 0 /x 1
+names "--from: '0' is not a revision" "a watch from 0, which would be from now" ctl watch --from 0 /
 names "--from: there is no revision 4000000000 yet, the newest is [0-9]+" "the revision to come" ctl watch --from 4000000000 /
 names "'x' is not the id of a member" "the member" ctl partition x / 1
 names "no command 'frob'; coordctl --help" "a word like none" ctl frob

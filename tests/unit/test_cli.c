@@ -143,8 +143,7 @@ START_TEST(command_line_mistakes)
                                "get\0x\0--number\0",
                                "get\0x\0--number\0ten\0",
                                "get\0--flag=1\0x\0",
-                               "get\0x\0-n\0"
-                               "1\0--number=2\0",
+                               "get\0x\0--number=1\0--number=2\0",
                                "get\0",
                                "get\0a\0b\0c\0"};
     struct args a;
