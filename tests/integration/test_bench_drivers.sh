@@ -31,7 +31,10 @@ expect_match "$ERR" "'\\[' is not a regular expression"
 expect_exit 1 peers --secs 1.2.3
 expect_exit 0 peers --help
 
-# The smallest runs: one kill, after which a write succeeds; each size of ensemble.
+# The smallest runs: two rows, each with its figures; one kill, after which a write succeeds; each size of ensemble.
+RUNS=1 SECS=1 RATE=100 MANY=70 expect_exit 0 cliffs cliffs value1k conns
+expect_match "$OUT" 'values of 1 KiB +100 +[0-9]+ .* [0-9]+  (holds|COLLAPSES)'
+expect_match "$OUT" '70 connections +100 +[0-9]+ .* [0-9]+  (holds|COLLAPSES)'
 KILLS=1 expect_exit 0 cliffs grid failover
 expect_match "$OUT" 'after kill -9 of the leader, ms: [0-9.]+'
 RUNS=1 SECS=1 expect_exit 0 cliffs scale members
