@@ -90,6 +90,14 @@ static void outq_taken(struct outq *q, size_t n)
         q->count--;
         q->sent = 0;
     }
+    if (q->count == 0) {
+        q->first = 0; /* the same few bytes of memory each time */
+    }
+}
+
+static uint8_t *item_bytes(struct outq_item *item)
+{
+    return item->buf != NULL ? item->buf->data : item->head;
 }
 
 /* Point iov at what is queued. Return: how many pieces. */
@@ -100,8 +108,7 @@ static int outq_gather(struct outq *q, struct iovec iov[OUTQ_IOV_MAX], size_t *r
     for (uint32_t i = 0; i < q->count && n < OUTQ_IOV_MAX; i++) {
         struct outq_item *item = &q->items[(q->first + i) & (q->cap - 1)];
         uint32_t skip = i == 0 ? q->sent : 0;
-        uint8_t *data = item->buf != NULL ? item->buf->data : item->head;
-        iov[n].iov_base = data + skip;
+        iov[n].iov_base = item_bytes(item) + skip;
         iov[n].iov_len = item->len - skip;
         bytes += iov[n].iov_len;
         n++;
@@ -110,14 +117,25 @@ static int outq_gather(struct outq *q, struct iovec iov[OUTQ_IOV_MAX], size_t *r
     return n;
 }
 
+/* Return: what the kernel took of *ret_wanted bytes, negative with errno set. */
+static ssize_t outq_write(struct outq *q, int fd, size_t *ret_wanted)
+{
+    if (q->count == 1) { /* most often, and the shorter way */
+        struct outq_item *item = &q->items[q->first];
+        *ret_wanted = item->len - q->sent;
+        return send(fd, item_bytes(item) + q->sent, *ret_wanted, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    struct iovec iov[OUTQ_IOV_MAX];
+    struct msghdr msg = {.msg_iov = iov};
+    msg.msg_iovlen = (size_t)outq_gather(q, iov, ret_wanted);
+    return sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 int outq_flush(struct outq *q, int fd)
 {
     while (q->count > 0) {
-        struct iovec iov[OUTQ_IOV_MAX];
         size_t wanted = 0;
-        struct msghdr msg = {.msg_iov = iov};
-        msg.msg_iovlen = (size_t)outq_gather(q, iov, &wanted);
-        ssize_t n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = outq_write(q, fd, &wanted);
         if (n < 0 && errno == EINTR) {
             continue;
         }

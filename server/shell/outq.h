@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * outq.h: what is to be written to one socket: a ring of references to buffers and of small headers,
- * sent with one sendmsg for as much as the socket takes. Used for clients and for peers.
+ * sent with one call for as much as the socket takes. Used for clients and for peers.
  *
  * Invariants
  *   1. Buffers are shared, never copied: the queue holds one reference for each.
