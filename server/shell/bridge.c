@@ -33,6 +33,12 @@ static void env_conn_pause(void *ctx, uint64_t conn, bool paused)
     conn_set_pause(s->conns, conn, paused);
 }
 
+static void env_conn_doze(void *ctx, uint64_t conn, uint64_t ns)
+{
+    struct shell *s = ctx;
+    conn_set_doze(s->conns, conn, ns);
+}
+
 static bool env_conn_full(void *ctx, uint64_t conn)
 {
     struct shell *s = ctx;
@@ -165,6 +171,7 @@ void bridge_env(struct shell *s, struct node_env *ret_env)
                                  .conn_send = env_conn_send,
                                  .conn_close = env_conn_close,
                                  .conn_pause = env_conn_pause,
+                                 .conn_doze = env_conn_doze,
                                  .conn_full = env_conn_full,
                                  .conn_behind = env_conn_behind,
                                  .frame_limit = env_frame_limit,

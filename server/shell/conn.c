@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conn.c: see conn.h, which holds the states. A connection's number is its serial and its place in the
- * table, so that finding it is one look. The accepting side is conn_accept.c.
+ * table, so that finding it is one look. The accepting side is conn_accept.c, those that only keep alive conn_doze.c.
  */
 #include "server/shell/conn_set.h"
 
@@ -25,7 +25,7 @@
 #define CONN_LINGER_NS      CLOCK_NS_PER_S
 #define CONN_BAD_PER_WINDOW 20 /* log lines in ten seconds about what clients did wrong */
 
-static struct conn *conn_find(const struct conn_set *s, uint64_t id)
+struct conn *conn_find(const struct conn_set *s, uint64_t id)
 {
     uint64_t slot = id & CONN_SLOT_MASK;
     if (slot >= s->cap || s->conns[slot] == NULL || s->conns[slot]->id != id) {
@@ -119,6 +119,7 @@ static bool conn_may_deliver(const struct conn *c)
 static void conn_hold(struct conn *c)
 {
     if (!c->held) {
+        conn_wake(c);
         c->held = true;
         c->next_held = c->set->held;
         c->set->held = c;
@@ -174,6 +175,7 @@ static void conn_destroy(struct conn *c, bool tell)
     conn_unhold(c);
     inbox_clear(&c->inbox);
     conn_untime(c);
+    conn_doze_forget(c);
     (void)event_del(&c->readable);
     (void)event_del(&c->writable);
     (void)close(c->fd);
@@ -243,6 +245,7 @@ static void conn_resume(struct conn *c)
 void conn_set_resume(struct conn_set *s)
 {
     struct conn *next = NULL;
+    conn_doze_resume(s);
     for (struct conn *c = s->held; c != NULL; c = next) {
         next = c->next_held; /* conn_resume may take c out */
         conn_resume(c);
@@ -251,6 +254,9 @@ void conn_set_resume(struct conn_set *s)
 
 bool conn_set_ready(const struct conn_set *s)
 {
+    if (s->doze_due) {
+        return true;
+    }
     for (const struct conn *c = s->held; c != NULL; c = c->next_held) {
         if (conn_may_deliver(c)) {
             return true;
@@ -263,6 +269,7 @@ bool conn_set_ready(const struct conn_set *s)
 static void conn_bad(struct conn *c, const char *why)
 {
     struct conn_set *s = c->set;
+    conn_wake(c);
     (void)event_del(&c->readable); /* the host writes the log line */
     c->paused = true;
     c->bad = true;
@@ -280,22 +287,16 @@ static void conn_linger_read(struct conn *c)
     }
 }
 
-static void conn_readable(evutil_socket_t fd, short what, void *arg)
+ssize_t conn_read(struct conn *c)
 {
-    struct conn *c = arg;
-    (void)what;
-    assert(fd == c->fd);
-    if (c->state == CONN_LINGERING) {
-        conn_linger_read(c);
-        return;
-    }
     assert(c->state == CONN_OPEN);
-    ssize_t n = frame_read(&c->reader, fd, c->set->scratch, conn_deliver, c);
+    ssize_t n = frame_read(&c->reader, c->fd, c->set->scratch, conn_deliver, c);
     if (frame_inside(&c->reader)) {
         conn_time(c);
+        conn_wake(c); /* however few bytes are missing, they are wanted at once */
     }
     if (n >= 0 || c->state != CONN_OPEN) {
-        return;
+        return c->state == CONN_OPEN ? n : -1;
     }
     if (n == FRAME_ETOOBIG) {
         conn_bad(c, frame_strerror((int)n));
@@ -304,6 +305,22 @@ static void conn_readable(evutil_socket_t fd, short what, void *arg)
             conn_complain(c, frame_strerror((int)n));
         }
         conn_fail(c, frame_strerror((int)n));
+    }
+    return -1;
+}
+
+static void conn_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *c = arg;
+    (void)what;
+    assert(fd == c->fd);
+    if (c->state == CONN_LINGERING) {
+        conn_linger_read(c);
+    } else if (conn_read(c) > 0) {
+        c->looked = false;
+        if (c->reader.frames > 0) {
+            c->heard_ns = conn_set_now(c->set);
+        }
     }
 }
 
@@ -404,6 +421,7 @@ void conn_set_close(struct conn_set *s, uint64_t conn, const char *why)
         return;
     }
     log_write(CONF_LOG_DEBUG, "client %s: closing: %s", c->source, why);
+    conn_wake(c);
     (void)event_del(&c->readable);
     c->state = CONN_DRAINING;
     c->deadline_ns = clock_mono_ns() + CONN_DRAIN_NS;
@@ -419,6 +437,7 @@ void conn_set_pause(struct conn_set *s, uint64_t conn, bool paused)
     }
     c->paused = paused;
     if (paused) {
+        conn_wake(c);
         (void)event_del(&c->readable);
     } else {
         c->progress_ns = 0; /* it could not make progress while nobody read */
@@ -495,7 +514,7 @@ static void conn_sweep(struct conn *c, uint64_t now)
     if (c->paused || c->held) {
         return;
     }
-    if (c->reader.frames == 0 && now > c->opened_ns + CONN_HELLO_NS) {
+    if (c->reader.frames == 0 && now > c->heard_ns + CONN_HELLO_NS) {
         conn_complain(c, "no whole frame within 5 s, closing");
         conn_destroy(c, true);
         return;
@@ -525,6 +544,7 @@ bool conn_set_sweep(struct conn_set *s, uint64_t now)
         conn_sweep(c, now);
     }
     conn_accept_resume(s);
+    s->doze_due = true; /* the wheel's timer stands still while the machine is suspended */
     return s->told;
 }
 
@@ -545,7 +565,7 @@ uint64_t conn_open(struct conn_set *s, int fd, const char *source, uint32_t addr
     c->state = CONN_OPEN;
     c->credit = CONN_CREDIT_FIRST;
     c->credit_max = CONN_CREDIT_FIRST;
-    c->opened_ns = clock_mono_ns();
+    c->heard_ns = clock_mono_ns();
     c->address_bucket = address_bucket;
     c->reader.header_bytes = FRAME_CLIENT_HEADER_BYTES;
     c->reader.head_room = s->o.head_room;
@@ -574,6 +594,7 @@ int conn_set_create(const struct conn_options *o, struct conn_set **ret_s)
         return -ENOMEM;
     }
     s->o = *o;
+    conn_doze_init(s);
     s->cap = o->connections_max;
     s->listener = -1;
     s->spare = -1;
@@ -603,9 +624,19 @@ void conn_set_destroy(struct conn_set *s)
             conn_destroy(s->conns[i], false);
         }
     }
+    conn_doze_finish(s);
     free(s->conns);
     free(s->free_slots);
     free(s);
+}
+
+uint64_t conn_set_now(struct conn_set *s)
+{
+    if (s->now_turn != s->turn + 1) {
+        s->now_turn = s->turn + 1;
+        s->now_ns = clock_boot_ns();
+    }
+    return s->now_ns;
 }
 
 uint32_t conn_set_count(const struct conn_set *s)

@@ -24,6 +24,8 @@
  *   5. Frames are handed over in order, a limited number a turn, and none while more than 1 MiB of
  *      answers is unsent (less when all clients together leave output_total_bytes_max): a client that asks faster than
  *      it reads is slowed down, not closed.
+ *   6. An OPEN connection may doze (conn_doze.c): then fewer than loud_bytes wait until its next keep-alive is due. It
+ *      dozes only between frames, unpaused, with nothing held back.
  * Thread: the loop's.
  */
 #ifndef COORD_SERVER_SHELL_CONN_H
@@ -57,6 +59,7 @@ struct conn_options {
     uint64_t output_bytes_max;       /* of one connection */
     uint64_t output_total_bytes_max; /* of all: beyond, nobody gets more before its own is sent */
     uint64_t watch_output_bytes_max; /* of one: beyond, events are left out (conn_set_behind) */
+    uint32_t loud_bytes; /* so many are told of while a connection dozes, fewer are not */
 };
 
 /* Errors: -ENOMEM. Return: 0 or negative. */
@@ -75,6 +78,9 @@ uint64_t conn_set_adopt(struct conn_set *s, int fd, const char *source);
 void conn_set_send(struct conn_set *s, uint64_t conn, struct coord_buf *frames);
 void conn_set_close(struct conn_set *s, uint64_t conn, const char *why);
 void conn_set_pause(struct conn_set *s, uint64_t conn, bool paused);
+/* The client has said: its next keep-alive comes `ns` after the frame before, and frames of loud_bytes and more
+ * may come any time, but no others. So it dozes from now on, when that is worth it. 0: it says so no more. */
+void conn_set_doze(struct conn_set *s, uint64_t conn, uint64_t ns);
 /* Does so much wait to be sent that nothing should be added that can wait? After true the host's
  * drained (or closed) is called. */
 bool conn_set_full(struct conn_set *s, uint64_t conn);
@@ -84,6 +90,9 @@ bool conn_set_behind(struct conn_set *s, uint64_t conn);
 /* Frames may be this long from now on. */
 void conn_set_frame_limit(struct conn_set *s, uint32_t bytes);
 
+/* Read those whose keep-alives are due by now (clock_boot_ns): a few, and more with each conn_set_resume. Called by a timer
+ * of its own too. */
+void conn_set_look(struct conn_set *s, uint64_t now);
 /* Hand over frames that earlier turns held back; before the host's turn. */
 void conn_set_resume(struct conn_set *s);
 /* Is conn_set_resume due without anything else happening? */

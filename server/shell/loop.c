@@ -205,7 +205,8 @@ static int sockets_make(struct shell *s)
                               .per_address_max = (uint32_t)s->conf->connections_per_address,
                               .output_bytes_max = s->conf->output_bytes,
                               .output_total_bytes_max = s->conf->output_total_bytes,
-                              .watch_output_bytes_max = s->conf->watch_output_bytes};
+                              .watch_output_bytes_max = s->conf->watch_output_bytes,
+                              .loud_bytes = COORD_LOUD_BYTES};
     struct peer_options po = {.base = s->base, .conf = s->conf};
     bridge_conn_host(s, &co.host);
     bridge_peer_host(s, &po.host);
