@@ -41,7 +41,7 @@
 #define NODE_OUTBOX_MAX      128u         /* notices to peers gathered between two runs */
 #define NODE_LOG_BURST       20u          /* connection faults logged per second */
 #define NODE_PINGS_ANSWERED \
-    64u /* in one node_run: they come in crowds, and nobody else waits for all of them */
+    32u /* in one node_run: they come in crowds, and nobody else waits for all of them */
 
 #define NODE_DIGESTS_KEPT 4u /* reports of each member about its state */
 

@@ -417,10 +417,11 @@ START_TEST(those_due_are_read_together)
     assert_silent(frames);
     uint64_t at = clock_boot_ns() + HOUR_NS + LATEST_NS;
     conn_set_look(set, at);
-    ck_assert_int_gt(seen.frames, frames + 100);
+    ck_assert_int_gt(seen.frames, frames + CLIENTS / 10);
     ck_assert_int_lt(seen.frames, frames + CLIENTS);
-    ck_assert(conn_set_ready(set)); /* the loop does not sleep */
-    conn_set_look(set, at);
+    while (seen.frames < frames + CLIENTS && conn_set_ready(set)) { /* the loop does not sleep */
+        conn_set_look(set, at);
+    }
     ck_assert_int_eq(seen.frames, frames + CLIENTS);
     ck_assert(!conn_set_ready(set));
     for (int i = 0; i < CLIENTS; i += 2) { /* some end while they doze, the others with the set */
