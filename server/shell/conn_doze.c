@@ -5,7 +5,7 @@
  * Most connections of a large ensemble send nothing but a keep-alive every few seconds, and on a machine with little to do
  * each of these wakes the loop: that costs more than reading and answering it. But the client has said when the
  * next one comes, and that whatever else it sends is longer. So the kernel is told to be silent about fewer than loud_bytes
- * (SO_RCVLOWAT), and the connection is put where those are that are due in the same few milliseconds; they are read one after
+ * (SO_RCVLOWAT), and the connection is put where those are that are due at about the same time; they are read one after
  * the other when that time has come.
  *
  *     awake ---- conn_set_doze: its keep-alive was answered ----> dozing --- a look finds bytes ---.
