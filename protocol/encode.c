@@ -15,7 +15,7 @@
  *
  * Invariants
  *   1. Canonical: every number, length and count takes its smallest msgpack form, so equal structs
- *      give equal bytes.
+ *      give equal bytes. Only coord_request_loud makes longer forms, of requests, whose bytes nobody compares.
  *   2. On error the buffer has the bytes it had before.
  *   3. The count in each array header is the number of items written behind it.
  */

@@ -42,7 +42,7 @@
 #define NODE_COPY_BYTES      1024u /* of a payload: less is copied into a message, not referred to */
 #define NODE_LOG_BURST       20u   /* connection faults logged per second */
 #define NODE_PINGS_ANSWERED \
-    64u /* in one node_run: they come in crowds, and nobody else waits for all of them */
+    32u /* in one node_run: they come in crowds, and nobody else waits for all of them */
 
 #define NODE_DIGESTS_KEPT 4u /* reports of each member about its state */
 

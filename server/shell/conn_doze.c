@@ -5,7 +5,7 @@
  * Most connections of a large ensemble send nothing but a keep-alive every few seconds, and on a machine with little to do
  * each of these wakes the loop: that costs more than reading and answering it. But the client has said when the
  * next one comes, and that whatever else it sends is longer. So the kernel is told to be silent about fewer than loud_bytes
- * (SO_RCVLOWAT), and the connection is put where those are that are due in the same few milliseconds; they are read one after
+ * (SO_RCVLOWAT), and the connection is put where those are that are due at about the same time; they are read one after
  * the other when that time has come.
  *
  *     awake ---- conn_set_doze: its keep-alive was answered ----> dozing --- a look finds bytes ---.
@@ -32,14 +32,14 @@
 #include "server/shell/clock.h"
 #include "server/shell/conn_set.h"
 
-#define CONN_DOZE_SLOT_NS (100 * CLOCK_NS_PER_MS)
+#define CONN_DOZE_SLOT_NS (50 * CLOCK_NS_PER_MS)
 /* A keep-alive may be late by so much before the look at it is in vain: what timers and networks are late by. */
 #define CONN_DOZE_SLACK_NS (50 * CLOCK_NS_PER_MS)
 /* Shorter sleeps: a delay of slack and slot would be noticed, and the saving is small. */
 #define CONN_DOZE_MIN_NS CLOCK_NS_PER_S
 /* Clocks that differ by 500 millionths, which is much, differ by a sixteenth of the interval then. */
 #define CONN_LOOKS_IN_A_ROW 128
-#define CONN_LOOKS          256
+#define CONN_LOOKS          128
 
 /* The slot at whose end c is to be looked at. */
 static uint64_t slot_of(const struct conn *c)

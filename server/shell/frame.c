@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 /* XXH3_state_t is complete only so; its size is fixed by the library that is linked. */
 #define XXH_STATIC_LINKING_ONLY
@@ -191,8 +190,7 @@ ssize_t frame_read(struct frame_reader *r, int fd, uint8_t scratch[FRAME_SCRATCH
     }
     iov[count].iov_base = scratch;
     iov[count++].iov_len = FRAME_SCRATCH_BYTES;
-    /* Between frames there is one place only, and recv is the shorter way. */
-    ssize_t n = count == 1 ? recv(fd, scratch, FRAME_SCRATCH_BYTES, 0) : readv(fd, iov, count);
+    ssize_t n = readv(fd, iov, count);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
         return 0;
     }

@@ -369,11 +369,16 @@ START_TEST(some_do_not_doze)
     if (_i == 1) {
         assert_silent(frames);
         conn_set_doze(set, id, 0);
-    } else if (_i == 2) {
+    } else if (_i == 2 || _i == 4) {
         assert_silent(frames);
         conn_set_pause(set, id, true);
-        conn_set_doze(set, id, HOUR_NS); /* not while it is paused */
+        if (_i == 4) {
+            conn_set_doze(set, id, HOUR_NS); /* not while it is paused */
+        }
         conn_set_look(set, clock_boot_ns() + HOUR_NS + LATEST_NS);
+        int unread = 0;
+        ck_assert_int_eq(ioctl(other_end(fd), FIONREAD, &unread), 0);
+        ck_assert_int_eq(unread, 12); /* nobody reads what is paused */
         ck_assert_int_eq(seen.frames, frames);
         conn_set_pause(set, id, false);
     } else if (_i == 3) {
@@ -412,10 +417,11 @@ START_TEST(those_due_are_read_together)
     assert_silent(frames);
     uint64_t at = clock_boot_ns() + HOUR_NS + LATEST_NS;
     conn_set_look(set, at);
-    ck_assert_int_gt(seen.frames, frames + 100);
+    ck_assert_int_gt(seen.frames, frames + CLIENTS / 10);
     ck_assert_int_lt(seen.frames, frames + CLIENTS);
-    ck_assert(conn_set_ready(set)); /* the loop does not sleep */
-    conn_set_look(set, at);
+    while (seen.frames < frames + CLIENTS && conn_set_ready(set)) { /* the loop does not sleep */
+        conn_set_look(set, at);
+    }
     ck_assert_int_eq(seen.frames, frames + CLIENTS);
     ck_assert(!conn_set_ready(set));
     for (int i = 0; i < CLIENTS; i += 2) { /* some end while they doze, the others with the set */
@@ -465,7 +471,7 @@ int main(void)
     tcase_add_loop_test(t, half_a_frame_ends, 0, 2);
     tcase_add_test(t, a_late_client_is_waited_for_awake);
     tcase_add_test(t, the_phase_is_learnt_again);
-    tcase_add_loop_test(t, some_do_not_doze, 0, 4);
+    tcase_add_loop_test(t, some_do_not_doze, 0, 5);
     tcase_add_test(t, those_due_are_read_together);
     tcase_add_test(t, a_timer_looks);
     suite_add_tcase(s, t);
