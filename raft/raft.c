@@ -135,7 +135,9 @@ struct raft *raft_init(void *mem, size_t len, const struct raft_options *o)
     }
     struct layout l = layout_of(o);
     struct raft *r = mem;
-    memset(mem, 0, need);
+    /* Slots of the log are written before they are read: pages of a large one are first touched when it is used. */
+    memset(mem, 0, l.log);
+    memset((char *)mem + l.inflight, 0, need - l.inflight);
     r->block_bytes = need;
     memcpy(&r->o, o, sizeof(*o));
     r->log_offset = l.log;

@@ -24,7 +24,7 @@ void node_options_init(struct node_options *o)
     o->slice_bytes = NODE_SLICE_BYTES;
     o->digest_entries = 100000;
     o->digest_interval_ns = 10 * 1000 * NODE_MS;
-    o->log_memory_bytes = 16u << 20;
+    o->log_memory_bytes = 8u << 20;
 }
 
 /* --- small helpers -------------------------------------------------------------------------- */

@@ -132,7 +132,7 @@ struct node_options {
     uint32_t slice_bytes; /* default 128 KiB: ... or in any case so many bytes (saving.c) */
     uint64_t digest_entries;     /* default 100,000: the members' states are compared; 0 never */
     uint64_t digest_interval_ns; /* default 10 s: at most so often */
-    uint64_t log_memory_bytes;   /* default 16 MiB of applied entries kept for followers that lag */
+    uint64_t log_memory_bytes;   /* default 8 MiB of applied entries kept for followers that lag */
     bool lab;                    /* the demonstration gate */
     /* The host's own limits, which the node only tells clients; 0: none told. */
     uint64_t connections_max;

@@ -74,7 +74,7 @@ const struct conf_key_rule conf_rules[CONF_KEY_MEMBERS] = {
                                  1, 100000000},
     [CONF_KEY_HISTORY_BYTES] = {"limits", "history_bytes", CONF_SIZE, AT(history_bytes), 64 * MIB,
                                 64 * KIB, 64 * GIB},
-    [CONF_KEY_LOG_MEMORY] = {"limits", "log_memory", CONF_SIZE, AT(log_memory_bytes), 16 * MIB,
+    [CONF_KEY_LOG_MEMORY] = {"limits", "log_memory", CONF_SIZE, AT(log_memory_bytes), 8 * MIB,
                              64 * KIB, 64 * GIB},
     [CONF_KEY_LOG_LEVEL] = {"log", "level", CONF_LEVEL, AT(log_level), 0, 0, 0},
     [CONF_KEY_LOG_FORMAT] = {"log", "format", CONF_FORMAT, AT(log_format), 0, 0, 0},
