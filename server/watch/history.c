@@ -2,12 +2,6 @@
 /*
  * history.c: records of changes in a chain of segments of 256 KiB: written at the newest, given up at the
  * oldest, and a ring of pointers to them for seeking. An emptied segment serves again as the newest.
- *
- * A previous value is mostly the value of a record that is still here, the last one of the same path: then it
- * is lent and not copied. Which record that is says a table by the path's hash, where a later path may have
- * taken the place; that it is the right one say path, version and create_revision, for a node's data never changes
- * without its version. A segment stays until nothing of it is lent. Only what is near is lent, so that beside
- * the bytes that are counted, which are those of copies, little is kept for the sake of a few.
  */
 #include "server/watch/history.h"
 
@@ -15,14 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #define SEGMENT_BYTES (256u * 1024u)
 #define RING_FIRST    64u
-#define LEND_MIN      256u  /* bytes of a value: shorter ones are copied sooner */
-#define LEND_PART     8u    /* of bytes_max: so far back may a lent value stand */
-#define LATEST_SLOTS  4096u /* a power of two */
 
 enum value_form {
     FORM_NONE = 0,   /* not told */
@@ -30,10 +18,8 @@ enum value_form {
     FORM_BYTES = 2
 };
 
-/* A change; path, value and, unless it is lent, previous value follow. */
+/* A change; path, value and previous value follow. */
 struct history_record {
-    struct history_segment *lender; /* of the previous value; NULL: it is a copy */
-    const uint8_t *previous;
     uint64_t revision;
     uint64_t version;
     uint64_t create_revision;
@@ -47,17 +33,10 @@ struct history_record {
     uint8_t bytes[];
 };
 
-/* The newest record with a value of a path, as far as known. */
-struct history_latest {
-    uint64_t number; /* of the record; 0 none */
-    struct history_segment *segment;
-};
-
 struct history_segment {
     struct history_segment *next;
     uint32_t records; /* that are still held */
-    uint32_t lent;    /* to records that are */
-    uint64_t number;  /* ascends along the chain */
+    uint32_t reserved;
     size_t used;
     size_t cap;
     uint8_t bytes[];
@@ -70,15 +49,10 @@ void history_init(struct history *h, uint32_t events_max, uint64_t bytes_max)
     h->bytes_max = bytes_max;
 }
 
-static uint64_t padded(uint64_t bytes)
+static size_t record_bytes(const struct history_record *r)
 {
-    return (bytes + 7) & ~(uint64_t)7;
-}
-
-/* What a record counts, its previous value in any case. */
-static uint64_t record_bytes(const struct history_record *r)
-{
-    return padded(sizeof(*r) + r->path_bytes + (uint64_t)r->value_bytes + r->previous_bytes);
+    size_t bytes = sizeof(*r) + r->path_bytes + (size_t)r->value_bytes + r->previous_bytes;
+    return (bytes + 7) & ~(size_t)7;
 }
 
 static uint64_t change_bytes(const struct coord_change *c)
@@ -86,7 +60,7 @@ static uint64_t change_bytes(const struct coord_change *c)
     uint64_t bytes = sizeof(struct history_record) + c->path.len;
     bytes += c->has_value ? c->value.len : 0;
     bytes += c->has_previous ? c->previous.len : 0;
-    return padded(bytes);
+    return (bytes + 7) & ~(uint64_t)7;
 }
 
 static struct history_record *record_at(const struct history *h, uint32_t i)
@@ -99,9 +73,7 @@ static void segment_drop(struct history *h)
 {
     struct history_segment *s = h->oldest;
     assert(s->records == 0);
-    assert(s->lent == 0);
     h->oldest = s->next;
-    h->memory -= s->cap;
     if (h->oldest == NULL) {
         h->newest = NULL;
     }
@@ -115,20 +87,12 @@ static void segment_drop(struct history *h)
 static void record_drop(struct history *h)
 {
     const struct history_record *r = record_at(h, 0);
-    struct history_segment *s = h->held;
     h->bytes -= record_bytes(r);
     h->head = (h->head + 1) & (h->cap - 1);
     h->count--;
-    h->dropped++;
-    if (r->lender != NULL) {
-        assert(r->lender->lent > 0);
-        r->lender->lent--;
-    }
-    s->records--;
-    if (s->records == 0) {
-        h->held = s->next; /* which has some, if it is there */
-    }
-    while (h->oldest != NULL && h->oldest->records == 0 && h->oldest->lent == 0) {
+    assert(h->oldest->records > 0);
+    h->oldest->records--;
+    if (h->oldest->records == 0) {
         segment_drop(h);
     }
 }
@@ -155,7 +119,6 @@ void history_finish(struct history *h)
     assert(h->oldest == NULL);
     free(h->spare);
     free(h->ring);
-    free(h->latest);
     memset(h, 0, sizeof(*h));
 }
 
@@ -199,9 +162,6 @@ static bool segment_reserve(struct history *h, size_t bytes)
     }
     s->next = NULL;
     s->records = 0;
-    s->lent = 0;
-    s->number = ++h->segments;
-    h->memory += s->cap;
     s->used = 0;
     if (h->newest != NULL) {
         h->newest->next = s;
@@ -228,59 +188,14 @@ static uint8_t *put(uint8_t *at, struct coord_bytes b, uint32_t len)
     return at + len;
 }
 
-/* --- lending ----------------------------------------------------------------------------------- */
-
-/* The place of a path in the table. Return: NULL when there is no memory for one. */
-static struct history_latest *latest_at(struct history *h, struct coord_bytes path)
-{
-    if (h->latest == NULL) {
-        h->latest = calloc(LATEST_SLOTS, sizeof(*h->latest));
-    }
-    uint64_t hash = XXH3_64bits(path.data, path.len);
-    return h->latest == NULL ? NULL : &h->latest[hash & (LATEST_SLOTS - 1)];
-}
-
-static bool is_before(const struct history_record *r, const struct coord_change *c)
-{
-    return r->path_bytes == c->path.len && r->version + 1 == c->version &&
-           r->create_revision == c->create_revision && r->value_form == FORM_BYTES &&
-           r->value_bytes == c->previous.len && memcmp(r->bytes, c->path.data, c->path.len) == 0;
-}
-
-/* Whose value the previous one of c is, if that can be lent; then *ret_lender is its segment. */
-static const struct history_record *lendable(const struct history *h, const struct coord_change *c,
-                                             const struct history_latest *latest,
-                                             struct history_segment **ret_lender)
-{
-    if (!c->has_previous || c->previous.len < LEND_MIN || latest == NULL ||
-        latest->number <= h->dropped) {
-        return NULL;
-    }
-    const struct history_record *r = record_at(h, (uint32_t)(latest->number - h->dropped - 1));
-    uint64_t back = h->segments - latest->segment->number;
-    if (!is_before(r, c) || back > h->bytes_max / LEND_PART / SEGMENT_BYTES) {
-        return NULL;
-    }
-    *ret_lender = latest->segment;
-    return r;
-}
-
-/* --- adding ------------------------------------------------------------------------------------ */
-
 static bool record_add(struct history *h, uint64_t revision, const struct coord_change *c)
 {
-    bool large = (c->has_value && c->value.len >= LEND_MIN) ||
-                 (c->has_previous && c->previous.len >= LEND_MIN);
-    struct history_latest *latest = large ? latest_at(h, c->path) : NULL;
-    struct history_segment *lender = NULL;
-    const struct history_record *before = lendable(h, c, latest, &lender);
-    uint64_t bytes = change_bytes(c) - (before != NULL ? c->previous.len & ~7u : 0);
-    if (!ring_reserve(h) || !segment_reserve(h, (size_t)bytes)) {
+    size_t bytes = (size_t)change_bytes(c);
+    if (!ring_reserve(h) || !segment_reserve(h, bytes)) {
         return false;
     }
     struct history_record *r = (struct history_record *)(h->newest->bytes + h->newest->used);
     *r = (struct history_record){
-        .lender = lender,
         .revision = revision,
         .version = c->version,
         .create_revision = c->create_revision,
@@ -293,21 +208,13 @@ static bool record_add(struct history *h, uint64_t revision, const struct coord_
     };
     uint8_t *at = put(r->bytes, c->path, r->path_bytes);
     at = put(at, c->value, r->value_bytes);
-    r->previous = before != NULL ? before->bytes + before->path_bytes : at;
-    if (before == NULL) {
-        (void)put(at, c->previous, r->previous_bytes);
-    } else {
-        lender->lent++;
-    }
-    h->newest->used += (size_t)bytes;
+    (void)put(at, c->previous, r->previous_bytes);
+    assert(record_bytes(r) == bytes);
+    h->newest->used += bytes;
     h->newest->records++;
-    h->held = h->held == NULL ? h->newest : h->held;
     h->ring[(h->head + h->count) & (h->cap - 1)] = r;
     h->count++;
-    h->bytes += record_bytes(r);
-    if (latest != NULL) {
-        *latest = (struct history_latest){h->dropped + h->count, h->newest};
-    }
+    h->bytes += bytes;
     return true;
 }
 
@@ -354,6 +261,7 @@ uint64_t history_at(const struct history *h, uint32_t i, struct coord_change *re
     assert(i < h->count);
     const struct history_record *r = record_at(h, i);
     const uint8_t *value = r->bytes + r->path_bytes;
+    const uint8_t *previous = value + r->value_bytes;
     *ret_change = (struct coord_change){
         .kind = (enum coord_change_kind)r->kind,
         .path = {r->bytes, r->path_bytes},
@@ -362,7 +270,7 @@ uint64_t history_at(const struct history *h, uint32_t i, struct coord_change *re
         .has_value = r->value_form != FORM_NONE,
         .has_previous = r->previous_form != FORM_NONE,
         .value = {r->value_form == FORM_BYTES ? value : NULL, r->value_bytes},
-        .previous = {r->previous_form == FORM_BYTES ? r->previous : NULL, r->previous_bytes},
+        .previous = {r->previous_form == FORM_BYTES ? previous : NULL, r->previous_bytes},
     };
     return r->revision;
 }

@@ -5,9 +5,7 @@
  * Invariants
  *   1. It holds every change of the revisions above `floor`, and none of those up to it: revisions come
  *      and go as a whole.
- *   2. At most `events` changes and `bytes` bytes, in order of revision. The bytes are those of all paths and values,
- *      whether a previous value is a copy or lent by the change that made it (history.c), so that what is held
- *      does not depend on it; memory is at most an eighth more.
+ *   2. At most `events` changes and `bytes` bytes, in order of revision.
  *
  * Threads: none; one owner.
  */
@@ -20,7 +18,6 @@
 
 struct history_record;
 struct history_segment;
-struct history_latest;
 
 struct history {
     uint64_t floor;
@@ -32,13 +29,8 @@ struct history {
     uint32_t head;
     uint32_t cap;
     struct history_segment *oldest;
-    struct history_segment *held; /* with the oldest record; those before it have only lent some */
     struct history_segment *newest;
     struct history_segment *spare;
-    uint64_t dropped;  /* records so far: those held are the next ones, `count` of them */
-    uint64_t segments; /* begun so far */
-    uint64_t memory;   /* bytes of those that are there, the spare one left out */
-    struct history_latest *latest; /* by path; NULL: nothing to lend yet */
 };
 
 void history_init(struct history *h, uint32_t events_max, uint64_t bytes_max);

@@ -4,7 +4,6 @@
  * and published; the sink keeps every frame, which is decoded as a client would.
  */
 #include <check.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <coord/error.h>
@@ -653,127 +652,6 @@ START_TEST(history_holds_whole_revisions_within_its_bounds)
 }
 END_TEST
 
-/* What a value is made of: it tells key and version, and has a length that follows from them. */
-static struct coord_bytes value_of(uint8_t *room, uint32_t key, uint64_t version, uint32_t bytes)
-{
-    if (bytes == 0) {
-        bytes = 200 + (key * 31 + (uint32_t)version * 17) % 3 * 400;
-    }
-    for (uint32_t i = 0; i < bytes; i++) {
-        room[i] = (uint8_t)(key + version * 7 + i);
-    }
-    return (struct coord_bytes){room, bytes};
-}
-
-struct written_node {
-    char path[16];
-    uint64_t version;
-    uint64_t created; /* 0: it is not there */
-};
-
-/* A change of a node as the store would tell it. */
-static struct coord_change write_node(struct written_node *n, uint32_t key, uint64_t revision,
-                                      bool remove, uint32_t bytes, uint8_t room[2][4096])
-{
-    struct coord_change c = change(COORD_CHANGE_CHANGED, n->path);
-    c.has_value = !remove;
-    c.has_previous = n->created != 0;
-    if (n->created == 0) {
-        c.kind = COORD_CHANGE_CREATED;
-        *n = (struct written_node){.created = revision};
-        (void)snprintf(n->path, sizeof(n->path), "/n%u", key);
-        c.path = (struct coord_bytes){(const uint8_t *)n->path, (uint32_t)strlen(n->path)};
-    } else {
-        c.previous = value_of(room[1], key, n->version + n->created, bytes);
-        n->version += !remove;
-    }
-    c.version = n->version;
-    c.create_revision = n->created;
-    if (remove) {
-        c.kind = COORD_CHANGE_DELETED;
-        n->created = 0;
-    } else {
-        c.value = value_of(room[0], key, n->version + n->created, bytes);
-    }
-    return c;
-}
-
-static void check_change(const struct coord_change *c)
-{
-    static uint8_t room[4096];
-    char path[16] = "";
-    memcpy(path, c->path.data, c->path.len < 15 ? c->path.len : 15);
-    uint32_t key = (uint32_t)strtoul(path + 2, NULL, 10);
-    uint64_t now = c->version + c->create_revision;
-    if (c->has_value) {
-        (void)value_of(room, key, now, c->value.len);
-        ck_assert_mem_eq(c->value.data, room, c->value.len);
-    }
-    if (c->has_previous) {
-        (void)value_of(room, key, c->has_value ? now - 1 : now, c->previous.len);
-        ck_assert_mem_eq(c->previous.data, room, c->previous.len);
-    }
-}
-
-/* Previous values are lent by the change before, or copied: what is told is the same, also when the lender is
- * given up long before. Nodes are made and deleted and made again; some keys are written often, most seldom. */
-START_TEST(previous_values_outlive_their_lenders)
-{
-    static struct written_node nodes[9000];
-    static uint8_t room[2][4096];
-    struct history h;
-    uint32_t lent = 0;
-    memset(nodes, 0, sizeof(nodes));
-    for (uint32_t i = 0; i < 9000; i++) {
-        (void)snprintf(nodes[i].path, sizeof(nodes[i].path), "/n%u", i);
-    }
-    history_init(&h, 3000, 6u << 20);
-    uint64_t draw = 1;
-    for (uint64_t revision = 1; revision < 40000; revision++) {
-        draw = draw * 6364136223846793005u + 1442695040888963407u;
-        uint32_t key = (uint32_t)(draw >> 33) % (draw >> 63 != 0 ? 50 : 9000);
-        struct written_node *n = &nodes[key];
-        bool remove = n->created != 0 && (draw >> 40) % 16 == 0;
-        /* Many are made in one revision, as by a transaction. */
-        struct coord_change c = write_node(n, key, revision / 4096 + 1, remove, 0, room);
-        history_add(&h, revision, &c, 1);
-        struct coord_change seen;
-        (void)history_at(&h, revision % 2 == 0 ? 0 : h.count - 1, &seen);
-        check_change(&seen);
-        uint64_t used = h.memory;
-        lent += used < h.bytes;
-        ck_assert_uint_le(h.bytes, 6u << 20);
-    }
-    ck_assert_uint_gt(lent, 1000);
-    history_reset(&h, 100000);
-    ck_assert_ptr_null(h.oldest);
-    history_finish(&h);
-}
-END_TEST
-
-/* Sets of 1,000 nodes to 1 KiB each: each value is held once. What is seldom written is not lent from afar, which
- * would keep what lies between. */
-START_TEST(each_value_is_held_once)
-{
-    static struct written_node nodes[1000];
-    static uint8_t room[2][4096];
-    struct history h;
-    memset(nodes, 0, sizeof(nodes));
-    for (uint32_t i = 0; i < 1000; i++) {
-        (void)snprintf(nodes[i].path, sizeof(nodes[i].path), "/n%u", i);
-    }
-    history_init(&h, 65536, 64u << 20);
-    for (uint64_t revision = 1; revision < 100000; revision++) {
-        uint32_t key = (uint32_t)(revision % 20 == 0 ? revision / 20 % 1000 : revision % 900);
-        struct coord_change c = write_node(&nodes[key], key, revision * 1000, false, 1024, room);
-        history_add(&h, revision, &c, 1);
-        ck_assert_uint_le(h.memory, (34u + 64u / 8 + 2) << 20);
-    }
-    ck_assert_uint_gt(h.bytes, 63u << 20);
-    history_finish(&h);
-}
-END_TEST
-
 /* --- gaps and progress ------------------------------------------------------------------------- */
 
 START_TEST(a_revision_too_long_for_a_frame_is_a_gap)
@@ -1000,8 +878,6 @@ static Suite *suite(void)
     tcase_add_test(resume, history_is_bounded_and_says_so);
     tcase_add_test(resume, history_is_bounded_in_bytes);
     tcase_add_test(resume, history_holds_whole_revisions_within_its_bounds);
-    tcase_add_test(resume, previous_values_outlive_their_lenders);
-    tcase_add_test(resume, each_value_is_held_once);
     tcase_add_test(resume, no_history_means_gap_from_anywhere_before);
     suite_add_tcase(s, resume);
     TCase *gaps = tcase_create("gaps and progress");
