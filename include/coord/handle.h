@@ -80,7 +80,9 @@ struct coord_options {
     uint32_t request_timeout_ms; /* 1 .. 3,600,000. Default 5,000 */
     uint32_t connect_timeout_ms; /* for one server, hello included. Default 2,000 */
     uint32_t backoff_min_ms;     /* pause after a round of all servers failed: drawn from */
-    uint32_t backoff_max_ms;     /* 0 .. min(max, min * 2^rounds). Defaults 20 and 1,000 */
+    uint32_t backoff_max_ms;     /* 0 .. min(max, min * 2^rounds). Defaults 20 and 1,000. Besides, a
+                                    handle begins at most six connections for each server at once, and
+                                    four in each backoff_max (taken as 100 ms .. 1 s) */
     enum coord_consistency consistency; /* of reads. Default COORD_LINEARIZABLE */
     uint64_t bound_ms;                  /* for COORD_BOUNDED */
     enum coord_session_policy session;  /* Default COORD_SESSIONS_LAZY */
