@@ -11,6 +11,8 @@
 . "$(dirname "$0")/lib.sh"
 
 sessions=${1:-57000} timeout=${2:-10s} secs=${3:-30} members=${4:-3}
+third_ms=$(case $timeout in *ms) echo "${timeout%ms}" ;; *m) echo $((${timeout%m} * 60000)) ;; *) echo $((${timeout%s} * 1000)) ;; esac)
+third_ms=$((third_ms / 3))
 files=$(ulimit -Hn)
 ulimit -n "$files"
 [ "$files" != unlimited ] || files=1000000
@@ -31,7 +33,7 @@ loads_live() { kill -0 $PROCESSES 2>/dev/null; }
 all_open() { loads_live || { cat "$BENCH_WORK"/load-*; exit 1; }; [ "$(member_status 1 sessions)" -ge "$sessions" ]; }
 wait_until 300 "all sessions are open" all_open
 echo "$sessions sessions with a timeout of $timeout on $members members, opened in $(number "($(now_ms) - $opened) / 1000") s"
-sleep 12 # what opening them left to be done is done
+sleep $((third_ms / 1000 + 12)) # what opening them left to be done is done, and each has said when its next PING comes
 logs() { for i in $(seq "$members"); do member_status "$i" log_last; done | paste -sd' '; }
 log_a=$(logs) ticks_a=$(cpu_ticks) at_a=$(now_ms)
 sleep "$secs"
@@ -39,7 +41,5 @@ ticks_b=$(cpu_ticks) at_b=$(now_ms) log_b=$(logs)
 all_open || die "sessions were lost: $(member_status 1 sessions) are left"
 echo "log, last index of each member: $log_a before, $log_b after"
 echo "servers' CPU: $(number "($ticks_b - $ticks_a) * 1000 / $(getconf CLK_TCK) / (($at_b - $at_a) / 100)" %.2f) % of a core, all members together"
-third_ms=$(case $timeout in *ms) echo "${timeout%ms}" ;; *m) echo $((${timeout%m} * 60000)) ;; *) echo $((${timeout%s} * 1000)) ;; esac)
-third_ms=$((third_ms / 3))
 echo "which is $(number "($ticks_b - $ticks_a) * 1000000 / $(getconf CLK_TCK) / (($at_b - $at_a) * $sessions / $third_ms)") us for each of $(number "$sessions * 1000 / $third_ms" %.0f) PINGs a second"
 echo "resident memory of member 1: $before_mib MiB empty, $(resident_mib 1) MiB now"
