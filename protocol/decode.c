@@ -282,3 +282,67 @@ int coord_event_decode(const uint8_t *body, size_t len, struct coord_event *ret_
     }
     return r;
 }
+
+bool coord_last_word_is(const uint8_t *body, size_t len)
+{
+    struct coord_decoder d;
+    struct coord_item third;
+    uint64_t number;
+    uint64_t second;
+    uint32_t items;
+    coord__decoder_init(&d, body, len, COORD_EPROTO, NULL, 0);
+    return coord__take_array(&d, &items) == 0 && take_head(&d, 1, "number", 0, &number) == 0 &&
+           take_head(&d, 2, "error", UINT64_MAX, &second) == 0 &&
+           coord__cursor_header(&d.c, &third) == NULL && third.type == COORD_ITEM_ARRAY;
+}
+
+/* The error of a last word, never 0. */
+static int take_last_error(struct coord_decoder *d, int *ret_error)
+{
+    const uint8_t *before = d->c.p;
+    uint64_t error;
+    int r = take_head(d, 2, "error", INT32_MAX, &error);
+    if (r < 0) {
+        return r;
+    }
+    if (error == 0) {
+        d->c.p = before;
+        coord__take_enter(d, "item", 2, "error");
+        return coord__refuse(d, "a last word is an error");
+    }
+    *ret_error = -(int)error;
+    return 0;
+}
+
+int coord_last_word_decode(const uint8_t *body, size_t len, struct coord_result *ret_res, char *why,
+                           size_t why_bytes)
+{
+    struct coord_decoder d;
+    struct coord_result res = {0};
+    uint32_t items;
+    coord__decoder_init(&d, body, len, COORD_EPROTO, why, why_bytes);
+    int r = coord__take_array(&d, &items);
+    if (r == 0) {
+        r = check_items(&d, "a last word", items, COORD_REPLY_HEAD_ITEMS + COORD_ERROR_ITEMS_MIN);
+    }
+    if (r == 0) {
+        r = take_head(&d, 1, "number", 0, &res.number);
+    }
+    if (r == 0) {
+        r = take_last_error(&d, &res.error);
+    }
+    if (r == 0) {
+        coord__take_enter(&d, "item", 3, "receipt");
+        r = coord__take_struct(&d, coord__receipt_fields, &res.receipt);
+    }
+    if (r == 0) {
+        r = coord__take_fields(&d, "detail", coord__error_fields, COORD_ERROR_ITEMS_MIN, &res);
+    }
+    if (r == 0) {
+        r = take_end(&d);
+    }
+    if (r == 0) {
+        *ret_res = res;
+    }
+    return r;
+}

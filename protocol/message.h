@@ -479,12 +479,16 @@ int coord_request_decode(const uint8_t *body, size_t len, struct coord_request *
 /* The same in place: *q is overwritten also on error. */
 int coord_request_decode_over(const uint8_t *body, size_t len, struct coord_request *q, char *why,
                               size_t why_bytes);
-/* is_event: set when the frame is an event (then read it with coord_event_decode). */
+/* is_event: set when the number is 0. Then it is the last word, if coord_last_word_is says so, else an event. */
 int coord_reply_peek(const uint8_t *body, size_t len, uint64_t *ret_number, bool *ret_is_event);
 int coord_result_decode(enum coord_op op, const uint8_t *body, size_t len,
                         struct coord_result *ret_res, char *why, size_t why_bytes);
 int coord_event_decode(const uint8_t *body, size_t len, struct coord_event *ret_ev, char *why,
                        size_t why_bytes);
+/* Why a server closes the connection. Written with coord_result_encode: an error with number 0 and without detail. */
+bool coord_last_word_is(const uint8_t *body, size_t len);
+int coord_last_word_decode(const uint8_t *body, size_t len, struct coord_result *ret_res, char *why,
+                           size_t why_bytes);
 
 /* Transactions are written item by item: append one item behind those in *out, whose bytes then are the
  * raw of a struct coord_items. An operation has the arguments of its own request but for the level; which

@@ -142,6 +142,8 @@ enum coord__link_end {
 void coord__link_end(struct coord__core *k, enum coord__link_end end, const char *why);
 /* The same as END_TURNED_AWAY, in the words of the answer that said so. */
 void coord__link_turned_away(struct coord__core *k, const struct coord_result *res);
+/* The server closes the connection, and has said why. */
+void coord__link_last_word(struct coord__core *k, const struct coord_result *res);
 void coord__link_hello(struct coord__core *k, const struct coord_result *res);
 /* A quorum was seen from a detached link: attach the session soon. */
 void coord__link_attach(struct coord__core *k);

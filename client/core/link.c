@@ -184,15 +184,33 @@ void coord__link_end(struct coord__core *k, enum coord__link_end end, const char
     coord__state_check(k);
 }
 
+/* Into why: the prefix, and the words of an error. */
+static void words_of(const struct coord_result *res, const char *prefix, char why[COORD__WHY_BYTES])
+{
+    if (res->text.len > 0) {
+        (void)snprintf(why, COORD__WHY_BYTES, "%s%.*s", prefix, (int)res->text.len,
+                       (const char *)res->text.data);
+    } else {
+        (void)snprintf(why, COORD__WHY_BYTES, "%s%s", prefix, coord_strerror(res->error));
+    }
+}
+
 void coord__link_turned_away(struct coord__core *k, const struct coord_result *res)
 {
     char why[COORD__WHY_BYTES];
-    if (res->text.len > 0) {
-        (void)snprintf(why, sizeof(why), "%.*s", (int)res->text.len, (const char *)res->text.data);
-    } else {
-        (void)snprintf(why, sizeof(why), "%s", coord_strerror(res->error));
-    }
+    words_of(res, "", why);
     coord__link_end(k, COORD__END_TURNED_AWAY, why);
+}
+
+void coord__link_last_word(struct coord__core *k, const struct coord_result *res)
+{
+    char why[COORD__WHY_BYTES];
+    if (res->error == COORD_ESHUTDOWN) {
+        coord__link_turned_away(k, res);
+        return;
+    }
+    words_of(res, "the server closed the connection: ", why);
+    coord__link_end(k, COORD__END_FAILED, why);
 }
 
 struct coord__link_wish coord__core_link(const struct coord__core *k)

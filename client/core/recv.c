@@ -16,6 +16,9 @@
  *   any other                         completed
  *   0 of a transaction that failed    completed with the error of its operation that failed
  *
+ * The server's last word ends the link and says nothing about the requests on it: they are tried again
+ * as after a break; with ESHUTDOWN the server counts as one that cannot be reached.
+ *
  * Bytes that are not well formed break the link; the requests on it are tried again, at most
  * COORD__BAD_STREAMS_MAX times, and then fail with EPROTO, as does at once the one whose own answer
  * could not be read.
@@ -332,6 +335,18 @@ static bool one_reply(struct coord__core *k, const uint8_t *body, size_t len, ui
     return given;
 }
 
+/* The server says why it closes the connection: at any time, before the hello was answered too. */
+static void last_word(struct coord__core *k, const uint8_t *body, size_t len)
+{
+    char why[160] = "";
+    struct coord_result *res = &k->result;
+    if (coord_last_word_decode(body, len, res, why, sizeof(why)) < 0) {
+        bad_stream(k, why);
+        return;
+    }
+    coord__link_last_word(k, res);
+}
+
 /* One frame. Return: 1 *out is set, 0 nothing to tell, 2 *out is set and the frame is to be read
  * again. */
 static int one_frame(struct coord__core *k, const uint8_t *body, size_t len, struct coord__out *out)
@@ -345,6 +360,10 @@ static int one_frame(struct coord__core *k, const uint8_t *body, size_t len, str
     }
     if (!is_event) {
         return one_reply(k, body, len, number, out) ? 1 : 0;
+    }
+    if (coord_last_word_is(body, len)) {
+        last_word(k, body, len);
+        return 0;
     }
     if (k->link.state != COORD__LINK_READY) {
         bad_stream(k, "an event before the hello was answered");

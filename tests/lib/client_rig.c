@@ -322,6 +322,15 @@ void rig_event(struct rig *r, uint64_t watch, uint64_t revision, enum coord_watc
     coord_buf_unref(out);
 }
 
+void rig_last_word(struct rig *r, int error, const char *text)
+{
+    const struct rig_sent none = {.q = {.op = COORD_OP_STATUS}}; /* number 0 */
+    struct coord_result res = {.error = error};
+    res.text.data = (const uint8_t *)text;
+    res.text.len = (uint32_t)strlen(text);
+    rig_answer(r, &none, &res);
+}
+
 /* --- requests --------------------------------------------------------------------------------- */
 
 uint64_t rig_submit(struct rig *r, struct coord_request *q, uint32_t timeout_ms, bool fail_fast)

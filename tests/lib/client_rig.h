@@ -99,6 +99,8 @@ void rig_answer_error(struct rig *r, const struct rig_sent *s, int error);
 void rig_answer_no_quorum(struct rig *r, const struct rig_sent *s, int error);
 void rig_event(struct rig *r, uint64_t watch, uint64_t revision, enum coord_watch_state state,
                const char *path);
+/* The server's last word on the connection, which stays until the core gives it up. */
+void rig_last_word(struct rig *r, int error, const char *text);
 void rig_bytes(struct rig *r, const void *bytes, size_t len);
 /* The frame of an answer, for tests that damage it. Ownership: the caller's. */
 struct coord_buf *rig_frame(struct rig *r, const struct rig_sent *s, struct coord_result *res);

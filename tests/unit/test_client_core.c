@@ -587,6 +587,97 @@ START_TEST(a_server_that_leaves_is_left)
 }
 END_TEST
 
+/* The server says why it closes a connection: no bad stream, however often, and nothing is said about what was under
+ * way, which goes on elsewhere under its number. */
+START_TEST(a_last_word_ends_the_link_in_its_words)
+{
+    static const struct {
+        int error;
+        const char *text;
+        const char *why;
+    } words[] = {
+        {COORD_EMOVED, "moved", "the server closed the connection: moved"},
+        {COORD_EMOVED, "",
+         "the server closed the connection: the session has moved to a newer connection"},
+        {COORD_EBADREQUEST, "a frame of 0 bytes",
+         "the server closed the connection: a frame of 0 bytes"},
+        {COORD_ESHUTDOWN, "it needs a restart", "it needs a restart"},
+        {-4711, "tired", "the server closed the connection: tired"},
+    };
+    start(2);
+    rig_session(&rig, 10000);
+    uint64_t w = rig_create(&rig, "/w", 0, 60000);
+    uint64_t g = rig_get(&rig, "/g", COORD_LEVEL_LOCAL, 60000);
+    struct rig_sent *sw = rig_expect(&rig, COORD_OP_CREATE);
+    struct rig_sent *sg = rig_expect(&rig, COORD_OP_GET);
+    uint64_t number = sw->q.number;
+    rig.split = _i == 0 ? 0 : 1;
+    for (int round = 0; round < 5; round++) { /* more than bad streams are borne */
+        rig_last_word(&rig, words[_i].error, words[_i].text);
+        ck_assert_str_eq(coord__core_why(rig.core), words[_i].why);
+        rig_state(&rig, COORD_CONNECTING);
+        rig_told_nothing(&rig);
+        (void)rig_greet(&rig, COORD_SESSION_RESUMED);
+        rig_state(&rig, COORD_CONNECTED);
+        sw = rig_expect(&rig, COORD_OP_CREATE);
+        ck_assert_uint_eq(sw->q.number, number);
+        sg = rig_expect(&rig, COORD_OP_GET);
+    }
+    struct coord_result ok = {.path = {(const uint8_t *)"/w", 2}};
+    rig_answer(&rig, sw, &ok);
+    rig_reply(&rig, w, 0);
+    struct coord_result data = got("d");
+    rig_answer(&rig, sg, &data);
+    rig_reply(&rig, g, 0);
+    stop();
+}
+END_TEST
+
+/* It may come anywhere, before the hello was answered too. */
+START_TEST(a_last_word_may_be_all_a_server_says)
+{
+    start(1);
+    struct coord_request q = {.op = COORD_OP_GET, .path = {(const uint8_t *)"/a", 2}};
+    uint64_t id = rig_submit(&rig, &q, 5000, true);
+    (void)rig_connect(&rig);
+    (void)rig_expect(&rig, COORD_OP_HELLO);
+    rig_last_word(&rig, COORD_ESHUTDOWN, "it needs a restart");
+    ck_assert_str_eq(rig_reply(&rig, id, COORD_ECONNECT)->text, "it needs a restart");
+    stop();
+}
+END_TEST
+
+/* What a member that does not serve says last counts like its answers: it is as good as not reached. */
+START_TEST(a_last_word_of_a_shut_server_counts_as_not_reached)
+{
+    start(1);
+    rig_session(&rig, 10000);
+    struct coord_request q = {.op = COORD_OP_GET, .path = {(const uint8_t *)"/a", 2}};
+    uint64_t id = rig_submit(&rig, &q, 5000, true);
+    (void)rig_expect(&rig, COORD_OP_GET);
+    rig_last_word(&rig, COORD_ESHUTDOWN, "it needs a restart");
+    ck_assert_str_eq(rig_reply(&rig, id, COORD_ECONNECT)->text, "it needs a restart");
+    stop();
+}
+END_TEST
+
+/* Nothing is known of a write without a session that was under way. */
+START_TEST(without_sessions_a_last_word_leaves_a_write_in_doubt)
+{
+    struct coord__core_options o;
+    rig_options(&o, 1);
+    o.policy = COORD_SESSIONS_OFF;
+    rig_init(&rig, &o);
+    uint64_t id = rig_create(&rig, "/a", 0, 5000);
+    rig_greet(&rig, COORD_SESSION_NONE);
+    rig_state(&rig, COORD_CONNECTED);
+    (void)rig_expect(&rig, COORD_OP_CREATE);
+    rig_last_word(&rig, COORD_EBADREQUEST, "a frame of 0 bytes");
+    ck_assert_int_eq(rig_reply(&rig, id, COORD_EINDOUBT)->outcome, COORD_OUTCOME_UNKNOWN);
+    stop();
+}
+END_TEST
+
 /* A session that no server can attach must not keep reads from being served that need no quorum. */
 START_TEST(minority_serves_local_reads_on_a_detached_link)
 {
@@ -864,6 +955,10 @@ int main(void)
     tcase_add_test(t, pauses_grow_with_full_jitter);
     tcase_add_test(t, hello_and_connect_are_given_up);
     tcase_add_test(t, a_server_that_leaves_is_left);
+    tcase_add_loop_test(t, a_last_word_ends_the_link_in_its_words, 0, 5);
+    tcase_add_test(t, a_last_word_may_be_all_a_server_says);
+    tcase_add_test(t, a_last_word_of_a_shut_server_counts_as_not_reached);
+    tcase_add_test(t, without_sessions_a_last_word_leaves_a_write_in_doubt);
     tcase_add_test(t, minority_serves_local_reads_on_a_detached_link);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);

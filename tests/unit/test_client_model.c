@@ -90,6 +90,8 @@ static bool mishap(uint64_t n)
     return !m.calm && draw(n) == 0;
 }
 
+static void take_told(void);
+
 /* --- the ensemble ------------------------------------------------------------------------------ */
 
 /* Apply a write, if it still may be. Return: its answer: 1 applied, 2 refused for good, 0 ignored. */
@@ -165,6 +167,22 @@ static void cut(void)
     uint64_t link = m.link;
     lose_link();
     coord__core_lost(m.core, link, "cut", m.now);
+}
+
+/* The server says why, and what became of nothing. */
+static void last_word(void)
+{
+    static const int errors[] = {COORD_EMOVED, COORD_ESHUTDOWN, COORD_EBADREQUEST};
+    uint64_t link = m.link;
+    struct coord_result res = {.error = errors[draw(3)]};
+    res.text = (struct coord_bytes){(const uint8_t *)"the last word", 13};
+    m.out->len = 0;
+    ck_assert_int_eq(coord_result_encode(COORD_OP_STATUS, &res, &m.out), 0);
+    coord__core_bytes(m.core, link, m.out->data, m.out->len, m.now);
+    take_told();
+    ck_assert_uint_ne(coord__core_link(m.core).id, link);
+    ck_assert_ptr_nonnull(strstr(coord__core_why(m.core), "the last word"));
+    lose_link();
 }
 
 static void reply(const struct item *it, struct coord_result *res)
@@ -357,6 +375,7 @@ static void take_told(void)
             continue;
         }
         check_patience(&out);
+        ck_assert_int_ne(out.error, COORD_EPROTO); /* the ensemble speaks no nonsense */
         if (out.request->q.op == COORD_OP_GET) {
             m.reads_told++;
         } else {
@@ -445,6 +464,9 @@ static void step(void)
     }
     if (m.link != 0 && mishap(30)) {
         cut();
+    }
+    if (m.link != 0 && mishap(30)) {
+        last_word();
     }
     if (mishap(120) && m.sessions_count > 0) {
         m.sessions[m.sessions_count].alive = false;

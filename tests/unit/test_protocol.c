@@ -210,6 +210,44 @@ START_TEST(events_round_trip)
 }
 END_TEST
 
+/* Only an error without a number and without detail is a last word. */
+START_TEST(last_word_is_told_from_the_rest)
+{
+    struct coord_result errors[] = {{.error = COORD_EMOVED},
+                                    {.number = 1, .error = COORD_EMOVED},
+                                    {.error = 0},
+                                    {.error = COORD_ENOQUORUM, .has_no_quorum = true}};
+    static const bool is[] = {true, false, true, true};
+    static const int decoded[] = {0, COORD_EPROTO, COORD_EPROTO, COORD_EPROTO};
+    struct coord_result got;
+    for (size_t i = 0; i < 4; i++) {
+        struct coord_buf *b = NULL;
+        ck_assert_int_eq(coord_result_encode(COORD_OP_UNWATCH, &errors[i], &b), 0);
+        ck_assert_int_eq(coord_last_word_is(b->data + 4, b->len - 4), is[i]);
+        ck_assert_int_eq(coord_last_word_decode(b->data + 4, b->len - 4, &got, NULL, 0),
+                         decoded[i]);
+        for (size_t len = 0; len < b->len - 4; len++) {
+            uint8_t *cut = sample_exact(b->data + 4, len);
+            (void)coord_last_word_is(cut, len);
+            ck_assert_int_eq(coord_last_word_decode(cut, len, &got, NULL, 0), COORD_EPROTO);
+            free(cut);
+        }
+        coord_buf_unref(b);
+    }
+    struct coord_event ev = {.watch = 1, .revision = 2, .state = COORD_EVENT_PROGRESS};
+    struct coord_buf *b = NULL;
+    ck_assert_int_eq(coord_event_encode(&ev, &b), 0);
+    ck_assert(!coord_last_word_is(b->data + 4, b->len - 4));
+    coord_buf_unref(b);
+    static const uint8_t zero[] = {0x94, 0x00, 0x00, 0x96, 0, 0, 0, 0, 0, 0, 0xc0};
+    char why[100];
+    ck_assert(coord_last_word_is(zero, sizeof(zero)));
+    ck_assert_int_eq(coord_last_word_decode(zero, sizeof(zero), &got, why, sizeof(why)),
+                     COORD_EPROTO);
+    ck_assert_ptr_nonnull(strstr(why, "a last word is an error"));
+}
+END_TEST
+
 /* A stored body joined with a head is byte for byte the reply encoded at once. */
 static void join_equals(enum coord_op op, const struct coord_result *res)
 {
@@ -643,6 +681,7 @@ int main(void)
     tcase_add_loop_test(trips, results_round_trip, 1, COORD_OP_END);
     tcase_add_loop_test(trips, errors_round_trip, 0, ALL_ERRORS);
     tcase_add_loop_test(trips, events_round_trip, 0, SAMPLES);
+    tcase_add_test(trips, last_word_is_told_from_the_rest);
     tcase_add_loop_test(trips, body_and_join_make_the_reply, 1, COORD_OP_END);
     tcase_add_test(trips, join_of_odd_bodies);
     tcase_add_test(trips, transaction_items_round_trip);

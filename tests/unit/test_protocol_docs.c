@@ -464,7 +464,14 @@ START_TEST(example_last_word)
         (struct coord_receipt){.member = 1, .role = 1, .term = 3, .revision = 43, .age_ms = 7};
     res.text = text(coord_strerror(COORD_EMOVED));
     struct coord_buf *b = NULL;
+    struct coord_result got;
     ck_assert_int_eq(coord_result_encode(COORD_OP_STATUS, &res, &b), 0);
+    ck_assert(coord_last_word_is(b->data + 4, b->len - 4));
+    ck_assert_int_eq(coord_last_word_decode(b->data + 4, b->len - 4, &got, NULL, 0), 0);
+    ck_assert_int_eq(got.error, COORD_EMOVED);
+    ck_assert_uint_eq(got.receipt.revision, 43);
+    ck_assert_uint_eq(got.text.len, res.text.len);
+    ck_assert_mem_eq(got.text.data, res.text.data, res.text.len);
     example_equals("last-word", b);
 }
 END_TEST

@@ -57,6 +57,9 @@ static void swallow(enum coord_op op, const uint8_t *bytes, size_t len)
         REQUIRE(coord_change_next(&ev.changes_raw, &change) == 1);
     }
     REQUIRE(r < 0 || coord_change_next(&ev.changes_raw, &change) == 0);
+    r = coord_last_word_decode(bytes, len, &res, why, sizeof(why));
+    REQUIRE(r == 0 || r == COORD_EPROTO);
+    REQUIRE(r < 0 || (coord_last_word_is(bytes, len) && res.error < 0 && res.number == 0));
     r = coord_msgpack_scan(bytes, len, COORD_MSGPACK_DEPTH_MAX, 10000);
     REQUIRE(r == 0 || r == COORD_EBADREQUEST);
     coord_buf_unref(b);
