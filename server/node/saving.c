@@ -19,7 +19,8 @@
  * Invariants
  *   1. One is taken at a time, and begun only when every chunk of the one before was answered for.
  *   2. At most NODE_SAVE_CHUNKS chunks are on their way to the disk: then the copy waits.
- *   3. A snapshot that could not be saved leaves the log as it was; it is tried again later (D5).
+ *   3. A snapshot that could not be saved leaves the log as it was; it is tried again later (D5), or as soon as
+ *      it is due once another state was loaded: the file of that one was written meanwhile.
  */
 #include "server/node/internal.h"
 

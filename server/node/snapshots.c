@@ -83,6 +83,7 @@ static void stand_on(struct node *n, const struct raft_snapshot *meta)
     n->commit = meta->index > n->commit ? meta->index : n->commit;
     n->snaps.newest = *meta;
     n->snaps.owed = false;
+    n->snaps.retry_at = 0; /* what came to nothing was of the state before */
     n->snaps.entries = 0;
     n->snaps.bytes = 0;
     (void)node__step(n, &ev, NULL); /* only a faulted member refuses it */

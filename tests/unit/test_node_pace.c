@@ -50,17 +50,28 @@ static void teardown(void)
     cl = NULL;
 }
 
-static void begin(void)
+static void start(void)
 {
     cl = cluster_create(&options);
     leader = cluster_wait_leader(cl, 10 * CLUSTER_S);
     ck_assert_uint_ne(leader, 0);
     follower = cluster_other(cl, leader);
     cluster_run(cl, 200 * CLUSTER_MS); /* followers know */
+}
+
+/* The clients, in turns at one and the other. */
+static void connect_to(raft_id one, raft_id other)
+{
     for (uint32_t i = 0; i < clients; i++) {
-        writers[i] = (struct writer){.c = client_connect(cl, i % 2 == 0 ? leader : follower)};
+        writers[i] = (struct writer){.c = client_connect(cl, i % 2 == 0 ? one : other)};
         ck_assert_int_eq(client_hello(writers[i].c), 0);
     }
+}
+
+static void begin(void)
+{
+    start();
+    connect_to(leader, follower);
 }
 
 static void take_answer(struct writer *w)
@@ -158,6 +169,44 @@ START_TEST(a_long_queue_is_no_error)
 }
 END_TEST
 
+static bool is_saving(raft_id id)
+{
+    return cluster_log_count(cl, id, "snapshot begun") > cluster_snapshots(cl, id);
+}
+
+static bool is_replaced(void *arg)
+{
+    return cluster_log_count(cl, *(raft_id *)arg, "snapshot installed") > 0;
+}
+
+/* A member is in the middle of a snapshot when it is given the leader's in place of its state. That is no failure
+ * of its disk: the next one is begun as soon as its log wants it, and a write that needs this member for its
+ * majority does not wait. */
+START_TEST(a_state_from_the_leader_puts_no_snapshot_off)
+{
+    options.node.slice_records = 1;
+    start();
+    raft_id third = 6 - leader - follower;
+    connect_to(leader, leader);
+    load(3000, 10);
+    for (uint32_t i = 0; i < 50 && !is_saving(third); i++) {
+        load(10, 10);
+    }
+    ck_assert(is_saving(third));
+    cluster_isolate(cl, third, true);
+    load(1000, 10); /* twice what the leader's log holds */
+    cluster_heal(cl);
+    ck_assert(cluster_run_until(cl, is_replaced, &third, CLUSTER_S));
+    ck_assert_uint_eq(cluster_log_count(cl, third, "another state is loaded"), 1);
+    ck_assert(cluster_wait_equal(cl, CLUSTER_S));
+    cluster_kill(cl, follower);
+    load(1000, 10);
+    ck_assert_uint_eq(refused, 0);
+    ck_assert_uint_lt(longest, 30 * CLUSTER_MS);
+    ck_assert(cluster_wait_equal(cl, 10 * CLUSTER_S));
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("node: the pace of snapshots");
@@ -167,6 +216,7 @@ static Suite *suite(void)
     tcase_add_test(tc, no_write_waits_for_a_snapshot);
     tcase_add_test(tc, a_slow_disk_slows_writes_down_evenly);
     tcase_add_test(tc, a_long_queue_is_no_error);
+    tcase_add_test(tc, a_state_from_the_leader_puts_no_snapshot_off);
     suite_add_tcase(s, tc);
     return s;
 }
