@@ -10,7 +10,10 @@
 # several processes, and SESSIONS / MEMBERS must stay below that limit less 200.
 . "$(dirname "$0")/lib.sh"
 
+case "${1:-}" in -h | --help) usage "$0" && exit 0 ;; esac
 sessions=${1:-57000} timeout=${2:-10s} secs=${3:-30} members=${4:-3}
+whole sessions secs members
+[[ $timeout =~ ^[1-9][0-9]*(ms|s|m)$ ]] || die "a timeout is a number with ms, s or m behind it, not '$timeout'"
 third_ms=$(case $timeout in *ms) echo "${timeout%ms}" ;; *m) echo $((${timeout%m} * 60000)) ;; *) echo $((${timeout%s} * 1000)) ;; esac)
 third_ms=$((third_ms / 3))
 files=$(ulimit -Hn)
