@@ -96,6 +96,8 @@ static void print_json(const struct verify_history *h, const struct verify_repor
     json_number(&j, "unanswered", r->unanswered);
     json_number(&j, "clients", r->clients);
     json_number(&j, "parts", r->parts);
+    json_number(&j, "watches", h->watches_count);
+    json_number(&j, "events", h->events_count);
     json_number(&j, "undecided", r->undecided);
     json_number(&j, "states", r->states);
     json_number(&j, "forgotten", h->forgotten);
@@ -111,8 +113,11 @@ static void print_table(const struct verify_history *h, const struct verify_repo
                         const struct verify_text *words)
 {
     printf("%" PRIu32 " operations of %" PRIu32 " clients, %" PRIu32
-           " writes without an answer; %" PRIu32 " object%s\n",
-           r->operations, r->clients, r->unanswered, r->parts, r->parts == 1 ? "" : "s");
+           " writes without an answer; %" PRIu32 " object%s; %" PRIu32 " watch%s with %" PRIu32
+           " event%s\n",
+           r->operations, r->clients, r->unanswered, r->parts, r->parts == 1 ? "" : "s",
+           h->watches_count, h->watches_count == 1 ? "" : "es", h->events_count,
+           h->events_count == 1 ? "" : "s");
     if (h->forgotten > 0) {
         printf("%" PRIu32 " more were left out: a recording ended before them\n", h->forgotten);
     }

@@ -248,6 +248,8 @@ const char *verify_text_keep(struct verify_history *h, const char *text, size_t 
  * why: on error a line, at most why_bytes with its NUL.
  * Errors: COORD_EINVAL (several machines and no skew), COORD_ENOMEM. Return: 0 or negative. */
 int verify_history_finish(struct verify_history *h, uint64_t skew_ns, char *why, size_t why_bytes);
+/* Take op for one whose answer never came. */
+void verify_op_forget_answer(struct verify_op *op);
 
 /* --- the body, for the files of client/verify -------------------------------------------------- */
 

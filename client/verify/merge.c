@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include "client/core/mem.h"
 
-static void forget_answer(struct verify_op *op)
+void verify_op_forget_answer(struct verify_op *op)
 {
     op->returned = VERIFY_NEVER;
     op->error = 0;
@@ -109,7 +109,7 @@ static void cut(struct verify_history *h)
             continue;
         }
         if (op->returned != VERIFY_NEVER && op->returned > h->cut) {
-            forget_answer(op);
+            verify_op_forget_answer(op);
         }
         h->ops[kept++] = *op;
     }

@@ -55,7 +55,7 @@ struct memo {
 
 struct verify_search {
     struct verify_model *m;
-    uint64_t budget;
+    uint64_t budget, limit; /* of states: ever, and now */
     const struct verify_item *items;
     uint32_t count, cap;
     /* By entry: 0 is the head; entries are ends[entry - 1]. */
@@ -79,8 +79,14 @@ struct verify_search *verify_search_create(struct verify_model *m, uint64_t budg
     if (s != NULL) {
         s->m = m;
         s->budget = budget;
+        s->limit = budget;
     }
     return s;
+}
+
+void verify_search_limit(struct verify_search *s, uint64_t states)
+{
+    s->limit = states < s->budget ? states : s->budget;
 }
 
 static void free_arrays(struct verify_search *s)
@@ -513,7 +519,7 @@ static int search(struct verify_search *s, struct verify_found *found)
             return r;
         }
         after = r == 1 ? 0 : r == 2 ? VERIFY_NEVER : place;
-        if (s->memo_count > s->budget || s->steps / STEPS_PER_STATE > s->budget) {
+        if (s->memo_count > s->limit || s->steps / STEPS_PER_STATE > s->limit) {
             found->verdict = VERIFY_UNDECIDED;
             break;
         }

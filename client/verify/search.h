@@ -34,6 +34,8 @@ struct verify_found {
  * out. */
 struct verify_search *verify_search_create(struct verify_model *m, uint64_t budget);
 void verify_search_destroy(struct verify_search *s);
+/* From now on, remember at most so many states in a search, and never more than the budget. */
+void verify_search_limit(struct verify_search *s, uint64_t states);
 /* The model given at the start; what it holds is lost with the next search. */
 struct verify_model *verify_search_model(const struct verify_search *s);
 

@@ -4,18 +4,25 @@
  *
  * Every step keeps the answers it leaves meaningful; what could make a contradiction that was not
  * there before is not done:
- *   cut      leave out what was called behind a moment; what was under way then need not happen.
- *            A prefix of a history that has an order has one.
+ *   cut      leave out what was called behind a moment; what was under way then was not answered yet,
+ *            and may or may not have happened. A prefix of a history that has an order has one.
  *   leave    leave out operations that change nothing. Without them an order is still one.
  *   forget   leave a place out of the model. What is not held constrains nothing.
  *   begin    begin later: leave out all that was answered before a moment at which nothing was under
  *            way. Every order has it in front, and the state before an order is unknown anyway.
  *   trim     leave out the first or the last change, if no answer that stays shows it.
+ *   doubt    take a change for one without an answer: an order that gives the answer is one without it
+ *            too. Only of few operations, since each in doubt makes the search longer.
  *   drop     at last, leave out operations without an answer, which may but need not happen: nothing
  *            has an order without them that has none with them.
  *
+ * An answer that came behind the cut must be forgotten, not kept for the case that it happened: an
+ * operation that was told a lie would fit nowhere then, be dropped, and not be shown, though without
+ * the lie it explains what is shown.
+ *
  * Each step is tried and kept only when the search still finds no order. A search that gives up
- * counts as one that found an order. The number of searches is bounded.
+ * counts as one that found an order. The number of searches is bounded, and each gives up when it becomes much
+ * longer than that of the whole part: what is in doubt can make it so.
  *
  * Thread: none; one at a time.
  */
@@ -25,8 +32,18 @@
 #include <string.h>
 #include "client/core/mem.h"
 
-#define TRIALS_MAX 4000u
-#define ROUNDS_MAX 6u
+#define TRIALS_MAX   4000u
+#define TRIAL_STATES 10000u  /* and twice those of all there is */
+#define LAST_STATES  100000u /* when few operations are left */
+#define ROUNDS_MAX   6u
+#define DOUBTS_MAX   24u /* operations left, for doubt() */
+
+/* An operation as if its answer had not come. */
+struct unanswered {
+    struct unanswered *next;
+    const struct verify_op *was;
+    struct verify_op op;
+};
 
 struct shrinker {
     const struct verify_history *h;
@@ -42,6 +59,7 @@ struct shrinker {
     uint32_t trial_count;
     struct verify_place *trial_places;
     uint32_t trial_places_count;
+    struct unanswered *unanswered; /* that items and trial point to, the latest first */
     const struct verify_op *stuck; /* of the last kept trial: what could not be answered */
     uint32_t trials;
     int err;
@@ -65,6 +83,9 @@ static bool keep_if_violated(struct shrinker *k, bool empty)
     k->count = k->trial_count;
     k->places_count = k->trial_places_count;
     k->empty = empty;
+    if (k->trials == 1) { /* all there is */
+        verify_search_limit(k->search, TRIAL_STATES + 2 * found.states);
+    }
     k->stuck = found.stuck != VERIFY_NOWHERE ? k->items[found.stuck].op : NULL;
     return true;
 }
@@ -81,6 +102,48 @@ static void same_items(struct shrinker *k)
     k->trial_count = k->count;
 }
 
+/* --- without an answer ------------------------------------------------------------------------- */
+
+/* Into the trial: `it`, of which nobody knows whether it happened. A transaction may have taken either
+ * branch. */
+static void add_unanswered(struct shrinker *k, const struct verify_item *it)
+{
+    struct unanswered *u = coord__alloc(sizeof(*u));
+    if (u == NULL) {
+        k->err = COORD_ENOMEM;
+        return;
+    }
+    *u = (struct unanswered){k->unanswered, it->op, *it->op};
+    k->unanswered = u;
+    verify_op_forget_answer(&u->op);
+    uint32_t variants = u->op.act.kind == VERIFY_TXN ? 2 : 1;
+    for (uint32_t v = 0; v < variants; v++) {
+        struct verify_item *to = &k->trial[k->trial_count++];
+        *to = verify_item_of(&u->op, k->axis, v);
+        to->call = it->call < to->call ? it->call : to->call;
+    }
+}
+
+/* Free those that came after `mark`: of a trial that was not kept. */
+static void free_unanswered(struct shrinker *k, const struct unanswered *mark)
+{
+    while (k->unanswered != mark) {
+        struct unanswered *u = k->unanswered;
+        k->unanswered = u->next;
+        coord__free(u);
+    }
+}
+
+/* What outlives this is the history's own. */
+static void point_to_history(struct shrinker *k)
+{
+    for (const struct unanswered *u = k->unanswered; u != NULL; u = u->next) {
+        for (uint32_t i = 0; i < k->count; i++) {
+            k->items[i].op = k->items[i].op == &u->op ? u->was : k->items[i].op;
+        }
+    }
+}
+
 /* --- cut --------------------------------------------------------------------------------------- */
 
 static bool changes_nothing(const struct verify_item *it)
@@ -91,19 +154,26 @@ static bool changes_nothing(const struct verify_item *it)
 
 static bool cut_at(struct shrinker *k, uint64_t key)
 {
+    const struct unanswered *mark = k->unanswered;
     same_places(k);
     k->trial_count = 0;
     for (uint32_t i = 0; i < k->count; i++) {
-        struct verify_item it = k->items[i];
-        bool pending = !it.optional && it.ret > key;
-        if (it.call > key || (pending && changes_nothing(&it))) {
+        const struct verify_item *it = &k->items[i];
+        bool pending = !it->optional && it->ret > key;
+        if (it->call > key || (pending && verify_kind_reads(it->op->act.kind))) {
             continue;
         }
-        it.optional = it.optional || pending;
-        it.ret = it.optional ? VERIFY_NEVER : it.ret;
-        k->trial[k->trial_count++] = it;
+        if (pending) {
+            add_unanswered(k, it);
+        } else {
+            k->trial[k->trial_count++] = *it;
+        }
     }
-    return keep_if_violated(k, k->empty);
+    bool kept = keep_if_violated(k, k->empty);
+    if (!kept) {
+        free_unanswered(k, mark);
+    }
+    return kept;
 }
 
 static int by_number(const void *pa, const void *pb)
@@ -382,11 +452,44 @@ static bool trim(struct shrinker *k, bool last)
     }
 }
 
+/* --- doubt ------------------------------------------------------------------------------------- */
+
+static bool doubt_one(struct shrinker *k, uint32_t which)
+{
+    const struct unanswered *mark = k->unanswered;
+    same_places(k);
+    k->trial_count = 0;
+    for (uint32_t i = 0; i < k->count; i++) {
+        if (i == which) {
+            add_unanswered(k, &k->items[i]);
+        } else {
+            k->trial[k->trial_count++] = k->items[i];
+        }
+    }
+    bool kept = keep_if_violated(k, k->empty);
+    if (!kept) {
+        free_unanswered(k, mark);
+    }
+    return kept;
+}
+
+/* What is left is needed, each of it, with its answer. */
+static bool doubt(struct shrinker *k)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < k->count && k->count <= DOUBTS_MAX && k->err == 0; i++) {
+        if (!k->items[i].optional && !changes_nothing(&k->items[i])) {
+            any = doubt_one(k, i) || any;
+        }
+    }
+    return any;
+}
+
 /* --- all of it --------------------------------------------------------------------------------- */
 
 static bool shrinker_alloc(struct shrinker *k)
 {
-    size_t items = (size_t)k->count + 1;
+    size_t items = 2 * (size_t)k->count + 1; /* each transaction may become two */
     size_t places = (size_t)k->places_count + 1;
     k->items = coord__alloc(items * sizeof(*k->items));
     k->trial = coord__alloc(items * sizeof(*k->trial));
@@ -397,6 +500,9 @@ static bool shrinker_alloc(struct shrinker *k)
 
 static void shrink(struct shrinker *k)
 {
+    same_places(k);
+    same_items(k);
+    (void)keep_if_violated(k, k->empty); /* it is: how long does that take? */
     cut(k);
     bool more = true;
     for (uint32_t round = 0; round < ROUNDS_MAX && more && k->err == 0; round++) {
@@ -405,6 +511,14 @@ static void shrink(struct shrinker *k)
         more = begin_later(k) || more;
         more = trim(k, false) || more;
         more = trim(k, true) || more;
+        more = doubt(k) || more;
+    }
+    if (k->count <= DOUBTS_MAX) { /* few: they are worth longer searches */
+        verify_search_limit(k->search, LAST_STATES);
+        (void)doubt(k);
+        (void)leave(k, changes_nothing);
+        (void)forget(k);
+        (void)doubt(k);
     }
     (void)leave(k, is_optional); /* what could be left out is */
 }
@@ -452,6 +566,9 @@ int verify_shrink(const struct verify_plan *p, const struct verify_part *part,
         memcpy(k.places, p->places + part->places, k.places_count * sizeof(*k.places));
         shrink(&k);
     }
+    verify_search_limit(s, UINT64_MAX);
+    point_to_history(&k);
+    free_unanswered(&k, NULL);
     if (k.err == 0) {
         point_out(&k, r);
         r->items = k.items;

@@ -57,6 +57,20 @@ expect_match "$OUT" "VIOLATION at /count"
 echo "$OUT"
 expect_below "$(grep -c '^  #[0-9]' <<<"$OUT")" 6 "operations of the counterexample"
 
+# How many watches were judged is said, and how much they were told.
+cat >"$WORK/watch.hist" <<'END'
+C 1 1 10 set path=/w data=s:1
+R 1 1 20 OK done rev=5
+W 1 1 5 path=/w depth=0 kinds=7 from=0
+V 1 1 9 ready rev=4
+V 1 1 21 changes rev=5 ch=2;/w;1;2;s:1
+END
+expect_exit 0 verify "$WORK/watch.hist"
+expect_match "$OUT" "; 1 watch with 2 events$"
+expect_exit 0 "$COORDCTL" -o json verify "$WORK/watch.hist"
+expect_match "$OUT" '"watches": 1'
+expect_match "$OUT" '"events": 2'
+
 expect_exit 2 verify
 expect_exit 2 verify "$WORK/nothing"
 expect_match "$ERR" "No such file"

@@ -710,6 +710,26 @@ START_TEST(a_parent_that_only_a_lost_create_can_have_made)
 }
 END_TEST
 
+/* Of two increments that were told the same, one was answered behind the read that shows both. Without its answer
+ * it explains the read; so it is shown, with its answer. */
+START_TEST(an_operation_that_was_told_a_lie_is_shown)
+{
+    struct judged j = judge("C 1 1 1000 increment path=/c delta=1\n"
+                            "R 1 1 2000 OK done rev=11 data=s:11\n"
+                            "C 2 1 1500 increment path=/c delta=1\n"
+                            "C 3 1 2100 get path=/c\n"
+                            "R 3 1 3000 OK done data=s:12\n"
+                            "R 2 1 3100 OK done rev=12 data=s:11\n");
+    ck_assert_int_eq(j.verdict, VERIFY_VIOLATION);
+    ck_assert_int_eq(j.cause, VERIFY_CAUSE_TIME);
+    ck_assert_uint_eq(j.items, 2);
+    ck_assert_ptr_null(strstr(j.words, "get /c"));
+    const char *one = strstr(j.words, "increment /c by 1: \"11\"");
+    ck_assert_msg(one != NULL && strstr(one + 1, "increment /c by 1: \"11\"") != NULL, "%s",
+                  j.words);
+}
+END_TEST
+
 START_TEST(the_budget_ends_a_search)
 {
     const struct verify_options small = {.budget = 1};
@@ -836,6 +856,7 @@ int main(void)
     tcase_add_test(tc, only_a_part_may_be_looked_at);
     tcase_add_test(tc, nothing_was_there);
     tcase_add_loop_test(tc, a_parent_that_only_a_lost_create_can_have_made, 0, LOST_PARENTS);
+    tcase_add_test(tc, an_operation_that_was_told_a_lie_is_shown);
     tcase_add_test(tc, the_budget_ends_a_search);
     tcase_add_test(tc, damaged_text_harms_nobody);
     tcase_add_test(tc, memory_may_run_out_anywhere);

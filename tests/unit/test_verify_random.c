@@ -218,7 +218,8 @@ static void read_from(const struct store *s, struct op *op)
 struct shape {
     int ops, clients, nodes;
     int lost_percent;
-    bool plain; /* sets and gets of one node */
+    bool plain;   /* sets and gets of one node */
+    bool lasting; /* what is made is named, and does not go by itself */
 };
 
 static void make_op(struct op *op, const struct shape *shape, int client, uint64_t *clock)
@@ -233,6 +234,10 @@ static void make_op(struct op *op, const struct shape *shape, int client, uint64
     op->other = (op->node + 1) % shape->nodes;
     op->if_version = draw(5) == 0 ? (int64_t)draw(4) : -1;
     op->ephemeral = draw(3) == 0 && op->node != 0 && (op->kind == CREATE || op->kind == SEQUENCE);
+    if (shape->lasting) {
+        op->ephemeral = false;
+        op->kind = op->kind == SEQUENCE ? CREATE : op->kind;
+    }
     op->node = op->kind == SEQUENCE || op->kind == LIST ? 0 : op->node;
     op->value = (int)++w.next_value;
     op->level = op->kind >= GET && op->kind <= LIST && draw(3) == 0 ? 2 + (int)draw(3) : 1;
@@ -469,11 +474,18 @@ static void add_reply(struct verify_text *t, const struct op *op, int number)
     verify_text_add(t, "\n");
 }
 
-static void to_text(struct verify_text *t)
+/* What of an operation is judged. */
+enum part { NOTHING, CALL, ALL };
+
+/* part: of each operation; NULL: ALL. */
+static void to_text(struct verify_text *t, const enum part *part)
 {
     for (int i = 0; i < w.count; i++) {
-        add_call(t, &w.op[i], i);
-        if (!w.op[i].lost) {
+        enum part p = part != NULL ? part[i] : ALL;
+        if (p != NOTHING) {
+            add_call(t, &w.op[i], i);
+        }
+        if (p == ALL && !w.op[i].lost) {
             add_reply(t, &w.op[i], i);
         }
     }
@@ -486,6 +498,7 @@ struct judgement {
     enum verify_cause cause;
     uint64_t states;
     uint32_t items;
+    enum part shown[OPS_MAX]; /* in the counterexample: ALL */
     double ms;
     char words[400];
 };
@@ -497,16 +510,16 @@ static double now_ms(void)
     return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
 }
 
-static struct judgement judge(void)
+static struct judgement judge_part(const enum part *part, bool empty)
 {
     struct verify_text t = {0};
     struct verify_text words = {0};
     struct verify_report r;
     struct verify_plan *plan = NULL;
     struct judgement j = {0};
-    const struct verify_options o = {.empty = true};
+    const struct verify_options o = {.empty = empty};
     char why[256] = "";
-    to_text(&t);
+    to_text(&t, part);
     struct verify_history *h = verify_history_create();
     ck_assert_msg(verify_parse(h, 0, t.at, t.len, why, sizeof(why)) == 0, "%s", why);
     ck_assert_int_eq(verify_history_finish(h, 0, why, sizeof(why)), 0);
@@ -517,6 +530,9 @@ static struct judgement judge(void)
     j.cause = r.cause;
     j.states = r.states;
     j.items = r.items_count;
+    for (uint32_t i = 0; i < r.items_count; i++) {
+        j.shown[r.items[i].op->request] = ALL;
+    }
     verify_explain(h, &r, &words);
     (void)snprintf(j.words, sizeof(j.words), "%s", words.at != NULL ? words.at : "");
     if (r.verdict == VERIFY_VIOLATION && getenv("VERIFY_DUMP") != NULL) {
@@ -528,6 +544,11 @@ static struct judgement judge(void)
     verify_plan_destroy(plan);
     verify_history_destroy(h);
     return j;
+}
+
+static struct judgement judge(void)
+{
+    return judge_part(NULL, true);
 }
 
 START_TEST(what_a_correct_store_says_is_accepted)
@@ -696,16 +717,31 @@ static bool claim_a_revision(void)
     return false;
 }
 
+/* A set that says another one had not been before it. */
+static bool repeat_version(void)
+{
+    for (int tries = 0; tries < 400; tries++) {
+        struct op *op = &w.op[draw((uint64_t)w.count)];
+        if (op->kind == SET && !op->lost && op->error == 0 && op->seen.version > 1) {
+            op->seen.version--;
+            return true;
+        }
+    }
+    return false;
+}
+
 static const struct lie {
     const char *name;
     bool (*tell)(void);
-} lies[] = {{"a stale read", make_stale},
-            {"a wrong list", spoil_list},
-            {"a lost write", lose_write},
-            {"a number given twice", repeat_number},
-            {"a session that goes back", go_back},
-            {"a wrong age", rejuvenate},
-            {"a revision used twice", claim_a_revision}};
+    bool one_node; /* nothing else is needed to see it */
+} lies[] = {{"a stale read", make_stale, true},
+            {"a wrong list", spoil_list, false},
+            {"a lost write", lose_write, true},
+            {"a number given twice", repeat_number, false},
+            {"a session that goes back", go_back, false},
+            {"a wrong age", rejuvenate, false},
+            {"a revision used twice", claim_a_revision, false},
+            {"a version given twice", repeat_version, true}};
 #define LIES ((int)(sizeof(lies) / sizeof(lies[0])))
 
 START_TEST(a_lie_is_found)
@@ -734,15 +770,112 @@ START_TEST(a_lie_is_found)
 }
 END_TEST
 
+/* --- counterexamples ----------------------------------------------------------------------------- */
+
+static bool is_write(const struct op *op)
+{
+    return op->kind <= DELETE || op->kind == TXN || op->kind == CLOSE;
+}
+
+/* Add all writes that were under way when the last of `part` was answered, or never were answered: nobody
+ * knows whether they happened. */
+static void add_under_way(enum part *part)
+{
+    uint64_t end = 0;
+    for (int i = 0; i < w.count; i++) {
+        end = part[i] == ALL && w.op[i].ret > end ? w.op[i].ret : end;
+    }
+    for (int i = 0; i < w.count; i++) {
+        const struct op *op = &w.op[i];
+        bool under_way = op->call < end && (op->lost || op->ret > end);
+        part[i] = part[i] == NOTHING && is_write(op) && under_way ? CALL : part[i];
+    }
+}
+
+/* It is a contradiction alone, and nothing that is not shown may be what explains it. */
+static void check_stands_alone(const struct judgement *j, const char *what)
+{
+    enum part part[OPS_MAX];
+    memcpy(part, j->shown, sizeof(part));
+    struct judgement alone = judge_part(part, false);
+    ck_assert_msg(alone.verdict == VERIFY_VIOLATION, "%s: alone it is none: %s", what, j->words);
+    add_under_way(part);
+    alone = judge_part(part, false);
+    ck_assert_msg(alone.verdict == VERIFY_VIOLATION, "%s: what is not shown explains it: %s", what,
+                  j->words);
+}
+
+/* Each operation is needed: without a read, or without knowing whether a write happened, there is an
+ * order. */
+static void check_smallest(const struct judgement *j, const char *what)
+{
+    enum part part[OPS_MAX];
+    memcpy(part, j->shown, sizeof(part));
+    add_under_way(part);
+    for (int i = 0; i < w.count; i++) {
+        if (part[i] != ALL) {
+            continue;
+        }
+        part[i] = is_write(&w.op[i]) && w.op[i].error == 0 ? CALL : NOTHING;
+        struct judgement less = judge_part(part, false);
+        ck_assert_msg(less.verdict != VERIFY_VIOLATION || less.cause != j->cause,
+                      "%s: operation %d is not needed: %s", what, i, j->words);
+        part[i] = ALL;
+    }
+}
+
+/* A parent is two objects; what is needed of one may not be for the other. */
+static bool shows_parent(const struct judgement *j)
+{
+    for (int i = 0; i < w.count; i++) {
+        if (j->shown[i] == ALL && w.op[i].node == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+START_TEST(a_counterexample_is_one_by_itself)
+{
+    int told = 0;
+    int smallest = 0;
+    for (uint64_t i = 0; i < 60 && lies[_i].one_node; i++) {
+        char what[80];
+        seed = (i + 77) * 0x9e3779b97f4a7c15ull | 1;
+        const struct shape shape = {
+            .ops = 150, .clients = 5, .nodes = 11, .lost_percent = 2, .lasting = true};
+        make_world(&shape);
+        if (!lies[_i].tell()) {
+            continue;
+        }
+        struct judgement j = judge_part(NULL, false);
+        if (j.verdict == VERIFY_VIOLATION && j.cause == VERIFY_CAUSE_TIME) {
+            told++;
+            (void)snprintf(what, sizeof(what), "%s, world %" PRIu64, lies[_i].name, i);
+            check_stands_alone(&j, what);
+            if (!shows_parent(&j)) {
+                smallest++;
+                check_smallest(&j, what);
+            }
+        }
+    }
+    ck_assert(smallest > 20 || !lies[_i].one_node);
+    if (getenv("VERIFY_SPEED") != NULL) {
+        fprintf(stderr, "%-26s shown %d times, %d of them without a parent\n", lies[_i].name, told,
+                smallest);
+    }
+}
+END_TEST
+
 /* --- how long it takes --------------------------------------------------------------------------- */
 
 static const struct {
     struct shape shape;
     bool stale;
-} speeds[] = {{{100, 10, 9, 1, true}, false},  {{500, 10, 9, 1, true}, false},
-              {{500, 10, 9, 3, true}, false},  {{1000, 10, 9, 1, true}, false},
-              {{200, 10, 9, 10, true}, false}, {{500, 12, 9, 1, true}, false},
-              {{500, 10, 9, 1, true}, true}};
+} speeds[] = {{{100, 10, 9, 1, true, false}, false},  {{500, 10, 9, 1, true, false}, false},
+              {{500, 10, 9, 3, true, false}, false},  {{1000, 10, 9, 1, true, false}, false},
+              {{200, 10, 9, 10, true, false}, false}, {{500, 12, 9, 1, true, false}, false},
+              {{500, 10, 9, 1, true, false}, true}};
 #define SPEEDS ((int)(sizeof(speeds) / sizeof(speeds[0])))
 
 START_TEST(it_takes_milliseconds)
@@ -781,6 +914,10 @@ int main(void)
     tc = tcase_create("found");
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, a_lie_is_found, 0, LIES);
+    suite_add_tcase(s, tc);
+    tc = tcase_create("shown");
+    tcase_set_timeout(tc, 60);
+    tcase_add_loop_test(tc, a_counterexample_is_one_by_itself, 0, LIES);
     suite_add_tcase(s, tc);
     tc = tcase_create("speed");
     tcase_set_timeout(tc, 60);
