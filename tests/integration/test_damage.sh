@@ -4,15 +4,18 @@
 # to start and says where and what `raft-wal repair` would do. Data of another cluster is refused.
 . "$(dirname "$0")/lib.sh"
 
-# damage MEMBER WORD: spoil one byte of the entry that holds WORD, where it was written last, and forget the member's
-# log lines.
+# damage MEMBER WORD: spoil one byte of the entry that holds WORD, and forget the member's log lines. In every file that
+# has it: which one the log lives in cannot be seen from names, for files that are kept to be used again hold old copies.
 damage() {
     local segment offset
-    segment=$(grep -la "$2" "$ENSEMBLE/data-$1"/wal/*.seg | tail -n 1)
-    [ -n "$segment" ] || fail "'$2' is not found in the log of member $1"
-    offset=$(grep -abo "$2" "$segment" | tail -n 1 | cut -d: -f1)
-    printf 'Q' | dd of="$segment" bs=1 seek="$offset" conv=notrunc status=none
-    SEGMENT=$(basename "$segment")
+    SEGMENT=""
+    for segment in $(grep -la "$2" "$ENSEMBLE/data-$1"/wal/*.seg); do
+        for offset in $(grep -abo "$2" "$segment" | cut -d: -f1); do
+            printf 'Q' | dd of="$segment" bs=1 seek="$offset" conv=notrunc status=none
+        done
+        SEGMENT=$(basename "$segment")
+    done
+    [ -n "$SEGMENT" ] || fail "'$2' is not found in the log of member $1"
     : >"$ENSEMBLE/member-$1.log"
 }
 says() { grep -q "$2" "$ENSEMBLE/member-$1.log"; }
