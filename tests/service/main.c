@@ -7,7 +7,7 @@
  *
  * --record keeps what the clients of a single seed recorded, for `coordctl verify --empty FILE`.
  *
- * Exit: 0 when every seed passed, 1 when one failed or (in a batch that is large enough) a mark
+ * Exit: 0 when every seed passed, 1 when one failed or (in a batch of MARKS_BATCH_MIN or more) a mark
  * that must be hit was not, 2 for bad arguments. Threads: none.
  */
 #include <errno.h>

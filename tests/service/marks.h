@@ -8,12 +8,9 @@
 
 #include <stdint.h>
 
-/* How many seeds a batch has from which on it fails when the mark is missing. Often: more than six are expected
- * in so many; rare: the same of those that come less than seven times in 300 seeds. */
-#define MARKS_OFTEN 300
-#define MARKS_RARE  2000
+#define MARKS_BATCH_MIN 300 /* seeds from which on missing marks fail the batch */
 
-/* X(name, must be hit: 0 no, 1 often, 2 rare, text) */
+/* X(name, must be hit, text) */
 #define SVC_MARKS(X)                                                                           \
     X(KILLED, 1, "a member's process was killed")                                              \
     X(POWER_CUT, 1, "a member's power was cut")                                                \
@@ -36,7 +33,7 @@
     X(LOG_REPAIR, 1, "a member found its log damaged, and did not vote")                       \
     X(VOTE_IN_DOUBT, 1, "its vote could be lost as well")                                      \
     X(LOG_REPAIRED, 1, "it was whole again")                                                   \
-    X(REPAIRED_BY_SNAPSHOT, 2, "a snapshot brought back what it had lost")                     \
+    X(REPAIRED_BY_SNAPSHOT, 1, "a snapshot brought back what it had lost")                     \
     X(SNAPSHOT_ROTTEN, 1, "a member booted although its newest snapshot was damaged")          \
     X(KEPT_OUT, 0, "a member's disk was damaged beyond repair: it stayed out")                 \
     X(LEADER_CHANGED, 1, "leadership went to another member")                                  \
@@ -69,7 +66,7 @@
     X(WATCH_ONCE_FIRED, 1, "a one-shot watch fired")                                           \
     X(SLOW_CLIENT_CLOSED, 0, "a client that did not read was disconnected")                    \
     X(WATCHER_BEHIND, 1, "a watcher that did not read was left out")                           \
-    X(GAP_AFTER_BEHIND, 2, "and told of a gap when it read again")                             \
+    X(GAP_AFTER_BEHIND, 1, "and told of a gap when it read again")                             \
     X(STUCK_CLIENT_CLOSED, 1, "a connection was closed on which nothing came")                 \
     X(LOG_READ_BACK, 1, "applied entries were read from the disk for a follower")              \
     X(WATCH_LISTED, 1, "a client listed what it watches")                                      \
@@ -85,7 +82,7 @@
     X(LOCK_WAITED, 1, "a lock was acquired after a wait")                                      \
     X(LOCK_WOKEN, 1, "a waiter was told that the one in front is gone")                        \
     X(LOCK_LOST, 1, "an owner was told that it lost its lock")                                 \
-    X(LOCK_LOST_BY_PAUSE, 2, "a lock went to another while its owner was paused")              \
+    X(LOCK_LOST_BY_PAUSE, 1, "a lock went to another while its owner was paused")              \
     X(ELECTED, 1, "a candidate was elected")                                                   \
     X(CLIENT_DIED, 1, "a client died")                                                         \
     X(CLIENT_PAUSED, 1, "a client was paused beyond its lease")                                \
@@ -115,6 +112,6 @@ struct marks {
 void marks_add(struct marks *to, const struct marks *from);
 void marks_print(const struct marks *m);
 /* Return: how many marks that must be hit were not; each is printed. */
-int marks_missing(const struct marks *m, uint64_t seeds);
+int marks_missing(const struct marks *m);
 
 #endif
